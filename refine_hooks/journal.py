@@ -1,0 +1,112 @@
+"""The log ``rounds.jsonl``: whole lines are appended, a torn last line is no line, a line that cannot be read is named."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from refine_hooks.errors import InputError, StorageError
+from refine_hooks.records import LOG_LINE, SCHEMA_VERSION, Failed, Key, LogLine, RoundRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """What a log holds: its lines in order, and one sentence for each line that is no line of ours."""
+
+    lines: tuple[LogLine, ...]
+    faults: tuple[str, ...] = ()
+
+    @property
+    def rounds(self) -> tuple[RoundRecord, ...]:
+        """The measured rounds in the order of the log; a round measured again stands under its last measurement only."""
+        latest = {line.key: line for line in self.lines if isinstance(line, RoundRecord)}
+        return tuple(latest.values())
+
+    @property
+    def failures(self) -> tuple[Failed, ...]:
+        """The failed rounds that have not been measured since."""
+        last: dict[Key, LogLine] = {line.key: line for line in self.lines if isinstance(line, RoundRecord | Failed)}
+        return tuple(line for line in last.values() if isinstance(line, Failed))
+
+
+def read_journal(path: Path) -> Journal:
+    """All lines of a log.
+
+    A missing file is an empty log. A last line without its newline was torn by a kill and is left out silently.
+
+    Raises:
+        InputError: the file is there and cannot be read.
+    """
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return Journal(())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    whole = raw[: raw.rfind(b"\n") + 1]
+    lines: list[LogLine] = []
+    faults: list[str] = []
+    for number, text in enumerate(whole.split(b"\n")[:-1], 1):
+        if not text.strip():
+            continue
+        try:
+            lines.append(LOG_LINE.validate_json(text))
+        except ValidationError as error:
+            faults.append(f"{path}:{number}: {_why(text, error)}")
+    return Journal(tuple(lines), tuple(faults))
+
+
+def _why(text: bytes, error: ValidationError) -> str:
+    import json
+
+    try:
+        table = json.loads(text)
+        version = table.get("schema_version", 0) if isinstance(table, dict) else 0
+    except ValueError:
+        return "is not JSON; it was torn or edited, and is passed over"
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        return f"was written by a newer version (schema {version}, this one knows {SCHEMA_VERSION}); passed over"
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"is not a line of this log ({where}: {first['msg']}); passed over"
+
+
+def append(path: Path, lines: Iterable[LogLine]) -> None:
+    """Append lines whole and flush them to disk; a torn tail left by a kill is cut off first.
+
+    Raises:
+        StorageError: the disk is full, read-only or gone; nothing of these lines stays in the file.
+    """
+    text = b"".join(line.model_dump_json().encode() + b"\n" for line in lines)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            end = _end_of_whole_lines(handle)
+            os.ftruncate(handle, end)
+            try:
+                written = 0
+                while written < len(text):
+                    written += os.pwrite(handle, text[written:], end + written)
+                os.fsync(handle)
+            except OSError:
+                os.ftruncate(handle, end)
+                raise
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be written ({error.strerror}); free some space or name another folder with --out") from error
+
+
+def _end_of_whole_lines(handle: int) -> int:
+    size = os.fstat(handle).st_size
+    position, step = size, 1 << 16
+    while position > 0:
+        start = max(0, position - step)
+        found = os.pread(handle, position - start, start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        position = start
+    return 0

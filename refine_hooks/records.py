@@ -1,0 +1,217 @@
+"""Everything that is written into the log, as frozen and strict pydantic models.
+
+One line of ``rounds.jsonl`` is one of `Start`, `RoundRecord`, `Failed` or `Stop`, told apart by ``type``. Lengths are in
+Angstrom (``_A``), frequencies in 1/Angstrom (``_per_A``), masses in kDa. There is no NaN and no infinity: what is not defined
+is ``null``.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, field_validator
+
+from refine_hooks.errors import InputError
+
+SCHEMA_VERSION = 1
+
+Origin = Literal["found", "merged", "reconstructed", "regularised"]
+Direction = Literal["down", "up"]
+
+
+class Record(BaseModel):
+    """Frozen, strict about its fields, and without NaN."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Key(Record):
+    """Which round: ``RUN/ITERATION/CLASS`` on the command line. A run may hold slashes; classes count from 1."""
+
+    run: str = Field(min_length=1)
+    iteration: int = Field(ge=0)
+    class_id: int = Field(ge=1)
+
+    def __str__(self) -> str:
+        return f"{self.run}/{self.iteration}/{self.class_id}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Key":
+        """The key that ``text`` spells.
+
+        Raises:
+            InputError: ``text`` is not RUN/ITERATION/CLASS.
+        """
+        run, _, rest = text.rpartition("/")
+        run, _, iteration = run.rpartition("/")
+        if not run or not iteration.isdecimal() or not rest.isdecimal() or int(rest) < 1:
+            raise InputError(f"{text!r} is not the key of a round: give RUN/ITERATION/CLASS as the tables print it")
+        return cls(run=run, iteration=int(iteration), class_id=int(rest))
+
+
+class InputFile(Record):
+    """One input of a round as it was when the round was measured; ``name`` is relative to the project where it can be."""
+
+    name: str
+    size: int
+    mtime_ns: int
+
+
+class Stamp(Record):
+    """The inputs of a round: a round is measured again when they change."""
+
+    inputs: tuple[InputFile, ...] = ()
+    revision: str = Field(default="", description="what the program's own book-keeping says of this state, e.g. a reconstruction id")
+
+
+class HalfMapsRecord(Record):
+    """Where the two half maps are, how they came about, and what is known to be wrong with them."""
+
+    origin: Origin
+    paths: tuple[str, str] | None = Field(default=None, description="relative to the log's folder; null when retention removed them")
+    masked_by: str | None = Field(default=None, description="a mask that the maps have been multiplied by, in words")
+    joined_below_A: float | None = Field(default=None, description="shells coarser than this are common to both halves")
+    valid_shells: int | None = Field(default=None, description="shells beyond this one are empty or filtered away")
+    images: tuple[int | None, int | None] = Field(default=(None, None), description="particle images in each half")
+
+
+class MaskRecord(Record):
+    """One mask: its file, its hash and how it was made."""
+
+    name: str
+    path: str | None = None
+    sha256: str | None = None
+    volume_A3: float = Field(description="sum of the soft mask")
+    volume_fraction: float = Field(description="share of the box")
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    note: str | None = None
+
+
+class Crossing(Record):
+    """One place where a curve crosses a level, interpolated linearly in frequency."""
+
+    level: float
+    direction: Direction
+    shell: int = Field(description="the last shell before the crossing")
+    frequency_per_A: float
+    resolution_A: float
+    depth: float | None = Field(default=None, description="for a way down: how far below the level the curve then goes")
+    shells: int | None = Field(default=None, description="for a way down: how many shells it stays there")
+
+
+class Curve(Record):
+    """One Fourier shell correlation curve over the shells 0..N//2, and what was read off it."""
+
+    name: str
+    mask: str | None = Field(default=None, description="name of the mask that made this curve")
+    correlation: tuple[float | None, ...] = Field(description="null where nothing is measured")
+    null_mean: tuple[float | None, ...] | None = Field(default=None, description="mean of the randomised repeats")
+    null_sd: tuple[float | None, ...] | None = Field(default=None, description="standard deviation of one randomised curve")
+    sd: tuple[float | None, ...] | None = Field(default=None, description="standard deviation of the correlation itself")
+    randomised_from_shell: int | None = None
+    crossings: tuple[Crossing, ...] = ()
+    resolution_A: float | None = Field(default=None, description="null: never crosses, or not to be scored")
+    interval_A: tuple[float, float] | None = Field(default=None, description="90 % interval of resolution_A: coarse end, fine end")
+    significant_shell: int | None = Field(default=None, description="last shell of the first unbroken run above null mean + 3 sd")
+    resolution_at_half_A: float | None = None
+    rule: str = Field(description="how resolution_A was read off the curve")
+    note: str | None = None
+
+    @field_validator("correlation")
+    @classmethod
+    def _bounded(cls, values: tuple[float | None, ...]) -> tuple[float | None, ...]:
+        if not any(v is not None for v in values):
+            raise ValueError("a curve needs at least one measured shell")
+        return values
+
+
+class Line(Record):
+    """What all lines of the log have in common."""
+
+    schema_version: int = SCHEMA_VERSION
+
+
+class Start(Line):
+    """A watch began."""
+
+    type: Literal["start"] = "start"
+    started_at: AwareDatetime
+    project: str
+    program: str
+    versions: dict[str, str]
+    settings: dict[str, Any]
+    host: str
+    pid: int
+
+
+class RoundRecord(Line):
+    """One measured round of one class."""
+
+    type: Literal["round"] = "round"
+    program: str
+    label: str
+    measured_at: AwareDatetime
+    key: Key
+    stamp: Stamp
+    box_px: int
+    voxel_size_A: float
+    frequency_per_A: tuple[float, ...]
+    voxels_in_shell: tuple[int, ...]
+    half_maps: HalfMapsRecord | None
+    alignment_limit_A: float | None = Field(default=None, description="both halves were aligned to one reference up to here")
+    reconstruction_limit_A: float | None = Field(default=None, description="the program reconstructed no further than this")
+    molecular_mass_kDa: float | None = None
+    symmetry: str | None = None
+    particles: int | None = None
+    reported_resolution_A: float | None = Field(default=None, description="the program's own number")
+    reported_rule: str | None = Field(default=None, description="how the program read its number off its curve")
+    masks: tuple[MaskRecord, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    analysis: dict[str, Any] | None = Field(default=None, description="further measurements, made on request")
+    notes: tuple[str, ...] = Field(default=(), description="what a reader must know of this round, in words")
+    measured_in_s: float | None = None
+
+    def curve(self, name: str) -> Curve | None:
+        """The curve of that name, if there is one."""
+        return next((c for c in self.curves if c.name == name), None)
+
+    def mask(self, name: str) -> MaskRecord | None:
+        """The mask of that name, if there is one."""
+        return next((m for m in self.masks if m.name == name), None)
+
+
+class Failed(Line):
+    """A round that could not be measured, and why; it is tried again when its input changes."""
+
+    type: Literal["failed"] = "failed"
+    failed_at: AwareDatetime
+    program: str
+    label: str
+    key: Key
+    stamp: Stamp
+    reason: str
+
+
+class Stop(Line):
+    """A watch ended."""
+
+    type: Literal["stop"] = "stop"
+    stopped_at: AwareDatetime
+    reason: str
+    rounds_measured: int
+    rounds_failed: int
+
+
+LogLine = Annotated[Start | RoundRecord | Failed | Stop, Field(discriminator="type")]
+
+LOG_LINE: TypeAdapter[LogLine] = TypeAdapter(LogLine)
+
+
+def now() -> datetime:
+    """The present moment in UTC."""
+    return datetime.now(UTC)
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of one line of the log."""
+    schema = LOG_LINE.json_schema(mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "One line of rounds.jsonl", **schema}

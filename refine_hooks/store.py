@@ -1,0 +1,100 @@
+"""The folder named by ``--out``: where everything is written, under which name, and how much room is left.
+
+Nothing outside this folder is ever written; names that come from a database or a STAR file cannot lead out of it.
+"""
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from refine_hooks.errors import StorageError
+from refine_hooks.maps import Map, beside, write_map
+from refine_hooks.records import Key
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._#+-]+")
+
+
+def slug(text: str) -> str:
+    """``text`` as one component of a path: no slash, no blank, never hidden, never empty."""
+    return _UNSAFE.sub("_", text).strip("._") or "_"
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The layout below ``out``; paths in records are relative to it."""
+
+    out: Path
+    min_free_bytes: int = 0
+
+    @property
+    def log(self) -> Path:
+        """The log, one JSON object a line."""
+        return self.out / "rounds.jsonl"
+
+    @property
+    def report(self) -> Path:
+        """The report, rewritten after every round."""
+        return self.out / "report.html"
+
+    @property
+    def spool(self) -> Path:
+        """Inputs saved from deletion, in folders that the adapter names."""
+        return self.out / "spool"
+
+    def half_map_paths(self, key: Key, label: str) -> tuple[Path, Path]:
+        """Where the two half maps of a round belong."""
+        stem = self._stem("half_maps", key, label)
+        return stem.with_name(f"{stem.name}_half1.mrc"), stem.with_name(f"{stem.name}_half2.mrc")
+
+    def mask_path(self, key: Key, label: str, name: str) -> Path:
+        """Where a mask of a round belongs; the automask is plainly ``_mask``."""
+        stem = self._stem("masks", key, label)
+        return stem.with_name(f"{stem.name}_mask.mrc" if name == "automask" else f"{stem.name}_{slug(name)}_mask.mrc")
+
+    def picture_path(self, key: Key, label: str, what: str) -> Path:
+        """Where a picture of a round belongs; ``what`` ends with the file's kind, e.g. ``slices.png``."""
+        stem = self._stem("pictures", key, label)
+        return stem.with_name(f"{stem.name}_{slug(what)}")
+
+    def _stem(self, folder: str, key: Key, label: str) -> Path:
+        run = [slug(part) for part in key.run.split("/") if part]
+        return self.out.joinpath(folder, *run, f"{slug(label)}_class{key.class_id}")
+
+    def relative(self, path: Path) -> str:
+        """``path`` as it is written into a record: relative to the log's folder where it lies below it or beside it."""
+        return os.path.relpath(path, self.out)
+
+    def write_map(self, path: Path, volume: Map, label: str) -> None:
+        """Write a map into the store, if there is room for it.
+
+        Raises:
+            StorageError: less than the kept reserve would stay free, or writing failed.
+        """
+        self.require_room(volume.voxels.nbytes)
+        write_map(path, volume, label)
+
+    def write_text(self, path: Path, text: str) -> None:
+        """Write a text file whole or not at all."""
+        with beside(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+    def require_room(self, needed_bytes: int = 0) -> None:
+        """Refuse to write into the last of the disk: the user's refinement needs it more.
+
+        Raises:
+            StorageError: less than the reserve would stay free.
+        """
+        there = self.out
+        while not there.exists() and there != there.parent:
+            there = there.parent
+        try:
+            free = shutil.disk_usage(there).free
+        except OSError as error:
+            raise StorageError(f"{self.out}: cannot be reached ({error.strerror})") from error
+        if free < needed_bytes + self.min_free_bytes:
+            raise StorageError(
+                f"{self.out}: {free / 1e9:.2f} GB are free, {needed_bytes / 1e9:.2f} GB are needed and {self.min_free_bytes / 1e9:.2f} GB "
+                "are kept for the refinement; free some space, or lower min_free_GB"
+            )
