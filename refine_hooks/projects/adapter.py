@@ -115,6 +115,9 @@ class Adapter(Protocol):
     def refinement_mask(self, directory: Path, round_: Round, halves: HalfMaps) -> ProgramMask | None:
         """The mask that the refinement used for this round; None where the program uses none."""
 
+    def angular_distribution(self, directory: Path, round_: Round) -> NDArray[np.float64] | None:
+        """Views per bin [theta 0..180, phi 0..360], where the program keeps or implies them."""
+
     def discard(self, round_: Round, spool: Path) -> None:
         """Remove what `capture` saved for this round, after its half maps are safely on disk."""
 
@@ -136,6 +139,11 @@ def nothing_reported(directory: Path, round_: Round) -> list[FscCurve]:
 
 def no_mask_of_its_own(directory: Path, round_: Round, halves: HalfMaps) -> ProgramMask | None:
     """`Adapter.refinement_mask` for a program that refines without a mask, or does not say which."""
+    return None
+
+
+def no_angular_distribution(directory: Path, round_: Round) -> NDArray[np.float64] | None:
+    """`Adapter.angular_distribution` for a program that does not record it."""
     return None
 
 

@@ -1,0 +1,35 @@
+"""The commands, and the one door where an error becomes a message and an exit code.
+
+Exit codes: 0 done, 1 the user's input or the disk is at fault, 2 the command line cannot be parsed, 3 our own bug, 130 interrupted.
+Command modules import what they need inside their functions, so that ``--help`` costs nothing.
+"""
+
+import sys
+from importlib import import_module
+
+from refine_hooks.cli._app import app
+from refine_hooks.errors import RefineHooksError
+
+_MODULES = ("watch",)
+
+for _module in _MODULES:
+    import_module(f"refine_hooks.cli.{_module}")
+
+
+def main() -> None:
+    """Run the command line; never shows a traceback for a user's mistake."""
+    try:
+        app(standalone_mode=True)
+    except RefineHooksError as error:
+        for fault in error.faults:
+            print(f"refine-hooks: {fault}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("refine-hooks: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+        print("refine-hooks: this is a bug of refine_hooks, not of your data; please report it with the lines above", file=sys.stderr)
+        sys.exit(3)
