@@ -1,0 +1,56 @@
+"""One watcher for each ``--out``: a lock that the system releases when its holder dies, however it dies.
+
+The lock is flock's, which Linux carries to the server on NFS; where a file system cannot lock at all, that is said and the
+watch goes on, since two careful watchers are better than none.
+"""
+
+import errno
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from refine_hooks.errors import RefineHooksError, StorageError
+
+_CANNOT_LOCK = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
+
+
+class TakenError(RefineHooksError):
+    """Another watcher writes into this folder."""
+
+
+@contextmanager
+def only_writer(out: Path, holder: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lock of ``out`` while the block runs.
+
+    Args:
+        out: the folder that is written to; made if need be.
+        holder: who asks, in words; another watcher is told so.
+        say: gets one sentence where the file system cannot lock.
+
+    Raises:
+        TakenError: another watcher holds it; says which.
+        StorageError: the folder cannot be made or written to.
+    """
+    path = out / ".lock"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise StorageError(f"{out}: cannot be written to ({error.strerror}); name a folder of your own with --out") from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            other = os.pread(handle, 200, 0).decode(errors="replace").strip() or "somebody"
+            raise TakenError(f"{out}: {other} is writing here already; watch from there, or name another folder with --out") from None
+        except OSError as error:
+            if error.errno not in _CANNOT_LOCK:
+                raise StorageError(f"{path}: cannot be locked ({error.strerror})") from error
+            say(f"{out}: this file system has no locks; make sure that no second watcher writes here")
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, holder.encode(), 0)
+        yield
+    finally:
+        os.close(handle)

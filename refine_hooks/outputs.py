@@ -1,0 +1,129 @@
+"""What a measured round leaves behind under ``--out``: half maps, masks, pictures, the report, and a word to those who asked."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refine_hooks.audit import Finding, audit
+from refine_hooks.journal import Journal
+from refine_hooks.maps import Map
+from refine_hooks.measure import Measurement
+from refine_hooks.projects.adapter import HalfMaps
+from refine_hooks.records import Failed, HalfMapsRecord, Key, LogLine, MaskRecord, RoundRecord
+from refine_hooks.settings import Settings
+from refine_hooks.store import Store
+from refine_hooks.tell import tell
+
+
+def write_half_maps(store: Store, key: Key, label: str, halves: HalfMaps) -> HalfMapsRecord:
+    """Write half maps that exist nowhere yet, and say where they all are.
+
+    Raises:
+        StorageError: no room.
+    """
+    paths = halves.paths
+    if paths is None:
+        paths = store.half_map_paths(key, label)
+        store.require_room(2 * halves.half1.voxels.nbytes)
+        for number, (path, half) in enumerate(zip(paths, (halves.half1, halves.half2), strict=True), 1):
+            store.write_map(path, half, f"refine_hooks {halves.origin} half {number}: {key} {label}")
+    return HalfMapsRecord(
+        origin=halves.origin,
+        paths=(store.relative(paths[0]), store.relative(paths[1])),
+        masked_by=halves.masked_by,
+        joined_below_A=halves.joined_below_A,
+        valid_shells=halves.valid_shells,
+        images=halves.images,
+    )
+
+
+def write_masks(store: Store, key: Key, label: str, measurement: Measurement) -> tuple[MaskRecord, ...]:
+    """Write the masks that have no file yet (the sphere needs none), and hash every file.
+
+    Raises:
+        StorageError: no room.
+    """
+    records = []
+    for mask in measurement.masks:
+        record, path = mask.record, None
+        if record.path is not None:
+            path = Path(record.path)
+        elif mask.values is not None and record.name != "sphere":
+            path = store.mask_path(key, label, record.name)
+            store.write_map(path, Map(mask.values, measurement.voxel_size_A), f"refine_hooks mask {record.name}: {key} {label}")
+        if path is not None and path.is_file():
+            with path.open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            record = record.model_copy(update={"path": store.relative(path), "sha256": digest})
+        records.append(record)
+    return tuple(records)
+
+
+def findings(lines: Sequence[LogLine], settings: Settings) -> list[Finding]:
+    """What the audit has to say of a log as it is in memory."""
+    log = Journal(tuple(lines))
+    return list(audit(log, settings))
+
+
+def one_line(record: RoundRecord) -> str:
+    """A round in one line for people: its key, and each mask's resolution with its interval."""
+    numbers = []
+    for curve in record.curves:
+        if curve.name in ("automask_corrected", "user_corrected", "refinement_corrected", "sphere", "sphere_scaled"):
+            value = "never crosses" if curve.resolution_A is None else f"{curve.resolution_A:.2f} A"
+            spread = f" ({curve.interval_A[0]:.2f}-{curve.interval_A[1]:.2f})" if curve.interval_A else ""
+            numbers.append(f"{curve.name} {value}{spread}")
+    origin = record.half_maps.origin if record.half_maps else "no half maps"
+    return f"{record.key} {record.label} [{origin}]: {', '.join(numbers) or 'only what the program reported'}"
+
+
+def write_pictures(
+    store: Store, key: Key, label: str, measurement: Measurement, angular: NDArray[np.float64] | None, say: Callable[[str], None]
+) -> None:
+    """Slices, mask surfaces and views of a round; a picture that cannot be made harms nothing."""
+    from refine_hooks.report.pictures import write_pictures as draw
+
+    mask = next((m.values for m in measurement.masks if m.record.name == "automask"), None)
+    try:
+        draw(store, key, label, Map(measurement.average, measurement.voxel_size_A), mask, angular)
+    except Exception as error:
+        say(f"{key} {label}: no pictures ({type(error).__name__}: {error})")
+
+
+def announce(
+    store: Store, lines: Sequence[LogLine], settings: Settings, line: RoundRecord | Failed, say: Callable[[str], None]
+) -> list[Finding]:
+    """Rewrite the report and tell those who asked; nothing that goes wrong here harms the watch. Returns the audit's findings."""
+    found: list[Finding] = []
+    try:
+        found = findings(lines, settings)
+        _rewrite_report(store, lines, found)
+        here = [finding for finding in found if finding.round == str(line.key)]
+        faults = tell("failed" if isinstance(line, Failed) else "round", line, here, settings)
+        if any(finding.severity == "warning" for finding in here):
+            faults += tell("finding", line, here, settings)
+    except Exception as error:
+        faults = [f"the report could not be written ({type(error).__name__}: {error}); the log is complete"]
+    for fault in faults:
+        say(fault)
+    return found
+
+
+def finish(store: Store, lines: Sequence[LogLine], settings: Settings, say: Callable[[str], None]) -> None:
+    """Bring the report up to date and tell that the watch has ended."""
+    try:
+        _rewrite_report(store, lines, findings(lines, settings))
+        faults = tell("finished", lines[-1], [], settings)
+    except Exception as error:
+        faults = [f"the report could not be written ({type(error).__name__}: {error}); the log is complete"]
+    for fault in faults:
+        say(fault)
+
+
+def _rewrite_report(store: Store, lines: Sequence[LogLine], found: Sequence[Finding]) -> None:
+    from refine_hooks.report.page import write_report
+
+    write_report(store, Journal(tuple(lines)), found)

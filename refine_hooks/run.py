@@ -1,0 +1,270 @@
+"""The whole program in one loop: look, capture, settled?, half maps, masks and curves, record, journal, those who are told.
+
+A round that cannot be measured is a line in the log and never ends the watch. A full disk is waited for.
+"""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import FrameType
+from typing import Literal
+
+from refine_hooks import journal, measure, outputs, retention, watch
+from refine_hooks.errors import InputError, NotReadyError, RefineHooksError, StorageError
+from refine_hooks.lock import only_writer
+from refine_hooks.maps import read_header, read_map
+from refine_hooks.measure import NamedMask
+from refine_hooks.projects.adapter import Adapter, HalfMaps, Round
+from refine_hooks.records import Failed, Key, LogLine, RoundRecord, Start, Stop, now
+from refine_hooks.settings import Settings
+from refine_hooks.store import Store
+
+
+@dataclass(slots=True)
+class Watch:
+    """One watch of one project: what it was asked to do, and what the log holds so far."""
+
+    project: Path
+    program: str
+    adapter: Adapter
+    settings: Settings
+    store: Store
+    say: Callable[[str], None]
+    reconstruct: Literal["never", "missing", "always"] = "never"
+    lines: list[LogLine] = field(default_factory=list)
+    state: dict[Key, RoundRecord | Failed] = field(default_factory=dict)
+    stop: threading.Event = field(default_factory=threading.Event)
+    why_stop: str = "nothing more to do"
+    last_event: float = field(default_factory=time.monotonic)
+    measured: int = 0
+    failed: int = 0
+    waiting: str = ""
+
+    def log(self, line: LogLine) -> None:
+        """Write a line to the log, then remember it: what is remembered is always on disk."""
+        journal.append(self.store.log, [line])
+        self.remember([line])
+
+    def remember(self, lines: Iterable[LogLine]) -> None:
+        """Take into account what the log holds."""
+        for line in lines:
+            self.lines.append(line)
+            if isinstance(line, RoundRecord | Failed):
+                self.state[line.key] = line
+
+    def done(self, round_: Round) -> bool:
+        """Whether the log holds this round as it is on disk now; one without half maps is not done once some can be made."""
+        if self.stop.is_set():
+            return True
+        line = self.state.get(round_.key)
+        if line is None or line.stamp != round_.stamp:
+            return False
+        return not (isinstance(line, RoundRecord) and line.half_maps is None and self.reconstruct != "never")
+
+    def wait(self, message: str) -> None:
+        """Say what is waited for: once, not at every look."""
+        if message != self.waiting:
+            self.waiting = message
+            self.say(message)
+
+    def idle_since(self) -> float:
+        """When something last happened, on the monotonic clock."""
+        return self.last_event
+
+
+def run(w: Watch, ticks: Iterable[float], bell: watch.Bell | None = None, live: bool = False) -> str:
+    """Measure every round that is there, and every one that arrives while the ticks go on; returns why it ended.
+
+    Args:
+        w: the watch.
+        ticks: moments at which to look; the watch ends with them.
+        bell: rings when the project changes.
+        live: capture in a thread of its own as well.
+
+    Raises:
+        TakenError: another watcher writes into the same folder.
+        StorageError: the log itself cannot be written.
+    """
+    host, pid = watch.running_on()
+    with only_writer(w.store.out, f"refine-hooks on {host}, process {pid}", w.say), _signals(w):
+        past = journal.read_journal(w.store.log)
+        w.remember(past.lines)
+        for fault in past.faults:
+            w.say(fault)
+        w.log(_start(w, host, pid))
+        try:
+            with watch.capturing(lambda: _capture(w), bell, w.settings.watch.poll_s) if live else nullcontext():
+                for round_ in watch.settled(lambda: _look(w), ticks, w.settings.watch.settle_s, w.done):
+                    attempt(w, round_)
+        except KeyboardInterrupt:
+            w.why_stop = "interrupted"
+        w.log(Stop(stopped_at=now(), reason=w.why_stop, rounds_measured=w.measured, rounds_failed=w.failed))
+        outputs.finish(w.store, w.lines, w.settings, w.say)
+    return w.why_stop
+
+
+def attempt(w: Watch, round_: Round) -> None:
+    """Measure one round and write it down; whatever goes wrong becomes a line of the log, or is tried again."""
+    line: RoundRecord | Failed
+    try:
+        line = measured(w, round_)
+        w.log(line)
+    except StorageError as error:
+        w.last_event = time.monotonic()
+        w.wait(f"{error}. Waiting; nothing is lost")
+        return
+    except (RefineHooksError, OSError, MemoryError, ArithmeticError, LookupError, ValueError, TypeError, AttributeError, AssertionError) as error:
+        if _changed(w.project, round_):
+            return
+        own = isinstance(error, RefineHooksError | OSError | MemoryError)
+        reason = str(error) if own else f"a bug of refine_hooks ({type(error).__name__}: {error}); please report it"
+        line = Failed(failed_at=now(), program=w.program, label=round_.label, key=round_.key, stamp=round_.stamp, reason=reason or repr(error))
+        w.log(line)
+    w.waiting, w.last_event = "", time.monotonic()
+    _afterwards(w, round_, line)
+
+
+def measured(w: Watch, round_: Round) -> RoundRecord:
+    """One round -> its record, with half maps, masks and pictures on disk.
+
+    Raises:
+        NotReadyError: the inputs changed while they were read.
+        RefineHooksError: it cannot be measured; says why.
+    """
+    if round_.fault:
+        raise InputError(round_.fault)
+    began = time.monotonic()
+    reported = w.adapter.reported(w.project, round_)
+    halves = half_maps(w, round_)
+    if halves is None:
+        return measure.reported_record(round_, reported)
+    masks = [*_users_masks(w.settings, halves), *_programs_mask(w, round_, halves)]
+    measurement = measure.measure_halves(halves, round_.facts, w.settings, masks, reported)
+    if _changed(w.project, round_):
+        raise NotReadyError(f"{round_.label}: its files changed while they were read; measured again once they are still")
+    half_record = outputs.write_half_maps(w.store, round_.key, round_.label, halves)
+    mask_records = outputs.write_masks(w.store, round_.key, round_.label, measurement)
+    outputs.write_pictures(w.store, round_.key, round_.label, measurement, w.adapter.angular_distribution(w.project, round_), w.say)
+    return measure.round_record(round_, halves, measurement, half_record, mask_records, measured_in_s=time.monotonic() - began)
+
+
+def half_maps(w: Watch, round_: Round) -> HalfMaps | None:
+    """The most honest half maps that can be had: found, merged, or - where asked for - reconstructed from the particles."""
+    halves = w.adapter.half_maps(w.project, round_, w.store)
+    poor = halves is None or halves.origin == "regularised"
+    if w.reconstruct == "always" or (w.reconstruct == "missing" and poor):
+        from refine_hooks.reconstruct import reconstructed
+
+        return reconstructed(w.project, w.program, round_, w.settings, w.store, w.say) or halves
+    return halves
+
+
+def _users_masks(settings: Settings, halves: HalfMaps) -> Iterator[NamedMask]:
+    for name, file in settings.masks.items():
+        path = Path(file)
+        try:
+            without_size = min(read_header(path).voxel_size_A) <= 0
+            mask = read_map(path, halves.half1.voxel_size_A if without_size else None)
+            measure.require_compatible(mask, halves.half1, str(path))
+            yield NamedMask(name, mask, path)
+        except RefineHooksError as error:
+            yield NamedMask(name, None, path, note=f"not used: {error}")
+
+
+def _programs_mask(w: Watch, round_: Round, halves: HalfMaps) -> Iterator[NamedMask]:
+    try:
+        own = w.adapter.refinement_mask(w.project, round_, halves)
+        if own is not None and own.mask is not None:
+            measure.require_compatible(own.mask, halves.half1, str(own.path or "the refinement's mask"))
+        if own is not None:
+            yield NamedMask("refinement", own.mask, own.path, parameters=own.parameters, note=own.note)
+    except RefineHooksError as error:
+        yield NamedMask("refinement", None, None, note=f"not used: {error}")
+
+
+def _look(w: Watch) -> list[Round]:
+    """Every round on disk now. A project that cannot be looked at is waited for, whatever the reason."""
+    _capture(w)
+    try:
+        rounds = list(w.adapter.rounds(w.project, w.settings, w.store))
+    except Exception as error:
+        w.wait(f"{w.project} cannot be looked at now ({error or type(error).__name__}); looking again every {w.settings.watch.poll_s:g} s")
+        return []
+    if not w.project.is_dir():
+        w.wait(f"{w.project} is gone or out of reach; waiting for it to come back")
+    elif any(round_.missing for round_ in rounds):
+        w.last_event = max(w.last_event, time.monotonic() - w.settings.watch.poll_s)
+    return rounds
+
+
+def _capture(w: Watch) -> None:
+    try:
+        for path in w.adapter.capture(w.project, w.store.spool):
+            w.last_event = time.monotonic()
+            w.say(f"kept {path.name}")
+    except Exception as error:
+        w.wait(f"inputs could not be kept ({error or type(error).__name__}); trying again")
+
+
+def _changed(project: Path, round_: Round) -> bool:
+    """Whether an input is there in another state than when it was looked at; one that is gone was read whole or not at all."""
+    for known in round_.stamp.inputs:
+        try:
+            status = (project / known.name).stat()
+        except OSError:
+            continue
+        if (status.st_size, status.st_mtime_ns) != (known.size, known.mtime_ns):
+            return True
+    return False
+
+
+def _afterwards(w: Watch, round_: Round, line: RoundRecord | Failed) -> None:
+    if isinstance(line, Failed):
+        w.failed += 1
+        w.say(f"{line.key} {line.label}: FAILED: {line.reason}")
+    else:
+        w.measured += 1
+        w.say(outputs.one_line(line))
+        if line.half_maps is not None and not w.settings.keep.sums:
+            w.adapter.discard(round_, w.store.spool)
+    found = outputs.announce(w.store, w.lines, w.settings, line, w.say)
+    flagged = {finding.round for finding in found if finding.severity == "warning"}
+    retention.retain(w.store, w.settings.keep, journal.Journal(tuple(w.lines)).rounds, flagged)
+
+
+def _start(w: Watch, host: str, pid: int) -> Start:
+    versions = {}
+    for package in ("refine_hooks", "numpy", "scipy", "scikit-image", "numba"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed"
+    settings = w.settings.model_dump(mode="json")
+    return Start(started_at=now(), project=str(w.project), program=w.program, versions=versions, settings=settings, host=host, pid=pid)
+
+
+@contextmanager
+def _signals(w: Watch) -> Iterator[None]:
+    """The first SIGTERM or SIGINT lets the round in hand be finished, a second one drops it cleanly."""
+
+    def stop(number: int, _: FrameType | None) -> None:
+        if w.stop.is_set():
+            raise KeyboardInterrupt
+        w.why_stop = "interrupted" if number == signal.SIGINT else "terminated"
+        w.stop.set()
+        w.say(f"{w.why_stop}: finishing the round in hand; once more to drop it")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

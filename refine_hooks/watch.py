@@ -1,0 +1,201 @@
+"""When to look again.
+
+The disk is the truth and is looked at every ``poll_s`` in any case; the file system's events only ring the bell early. Where
+events of other machines never arrive (NFS, GPFS, Lustre, ...) no bell is hung up at all: success without events is what
+inotify reports there.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from refine_hooks.projects.adapter import Round
+from refine_hooks.records import Key, Stamp
+
+_SHARED_FILE_SYSTEMS = {"nfs", "nfs4", "gpfs", "lustre", "cifs", "smb3", "smbfs", "beegfs", "ceph", "afs", "9p", "pvfs2", "orangefs", "glusterfs"}
+_TELLING_EVENTS = {"created", "modified", "moved", "deleted", "closed"}
+_BUSY_SHARE = 0.05  # of one core: a storm of events (progress bars in a job's output) may not cost more than this
+
+
+def file_system_type(path: Path, mounts: str | None = None) -> str:
+    """Type of the file system that holds ``path``, as /proc/self/mountinfo names it; empty where that cannot be known.
+
+    Args:
+        path: any path, existing or not.
+        mounts: text in the form of /proc/self/mountinfo, for systems that are described rather than there.
+    """
+    if mounts is None:
+        try:
+            mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+    place, best, kind = str(path.resolve()), "", ""
+    for line in mounts.splitlines():
+        fields, _, rest = line.partition(" - ")
+        point = fields.split()[4].encode().decode("unicode_escape") if len(fields.split()) > 4 else ""
+        inside = place == point or place.startswith(point.rstrip("/") + "/")
+        if point and inside and len(point) >= len(best):
+            best, kind = point, rest.split()[0] if rest else ""
+    return kind
+
+
+def events_arrive(path: Path, mounts: str | None = None) -> bool:
+    """Whether the file system reports all changes below ``path``, those made on other machines included."""
+    kind = file_system_type(path, mounts)
+    return bool(kind) and kind not in _SHARED_FILE_SYSTEMS and not kind.startswith("fuse")
+
+
+class Bell:
+    """Rings when something changes in the folders it hangs in.
+
+    The folders may be removed and made again (cisTEM does so after every round) and the emitter threads may die: `tend` hangs
+    the bell up anew wherever it no longer hangs.
+    """
+
+    def __init__(self, folders: Callable[[], Iterable[tuple[Path, bool]]]) -> None:
+        self._folders = folders
+        self._changed = threading.Condition()
+        self._rings = 0
+        self._observer: Any = None
+        self._hung: dict[tuple[str, bool], tuple[Any, tuple[int, int]]] = {}
+
+    def dispatch(self, event: Any) -> None:
+        """What watchdog calls for every event. Reading a file also makes events (opened, closed without a write): not told."""
+        if event.event_type in _TELLING_EVENTS:
+            self.ring()
+
+    def ring(self) -> None:
+        """Wake everyone who waits."""
+        with self._changed:
+            self._rings += 1
+            self._changed.notify_all()
+
+    def wait(self, heard: int, timeout_s: float) -> int:
+        """Wait for a ring that comes after ring number ``heard``; returns the number of the last ring."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._rings > heard, timeout_s)
+            return self._rings
+
+    def tend(self) -> None:
+        """Hang the bell in every folder that exists and where it does not hang (any more)."""
+        from watchdog.observers import Observer
+
+        if self._observer is not None and (not self._observer.is_alive() or not all(e.is_alive() for e in self._observer.emitters)):
+            self.close()
+        if self._observer is None:
+            self._observer = Observer()
+            self._observer.start()
+        wanted = {}
+        for folder, deep in self._folders():
+            try:
+                status = folder.stat()
+            except OSError:
+                continue
+            wanted[str(folder), deep] = (status.st_dev, status.st_ino)
+        for place, (watch, identity) in list(self._hung.items()):
+            if wanted.get(place) != identity:
+                self._quietly(lambda watch=watch: self._observer.unschedule(watch))
+                del self._hung[place]
+        for (folder_name, deep), identity in wanted.items():
+            if (folder_name, deep) not in self._hung:
+                watch = self._quietly(lambda f=folder_name, d=deep: self._observer.schedule(self, f, recursive=d))
+                if watch is not None:
+                    self._hung[folder_name, deep] = (watch, identity)
+
+    @staticmethod
+    def _quietly(action: Callable[[], Any]) -> Any:
+        """A bell that cannot be hung (no inotify watches left, the folder just went) only means waiting for ``poll_s``."""
+        try:
+            return action()
+        except (OSError, KeyError, RuntimeError):
+            return None
+
+    def close(self) -> None:
+        """Take the bell down."""
+        observer, self._observer, self._hung = self._observer, None, {}
+        if observer is not None:
+            self._quietly(observer.stop)
+            self._quietly(lambda: observer.join(2.0))
+
+
+def looks(bell: Bell | None, stop: threading.Event, poll_s: float, until_idle_s: float | None, idle_since: Callable[[], float]) -> Iterator[float]:
+    """Moments (monotonic seconds) at which to look: now, at a ring, and at least every ``poll_s``.
+
+    Ends when ``stop`` is set, or when nothing has happened for ``until_idle_s``.
+    """
+    heard = 0
+    while not stop.is_set():
+        began = time.monotonic()
+        if bell is not None:
+            bell.tend()
+        yield began
+        took_s = time.monotonic() - began
+        if until_idle_s is not None and time.monotonic() - idle_since() >= until_idle_s:
+            return
+        wait_s = poll_s if until_idle_s is None else min(poll_s, max(0.05, until_idle_s / 4))
+        if bell is None:
+            stop.wait(wait_s)
+        else:
+            stop.wait(min(took_s / _BUSY_SHARE, poll_s))
+            heard = bell.wait(heard, max(0.0, wait_s - took_s / _BUSY_SHARE))
+
+
+def settled(look: Callable[[], Iterable[Round]], ticks: Iterable[float], settle_s: float, done: Callable[[Round], bool]) -> Iterator[Round]:
+    """Rounds that are ready to be measured, as the ticks go by.
+
+    A round is ready when nothing of it is awaited and its inputs either prove that they are complete or have not changed for
+    ``settle_s``. It is handed out again at every tick until ``done`` says otherwise.
+
+    Args:
+        look: every round that is on disk at this moment.
+        ticks: moments in seconds, of any clock.
+        settle_s: how long inputs must stay as they are.
+        done: whether a round, in its present state, needs nothing more.
+    """
+    unchanged: dict[Key, tuple[Stamp, float]] = {}
+    for moment in ticks:
+        for round_ in look():
+            if round_.missing or done(round_):
+                unchanged.pop(round_.key, None)
+                continue
+            stamp, since = unchanged.setdefault(round_.key, (round_.stamp, moment))
+            if stamp != round_.stamp:
+                unchanged[round_.key] = (round_.stamp, moment)
+                since = moment
+            if (round_.complete and not round_.fault) or moment - since >= settle_s:
+                yield round_
+
+
+@contextmanager
+def capturing(capture: Callable[[], object], bell: Bell | None, poll_s: float) -> Iterator[None]:
+    """Capture in a thread of its own while the block runs: inputs live for seconds, a measurement may take minutes."""
+    over = threading.Event()
+
+    def work() -> None:
+        heard = 0
+        while not over.is_set():
+            capture()
+            if bell is None:
+                over.wait(poll_s)
+            else:
+                over.wait(0.02)
+                heard = bell.wait(heard, poll_s)
+
+    thread = threading.Thread(target=work, name="capture", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        if bell is not None:
+            bell.ring()
+        thread.join(10.0)
+
+
+def running_on() -> tuple[str, int]:
+    """Host and process id of this watch."""
+    return os.uname().nodename, os.getpid()
