@@ -1,0 +1,36 @@
+"""Compiled loops of `refine_hooks.sums.relion`."""
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def weigh_with_blob(density: NDArray[np.float32], table: NDArray[np.float32], step: float) -> None:
+    """Multiply real space by the blob's transform, looked up in a table (the entry below, 0 beyond its end), in place."""
+    edge = density.shape[0]
+    half = edge // 2
+    for z in prange(edge):
+        dz = z if z < half else z - edge
+        for y in range(edge):
+            dy = y if y < half else y - edge
+            for x in range(edge):
+                dx = x if x < half else x - edge
+                entry = int(np.sqrt(float(dx * dx + dy * dy + dz * dz)) * step)
+                density[z, y, x] *= table[entry] if entry < table.size else np.float32(0.0)
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def divide_by_density(factors: NDArray[np.float32], density: NDArray[np.complex64], radius2: int) -> None:
+    """Divide the factors within the radius by the size of the density, never by less than 1e-6, in place; 0 beyond."""
+    edge, _, columns = factors.shape
+    half = edge // 2
+    for z in prange(edge):
+        kz = z if z <= half else z - edge
+        for y in range(edge):
+            ky = y if y <= half else y - edge
+            for x in range(columns):
+                if kz * kz + ky * ky + x * x < radius2:
+                    factors[z, y, x] /= max(np.float32(1e-6), np.abs(density[z, y, x]))
+                else:
+                    factors[z, y, x] = np.float32(0.0)

@@ -1,0 +1,217 @@
+"""RELION's sums -> half map: the unregularised reconstruction that ``relion_external_reconstruct --no_map`` makes.
+
+RELION adds its images up on a Fourier grid that is finer than the map's (padding, normally 2). To come back from there it looks
+for weights that make the sampling even (Pipe & Menon 1999, doi:10.1002/(SICI)1522-2594(199901)41:1<179::AID-MRM25>3.0.CO;2-V),
+transforms, cuts the box out of the padded one, softens its corners and takes the interpolation's falling-off out again
+(doi:10.1016/j.jsb.2012.09.006). Each of these steps is repeated here as RELION does it, so that the map is the one that its user knows.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refine_hooks.errors import SumsError
+from refine_hooks.maps import Map, Volume
+
+GRIDDING_ITERATIONS = 10
+CORNER_EDGE_PX = 3
+_BLOB_RADIUS, _BLOB_ALPHA, _TABLE = 1.9, 15.0, 10000
+
+Reader = Callable[[], NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The padded Fourier grid that RELION adds up on.
+
+    Attributes:
+        box_px: edge of the map.
+        padding: how much finer the grid is than the map's own transform.
+        current_size_px: the box that the round used; beyond half of it there are no sums.
+        voxel_size_A: voxel size of the map.
+    """
+
+    box_px: int
+    padding: float
+    current_size_px: int
+    voxel_size_A: float
+
+    def __post_init__(self) -> None:
+        faults = []
+        if not 4 <= self.box_px <= 8192:
+            faults.append(f"box of {self.box_px} px")
+        if not 1 <= self.padding <= 8:
+            faults.append(f"padding of {self.padding:g}")
+        if self.current_size_px < 2:
+            faults.append(f"current image size of {self.current_size_px} px")
+        if not 0 < self.voxel_size_A < 1000:
+            faults.append(f"voxel size of {self.voxel_size_A:g} A")
+        if faults:
+            raise SumsError(f"sums of RELION cannot have a {', a '.join(faults)}")
+
+    @property
+    def padded_px(self) -> int:
+        """Edge of the padded box: even."""
+        edge = int(np.floor(self.padding * self.box_px + 0.5))
+        return edge + edge % 2
+
+    @property
+    def shells(self) -> int:
+        """The last shell of the map that holds sums."""
+        return min(self.current_size_px // 2, self.box_px // 2)
+
+    @property
+    def radius(self) -> int:
+        """Sums lie strictly within this many steps of the padded grid."""
+        return int(np.floor(self.padding * self.shells + 0.5))
+
+    @property
+    def array_shape(self) -> tuple[int, int, int]:
+        """Shape of the arrays: the half transform of the padded box, in FFT order."""
+        return self.padded_px, self.padded_px, self.padded_px // 2 + 1
+
+
+def _frequencies(edge: int) -> NDArray[np.int64]:
+    return np.fft.fftfreq(edge, 1.0 / edge).round().astype(np.int64)
+
+
+def _core(values: NDArray[Any], grid: Grid) -> NDArray[Any]:
+    """The part of a padded half transform that holds sums, on a grid that just holds it (an odd edge, as RELION's), zero outside.
+
+    RELION's padded grid may be one step narrower than its working grid; those steps are zero.
+    """
+    edge, half, padded = 2 * (grid.radius + 1) + 1, grid.radius + 1, grid.padded_px
+    reach = min(half, padded // 2 - 1)
+    steps = np.r_[0 : reach + 1, -reach:0]
+    core = np.zeros((edge, edge, half + 1), values.dtype)
+    core[np.ix_(steps, steps, np.arange(reach + 1))] = values[np.ix_(steps, steps, np.arange(reach + 1))]
+    k = _frequencies(edge)
+    plane = k[:, None] ** 2 + k[None, : half + 1] ** 2
+    for z in range(edge):
+        core[z][plane + k[z] ** 2 >= grid.radius**2] = 0
+    return core
+
+
+def _blob_table(padding: float) -> NDArray[np.float32]:
+    """Fourier transform of the Kaiser-Bessel blob (order 0), relative to its value at 0, at 0, 0.5/10000, ... below 0.5."""
+    from scipy.special import iv, jv
+
+    argument = (2 * np.pi * _BLOB_RADIUS * padding * np.arange(_TABLE) * 0.5 / _TABLE) ** 2 - _BLOB_ALPHA**2
+    root = np.sqrt(np.abs(argument)) + 1e-12
+    values = np.where(argument > 0, jv(1.5, root), iv(1.5, root)) / root**1.5
+    return (values / (iv(1.5, _BLOB_ALPHA) / _BLOB_ALPHA**1.5)).astype(np.float32)
+
+
+def even_weights(weight: NDArray[np.float32], grid: Grid, iterations: int = GRIDDING_ITERATIONS) -> NDArray[np.float32]:
+    """What each step's sum has to be multiplied by so that the sampling becomes even under a blob kernel.
+
+    Args:
+        weight: sums of weights on the working grid; see `half_map`.
+        grid: the grid.
+        iterations: RELION does 10.
+    """
+    from scipy import fft
+
+    from refine_hooks.sums._relion_kernels import divide_by_density, weigh_with_blob
+
+    edge = weight.shape[0]
+    table = _blob_table(grid.padding)
+    # RELION counts real-space steps of the working grid as if it were the padded one.
+    step = 2.0 * _TABLE / (grid.box_px * grid.padding)
+    factors = np.ones_like(weight)
+    for _ in range(iterations):
+        density = fft.irfftn(factors * weight, s=(edge, edge, edge), workers=-1, overwrite_x=True)
+        weigh_with_blob(density, table, step)
+        divide_by_density(factors, fft.rfftn(density, workers=-1, overwrite_x=True), grid.radius**2)
+    return factors
+
+
+def _cut_out(core: NDArray[np.complex64], grid: Grid) -> Volume:
+    """Inverse transform of the working grid, padded, of which only the box in the middle is kept: axis by axis, to save both."""
+    from scipy import fft
+
+    n, padded, reach = grid.box_px, grid.padded_px, min(grid.radius + 1, grid.padded_px // 2 - 1)
+    steps, kept = np.r_[0 : reach + 1, -reach:0], (np.arange(n) - n // 2) % padded
+    for axis in (0, 1):
+        shape = list(core.shape)
+        shape[axis] = padded
+        wide = np.zeros(shape, np.complex64)
+        to = (slice(None),) * axis + (steps,)
+        wide[to] = core[to]
+        core = np.take(fft.ifft(wide, axis=axis, workers=-1, overwrite_x=True), kept, axis=axis)
+    lines = np.zeros((n, n, padded // 2 + 1), np.complex64)
+    lines[:, :, : reach + 1] = core[:, :, : reach + 1]
+    box = np.take(fft.irfft(lines, n=padded, axis=2, workers=-1, overwrite_x=True), kept, axis=2)
+    # The transforms of the images are normalised as two-dimensional ones of the box.
+    return np.ascontiguousarray(box * np.float32(padded**3 / (grid.padding**3 * n)), np.float32)
+
+
+def _finished(box: Volume, grid: Grid) -> Volume:
+    """Corners replaced by their mean behind a soft edge, then the trilinear interpolation's sinc^2 divided out."""
+    n = grid.box_px
+    c = (np.arange(n) - n // 2).astype(np.float64)
+    plane = c[:, None] ** 2 + c[None, :] ** 2
+    outside = np.empty_like(box)
+    for z in range(n):
+        beyond = (np.sqrt(plane + c[z] ** 2) - n // 2) / CORNER_EDGE_PX
+        outside[z] = 0.5 - 0.5 * np.cos(np.pi * np.clip(beyond, 0, 1))
+    background = np.sum(box * outside, dtype=np.float64) / np.sum(outside, dtype=np.float64)
+    finished = box + outside * (np.float32(background) - box)
+    for z in range(n):
+        finished[z] /= np.sinc(np.sqrt(plane + c[z] ** 2) / (n * grid.padding)) ** 2
+    return finished
+
+
+def half_map(real: Reader, imaginary: Reader, weight: Reader, grid: Grid, iterations: int = GRIDDING_ITERATIONS) -> Map:
+    """The unregularised half map of one half's sums, [z, y, x] with its centre at ``n // 2``.
+
+    Args:
+        real: returns the real part of the sum of weighted coefficients, of `Grid.array_shape`; called when there is room for it.
+        imaginary: likewise the imaginary part.
+        weight: likewise the sum of weights.
+        grid: the grid that all three lie on.
+        iterations: of the search for even weights; 0 divides by the plain weights instead, as RELION 4 and 5 do inside a refinement.
+
+    Raises:
+        SumsError: an array is of another shape, or there are no weights in it.
+    """
+    weights = _checked(weight(), grid, "weights")
+    if not np.any(weights > 0):
+        raise SumsError("the sums of RELION hold no weights: no image was added to them")
+    factors = even_weights(weights, grid, iterations) if iterations > 0 else _plain_factors(weights, grid)
+    del weights
+    core = np.empty(factors.shape, np.complex64)
+    np.multiply(_checked(real(), grid, "real parts"), factors, out=core.real)
+    np.multiply(_checked(imaginary(), grid, "imaginary parts"), factors, out=core.imag)
+    del factors
+    return Map(_finished(_cut_out(core, grid), grid), grid.voxel_size_A)
+
+
+def _checked(values: NDArray[np.float32], grid: Grid, what: str) -> NDArray[np.float32]:
+    if values.shape != grid.array_shape:
+        raise SumsError(
+            f"the {what} of RELION's sums are {values.shape} where box and padding ask for {grid.array_shape}"
+        )
+    return np.asarray(_core(values, grid), np.float32)
+
+
+def _plain_factors(weights: NDArray[np.float32], grid: Grid) -> NDArray[np.float32]:
+    """1 / weight, where a weight is never less than a thousandth of its shell's mean."""
+    k = _frequencies(weights.shape[0])
+    plane = k[:, None] ** 2 + k[None, : weights.shape[2]] ** 2
+    total, count = np.zeros(grid.shells + 1), np.zeros(grid.shells + 1)
+    for z, kz in enumerate(k):
+        inside = plane + kz**2 < grid.radius**2
+        shell = (np.sqrt((plane + kz**2)[inside]) / grid.padding).astype(np.int64)
+        total += np.bincount(shell, weights[z][inside], grid.shells + 1)[: grid.shells + 1]
+        count += np.bincount(shell, minlength=grid.shells + 1)[: grid.shells + 1]
+    least = total / np.maximum(count, 1) / 1000
+    factors = np.zeros_like(weights)
+    for z, kz in enumerate(k):
+        shell = np.minimum((np.sqrt(plane + kz**2) / grid.padding).astype(np.int64), grid.shells - 1)
+        bounded = np.maximum(weights[z], least[shell])
+        np.divide(1.0, bounded, out=factors[z], where=bounded > 0, casting="same_kind")
+    return factors
