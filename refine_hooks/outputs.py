@@ -40,7 +40,7 @@ def write_half_maps(store: Store, key: Key, label: str, halves: HalfMaps) -> Hal
     )
 
 
-def write_masks(store: Store, key: Key, label: str, measurement: Measurement) -> tuple[MaskRecord, ...]:
+def write_masks(store: Store, key: Key, label: str, measurement: Measurement, keep: bool = True) -> tuple[MaskRecord, ...]:
     """Write the masks that have no file yet (the sphere needs none), and hash every file.
 
     Raises:
@@ -51,7 +51,7 @@ def write_masks(store: Store, key: Key, label: str, measurement: Measurement) ->
         record, path = mask.record, None
         if record.path is not None:
             path = Path(record.path)
-        elif mask.values is not None and record.name != "sphere":
+        elif keep and mask.values is not None and record.name != "sphere":
             path = store.mask_path(key, label, record.name)
             store.write_map(path, Map(mask.values, measurement.voxel_size_A), f"refine_hooks mask {record.name}: {key} {label}")
         if path is not None and path.is_file():

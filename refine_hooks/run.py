@@ -108,6 +108,17 @@ def run(w: Watch, ticks: Iterable[float], bell: watch.Bell | None = None, live: 
     return w.why_stop
 
 
+def two_looks(w: Watch) -> Iterator[float]:
+    """Ticks for what is on disk now: a second look where something needs time to settle, then a word on what is still awaited."""
+    yield time.monotonic()
+    if any(not round_.missing and not w.done(round_) for round_ in _look(w)):
+        w.stop.wait(w.settings.watch.settle_s)
+        yield time.monotonic()
+    for round_ in _look(w):
+        if round_.missing:
+            w.say(f"{round_.key} {round_.label}: not measured; still awaited: {', '.join(round_.missing)}")
+
+
 def attempt(w: Watch, round_: Round) -> None:
     """Measure one round and write it down; whatever goes wrong becomes a line of the log, or is tried again."""
     line: RoundRecord | Failed

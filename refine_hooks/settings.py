@@ -4,9 +4,10 @@ One section a concern; every default is stated again in ``config/default.toml`` 
 holds only what differs for one refinement program. A user's file is laid over both.
 """
 
+import json
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -209,7 +210,35 @@ def load_settings(config: Path | None = None, program: str = "", overrides: dict
     if config is not None:
         own = _read_toml(config)
         _validated(own, str(config))
+        if "masks" in own:
+            own["masks"] = {name: str(config.absolute().parent / file) for name, file in own["masks"].items()}
         table = _laid_over(table, own)
     if overrides:
         table = _laid_over(table, overrides)
     return _validated(table, "command line" if overrides else str(config or shipped))
+
+
+def default_toml() -> str:
+    """The text of ``config/default.toml``: every setting with its default and what it means."""
+    lines = ["# Every setting of refine_hooks with its default. Copy what you change; unknown keys are refused.", ""]
+    for name, info in Settings.model_fields.items():
+        default = info.get_default(call_default_factory=True)
+        if name == "hooks":
+            lines += ["# [[hooks]]   # runs after each round; may be given again", *(f"# {line}" for line in _table(Hook())), ""]
+        elif isinstance(default, Section):
+            what = (type(default).__doc__ or "").split("\n")[0]
+            lines += [f"[{name}]  # {what}", *_table(default), ""]
+        else:
+            lines += [f"[{name}]  # {info.description}", ""]
+    return "\n".join(lines)
+
+
+def _table(section: Section) -> list[str]:
+    lines = []
+    for name, info in type(section).model_fields.items():
+        value = getattr(section, name)
+        text = json.dumps(list(value) if isinstance(value, tuple) else value)
+        choices = get_args(info.annotation) if get_origin(info.annotation) is Literal else ()
+        what = "; ".join(part for part in (info.description or "", " | ".join(choices)) if part)
+        lines.append(f"{name} = {text}{f'  # {what}' if what else ''}")
+    return lines

@@ -1,1 +1,188 @@
-"""Commands that watch or measure."""
+"""Commands that watch or measure: watch, once, measure, and what describes their input (schema, check-config)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from refine_hooks.cli._app import app
+
+if TYPE_CHECKING:
+    from refine_hooks.run import Watch
+
+Project = Annotated[Path, typer.Argument(help="the refinement project's folder (for RELION also a single job's)", show_default=False)]
+Out = Annotated[Path | None, typer.Option(help="where everything is written [default: PROJECT/refine_hooks]", show_default=False)]
+Config = Annotated[Path | None, typer.Option(help="TOML file laid over the defaults (see check-config)", show_default=False)]
+Adapter = Annotated[str, typer.Option("--project", help="the refinement program, where the folder does not tell", show_default=False)]
+Masks = Annotated[list[str] | None, typer.Option("--mask", help="a further mask, FILE or NAME=FILE; may be given again", show_default=False)]
+Radius = Annotated[float, typer.Option(help="radius of the spherical mask in A [default: the program's own]", show_default=False)]
+Mass = Annotated[float, typer.Option(help="molecular mass in kDa [default: the program's own]", show_default=False)]
+Full = Annotated[bool, typer.Option("--full", help="also anisotropy, half-bit, 3-sigma, false discovery rate and Guinier analysis")]
+Reconstruct = Annotated[str, typer.Option(help="half maps from the particles: never, missing or always", show_default=False)]
+
+
+@app.command()
+def watch(
+    project: Project,
+    out: Out = None,
+    config: Config = None,
+    until_idle: Annotated[float | None, typer.Option(help="stop after so many seconds without news", show_default=False)] = None,
+    poll: Annotated[bool, typer.Option("--poll", help="never rely on the file system's events")] = False,
+    program: Adapter = "",
+    mask: Masks = None,
+    radius: Radius = 0.0,
+    mass: Mass = 0.0,
+    reconstruct: Reconstruct = "",
+    full: Full = False,
+) -> None:
+    """Watch a running refinement and measure every round as it arrives.
+
+    Everything is written below --out; nothing of the project is opened for writing and no lock is taken. The log is
+    rounds.jsonl, the report is report.html. Ctrl-C finishes the round in hand, twice drops it.
+    """
+    from refine_hooks import watch as watching
+
+    overrides = _overrides(mask, radius, mass, reconstruct, full)
+    overrides.setdefault("watch", {}).update({"force_poll": True} if poll else {})
+    w = open_watch(project, out, config, program, overrides, in_watch=True)
+    bell = None
+    if not w.settings.watch.force_poll and watching.events_arrive(w.project):
+        bell = watching.Bell(lambda: w.adapter.bells(w.project))
+    from refine_hooks.run import run
+
+    w.say(f"watching {w.project} ({w.program}), writing to {w.store.out}; looking every {w.settings.watch.poll_s:g} s{'' if bell is None else ' and at every change'}")
+    try:
+        why = run(w, watching.looks(bell, w.stop, w.settings.watch.poll_s, until_idle, w.idle_since), bell, live=True)
+    finally:
+        if bell is not None:
+            bell.close()
+    if why == "interrupted":
+        raise typer.Exit(130)
+
+
+@app.command()
+def once(
+    project: Project,
+    out: Out = None,
+    config: Config = None,
+    program: Adapter = "",
+    mask: Masks = None,
+    radius: Radius = 0.0,
+    mass: Mass = 0.0,
+    reconstruct: Reconstruct = "",
+    full: Full = False,
+) -> None:
+    """Measure every round that is on disk now, then exit.
+
+    Rounds that the log already holds with the same input are not measured again.
+    """
+    w = open_watch(project, out, config, program, _overrides(mask, radius, mass, reconstruct, full), in_watch=False)
+    from refine_hooks.run import run, two_looks
+
+    why = run(w, two_looks(w))
+    if w.waiting:
+        raise typer.Exit(1)
+    if why == "interrupted":
+        raise typer.Exit(130)
+
+
+@app.command()
+def measure(
+    half1: Annotated[Path, typer.Argument(help="first half map (MRC)", show_default=False)],
+    half2: Annotated[Path, typer.Argument(help="second half map (MRC)", show_default=False)],
+    mask: Masks = None,
+    radius: Radius = 0.0,
+    mass: Annotated[float, typer.Option(help="molecular mass in kDa, for the scaled curve", show_default=False)] = 0.0,
+    out: Annotated[Path | None, typer.Option(help="also write masks, pictures, log and report there", show_default=False)] = None,
+    config: Config = None,
+    full: Full = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the record alone, as JSON")] = False,
+) -> None:
+    """Measure two half maps under a sphere, an automask and your own masks."""
+    from refine_hooks.cli._measure import measure_files
+
+    measure_files(half1, half2, mask or [], radius, mass, out, config, full, as_json)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of one line of the log."""
+    import json
+
+    from refine_hooks.records import json_schema
+
+    print(json.dumps(json_schema(), indent=2))
+
+
+@app.command("check-config")
+def check_config(
+    config: Annotated[Path | None, typer.Argument(help="a TOML file; without one the defaults are printed", show_default=False)] = None,
+) -> None:
+    """Check a settings file (all faults at once), or print every setting with its default."""
+    from refine_hooks.settings import config_directory, load_settings
+
+    if config is None:
+        print((config_directory() / "default.toml").read_text(encoding="utf-8"), end="")
+        return
+    load_settings(config)
+    print(f"{config}: is valid")
+
+
+def open_watch(project: Path, out: Path | None, config: Path | None, program: str, overrides: dict[str, Any], in_watch: bool) -> Watch:
+    """A watch of ``project`` with all its settings; nothing is written yet.
+
+    Raises:
+        RefineHooksError: not a project, wrong settings, a mask that is not there.
+    """
+    from refine_hooks.cli._say import sayer
+    from refine_hooks.projects import claim
+    from refine_hooks.run import Watch
+    from refine_hooks.settings import load_settings
+    from refine_hooks.store import Store
+
+    project = project.absolute()
+    wanted = program or load_settings(config, overrides=overrides).program.name
+    name, adapter = claim(project, wanted)
+    settings = load_settings(config, name, overrides)
+    _require_files(settings.masks)
+    when = settings.reconstruct.when
+    store = Store((out or project / "refine_hooks").absolute(), int(settings.keep.min_free_GB * 1e9))
+    return Watch(project, name, adapter, settings, store, sayer(), reconstruct=("never" if in_watch else "missing") if when == "auto" else when)
+
+
+def _require_files(masks: dict[str, str]) -> None:
+    from refine_hooks.errors import SettingsError
+
+    faults = [f"mask {name}: {file} is not there" for name, file in masks.items() if not Path(file).is_file()]
+    if faults:
+        raise SettingsError(*faults)
+
+
+def _overrides(mask: list[str] | None, radius: float, mass: float, reconstruct: str = "", full: bool = False) -> dict[str, Any]:
+    """The command line's options as the tables of a settings file."""
+    table: dict[str, Any] = {}
+    if mask:
+        table["masks"] = named_masks(mask)
+    if radius:
+        table["sphere"] = {"radius_A": radius}
+    if mass:
+        table["program"] = {"molecular_mass_kDa": mass}
+    if reconstruct:
+        table["reconstruct"] = {"when": reconstruct}
+    if full:
+        table["fsc"] = {"full": True}
+    return table
+
+
+def named_masks(masks: list[str]) -> dict[str, str]:
+    """``FILE`` is the mask called user (user2, ... for further ones), ``NAME=FILE`` has its own name; files become absolute."""
+    named: dict[str, str] = {}
+    for text in masks:
+        name, equals, file = text.partition("=")
+        if not equals or "/" in name:
+            nameless = sum(known.startswith("user") for known in named)
+            name, file = f"user{nameless + 1}" if nameless else "user", text
+        named[name] = str(Path(file).absolute())
+    return named

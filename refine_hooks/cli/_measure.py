@@ -1,0 +1,78 @@
+"""``measure``: two half maps given by name, measured like a round of a project."""
+
+from pathlib import Path
+from typing import Any
+
+from refine_hooks import journal, measure, outputs
+from refine_hooks.cli.watch import named_masks
+from refine_hooks.errors import RefineHooksError
+from refine_hooks.maps import Map, read_header, read_map
+from refine_hooks.measure import NamedMask
+from refine_hooks.projects.adapter import Facts, HalfMaps, Round, stamp_of
+from refine_hooks.records import Key, RoundRecord
+from refine_hooks.settings import Settings, load_settings
+from refine_hooks.store import Store
+
+
+def measure_files(
+    half1: Path, half2: Path, masks: list[str], radius_A: float, mass_kDa: float, out: Path | None, config: Path | None, full: bool, as_json: bool
+) -> None:
+    """Measure, print the record or a table, and write everything below ``out`` where one is given.
+
+    Raises:
+        RefineHooksError: every fault of the given files at once.
+    """
+    overrides: dict[str, Any] = {"fsc": {"full": True}} if full else {}
+    settings = load_settings(config, overrides=overrides)
+    files = {**settings.masks, **named_masks(masks)}
+    halves, named = _read_all(half1.absolute(), half2.absolute(), files)
+    facts = Facts(
+        voxel_size_A=halves.half1.voxel_size_A,
+        molecular_mass_kDa=mass_kDa or settings.program.molecular_mass_kDa or None,
+        sphere_radius_A=radius_A or settings.sphere.radius_A or None,
+    )
+    stamp = stamp_of(Path.cwd(), [half1.absolute(), half2.absolute()])
+    round_ = Round(Key(run="measure", iteration=0, class_id=1), "files", half1.stem, stamp, facts)
+    record = _measured(round_, halves, named, settings, out)
+    if as_json:
+        print(record.model_dump_json())
+        return
+    from refine_hooks.report.text import show_round
+
+    show_round(record)
+
+
+def _measured(round_: Round, halves: HalfMaps, masks: list[NamedMask], settings: Settings, out: Path | None) -> RoundRecord:
+    measurement = measure.measure_halves(halves, round_.facts, settings, masks)
+    store = Store((out or Path.cwd()).absolute())
+    half_record = outputs.write_half_maps(store, round_.key, round_.label, halves)
+    written = outputs.write_masks(store, round_.key, round_.label, measurement, keep=out is not None)
+    record = measure.round_record(round_, halves, measurement, half_record, written)
+    if out is not None:
+        outputs.write_pictures(store, round_.key, round_.label, measurement, None, print)
+        journal.append(store.log, [record])
+        outputs.announce(store, journal.read_journal(store.log).lines, settings, record, print)
+    return record
+
+
+def _read_all(half1: Path, half2: Path, files: dict[str, str]) -> tuple[HalfMaps, list[NamedMask]]:
+    """All maps, or all their faults at once."""
+    faults: list[str] = []
+    maps: dict[Path, Map] = {}
+    for path in (half1, half2):
+        try:
+            maps[path] = read_map(path)
+        except RefineHooksError as error:
+            faults += error.faults
+    masks = []
+    for name, file in files.items():
+        path = Path(file)
+        try:
+            reference = maps.get(half1)
+            assumed_A = reference.voxel_size_A if reference and min(read_header(path).voxel_size_A) <= 0 else None
+            masks.append(NamedMask(name, read_map(path, assumed_A), path))
+        except RefineHooksError as error:
+            faults += error.faults
+    if faults:
+        raise RefineHooksError(*faults)
+    return HalfMaps(maps[half1], maps[half2], "found", (half1, half2)), masks
