@@ -1,0 +1,151 @@
+"""From a correlation curve to a number: crossings, resolution, its interval, the last significant shell.
+
+A crossing is linear in frequency between the last shell at or above a level and the first below it, found from the low side.
+All crossings are kept, up and down, since one dip of a plateau moves the first by several shells; the first is the resolution.
+"""
+
+import numpy as np
+
+from refine_hooks.fourier import Curve
+from refine_hooks.records import Crossing
+from refine_hooks.records import Curve as CurveRecord
+
+RESOLUTION_RULE = "first crossing of {level:g}, linear in frequency, from the low side"
+NORMAL_90 = 1.6449
+
+
+def crossings(correlation: Curve, frequency_per_A: Curve, level: float) -> tuple[Crossing, ...]:
+    """All crossings of a level from shell 1 on, from low frequency to high.
+
+    Args:
+        correlation: over the shells 0..N//2; the curve ends at the first shell that is not finite.
+        frequency_per_A: of the same shells.
+        level: a shell at the level counts as above it.
+    """
+    values, frequency = _measured(correlation), np.asarray(frequency_per_A)
+    above = values >= level
+    turns = np.flatnonzero(above[2:] != above[1:-1]) + 1
+    found = []
+    for place, shell in enumerate(turns):
+        down = bool(above[shell])
+        step = (values[shell] - level) / (values[shell] - values[shell + 1])
+        at = float(frequency[shell] + step * (frequency[shell + 1] - frequency[shell]))
+        stop = int(turns[place + 1]) + 1 if place + 1 < len(turns) else len(values)
+        below = values[shell + 1 : stop]
+        found.append(
+            Crossing(
+                level=level,
+                direction="down" if down else "up",
+                shell=int(shell),
+                frequency_per_A=at,
+                resolution_A=1 / at,
+                depth=float(level - below.min()) if down else None,
+                shells=len(below) if down else None,
+            )
+        )
+    return tuple(found)
+
+
+def _measured(correlation: Curve) -> Curve:
+    values = np.asarray(correlation, np.float64)
+    undefined = np.flatnonzero(~np.isfinite(values[1:]))
+    return values[: undefined[0] + 1] if undefined.size else values
+
+
+def resolution_A(correlation: Curve, frequency_per_A: Curve, level: float) -> float | None:
+    """The first crossing downward; None when the curve never crosses, or starts below the level."""
+    values = _measured(correlation)
+    if len(values) < 2 or values[1] < level:
+        return None
+    return next((c.resolution_A for c in crossings(correlation, frequency_per_A, level) if c.direction == "down"), None)
+
+
+def significant_shell(correlation: Curve, null_mean: Curve, null_sd: Curve, from_shell: int) -> int | None:
+    """The last shell of the first unbroken run above null mean + 3 sd.
+
+    Args:
+        correlation: over the shells 0..N//2.
+        null_mean: mean of the randomised curves.
+        null_sd: standard deviation of one randomised curve.
+        from_shell: shells before this one are not put to the test: their phases are not, or not wholly, randomised.
+    """
+    values = _measured(correlation)
+    supported = values[1:] > (null_mean + 3 * null_sd)[1 : len(values)]
+    supported[: max(0, from_shell - 1)] = True
+    failed = np.flatnonzero(~supported)
+    last = int(failed[0]) if failed.size else len(supported)
+    return last if last >= 1 else None
+
+
+def interval_A(correlation: Curve, sd: Curve, frequency_per_A: Curve, level: float) -> tuple[float, float] | None:
+    """90 % interval of the resolution: coarse end, fine end; None when either end never crosses."""
+    low = resolution_A(correlation - NORMAL_90 * sd, frequency_per_A, level)
+    high = resolution_A(correlation + NORMAL_90 * sd, frequency_per_A, level)
+    return (low, high) if low is not None and high is not None else None
+
+
+def listed(values: Curve | None, last: int | None = None) -> tuple[float | None, ...] | None:
+    """A curve as a record holds it: None where it is not finite, or beyond the shell ``last``."""
+    if values is None:
+        return None
+    stop = len(values) if last is None else last + 1
+    return tuple(float(v) if np.isfinite(v) and k < stop else None for k, v in enumerate(values))
+
+
+def curve(
+    name: str,
+    mask: str | None,
+    correlation: Curve,
+    frequency_per_A: Curve,
+    *,
+    threshold: float = 0.143,
+    null_mean: Curve | None = None,
+    null_sd: Curve | None = None,
+    sd: Curve | None = None,
+    onset_shell: int | None = None,
+    valid_shells: int | None = None,
+    scored: bool = True,
+    rule: str | None = None,
+    note: str | None = None,
+) -> CurveRecord:
+    """A curve's record with everything that is read off it.
+
+    Args:
+        name: by the names of the log.
+        mask: name of the mask that made it.
+        correlation: over the shells 0..N//2; NaN where nothing is measured.
+        frequency_per_A: of the same shells.
+        threshold: the level whose first crossing is the resolution.
+        null_mean: mean of the randomised curves.
+        null_sd: standard deviation of one randomised curve.
+        sd: standard deviation of the correlation itself.
+        onset_shell: first shell whose phases were randomised.
+        valid_shells: shells beyond are not measured, and where they begin is no crossing.
+        scored: False keeps the curve and its crossings and reads no number off it.
+        rule: how the resolution was read, where not by our own rule.
+        note: what a reader must know.
+    """
+    kept = np.array(correlation, np.float64)
+    if valid_shells is not None:
+        kept[valid_shells + 1 :] = np.nan
+    found = tuple(c for level in (threshold, 0.5) for c in crossings(kept, frequency_per_A, level))
+    resolution = resolution_A(kept, frequency_per_A, threshold) if scored else None
+    tested = null_mean is not None and null_sd is not None and onset_shell is not None and scored
+    return CurveRecord(
+        name=name,
+        mask=mask,
+        correlation=listed(kept) or (),
+        null_mean=listed(null_mean, valid_shells),
+        null_sd=listed(null_sd, valid_shells),
+        sd=listed(sd, valid_shells),
+        randomised_from_shell=onset_shell,
+        crossings=found,
+        resolution_A=resolution,
+        interval_A=interval_A(kept, sd, frequency_per_A, threshold)
+        if resolution is not None and sd is not None
+        else None,
+        significant_shell=significant_shell(kept, null_mean, null_sd, onset_shell + 2) if tested else None,
+        resolution_at_half_A=resolution_A(kept, frequency_per_A, 0.5) if scored else None,
+        rule=rule or RESOLUTION_RULE.format(level=threshold),
+        note=note,
+    )

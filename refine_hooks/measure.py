@@ -1,0 +1,427 @@
+"""One pair of half maps -> masks, curves and what must be said of them: all of a round's record but its files.
+
+Nothing here touches the disk. A pair that cannot give a number (identical, constant, empty) is measured as far as it can be,
+and said, not scored.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from refine_hooks import curves, fsc, masks
+from refine_hooks.errors import MapError
+from refine_hooks.fourier import (
+    Curve,
+    HalfTransform,
+    ShellSums,
+    shell_frequency_per_A,
+    shell_sums,
+    transform,
+    voxels_in_shell,
+)
+from refine_hooks.fsc.null import Null, nulls
+from refine_hooks.maps import Map, Volume
+from refine_hooks.projects.adapter import Facts, FscCurve, HalfMaps, Round
+from refine_hooks.records import Curve as CurveRecord
+from refine_hooks.records import HalfMapsRecord, MaskRecord, RoundRecord, now
+from refine_hooks.settings import Settings
+
+# Where a map holds nothing, float32 rounding leaves this share of its strongest shell's power at most.
+_EMPTY_SHELL = 1e-11
+_SAME = 1 - 1e-6
+_SAME_VOXEL_SIZE = 2e-3
+
+
+@dataclass(frozen=True, slots=True)
+class NamedMask:
+    """A mask to measure under: the user's, or ``refinement``, the program's own. ``map`` is None when it cannot be had.
+
+    Attributes:
+        cistem_edge: soften it as cisTEM does (any voxel above 0 counts, 10 Angstrom cosine edge) before measuring.
+    """
+
+    name: str
+    map: Map | None
+    path: Path | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    note: str | None = None
+    cistem_edge: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredMask:
+    """A mask's record and its voxels; the caller that writes the file fills in path and hash."""
+
+    record: MaskRecord
+    values: Volume | None
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """All that was measured of one pair of half maps."""
+
+    box_px: int
+    voxel_size_A: float
+    frequency_per_A: Curve
+    voxels_in_shell: np.ndarray
+    masks: tuple[MeasuredMask, ...]
+    curves: tuple[CurveRecord, ...]
+    analysis: dict[str, Any] | None
+    notes: tuple[str, ...]
+    average: Volume
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """The two half maps, their whole transforms, and what these say."""
+
+    half1: Map
+    half2: Map
+    transforms: tuple[HalfTransform, HalfTransform]
+    unmasked: Curve
+    frequency_per_A: Curve
+    onset_shell: int | None
+    valid_shells: int | None
+    fault: str | None  # why no number can be read off
+    notes: tuple[str, ...]
+
+    @property
+    def box_px(self) -> int:
+        return self.half1.box_px
+
+    @property
+    def voxel_size_A(self) -> float:
+        return self.half1.voxel_size_A
+
+
+def require_compatible(one: Map, other: Map, name: str) -> None:
+    """Check that two maps have the same box and voxel size.
+
+    Args:
+        one: the map in question.
+        other: the map that it must fit.
+        name: what to call ``one`` in the message.
+
+    Raises:
+        MapError: names both boxes and both voxel sizes.
+    """
+    faults = []
+    if one.voxels.shape != other.voxels.shape:
+        boxes = (" x ".join(str(n) for n in m.voxels.shape) for m in (one, other))
+        faults.append("{}: its box is {} voxels, the half map's is {}; make both in the same box".format(name, *boxes))
+    if abs(one.voxel_size_A - other.voxel_size_A) > _SAME_VOXEL_SIZE * other.voxel_size_A:
+        faults.append(
+            f"{name}: its voxel size is {one.voxel_size_A:g} A, the half map's is {other.voxel_size_A:g} A;"
+            " correct the header that is wrong, or resample"
+        )
+    if faults:
+        raise MapError(*faults)
+
+
+def measure_halves(
+    halves: HalfMaps,
+    facts: Facts,
+    settings: Settings,
+    named_masks: Sequence[NamedMask] = (),
+    reported: Sequence[FscCurve] = (),
+) -> Measurement:
+    """Masks and curves of one pair of half maps.
+
+    Args:
+        halves: two maps of one box and voxel size.
+        facts: what the refinement program says.
+        settings: of the masks, the FSC and the curves.
+        named_masks: further masks.
+        reported: the program's own curves, passed on with their crossings.
+
+    Raises:
+        MapError: half maps of different boxes or voxel sizes, a mask that cannot be used; names both.
+    """
+    pair = _prepared(halves, facts, settings)
+    sphere, sphere_notes = _sphere(pair, facts, settings)
+    measured = [sphere, *_automask(pair, settings, sphere), *(_checked(pair, mask) for mask in named_masks)]
+    found = _null_of(pair, measured, settings)
+    curve_records = [_curve(pair, settings, "unmasked", None, pair.unmasked)]
+    for mask in measured:
+        curve_records += _mask_curves(pair, settings, mask, found.get(mask.record.name))
+    curve_records += _scaled(pair, facts, settings, measured)
+    curve_records += [_reported(curve, pair.frequency_per_A, settings) for curve in reported]
+    return Measurement(
+        box_px=pair.box_px,
+        voxel_size_A=pair.voxel_size_A,
+        frequency_per_A=pair.frequency_per_A,
+        voxels_in_shell=voxels_in_shell(pair.box_px),
+        masks=tuple(measured),
+        curves=tuple(record for record in curve_records if record is not None),
+        analysis=None,
+        notes=(*facts.notes, *halves.notes, *pair.notes, *sphere_notes),
+        average=np.multiply(pair.half1.voxels + pair.half2.voxels, np.float32(0.5)),
+    )
+
+
+def _prepared(halves: HalfMaps, facts: Facts, settings: Settings) -> _Pair:
+    one, two = halves.half1, halves.half2
+    require_compatible(two, one, str(halves.paths[1]) if halves.paths else "half map 2")
+    transforms = (transform(one.voxels), transform(two.voxels))
+    sums = shell_sums(*transforms)
+    unmasked = fsc.correlation(sums)
+    fault = _fault(one, two, sums, unmasked)
+    valid, limit_note = _valid_shells(halves, facts, sums)
+    notes = [note for note in (fault, limit_note) if note]
+    onset_shell = fsc.onset(unmasked[: None if valid is None else valid + 1], settings.fsc.randomise_below)
+    if onset_shell is None and fault is None:
+        notes.append(
+            f"the unmasked FSC never falls below {settings.fsc.randomise_below:g}: no phases were randomised, no curve is corrected"
+        )
+    frequency = shell_frequency_per_A(one.box_px, one.voxel_size_A)
+    return _Pair(one, two, transforms, unmasked, frequency, onset_shell, valid, fault, tuple(notes))
+
+
+def _fault(one: Map, two: Map, sums: ShellSums, unmasked: Curve) -> str | None:
+    """Why these halves cannot be scored, in words."""
+    for name, half, power in (("half map 1", one, sums.power1), ("half map 2", two, sums.power2)):
+        if not power[1:].max(initial=0) > _EMPTY_SHELL * power[0]:
+            value = float(half.voxels.flat[0])
+            return f"{name} is {'empty' if value == 0 else 'constant'}: there is nothing to correlate, no resolution is stated"
+    measured = unmasked[1:][np.isfinite(unmasked[1:])]
+    if np.all(measured >= _SAME):
+        return "the two half maps are identical up to a factor: their FSC is 1 to Nyquist and says nothing, no resolution is stated"
+    return None
+
+
+def _valid_shells(halves: HalfMaps, facts: Facts, sums: ShellSums) -> tuple[int | None, str | None]:
+    """The last shell that holds data, where that is not the last of all; and why, in words."""
+    last = len(sums.cross) - 1
+    limits = []
+    if halves.valid_shells is not None:
+        limits.append((halves.valid_shells, "the half maps hold nothing of their own"))
+    if facts.reconstruction_limit_A:
+        extent_A = halves.half1.box_px * halves.half1.voxel_size_A
+        limits.append((int(extent_A / facts.reconstruction_limit_A + 1e-6), "the program reconstructed nothing"))
+    weakest = np.minimum(sums.power1, sums.power2)
+    filled = np.flatnonzero(weakest[1:] > _EMPTY_SHELL * weakest[1:].max(initial=0))
+    if filled.size:
+        limits.append((int(filled[-1]) + 1, "the half maps are empty"))
+    shell, why = min(limits, default=(last, ""))
+    if shell >= last:
+        return None, None
+    limit_A = halves.half1.box_px * halves.half1.voxel_size_A / max(shell, 1)
+    return (
+        shell,
+        f"beyond shell {shell} ({limit_A:.2f} A) {why}: nothing is measured there, and where it begins is no resolution",
+    )
+
+
+def _described(
+    name: str,
+    values: Volume,
+    voxel_size_A: float,
+    parameters: dict[str, Any],
+    note: str | None,
+    path: Path | None = None,
+) -> MeasuredMask:
+    total = float(values.sum(dtype=np.float64))
+    squares = float(np.einsum("zyx,zyx->", values, values, dtype=np.float64))
+    record = MaskRecord(
+        name=name,
+        path=str(path) if path else None,
+        volume_A3=total * voxel_size_A**3,
+        volume_fraction=total / values.size,
+        parameters={**parameters, "sum": total, "sum_of_squares": squares},
+        note=note,
+    )
+    return MeasuredMask(record, values)
+
+
+def _sphere(pair: _Pair, facts: Facts, settings: Settings) -> tuple[MeasuredMask, list[str]]:
+    edge_A = settings.sphere.edge_A
+    largest_A = pair.box_px // 2 * pair.voxel_size_A - edge_A / 2
+    asked_A = settings.sphere.radius_A or facts.sphere_radius_A or largest_A
+    radius_A, notes = asked_A, []
+    if asked_A > largest_A + 1e-3 * pair.voxel_size_A:
+        radius_A = max(largest_A, pair.voxel_size_A)
+        notes.append(f"a sphere of radius {asked_A:g} A does not fit into the box: {radius_A:g} A is used")
+    values = masks.sphere(pair.box_px, pair.voxel_size_A, radius_A, edge_A)
+    parameters = {"radius_A": radius_A, "edge_A": edge_A, "edge": "cosine, centred on the radius"}
+    return _described("sphere", values, pair.voxel_size_A, parameters, notes[0] if notes else None), notes
+
+
+def _automask(pair: _Pair, settings: Settings, sphere: MeasuredMask) -> list[MeasuredMask]:
+    if not settings.automask.enabled:
+        return []
+    if pair.fault is not None:
+        empty = MaskRecord(name="automask", volume_A3=0.0, volume_fraction=0.0, note=f"no mask was made: {pair.fault}")
+        return [MeasuredMask(empty, None)]
+    made = masks.automask(
+        pair.half1.voxels,
+        pair.half2.voxels,
+        pair.voxel_size_A,
+        limit_radius_A=sphere.record.parameters["radius_A"],
+        transforms=pair.transforms,
+    )
+    if made.values is None:
+        empty = MaskRecord(
+            name="automask", volume_A3=0.0, volume_fraction=0.0, parameters=made.parameters, note=made.note
+        )
+        return [MeasuredMask(empty, None)]
+    return [_described("automask", made.values, pair.voxel_size_A, made.parameters, made.note)]
+
+
+def _checked(pair: _Pair, mask: NamedMask) -> MeasuredMask:
+    if mask.map is None:
+        path = str(mask.path) if mask.path else None
+        record = MaskRecord(
+            name=mask.name, path=path, volume_A3=0.0, volume_fraction=0.0, parameters=mask.parameters, note=mask.note
+        )
+        return MeasuredMask(record, None)
+    name = str(mask.path or f"the mask {mask.name}")
+    values, clipped = masks.checked(mask.map.voxels, mask.map.voxel_size_A, pair.box_px, pair.voxel_size_A, name)
+    if mask.cistem_edge:
+        from refine_hooks.masks.cistem import apply_mask_soft
+
+        values = apply_mask_soft(values, pair.voxel_size_A)
+    note = "; ".join(text for text in (mask.note, clipped) if text) or None
+    return _described(mask.name, values, pair.voxel_size_A, mask.parameters, note, mask.path)
+
+
+def _null_of(pair: _Pair, measured: Iterable[MeasuredMask], settings: Settings) -> dict[str, Null]:
+    volumes = {m.record.name: m.values for m in measured if m.values is not None and m.record.name != "sphere"}
+    if pair.onset_shell is None or pair.fault is not None or not volumes:
+        return {}
+    return nulls(pair.transforms, volumes, pair.onset_shell, settings.fsc.repeats, settings.fsc.seed)
+
+
+def _curve(
+    pair: _Pair,
+    settings: Settings,
+    name: str,
+    mask: str | None,
+    correlation: Curve,
+    null: Null | None = None,
+    **more: Any,
+) -> CurveRecord | None:
+    shown = correlation if pair.valid_shells is None else correlation[: pair.valid_shells + 1]
+    if not np.any(np.isfinite(shown)):
+        return None
+    return curves.curve(
+        name,
+        mask,
+        correlation,
+        pair.frequency_per_A,
+        threshold=settings.fsc.threshold,
+        null_mean=null.mean if null else None,
+        null_sd=null.sd if null else None,
+        onset_shell=null.onset_shell if null else None,
+        valid_shells=pair.valid_shells,
+        scored=pair.fault is None,
+        **{"note": pair.fault, **more},
+    )
+
+
+def _mask_curves(pair: _Pair, settings: Settings, mask: MeasuredMask, null: Null | None) -> list[CurveRecord | None]:
+    if mask.values is None:
+        return []
+    name = mask.record.name
+    correlation = fsc.masked_fsc(pair.half1.voxels, pair.half2.voxels, mask.values)
+    found = [_curve(pair, settings, name, name, correlation, null)]
+    if null is not None:
+        below = replace(null, mean=np.zeros_like(null.mean), sd=null.sd / np.maximum(1 - null.mean, 1e-6))
+        found.append(
+            _curve(
+                pair,
+                settings,
+                f"{name}_corrected",
+                name,
+                fsc.corrected(correlation, null.mean, null.onset_shell),
+                below,
+            )
+        )
+    return found
+
+
+def _scaled(
+    pair: _Pair, facts: Facts, settings: Settings, measured: Sequence[MeasuredMask]
+) -> list[CurveRecord | None]:
+    return []
+
+
+def _reported(curve: FscCurve, frequency_per_A: Curve, settings: Settings) -> CurveRecord | None:
+    if not np.any(np.isfinite(curve.correlation)):
+        return None
+    values = np.full(len(frequency_per_A), np.nan)
+    shells = min(len(values), len(curve.correlation))
+    values[:shells] = curve.correlation[:shells]
+    record = curves.curve(
+        f"reported_{curve.name}", None, values, frequency_per_A, threshold=settings.fsc.threshold, note=curve.note
+    )
+    return (
+        record.model_copy(update={"resolution_A": curve.resolution_A, "rule": curve.rule})
+        if curve.resolution_A
+        else record
+    )
+
+
+def round_record(
+    round_: Round,
+    halves: HalfMaps,
+    measurement: Measurement,
+    half_maps_record: HalfMapsRecord,
+    mask_records: Sequence[MaskRecord],
+    measured_in_s: float | None = None,
+) -> RoundRecord:
+    """The record of a measured round; the files' records come from whoever wrote them."""
+    return RoundRecord(
+        **_about(round_),
+        box_px=measurement.box_px,
+        voxel_size_A=measurement.voxel_size_A,
+        frequency_per_A=tuple(measurement.frequency_per_A.tolist()),
+        voxels_in_shell=tuple(measurement.voxels_in_shell.tolist()),
+        half_maps=half_maps_record,
+        masks=tuple(mask_records),
+        curves=measurement.curves,
+        analysis=measurement.analysis,
+        notes=measurement.notes,
+        measured_in_s=measured_in_s,
+    )
+
+
+def reported_record(round_: Round, reported: Sequence[FscCurve], settings: Settings | None = None) -> RoundRecord:
+    """The record of a round without half maps: what the program itself says of it."""
+    settings = settings or Settings()
+    shells = max((len(curve.correlation) for curve in reported), default=1)
+    box_px = 2 * (shells - 1)
+    voxel_size_A = round_.facts.voxel_size_A or 0.0
+    frequency = shell_frequency_per_A(box_px, voxel_size_A) if box_px and voxel_size_A else np.zeros(shells)
+    records = [_reported(curve, frequency, settings) for curve in reported] if voxel_size_A else []
+    note = "this round has no half maps: only what the program reports is recorded"
+    return RoundRecord(
+        **_about(round_),
+        box_px=box_px,
+        voxel_size_A=voxel_size_A,
+        frequency_per_A=tuple(frequency.tolist()),
+        voxels_in_shell=tuple(voxels_in_shell(box_px).tolist()) if box_px else (0,),
+        half_maps=None,
+        curves=tuple(record for record in records if record is not None),
+        notes=(*round_.facts.notes, note),
+    )
+
+
+def _about(round_: Round) -> dict[str, Any]:
+    facts = round_.facts
+    return {
+        "program": round_.program,
+        "label": round_.label,
+        "measured_at": now(),
+        "key": round_.key,
+        "stamp": round_.stamp,
+        "alignment_limit_A": facts.alignment_limit_A,
+        "reconstruction_limit_A": facts.reconstruction_limit_A,
+        "molecular_mass_kDa": facts.molecular_mass_kDa,
+        "symmetry": facts.symmetry,
+        "particles": facts.particles,
+        "reported_resolution_A": facts.reported_resolution_A,
+        "reported_rule": facts.reported_rule,
+    }
