@@ -1,0 +1,74 @@
+"""Soft shapes, and the checks that a mask has to pass before anything is measured under it."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refine_hooks.errors import MapError
+
+Volume = NDArray[np.float32]
+
+# Headers keep voxel sizes as float32 and programs round them to three or four digits.
+_SAME_VOXEL_SIZE = 2e-3
+
+
+def cosine_edge(distance_A: NDArray[np.floating], edge_A: float) -> Volume:
+    """1 where the distance is at most 0, 0 from ``edge_A`` on, half a cosine between; a step where ``edge_A`` is 0."""
+    if edge_A <= 0:
+        return (distance_A <= 0).astype(np.float32)
+    phase = np.clip(np.asarray(distance_A, np.float32) / np.float32(edge_A), 0, 1)
+    edge: Volume = np.float32(0.5) + np.float32(0.5) * np.cos(np.float32(np.pi) * phase)
+    return edge
+
+
+def sphere(box_px: int, voxel_size_A: float, radius_A: float, edge_A: float) -> Volume:
+    """A soft sphere [z, y, x] about the box's centre ``n // 2``; its cosine edge is centred on the radius.
+
+    Args:
+        box_px: edge of the box.
+        voxel_size_A: edge of a voxel.
+        radius_A: where the mask is one half.
+        edge_A: width of the edge; 0 makes it hard.
+    """
+    mask = np.zeros((box_px, box_px, box_px), np.float32)
+    outer_px = (radius_A + edge_A / 2) / voxel_size_A
+    low, high = max(0, int(box_px // 2 - outer_px)), min(box_px, int(box_px // 2 + outer_px) + 2)
+    square = ((np.arange(low, high) - box_px // 2) * voxel_size_A).astype(np.float32) ** 2
+    plane = square[:, None] + square[None, :]
+    for z, height in zip(range(low, high), square, strict=True):
+        mask[z, low:high, low:high] = cosine_edge(np.sqrt(plane + height) - (radius_A - edge_A / 2), edge_A)
+    return mask
+
+
+def checked(
+    values: Volume, mask_voxel_size_A: float, box_px: int, voxel_size_A: float, name: str
+) -> tuple[Volume, str | None]:
+    """A mask of the user's or of a program's, clipped to 0..1, and a note where that changed it.
+
+    Args:
+        values: the mask [z, y, x].
+        mask_voxel_size_A: its voxel size.
+        box_px: box of the half maps.
+        voxel_size_A: voxel size of the half maps.
+        name: what to call the mask in messages, its path where it has one.
+
+    Raises:
+        MapError: another box, another voxel size, voxels that are not finite, or nothing inside; all faults at once.
+    """
+    low, high = float(values.min(initial=0)), float(values.max(initial=0))
+    faults = []
+    if values.shape != (box_px,) * 3:
+        shape = " x ".join(str(n) for n in values.shape)
+        halves = " x ".join([str(box_px)] * 3)
+        faults.append(f"{name}: the mask's box is {shape}, the half maps' is {halves}; make it in the half maps' box")
+    if abs(mask_voxel_size_A - voxel_size_A) > _SAME_VOXEL_SIZE * voxel_size_A:
+        sizes = f"the mask's voxel size is {mask_voxel_size_A:g} A, the half maps' is {voxel_size_A:g} A"
+        faults.append(f"{name}: {sizes}; resample the mask or correct its header")
+    if not (np.isfinite(low) and np.isfinite(high)):
+        faults.append(f"{name}: the mask holds NaN or infinite voxels; nothing can be measured under it")
+    elif high <= 0:
+        faults.append(f"{name}: the mask is empty (no voxel above 0)")
+    if faults:
+        raise MapError(*faults)
+    if low >= 0 and high <= 1:
+        return np.asarray(values, np.float32), None
+    return np.clip(values, 0, 1, dtype=np.float32), f"{name}: values from {low:g} to {high:g} were clipped to 0..1"
