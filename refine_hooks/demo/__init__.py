@@ -1,0 +1,66 @@
+"""A refinement that plays itself while the watcher follows it, through the same code as any real one."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from refine_hooks import watch
+from refine_hooks.demo import cistem
+from refine_hooks.errors import InputError
+from refine_hooks.journal import Journal
+from refine_hooks.projects import adapter
+from refine_hooks.run import Watch, run
+from refine_hooks.settings import load_settings
+from refine_hooks.store import Store
+
+
+def demonstrate(directory: Path, say: Callable[[str], None], pace: float = 1.0) -> Journal:
+    """Play a small cisTEM refinement into ``directory`` and watch it; returns the log.
+
+    Args:
+        directory: a new or empty folder.
+        say: gets one line for each thing that happens.
+        pace: multiplies the pauses of the refinement; 0 plays it as fast as it can be computed.
+
+    Raises:
+        InputError: the folder holds something already.
+    """
+    directory = directory.absolute()
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise InputError(f"{directory}: is there already and not an empty folder; name a new one")
+    directory.mkdir(parents=True, exist_ok=True)
+    settings = load_settings(program="cistem", overrides={"watch": {"poll_s": 0.5}, "keep": {"min_free_GB": 0.2}})
+    w = Watch(directory, "cistem", adapter("cistem"), settings, Store(directory / "refine_hooks"), say)
+    faults: list[BaseException] = []
+    player = threading.Thread(target=_play, args=(directory, pace, faults, w.stop), name="refinement", daemon=True)
+    bell = watch.Bell(lambda: w.adapter.bells(directory)) if watch.events_arrive(directory) else None
+    player.start()
+    try:
+        run(w, _until_played(w, player, bell), bell, live=True)
+    finally:
+        w.stop.set()
+        if bell is not None:
+            bell.close()
+    if faults:
+        raise faults[0]
+    return Journal(tuple(w.lines))
+
+
+def _play(directory: Path, pace: float, faults: list[BaseException], stop: threading.Event) -> None:
+    try:
+        cistem.play(directory, lambda seconds: stop.wait(seconds * pace) and None)
+    except BaseException as error:
+        faults.append(error)
+
+
+def _until_played(w: Watch, player: threading.Thread, bell: watch.Bell | None) -> Iterator[float]:
+    """Looks until the refinement is over and every round of it is in the log."""
+    ended_at: float | None = None
+    for moment in watch.looks(bell, w.stop, w.settings.watch.poll_s, None, w.idle_since):
+        yield moment
+        if not player.is_alive():
+            ended_at = ended_at or time.monotonic()
+            waited_s = time.monotonic() - max(ended_at, w.last_event)
+            if w.measured + w.failed >= len(cistem.ROUNDS) or waited_s > w.settings.watch.settle_s + 4 * w.settings.watch.poll_s:
+                return
