@@ -97,7 +97,9 @@ def append(path: Path, lines: Iterable[LogLine]) -> None:
         finally:
             os.close(handle)
     except OSError as error:
-        raise StorageError(f"{path}: cannot be written ({error.strerror}); free some space or name another folder with --out") from error
+        raise StorageError(
+            f"{path}: cannot be written ({error.strerror}); free some space or name another folder with --out"
+        ) from error
 
 
 def _end_of_whole_lines(handle: int) -> int:

@@ -38,13 +38,17 @@ def only_writer(out: Path, holder: str, say: Callable[[str], None]) -> Iterator[
         out.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise StorageError(f"{out}: cannot be written to ({error.strerror}); name a folder of your own with --out") from error
+        raise StorageError(
+            f"{out}: cannot be written to ({error.strerror}); name a folder of your own with --out"
+        ) from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             other = os.pread(handle, 200, 0).decode(errors="replace").strip() or "somebody"
-            raise TakenError(f"{out}: {other} is writing here already; watch from there, or name another folder with --out") from None
+            raise TakenError(
+                f"{out}: {other} is writing here already; watch from there, or name another folder with --out"
+            ) from None
         except OSError as error:
             if error.errno not in _CANNOT_LOCK:
                 raise StorageError(f"{path}: cannot be locked ({error.strerror})") from error

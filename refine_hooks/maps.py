@@ -75,7 +75,9 @@ def read_header(path: Path) -> MrcHeader:
         raise NotReadyError(f"{path}: holds no MRC header yet ({size} bytes); it is being written, or torn")
     header = _decoded(path, raw)
     if size < header.file_bytes:
-        raise NotReadyError(f"{path}: holds {size} of the {header.file_bytes} bytes that its header states; it is being written, or torn")
+        raise NotReadyError(
+            f"{path}: holds {size} of the {header.file_bytes} bytes that its header states; it is being written, or torn"
+        )
     return header
 
 
@@ -88,7 +90,9 @@ def _decoded(path: Path, raw: bytes) -> MrcHeader:
         if int(fields["mode"]) in _MODES and all(0 < n <= _LONGEST_EDGE_PX for n in edges):
             break
     else:
-        raise MapError(f"{path}: is not an MRC map in mode 0, 1, 2, 6 or 12 (its first numbers: {np.frombuffer(raw, '<i4', 4).tolist()})")
+        raise MapError(
+            f"{path}: is not an MRC map in mode 0, 1, 2, 6 or 12 (its first numbers: {np.frombuffer(raw, '<i4', 4).tolist()})"
+        )
     extended = int(fields["nsymbt"])
     if extended < 0:
         raise MapError(f"{path}: its header claims an extended header of {extended} bytes")
@@ -96,7 +100,9 @@ def _decoded(path: Path, raw: bytes) -> MrcHeader:
     cell = [float(fields["cella"][axis]) for axis in "xyz"]
     x, y, z = (c / m if m > 0 and np.isfinite(c) else 0.0 for c, m in zip(cell, samples, strict=True))
     ox, oy, oz = (float(v) if np.isfinite(v) else 0.0 for v in fields["origin"].tolist())
-    return MrcHeader(*edges, np.dtype(byte_order + _MODES[int(fields["mode"])]), (x, y, z), (ox, oy, oz), HEADER_BYTES + extended)
+    return MrcHeader(
+        *edges, np.dtype(byte_order + _MODES[int(fields["mode"])]), (x, y, z), (ox, oy, oz), HEADER_BYTES + extended
+    )
 
 
 def read_map(path: Path, voxel_size_A: float | None = None) -> Map:
@@ -113,7 +119,9 @@ def read_map(path: Path, voxel_size_A: float | None = None) -> Map:
     header = read_header(path)
     faults = []
     if not header.nx == header.ny == header.nz:
-        faults.append(f"{path}: box is {header.nx} x {header.ny} x {header.nz}; only cubic maps can be measured: pad it to a cube first")
+        faults.append(
+            f"{path}: box is {header.nx} x {header.ny} x {header.nz}; only cubic maps can be measured: pad it to a cube first"
+        )
     if not voxel_size_A:
         voxel_size_A = header.voxel_size_A[0]
         spread_A = max(header.voxel_size_A) - min(header.voxel_size_A)
@@ -121,7 +129,9 @@ def read_map(path: Path, voxel_size_A: float | None = None) -> Map:
         if min(header.voxel_size_A) <= 0:
             faults.append(f"{path}: voxel size in the header is {sizes} A; write the true one into the header")
         elif spread_A > 1e-3 * voxel_size_A:
-            faults.append(f"{path}: voxel size differs between the axes ({sizes} A); resample the map to cubic voxels first")
+            faults.append(
+                f"{path}: voxel size differs between the axes ({sizes} A); resample the map to cubic voxels first"
+            )
     if faults:
         raise MapError(*faults)
     return Map(read_voxels(path, header), voxel_size_A, header.origin_A)
@@ -146,7 +156,9 @@ def read_voxels(path: Path, header: MrcHeader) -> Volume:
     for z in range(header.nz):
         if not np.isfinite(voxels[z].sum(dtype=np.float64)):
             bad = int(np.count_nonzero(~np.isfinite(voxels)))
-            raise MapError(f"{path}: {bad} voxels are NaN or infinite (the first in section {z}); nothing can be measured from it")
+            raise MapError(
+                f"{path}: {bad} voxels are NaN or infinite (the first in section {z}); nothing can be measured from it"
+            )
     return voxels
 
 
@@ -187,6 +199,8 @@ def beside(path: Path) -> Iterator[Path]:
             os.close(handle)
         os.replace(temporary, path)
     except OSError as error:
-        raise StorageError(f"{path}: cannot be written ({error.strerror or error}); free some space or name another folder with --out") from error
+        raise StorageError(
+            f"{path}: cannot be written ({error.strerror or error}); free some space or name another folder with --out"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)

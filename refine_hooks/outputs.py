@@ -40,7 +40,9 @@ def write_half_maps(store: Store, key: Key, label: str, halves: HalfMaps) -> Hal
     )
 
 
-def write_masks(store: Store, key: Key, label: str, measurement: Measurement, keep: bool = True) -> tuple[MaskRecord, ...]:
+def write_masks(
+    store: Store, key: Key, label: str, measurement: Measurement, keep: bool = True
+) -> tuple[MaskRecord, ...]:
     """Write the masks that have no file yet (the sphere needs none), and hash every file.
 
     Raises:
@@ -53,7 +55,9 @@ def write_masks(store: Store, key: Key, label: str, measurement: Measurement, ke
             path = Path(record.path)
         elif keep and mask.values is not None and record.name != "sphere":
             path = store.mask_path(key, label, record.name)
-            store.write_map(path, Map(mask.values, measurement.voxel_size_A), f"refine_hooks mask {record.name}: {key} {label}")
+            store.write_map(
+                path, Map(mask.values, measurement.voxel_size_A), f"refine_hooks mask {record.name}: {key} {label}"
+            )
         if path is not None and path.is_file():
             with path.open("rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -81,7 +85,12 @@ def one_line(record: RoundRecord) -> str:
 
 
 def write_pictures(
-    store: Store, key: Key, label: str, measurement: Measurement, angular: NDArray[np.float64] | None, say: Callable[[str], None]
+    store: Store,
+    key: Key,
+    label: str,
+    measurement: Measurement,
+    angular: NDArray[np.float64] | None,
+    say: Callable[[str], None],
 ) -> None:
     """Slices, mask surfaces and views of a round; a picture that cannot be made harms nothing."""
     from refine_hooks.report.pictures import write_pictures as draw

@@ -60,14 +60,18 @@ class Stamp(Record):
     """The inputs of a round: a round is measured again when they change."""
 
     inputs: tuple[InputFile, ...] = ()
-    revision: str = Field(default="", description="what the program's own book-keeping says of this state, e.g. a reconstruction id")
+    revision: str = Field(
+        default="", description="what the program's own book-keeping says of this state, e.g. a reconstruction id"
+    )
 
 
 class HalfMapsRecord(Record):
     """Where the two half maps are, how they came about, and what is known to be wrong with them."""
 
     origin: Origin
-    paths: tuple[str, str] | None = Field(default=None, description="relative to the log's folder; null when retention removed them")
+    paths: tuple[str, str] | None = Field(
+        default=None, description="relative to the log's folder; null when retention removed them"
+    )
     masked_by: str | None = Field(default=None, description="a mask that the maps have been multiplied by, in words")
     joined_below_A: float | None = Field(default=None, description="shells coarser than this are common to both halves")
     valid_shells: int | None = Field(default=None, description="shells beyond this one are empty or filtered away")
@@ -105,13 +109,21 @@ class Curve(Record):
     mask: str | None = Field(default=None, description="name of the mask that made this curve")
     correlation: tuple[float | None, ...] = Field(description="null where nothing is measured")
     null_mean: tuple[float | None, ...] | None = Field(default=None, description="mean of the randomised repeats")
-    null_sd: tuple[float | None, ...] | None = Field(default=None, description="standard deviation of one randomised curve")
-    sd: tuple[float | None, ...] | None = Field(default=None, description="standard deviation of the correlation itself")
+    null_sd: tuple[float | None, ...] | None = Field(
+        default=None, description="standard deviation of one randomised curve"
+    )
+    sd: tuple[float | None, ...] | None = Field(
+        default=None, description="standard deviation of the correlation itself"
+    )
     randomised_from_shell: int | None = None
     crossings: tuple[Crossing, ...] = ()
     resolution_A: float | None = Field(default=None, description="null: never crosses, or not to be scored")
-    interval_A: tuple[float, float] | None = Field(default=None, description="90 % interval of resolution_A: coarse end, fine end")
-    significant_shell: int | None = Field(default=None, description="last shell of the first unbroken run above null mean + 3 sd")
+    interval_A: tuple[float, float] | None = Field(
+        default=None, description="90 % interval of resolution_A: coarse end, fine end"
+    )
+    significant_shell: int | None = Field(
+        default=None, description="last shell of the first unbroken run above null mean + 3 sd"
+    )
     resolution_at_half_A: float | None = None
     rule: str = Field(description="how resolution_A was read off the curve")
     note: str | None = None
@@ -157,8 +169,12 @@ class RoundRecord(Line):
     frequency_per_A: tuple[float, ...]
     voxels_in_shell: tuple[int, ...]
     half_maps: HalfMapsRecord | None
-    alignment_limit_A: float | None = Field(default=None, description="both halves were aligned to one reference up to here")
-    reconstruction_limit_A: float | None = Field(default=None, description="the program reconstructed no further than this")
+    alignment_limit_A: float | None = Field(
+        default=None, description="both halves were aligned to one reference up to here"
+    )
+    reconstruction_limit_A: float | None = Field(
+        default=None, description="the program reconstructed no further than this"
+    )
     molecular_mass_kDa: float | None = None
     symmetry: str | None = None
     particles: int | None = None
@@ -177,6 +193,17 @@ class RoundRecord(Line):
     def mask(self, name: str) -> MaskRecord | None:
         """The mask of that name, if there is one."""
         return next((m for m in self.masks if m.name == name), None)
+
+    def headline(self) -> Curve | None:
+        """The curve whose resolution is the round's: the corrected one of the most trusted mask, else sphere or unmasked.
+
+        Never a scaled or a reported curve, and none at all where the half maps are filtered.
+        """
+        if self.half_maps is not None and self.half_maps.origin == "regularised":
+            return None
+        own = [c.name for c in self.curves if c.name.endswith("_corrected") and not c.name.startswith("reported_")]
+        order = ("automask_corrected", "user_corrected", "refinement_corrected", *own, "automask", "sphere", "unmasked")
+        return next((c for name in order if (c := self.curve(name)) is not None), None)
 
 
 class Failed(Line):

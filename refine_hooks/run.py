@@ -129,12 +129,29 @@ def attempt(w: Watch, round_: Round) -> None:
         w.last_event = time.monotonic()
         w.wait(f"{error}. Waiting; nothing is lost")
         return
-    except (RefineHooksError, OSError, MemoryError, ArithmeticError, LookupError, ValueError, TypeError, AttributeError, AssertionError) as error:
+    except (
+        RefineHooksError,
+        OSError,
+        MemoryError,
+        ArithmeticError,
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        AssertionError,
+    ) as error:
         if _changed(w.project, round_):
             return
         own = isinstance(error, RefineHooksError | OSError | MemoryError)
         reason = str(error) if own else f"a bug of refine_hooks ({type(error).__name__}: {error}); please report it"
-        line = Failed(failed_at=now(), program=w.program, label=round_.label, key=round_.key, stamp=round_.stamp, reason=reason or repr(error))
+        line = Failed(
+            failed_at=now(),
+            program=w.program,
+            label=round_.label,
+            key=round_.key,
+            stamp=round_.stamp,
+            reason=reason or repr(error),
+        )
         w.log(line)
     w.waiting, w.last_event = "", time.monotonic()
     _afterwards(w, round_, line)
@@ -157,11 +174,17 @@ def measured(w: Watch, round_: Round) -> RoundRecord:
     masks = [*_users_masks(w.settings, halves), *_programs_mask(w, round_, halves)]
     measurement = measure.measure_halves(halves, round_.facts, w.settings, masks, reported)
     if _changed(w.project, round_):
-        raise NotReadyError(f"{round_.label}: its files changed while they were read; measured again once they are still")
+        raise NotReadyError(
+            f"{round_.label}: its files changed while they were read; measured again once they are still"
+        )
     half_record = outputs.write_half_maps(w.store, round_.key, round_.label, halves)
     mask_records = outputs.write_masks(w.store, round_.key, round_.label, measurement)
-    outputs.write_pictures(w.store, round_.key, round_.label, measurement, w.adapter.angular_distribution(w.project, round_), w.say)
-    return measure.round_record(round_, halves, measurement, half_record, mask_records, measured_in_s=time.monotonic() - began)
+    outputs.write_pictures(
+        w.store, round_.key, round_.label, measurement, w.adapter.angular_distribution(w.project, round_), w.say
+    )
+    return measure.round_record(
+        round_, halves, measurement, half_record, mask_records, measured_in_s=time.monotonic() - began
+    )
 
 
 def half_maps(w: Watch, round_: Round) -> HalfMaps | None:
@@ -204,7 +227,7 @@ def _look(w: Watch) -> list[Round]:
     try:
         rounds = list(w.adapter.rounds(w.project, w.settings, w.store))
     except Exception as error:
-        w.wait(f"{w.project} cannot be looked at now ({error or type(error).__name__}); looking again every {w.settings.watch.poll_s:g} s")
+        w.wait(f"{w.project} cannot be looked at now ({error or type(error).__name__}); it is tried again")
         return []
     if not w.project.is_dir():
         w.wait(f"{w.project} is gone or out of reach; waiting for it to come back")
@@ -256,7 +279,15 @@ def _start(w: Watch, host: str, pid: int) -> Start:
         except PackageNotFoundError:
             versions[package] = "not installed"
     settings = w.settings.model_dump(mode="json")
-    return Start(started_at=now(), project=str(w.project), program=w.program, versions=versions, settings=settings, host=host, pid=pid)
+    return Start(
+        started_at=now(),
+        project=str(w.project),
+        program=w.program,
+        versions=versions,
+        settings=settings,
+        host=host,
+        pid=pid,
+    )
 
 
 @contextmanager

@@ -24,17 +24,25 @@ class WatchSettings(Section):
     """When to look."""
 
     poll_s: float = Field(5.0, gt=0, description="the disk is looked at this often, whatever the file system reports")
-    settle_s: float = Field(2.0, ge=0, description="inputs that cannot prove that they are complete must stay unchanged this long")
+    settle_s: float = Field(
+        2.0, ge=0, description="inputs that cannot prove that they are complete must stay unchanged this long"
+    )
     force_poll: bool = Field(False, description="never rely on the file system's own events")
-    database_wait_s: float = Field(60.0, ge=0, description="how long sums wait for the program's own entry before they are measured without")
-    lock_timeout_s: float = Field(30.0, gt=0, description="how long a database that stays locked is waited for at one look")
+    database_wait_s: float = Field(
+        60.0, ge=0, description="how long sums wait for the program's own entry before they are measured without"
+    )
+    lock_timeout_s: float = Field(
+        30.0, gt=0, description="how long a database that stays locked is waited for at one look"
+    )
     stalled_after_s: float = Field(86400.0, gt=0, description="no new round for this long is told as a stalled watch")
 
 
 class KeepSettings(Section):
     """What stays on disk; the log itself always stays."""
 
-    half_maps: Literal["all", "last", "every", "flagged"] = Field("all", description="which rounds keep their half maps and masks")
+    half_maps: Literal["all", "last", "every", "flagged"] = Field(
+        "all", description="which rounds keep their half maps and masks"
+    )
     last: int = Field(5, ge=1, description="how many rounds of each run and class stay with 'last'")
     every: int = Field(5, ge=1, description="every how-manieth round stays with 'every'; the newest always stays")
     sums: bool = Field(False, description="keep captured sums after their half maps are written")
@@ -44,7 +52,9 @@ class KeepSettings(Section):
 class SphereSettings(Section):
     """The spherical mask."""
 
-    radius_A: float = Field(0.0, ge=0, description="0: the refinement program's own radius, else the largest that fits the box")
+    radius_A: float = Field(
+        0.0, ge=0, description="0: the refinement program's own radius, else the largest that fits the box"
+    )
     edge_A: float = Field(10.0, ge=0, description="width of the cosine edge, centred on the radius")
 
 
@@ -58,16 +68,24 @@ class FscSettings(Section):
     """Curves and what is read off them."""
 
     threshold: float = Field(0.143, gt=0, lt=1, description="resolution is the first crossing of this level")
-    randomise_below: float = Field(0.8, gt=0, lt=1, description="phases are randomised from the first shell where the unmasked FSC is below this")
-    repeats: int = Field(5, ge=2, le=1000, description="independent randomisations; their mean corrects, their spread is the error")
+    randomise_below: float = Field(
+        0.8, gt=0, lt=1, description="phases are randomised from the first shell where the unmasked FSC is below this"
+    )
+    repeats: int = Field(
+        5, ge=2, le=1000, description="independent randomisations; their mean corrects, their spread is the error"
+    )
     seed: int = Field(20130135, ge=0, description="seed of the first repeat; the following ones count on from it")
-    full: bool = Field(False, description="also anisotropy, half-bit, 3-sigma, false discovery rate and Guinier analysis")
+    full: bool = Field(
+        False, description="also anisotropy, half-bit, 3-sigma, false discovery rate and Guinier analysis"
+    )
 
 
 class ReconstructSettings(Section):
     """Half maps from the particles, for rounds whose half maps or sums do not exist."""
 
-    when: Literal["never", "missing", "always", "auto"] = Field("auto", description="auto: 'missing' in once, 'never' in watch")
+    when: Literal["never", "missing", "always", "auto"] = Field(
+        "auto", description="auto: 'missing' in once, 'never' in watch"
+    )
     threads: int = Field(0, ge=0, description="0: all cores")
     block_particles: int = Field(256, ge=1, description="images read and inserted together")
     checkpoint_s: float = Field(300.0, gt=0, description="partial sums are saved this often")
@@ -76,7 +94,9 @@ class ReconstructSettings(Section):
 class ClusterSettings(Section):
     """Insertion on many machines."""
 
-    scheduler: str = Field("", description="address of a running Dask scheduler, or 'slurm', 'pbs', 'lsf'; empty: this machine")
+    scheduler: str = Field(
+        "", description="address of a running Dask scheduler, or 'slurm', 'pbs', 'lsf'; empty: this machine"
+    )
     workers: int = Field(4, ge=1)
     cores: int = Field(4, ge=1, description="cores of one worker")
     memory: str = Field("16GB", description="memory of one worker")
@@ -88,16 +108,27 @@ class ClusterSettings(Section):
 class AuditSettings(Section):
     """Limits of the audit's rules."""
 
-    disagree_shells: float = Field(2.0, gt=0, description="mask and sphere, or our curve and the reported one, may differ by this many shells")
-    jump_fraction: float = Field(0.2, gt=0, description="mask volume or particle number may change by this share between rounds")
-    anisotropy_cfar: float = Field(0.5, gt=0, le=1, description="below this conical FSC area ratio a map is called anisotropic")
+    disagree_shells: float = Field(
+        2.0, gt=0, description="mask and sphere, or our curve and the reported one, may differ by this many shells"
+    )
+    jump_fraction: float = Field(
+        0.2, gt=0, description="mask volume or particle number may change by this share between rounds"
+    )
+    anisotropy_cfar: float = Field(
+        0.5, gt=0, le=1, description="below this conical FSC area ratio a map is called anisotropic"
+    )
 
 
 class NotifySettings(Section):
     """Who is told, and of what; targets are apprise URLs."""
 
     targets: tuple[str, ...] = ()
-    on: tuple[Literal["round", "finding", "failed", "stalled", "finished"], ...] = ("finding", "failed", "stalled", "finished")
+    on: tuple[Literal["round", "finding", "failed", "stalled", "finished"], ...] = (
+        "finding",
+        "failed",
+        "stalled",
+        "finished",
+    )
     metrics_file: str = Field("", description="a Prometheus text file, rewritten after each round")
 
 
@@ -112,9 +143,14 @@ class Hook(Section):
 class GenericSettings(Section):
     """Two filename patterns for a program that refine_hooks does not know."""
 
-    half1: str = Field("", description="regular expression over paths relative to the project; named groups iteration, class, run, half")
+    half1: str = Field(
+        "",
+        description="regular expression over paths relative to the project; named groups iteration, class, run, half",
+    )
     half2: str = Field("", description="the second half's pattern; not needed where the first has a group named half")
-    folders: tuple[str, ...] = Field((".",), description="folders, relative to the project and without wildcards below them, that hold the maps")
+    folders: tuple[str, ...] = Field(
+        (".",), description="folders, relative to the project and without wildcards below them, that hold the maps"
+    )
     voxel_size_A: float = Field(0.0, ge=0, description="0: from the map's header")
     radius_A: float = Field(0.0, ge=0)
     molecular_mass_kDa: float = Field(0.0, ge=0)
@@ -135,7 +171,9 @@ class Settings(Section):
     sphere: SphereSettings = SphereSettings()
     automask: AutomaskSettings = AutomaskSettings()
     fsc: FscSettings = FscSettings()
-    masks: dict[str, str] = Field(default_factory=dict, description="name = file: further masks that every round is measured under")
+    masks: dict[str, str] = Field(
+        default_factory=dict, description="name = file: further masks that every round is measured under"
+    )
     program: ProgramSettings = ProgramSettings()
     reconstruct: ReconstructSettings = ReconstructSettings()
     cluster: ClusterSettings = ClusterSettings()
@@ -148,7 +186,9 @@ class Settings(Section):
     @classmethod
     def _free_names(cls, masks: dict[str, str]) -> dict[str, str]:
         taken = {"sphere", "automask", "refinement", "unmasked"} & set(masks)
-        wrong = sorted(taken | {name for name in masks if not name.replace("_", "").isalnum() or name.startswith("reported")})
+        wrong = sorted(
+            taken | {name for name in masks if not name.replace("_", "").isalnum() or name.startswith("reported")}
+        )
         if wrong:
             raise ValueError(f"these names cannot be given to a mask: {', '.join(wrong)}")
         return masks
@@ -166,7 +206,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
         with path.open("rb") as stream:
             return tomllib.load(stream)
     except OSError as error:
-        raise SettingsError(f"{path}: cannot be read ({error.strerror}); name a readable TOML file with --config") from error
+        raise SettingsError(
+            f"{path}: cannot be read ({error.strerror}); name a readable TOML file with --config"
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: is not valid TOML: {error}") from error
 
@@ -186,7 +228,11 @@ def _validated(table: dict[str, Any], source: str) -> Settings:
         faults = []
         for fault in error.errors():
             where = ".".join(str(part) for part in fault["loc"])
-            what = "is no setting; see config/default.toml for all of them" if fault["type"] == "extra_forbidden" else fault["msg"]
+            what = (
+                "is no setting; see config/default.toml for all of them"
+                if fault["type"] == "extra_forbidden"
+                else fault["msg"]
+            )
             faults.append(f"{source}: {where}: {what}")
         raise SettingsError(*faults) from error
 
@@ -224,7 +270,11 @@ def default_toml() -> str:
     for name, info in Settings.model_fields.items():
         default = info.get_default(call_default_factory=True)
         if name == "hooks":
-            lines += ["# [[hooks]]   # runs after each round; may be given again", *(f"# {line}" for line in _table(Hook())), ""]
+            lines += [
+                "# [[hooks]]   # runs after each round; may be given again",
+                *(f"# {line}" for line in _table(Hook())),
+                "",
+            ]
         elif isinstance(default, Section):
             what = (type(default).__doc__ or "").split("\n")[0]
             lines += [f"[{name}]  # {what}", *_table(default), ""]

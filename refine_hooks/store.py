@@ -95,6 +95,6 @@ class Store:
             raise StorageError(f"{self.out}: cannot be reached ({error.strerror})") from error
         if free < needed_bytes + self.min_free_bytes:
             raise StorageError(
-                f"{self.out}: {free / 1e9:.2f} GB are free, {needed_bytes / 1e9:.2f} GB are needed and {self.min_free_bytes / 1e9:.2f} GB "
-                "are kept for the refinement; free some space, or lower min_free_GB"
+                f"{self.out}: {free / 1e9:.2f} GB are free, {needed_bytes / 1e9:.2f} GB are needed and "
+                f"{self.min_free_bytes / 1e9:.2f} GB are kept for the refinement; free some space, or lower min_free_GB"
             )

@@ -10,13 +10,29 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from refine_hooks.projects.adapter import Round
 from refine_hooks.records import Key, Stamp
 
-_SHARED_FILE_SYSTEMS = {"nfs", "nfs4", "gpfs", "lustre", "cifs", "smb3", "smbfs", "beegfs", "ceph", "afs", "9p", "pvfs2", "orangefs", "glusterfs"}
+_SHARED_FILE_SYSTEMS = {
+    "nfs",
+    "nfs4",
+    "gpfs",
+    "lustre",
+    "cifs",
+    "smb3",
+    "smbfs",
+    "beegfs",
+    "ceph",
+    "afs",
+    "9p",
+    "pvfs2",
+    "orangefs",
+    "glusterfs",
+}
 _TELLING_EVENTS = {"created", "modified", "moved", "deleted", "closed"}
 _BUSY_SHARE = 0.05  # of one core: a storm of events (progress bars in a job's output) may not cost more than this
 
@@ -84,7 +100,9 @@ class Bell:
         """Hang the bell in every folder that exists and where it does not hang (any more)."""
         from watchdog.observers import Observer
 
-        if self._observer is not None and (not self._observer.is_alive() or not all(e.is_alive() for e in self._observer.emitters)):
+        if self._observer is not None and (
+            not self._observer.is_alive() or not all(e.is_alive() for e in self._observer.emitters)
+        ):
             self.close()
         if self._observer is None:
             self._observer = Observer()
@@ -98,11 +116,11 @@ class Bell:
             wanted[str(folder), deep] = (status.st_dev, status.st_ino)
         for place, (watch, identity) in list(self._hung.items()):
             if wanted.get(place) != identity:
-                self._quietly(lambda watch=watch: self._observer.unschedule(watch))
+                self._quietly(partial(self._observer.unschedule, watch))
                 del self._hung[place]
         for (folder_name, deep), identity in wanted.items():
             if (folder_name, deep) not in self._hung:
-                watch = self._quietly(lambda f=folder_name, d=deep: self._observer.schedule(self, f, recursive=d))
+                watch = self._quietly(partial(self._observer.schedule, self, folder_name, recursive=deep))
                 if watch is not None:
                     self._hung[folder_name, deep] = (watch, identity)
 
@@ -122,7 +140,9 @@ class Bell:
             self._quietly(lambda: observer.join(2.0))
 
 
-def looks(bell: Bell | None, stop: threading.Event, poll_s: float, until_idle_s: float | None, idle_since: Callable[[], float]) -> Iterator[float]:
+def looks(
+    bell: Bell | None, stop: threading.Event, poll_s: float, until_idle_s: float | None, idle_since: Callable[[], float]
+) -> Iterator[float]:
     """Moments (monotonic seconds) at which to look: now, at a ring, and at least every ``poll_s``.
 
     Ends when ``stop`` is set, or when nothing has happened for ``until_idle_s``.
@@ -144,7 +164,9 @@ def looks(bell: Bell | None, stop: threading.Event, poll_s: float, until_idle_s:
             heard = bell.wait(heard, max(0.0, wait_s - took_s / _BUSY_SHARE))
 
 
-def settled(look: Callable[[], Iterable[Round]], ticks: Iterable[float], settle_s: float, done: Callable[[Round], bool]) -> Iterator[Round]:
+def settled(
+    look: Callable[[], Iterable[Round]], ticks: Iterable[float], settle_s: float, done: Callable[[Round], bool]
+) -> Iterator[Round]:
     """Rounds that are ready to be measured, as the ticks go by.
 
     A round is ready when nothing of it is awaited and its inputs either prove that they are complete or have not changed for

@@ -10,7 +10,10 @@ from importlib import import_module
 from refine_hooks.cli._app import app
 from refine_hooks.errors import RefineHooksError
 
-_MODULES = ("watch", "demo",)
+_MODULES = (
+    "watch",
+    "demo",
+)
 
 for _module in _MODULES:
     import_module(f"refine_hooks.cli.{_module}")
@@ -31,5 +34,8 @@ def main() -> None:
         import traceback
 
         traceback.print_exc()
-        print("refine-hooks: this is a bug of refine_hooks, not of your data; please report it with the lines above", file=sys.stderr)
+        print(
+            "refine-hooks: this is a bug of refine_hooks, not of your data; please report it with the lines above",
+            file=sys.stderr,
+        )
         sys.exit(3)

@@ -15,7 +15,15 @@ from refine_hooks.store import Store
 
 
 def measure_files(
-    half1: Path, half2: Path, masks: list[str], radius_A: float, mass_kDa: float, out: Path | None, config: Path | None, full: bool, as_json: bool
+    half1: Path,
+    half2: Path,
+    masks: list[str],
+    radius_A: float,
+    mass_kDa: float,
+    out: Path | None,
+    config: Path | None,
+    full: bool,
+    as_json: bool,
 ) -> None:
     """Measure, print the record or a table, and write everything below ``out`` where one is given.
 
@@ -42,7 +50,9 @@ def measure_files(
     show_round(record)
 
 
-def _measured(round_: Round, halves: HalfMaps, masks: list[NamedMask], settings: Settings, out: Path | None) -> RoundRecord:
+def _measured(
+    round_: Round, halves: HalfMaps, masks: list[NamedMask], settings: Settings, out: Path | None
+) -> RoundRecord:
     measurement = measure.measure_halves(halves, round_.facts, settings, masks)
     store = Store((out or Path.cwd()).absolute())
     half_record = outputs.write_half_maps(store, round_.key, round_.label, halves)

@@ -11,7 +11,9 @@ from refine_hooks.cli._app import app
 @app.command()
 def demo(
     directory: Annotated[Path, typer.Argument(help="a new folder to play in")] = Path("refine_hooks_demo"),
-    pace: Annotated[float, typer.Option(help="multiplies the pauses of the refinement; 0 plays it as fast as it computes", min=0.0)] = 1.0,
+    pace: Annotated[
+        float, typer.Option(help="multiplies the pauses of the refinement; 0 plays it as fast as it computes", min=0.0)
+    ] = 1.0,
 ) -> None:
     """Play a small refinement as cisTEM would run it, and watch it; no data needed."""
     from refine_hooks.cli._say import sayer

@@ -12,15 +12,32 @@ from refine_hooks.cli._app import app
 if TYPE_CHECKING:
     from refine_hooks.run import Watch
 
-Project = Annotated[Path, typer.Argument(help="the refinement project's folder (for RELION also a single job's)", show_default=False)]
-Out = Annotated[Path | None, typer.Option(help="where everything is written [default: PROJECT/refine_hooks]", show_default=False)]
-Config = Annotated[Path | None, typer.Option(help="TOML file laid over the defaults (see check-config)", show_default=False)]
-Adapter = Annotated[str, typer.Option("--project", help="the refinement program, where the folder does not tell", show_default=False)]
-Masks = Annotated[list[str] | None, typer.Option("--mask", help="a further mask, FILE or NAME=FILE; may be given again", show_default=False)]
-Radius = Annotated[float, typer.Option(help="radius of the spherical mask in A [default: the program's own]", show_default=False)]
+Project = Annotated[
+    Path, typer.Argument(help="the refinement project's folder (for RELION also a single job's)", show_default=False)
+]
+Out = Annotated[
+    Path | None, typer.Option(help="where everything is written [default: PROJECT/refine_hooks]", show_default=False)
+]
+Config = Annotated[
+    Path | None, typer.Option(help="TOML file laid over the defaults (see check-config)", show_default=False)
+]
+Adapter = Annotated[
+    str, typer.Option("--project", help="the refinement program, where the folder does not tell", show_default=False)
+]
+Masks = Annotated[
+    list[str] | None,
+    typer.Option("--mask", help="a further mask, FILE or NAME=FILE; may be given again", show_default=False),
+]
+Radius = Annotated[
+    float, typer.Option(help="radius of the spherical mask in A [default: the program's own]", show_default=False)
+]
 Mass = Annotated[float, typer.Option(help="molecular mass in kDa [default: the program's own]", show_default=False)]
-Full = Annotated[bool, typer.Option("--full", help="also anisotropy, half-bit, 3-sigma, false discovery rate and Guinier analysis")]
-Reconstruct = Annotated[str, typer.Option(help="half maps from the particles: never, missing or always", show_default=False)]
+Full = Annotated[
+    bool, typer.Option("--full", help="also anisotropy, half-bit, 3-sigma, false discovery rate and Guinier analysis")
+]
+Reconstruct = Annotated[
+    str, typer.Option(help="half maps from the particles: never, missing or always", show_default=False)
+]
 
 
 @app.command()
@@ -28,7 +45,9 @@ def watch(
     project: Project,
     out: Out = None,
     config: Config = None,
-    until_idle: Annotated[float | None, typer.Option(help="stop after so many seconds without news", show_default=False)] = None,
+    until_idle: Annotated[
+        float | None, typer.Option(help="stop after so many seconds without news", show_default=False)
+    ] = None,
     poll: Annotated[bool, typer.Option("--poll", help="never rely on the file system's events")] = False,
     program: Adapter = "",
     mask: Masks = None,
@@ -52,7 +71,10 @@ def watch(
         bell = watching.Bell(lambda: w.adapter.bells(w.project))
     from refine_hooks.run import run
 
-    w.say(f"watching {w.project} ({w.program}), writing to {w.store.out}; looking every {w.settings.watch.poll_s:g} s{'' if bell is None else ' and at every change'}")
+    events = "" if bell is None else " and at every change"
+    w.say(
+        f"watching {w.project} ({w.program}), writing to {w.store.out}; looking every {w.settings.watch.poll_s:g} s{events}"
+    )
     try:
         why = run(w, watching.looks(bell, w.stop, w.settings.watch.poll_s, until_idle, w.idle_since), bell, live=True)
     finally:
@@ -95,7 +117,9 @@ def measure(
     mask: Masks = None,
     radius: Radius = 0.0,
     mass: Annotated[float, typer.Option(help="molecular mass in kDa, for the scaled curve", show_default=False)] = 0.0,
-    out: Annotated[Path | None, typer.Option(help="also write masks, pictures, log and report there", show_default=False)] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="also write masks, pictures, log and report there", show_default=False)
+    ] = None,
     config: Config = None,
     full: Full = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the record alone, as JSON")] = False,
@@ -118,7 +142,9 @@ def schema() -> None:
 
 @app.command("check-config")
 def check_config(
-    config: Annotated[Path | None, typer.Argument(help="a TOML file; without one the defaults are printed", show_default=False)] = None,
+    config: Annotated[
+        Path | None, typer.Argument(help="a TOML file; without one the defaults are printed", show_default=False)
+    ] = None,
 ) -> None:
     """Check a settings file (all faults at once), or print every setting with its default."""
     from refine_hooks.settings import config_directory, load_settings
@@ -130,7 +156,9 @@ def check_config(
     print(f"{config}: is valid")
 
 
-def open_watch(project: Path, out: Path | None, config: Path | None, program: str, overrides: dict[str, Any], in_watch: bool) -> Watch:
+def open_watch(
+    project: Path, out: Path | None, config: Path | None, program: str, overrides: dict[str, Any], in_watch: bool
+) -> Watch:
     """A watch of ``project`` with all its settings; nothing is written yet.
 
     Raises:
@@ -149,7 +177,15 @@ def open_watch(project: Path, out: Path | None, config: Path | None, program: st
     _require_files(settings.masks)
     when = settings.reconstruct.when
     store = Store((out or project / "refine_hooks").absolute(), int(settings.keep.min_free_GB * 1e9))
-    return Watch(project, name, adapter, settings, store, sayer(), reconstruct=("never" if in_watch else "missing") if when == "auto" else when)
+    return Watch(
+        project,
+        name,
+        adapter,
+        settings,
+        store,
+        sayer(),
+        reconstruct=("never" if in_watch else "missing") if when == "auto" else when,
+    )
 
 
 def _require_files(masks: dict[str, str]) -> None:
@@ -160,7 +196,9 @@ def _require_files(masks: dict[str, str]) -> None:
         raise SettingsError(*faults)
 
 
-def _overrides(mask: list[str] | None, radius: float, mass: float, reconstruct: str = "", full: bool = False) -> dict[str, Any]:
+def _overrides(
+    mask: list[str] | None, radius: float, mass: float, reconstruct: str = "", full: bool = False
+) -> dict[str, Any]:
     """The command line's options as the tables of a settings file."""
     table: dict[str, Any] = {}
     if mask:

@@ -48,8 +48,11 @@ def demonstrate(directory: Path, say: Callable[[str], None], pace: float = 1.0) 
 
 
 def _play(directory: Path, pace: float, faults: list[BaseException], stop: threading.Event) -> None:
+    def pause(seconds: float) -> None:
+        stop.wait(seconds * pace)
+
     try:
-        cistem.play(directory, lambda seconds: stop.wait(seconds * pace) and None)
+        cistem.play(directory, pause)
     except BaseException as error:
         faults.append(error)
 
@@ -62,5 +65,8 @@ def _until_played(w: Watch, player: threading.Thread, bell: watch.Bell | None) -
         if not player.is_alive():
             ended_at = ended_at or time.monotonic()
             waited_s = time.monotonic() - max(ended_at, w.last_event)
-            if w.measured + w.failed >= len(cistem.ROUNDS) or waited_s > w.settings.watch.settle_s + 4 * w.settings.watch.poll_s:
+            if (
+                w.measured + w.failed >= len(cistem.ROUNDS)
+                or waited_s > w.settings.watch.settle_s + 4 * w.settings.watch.poll_s
+            ):
                 return

@@ -94,13 +94,20 @@ def play(directory: Path, pause: Callable[[float], None], rounds: tuple[DemoRoun
 
 
 def _play_round(
-    connection: sqlite3.Connection, directory: Path, particle: Volume, number: int, round_: DemoRound, pause: Callable[[float], None]
+    connection: sqlite3.Connection,
+    directory: Path,
+    particle: Volume,
+    number: int,
+    round_: DemoRound,
+    pause: Callable[[float], None],
 ) -> None:
     scratch = directory / "Scratch" / "AutoRefine3D"
     pause(1.0)
     dumps: dict[str, list[Path]] = {"odd": [], "even": []}
     for half, (name, paths) in enumerate(dumps.items(), 1):
-        data, weight = half_sums(particle, VOXEL_SIZE_A, round_.quality, round_.array_px, PARTICLES // 2, 1000 * number + half)
+        data, weight = half_sums(
+            particle, VOXEL_SIZE_A, round_.quality, round_.array_px, PARTICLES // 2, 1000 * number + half
+        )
         for chunk in range(1, CHUNKS + 1):
             paths.append(scratch / f"dump_file_{number}_0_{name}_{chunk}.dump")
             _write_dump(paths[-1], data / CHUNKS, weight / np.float32(CHUNKS), half, PARTICLES // 2 // CHUNKS, pause)
@@ -115,10 +122,32 @@ def _play_round(
 
 
 def _write_dump(
-    path: Path, data: NDArray[np.complex64], weight: NDArray[np.float32], half: int, images: int, pause: Callable[[float], None]
+    path: Path,
+    data: NDArray[np.complex64],
+    weight: NDArray[np.float32],
+    half: int,
+    images: int,
+    pause: Callable[[float], None],
 ) -> None:
     n = data.shape[0]
-    header = struct.pack("<7i5f4s2i", n, n, n, BOX_PX, BOX_PX, BOX_PX, images, VOXEL_SIZE_A * BOX_PX / n, VOXEL_SIZE_A, 100.0, 10.0, 0.0, b"C1  ", half, 1)
+    header = struct.pack(
+        "<7i5f4s2i",
+        n,
+        n,
+        n,
+        BOX_PX,
+        BOX_PX,
+        BOX_PX,
+        images,
+        VOXEL_SIZE_A * BOX_PX / n,
+        VOXEL_SIZE_A,
+        100.0,
+        10.0,
+        0.0,
+        b"C1  ",
+        half,
+        1,
+    )
     with path.open("wb") as stream:
         for piece in (header, data.astype("<c8").tobytes(), weight.astype("<f4").tobytes()):
             stream.write(piece)
@@ -128,10 +157,10 @@ def _write_dump(
 
 def _filtered(half1: Map, half2: Map, round_: DemoRound) -> Volume:
     """The average, low-passed at the round's resolution as cisTEM's figure of merit would."""
-    from skimage.filters import gaussian
+    from scipy.ndimage import gaussian_filter
 
     average = 0.5 * (half1.voxels + half2.voxels)
-    return np.asarray(gaussian(average, 0.5 * round_.limit_A / 2 / VOXEL_SIZE_A / 1.2, mode="wrap"), np.float32)
+    return np.asarray(gaussian_filter(average, 0.2 * round_.limit_A / VOXEL_SIZE_A, mode="wrap"), np.float32)
 
 
 def _commit(connection: sqlite3.Connection, rows: Callable[[], None], pause: Callable[[float], None]) -> None:
@@ -142,24 +171,33 @@ def _commit(connection: sqlite3.Connection, rows: Callable[[], None], pause: Cal
 
 
 def _package_rows(connection: sqlite3.Connection, directory: Path) -> None:
-    connection.execute("INSERT INTO MASTER_SETTINGS VALUES (1,?,?,2,0.0,0,'demonstration','')", (str(directory), directory.name))
+    connection.execute(
+        "INSERT INTO MASTER_SETTINGS VALUES (1,?,?,2,0.0,0,'demonstration','')", (str(directory), directory.name)
+    )
     stack = str(directory / "Assets/ParticleStacks/particle_stack_0.mrc")
     row = (1, "Refinement Package #0", stack, BOX_PX, VOXEL_SIZE_A, "C1", MASS_KDA, 140.0, 1, 0, 1, 0)
     connection.execute(f"INSERT INTO REFINEMENT_PACKAGE_ASSETS VALUES ({','.join('?' * len(row))})", row)
-    connection.execute("INSERT INTO REFINEMENT_LIST VALUES (1,1,'Imported Parameters',1,0,-1,?,1,?,?,100.0)", (PARTICLES, BOX_PX, VOXEL_SIZE_A))
+    connection.execute(
+        "INSERT INTO REFINEMENT_LIST VALUES (1,1,'Imported Parameters',1,0,-1,?,1,?,?,100.0)",
+        (PARTICLES, BOX_PX, VOXEL_SIZE_A),
+    )
     connection.execute("INSERT INTO REFINEMENT_PACKAGE_REFINEMENTS_LIST_1 VALUES (1,1)")
 
 
-def _round_rows(connection: sqlite3.Connection, number: int, round_: DemoRound, volume: Path, half1: Map, half2: Map) -> None:
+def _round_rows(
+    connection: sqlite3.Connection, number: int, round_: DemoRound, volume: Path, half1: Map, half2: Map
+) -> None:
     limit_A = 0.0 if round_.array_px == BOX_PX else 2 * VOXEL_SIZE_A * BOX_PX / round_.array_px
     connection.execute(
-        "INSERT INTO RECONSTRUCTION_LIST VALUES (?,1,?,'',0.0,?,?,0.0,0,0,0,0,1.0,1,?)", (number - 1, number, RADIUS_A, limit_A, number)
+        "INSERT INTO RECONSTRUCTION_LIST VALUES (?,1,?,'',0.0,?,?,0.0,0,0,0,0,1.0,1,?)",
+        (number - 1, number, RADIUS_A, limit_A, number),
     )
     row = (number, volume.stem, str(volume), number - 1, VOXEL_SIZE_A, BOX_PX, BOX_PX, BOX_PX, "", "")
     connection.execute(f"INSERT INTO VOLUME_ASSETS VALUES ({','.join('?' * len(row))})", row)
     name = f"Auto #{number} - Round {number - 1}"
     connection.execute(
-        "INSERT INTO REFINEMENT_LIST VALUES (?,1,?,0,0,?,?,1,?,?,100.0)", (number, name, number - 1, PARTICLES, BOX_PX, VOXEL_SIZE_A)
+        "INSERT INTO REFINEMENT_LIST VALUES (?,1,?,0,0,?,?,1,?,?,100.0)",
+        (number, name, number - 1, PARTICLES, BOX_PX, VOXEL_SIZE_A),
     )
     for statement in _ROUND_SCHEMA.format(id=number).split(";"):
         connection.execute(statement)
@@ -175,7 +213,10 @@ def _round_rows(connection: sqlite3.Connection, number: int, round_: DemoRound, 
         f"INSERT INTO REFINEMENT_DETAILS_{number} VALUES (1,?,?,?,?,?,100.0,?,?,?,1,0,-1,10.0)",
         (number - 1, 200.0, round_.limit_A, RADIUS_A, RADIUS_A * 1.2, estimate_A, number, number - 1),
     )
-    rows = [(int(s), float(a), float(f), float(p), 0.0, 0.0) for s, a, f, p in zip(shells, lengths_A, fsc, part, strict=True)]
+    rows = [
+        (int(s), float(a), float(f), float(p), 0.0, 0.0)
+        for s, a, f, p in zip(shells, lengths_A, fsc, part, strict=True)
+    ]
     connection.executemany(f"INSERT INTO REFINEMENT_RESOLUTION_STATISTICS_{number}_1 VALUES (?,?,?,?,?,?)", rows)
     _particle_rows(connection, number)
     connection.execute("INSERT INTO REFINEMENT_PACKAGE_REFINEMENTS_LIST_1 VALUES (?,?)", (number, number))
@@ -189,4 +230,6 @@ def _particle_rows(connection: sqlite3.Connection, number: int) -> None:
     rows = [(i + 1, float(psi[i]), float(theta[i]), float(phi[i]), 100.0, 1, i % 2 + 1) for i in range(PARTICLES)]
     connection.executemany(f"INSERT INTO REFINEMENT_RESULT_{number}_1 VALUES (?,?,?,?,?,?,?)", rows)
     bins = np.histogram2d(theta, phi, (18, 72), ((0, 180), (0, 360)))[0].ravel()
-    connection.executemany(f"INSERT INTO REFINEMENT_ANGULAR_DISTRIBUTION_{number}_1 VALUES (?,?)", enumerate(map(float, bins)))
+    connection.executemany(
+        f"INSERT INTO REFINEMENT_ANGULAR_DISTRIBUTION_{number}_1 VALUES (?,?)", enumerate(map(float, bins))
+    )

@@ -1,6 +1,7 @@
 """The demonstration's particle: an elongated protein-like body, and the Fourier sums that a reconstruction of it would make."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.fft
@@ -45,7 +46,7 @@ def elongated_particle(box_px: int, voxel_size_A: float, seed: int = 1) -> Volum
         z, y, x = (np.exp(-0.5 * ((grid - c) / spread_px) ** 2).astype(np.float32) for c in centre)
         near = tuple(slice(max(int(c) - 6, 0), int(c) + 8) for c in centre)
         density[near] += z[near[0], None, None] * y[None, near[1], None] * x[None, None, near[2]]
-    return density / density[density > 0.5 * density.max()].mean()
+    return np.asarray(density / density[density > 0.5 * density.max()].mean(), np.float32)
 
 
 def half_sums(
@@ -75,13 +76,13 @@ def half_sums(
     return data, weight
 
 
-def _cropped(half_transform: NDArray, array_px: int) -> NDArray:  # type: ignore[type-arg]
+def _cropped(half_transform: NDArray[Any], array_px: int) -> NDArray[Any]:
     n = half_transform.shape[0]
     keep = np.r_[0 : array_px // 2, n - array_px // 2 : n] if array_px < n else np.arange(n)
-    return half_transform[np.ix_(keep, keep, np.arange(array_px // 2 + 1))].copy()
+    return np.ascontiguousarray(half_transform[np.ix_(keep, keep, np.arange(array_px // 2 + 1))])
 
 
-def _share_between_mates(values: NDArray) -> None:  # type: ignore[type-arg]
+def _share_between_mates(values: NDArray[Any]) -> None:
     n = values.shape[0]
     plane = values[:, :, 0]
     plane[1 : n // 2, 1:] *= 0.5
