@@ -139,7 +139,7 @@ class Curve(Record):
 class Line(Record):
     """What all lines of the log have in common."""
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: int = Field(default=SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION)
 
 
 class Start(Line):

@@ -1,0 +1,145 @@
+"""When a round is ready, and when to look; no test waits for a clock."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from refine_hooks.projects.adapter import Round
+from refine_hooks.records import InputFile, Key, Stamp
+from refine_hooks.watch import Bell, events_arrive, file_system_type, looks, settled
+
+
+def a_round(size: int, iteration: int = 1, **more: object) -> Round:
+    stamp = Stamp(inputs=(InputFile(name="file", size=size, mtime_ns=0),))
+    return Round(Key(run="run", iteration=iteration, class_id=1), "program", "label", stamp, **more)  # type: ignore[arg-type]
+
+
+def play(states: list[list[Round]], settle_s: float, moments: list[float]) -> list[tuple[float, Round]]:
+    """Rounds that come out, with the moment at which they do; each is done once it has come out in that state."""
+    out: list[tuple[float, Round]] = []
+    present = iter(states)
+    clock = iter(moments)
+    at = 0.0
+
+    def ticks() -> object:
+        nonlocal at
+        for at in clock:
+            yield at
+
+    for ready in settled(
+        lambda: next(present), ticks(), settle_s, lambda r: any(r.stamp == o.stamp and r.key == o.key for _, o in out)
+    ):  # type: ignore[arg-type]
+        out.append((at, ready))
+    return out
+
+
+def test_a_round_is_ready_when_its_inputs_have_not_changed_for_the_settling_time() -> None:
+    states = [[a_round(1)], [a_round(2)], [a_round(2)], [a_round(2)], [a_round(2)]]
+    assert [at for at, _ in play(states, 2.0, [0, 1, 2, 3, 4])] == [3]
+
+
+def test_inputs_that_prove_that_they_are_whole_need_no_time() -> None:
+    assert [at for at, _ in play([[a_round(1, complete=True)]], 60.0, [0])] == [0]
+
+
+def test_a_round_that_something_is_awaited_for_is_not_ready_and_its_time_starts_anew() -> None:
+    waiting = a_round(1, missing=("the other half",))
+    assert [at for at, _ in play([[a_round(1)], [waiting], [a_round(1)], [a_round(1)]], 1.0, [0, 1, 2, 3])] == [3]
+
+
+def test_a_fault_must_persist_before_it_counts() -> None:
+    broken = a_round(1, fault="chunk 2 is missing", complete=True)
+    assert [at for at, _ in play([[broken], [broken], [broken]], 2.0, [0, 1, 2])] == [2]
+
+
+def test_a_round_that_changes_after_it_was_done_is_ready_again() -> None:
+    states = [[a_round(1, complete=True)], [a_round(1, complete=True)], [a_round(2, complete=True)]]
+    assert [(at, r.stamp.inputs[0].size) for at, r in play(states, 0.0, [0, 1, 2])] == [(0, 1), (2, 2)]
+
+
+def test_many_rounds_at_once_all_come_out_once() -> None:
+    many = [a_round(1, iteration=i, complete=True) for i in range(100)]
+    assert len(play([many, many], 5.0, [0, 1])) == 100
+
+
+def test_a_clock_that_jumps_back_only_delays() -> None:
+    states = [[a_round(1)]] * 5
+    assert [at for at, _ in play(states, 2.0, [100, 10, 50, 101, 103])] == [103]
+
+
+MOUNTS = """22 1 254:0 / / rw - ext4 /dev/vda rw
+30 22 0:40 / /home rw - nfs4 server:/home rw
+31 22 0:41 / /scratch rw - lustre mds@tcp:/s rw
+32 22 0:42 / /mnt/with\\040blank rw - fuse.sshfs host: rw
+33 30 0:43 / /home/me/local rw - xfs /dev/vdb rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "kind", "told"),
+    [
+        ("/data/project", "ext4", True),
+        ("/home/me/project", "nfs4", False),
+        ("/home/me/local/p", "xfs", True),
+        ("/homes/me", "ext4", True),
+        ("/scratch/x", "lustre", False),
+        ("/mnt/with blank/p", "fuse.sshfs", False),
+    ],
+)
+def test_events_are_trusted_only_where_the_file_system_is_local(place: str, kind: str, told: bool) -> None:
+    assert file_system_type(Path(place), MOUNTS) == kind
+    assert events_arrive(Path(place), MOUNTS) is told
+
+
+def test_an_unknown_file_system_is_polled() -> None:
+    assert not events_arrive(Path("/data"), "")
+
+
+def test_a_change_rings_the_bell_and_folders_made_anew_are_heard_again(tmp_path: Path) -> None:
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    bell = Bell(lambda: [(folder, False), (tmp_path, False)])
+    try:
+        bell.tend()
+        (folder / "one").write_text("x")
+        heard = bell.wait(0, 10.0)
+        assert heard > 0
+        (folder / "one").unlink()
+        folder.rmdir()
+        folder.mkdir()
+        bell.tend()
+        heard = bell.wait(heard, 10.0)
+        drained = heard
+        while (later := bell.wait(drained, 0.2)) > drained:
+            drained = later
+        (folder / "two").write_text("x")
+        assert bell.wait(drained, 10.0) > drained
+    finally:
+        bell.close()
+
+
+def test_a_bell_whose_observer_died_is_hung_up_again(tmp_path: Path) -> None:
+    bell = Bell(lambda: [(tmp_path, False)])
+    try:
+        bell.tend()
+        bell._observer.stop()
+        bell._observer.join(5.0)
+        bell.tend()
+        (tmp_path / "file").write_text("x")
+        assert bell.wait(0, 10.0) > 0
+    finally:
+        bell.close()
+
+
+def test_looking_ends_when_nothing_happens_for_long_enough() -> None:
+    moments = list(looks(None, threading.Event(), 0.01, 0.0, lambda: -1e9))
+    assert len(moments) == 1
+
+
+def test_looking_ends_when_it_is_told_to_stop() -> None:
+    stop = threading.Event()
+    for count, _ in enumerate(looks(None, stop, 0.01, None, lambda: 0.0), 1):
+        if count == 3:
+            stop.set()
+    assert count == 3
