@@ -3,11 +3,11 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from refine_hooks.audit import Finding, audit
 from refine_hooks.journal import Journal
 from refine_hooks.maps import Map
 from refine_hooks.measure import Measurement
@@ -15,7 +15,9 @@ from refine_hooks.projects.adapter import HalfMaps
 from refine_hooks.records import Failed, HalfMapsRecord, Key, LogLine, MaskRecord, RoundRecord
 from refine_hooks.settings import Settings
 from refine_hooks.store import Store
-from refine_hooks.tell import tell
+
+if TYPE_CHECKING:
+    from refine_hooks.audit import Finding
 
 
 def write_half_maps(store: Store, key: Key, label: str, halves: HalfMaps) -> HalfMapsRecord:
@@ -66,10 +68,11 @@ def write_masks(
     return tuple(records)
 
 
-def findings(lines: Sequence[LogLine], settings: Settings) -> list[Finding]:
+def findings(lines: Sequence[LogLine], settings: Settings) -> list["Finding"]:
     """What the audit has to say of a log as it is in memory."""
-    log = Journal(tuple(lines))
-    return list(audit(log, settings))
+    from refine_hooks.audit import audit
+
+    return list(audit(Journal(tuple(lines)), settings))
 
 
 def one_line(record: RoundRecord) -> str:
@@ -104,10 +107,12 @@ def write_pictures(
 
 def announce(
     store: Store, lines: Sequence[LogLine], settings: Settings, line: RoundRecord | Failed, say: Callable[[str], None]
-) -> list[Finding]:
+) -> list["Finding"]:
     """Rewrite the report and tell those who asked; nothing that goes wrong here harms the watch. Returns the audit's findings."""
     found: list[Finding] = []
     try:
+        from refine_hooks.tell import tell
+
         found = findings(lines, settings)
         _rewrite_report(store, lines, found)
         here = [finding for finding in found if finding.round == str(line.key)]
@@ -124,6 +129,8 @@ def announce(
 def finish(store: Store, lines: Sequence[LogLine], settings: Settings, say: Callable[[str], None]) -> None:
     """Bring the report up to date and tell that the watch has ended."""
     try:
+        from refine_hooks.tell import tell
+
         _rewrite_report(store, lines, findings(lines, settings))
         faults = tell("finished", lines[-1], [], settings)
     except Exception as error:
@@ -132,7 +139,7 @@ def finish(store: Store, lines: Sequence[LogLine], settings: Settings, say: Call
         say(fault)
 
 
-def _rewrite_report(store: Store, lines: Sequence[LogLine], found: Sequence[Finding]) -> None:
+def _rewrite_report(store: Store, lines: Sequence[LogLine], found: Sequence["Finding"]) -> None:
     from refine_hooks.report.page import write_report
 
     write_report(store, Journal(tuple(lines)), found)

@@ -1,0 +1,329 @@
+"""The loop: every round once, nothing lost, nothing of the project touched. A small program of our own stands for any other."""
+
+import errno
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from refine_hooks import maps
+from refine_hooks.errors import StorageError
+from refine_hooks.journal import read_journal
+from refine_hooks.lock import TakenError, only_writer
+from refine_hooks.maps import Map, read_map, write_map
+from refine_hooks.projects import adapter as shapes
+from refine_hooks.projects.adapter import Facts, HalfMaps, Round, stamp_of
+from refine_hooks.records import Failed, Key, RoundRecord, Start, Stop
+from refine_hooks.run import Watch, run, two_looks
+from refine_hooks.settings import load_settings
+from refine_hooks.store import Store
+
+BOX = 24
+
+
+def half_maps_of(iteration: int) -> tuple[Map, Map]:
+    rng = np.random.default_rng(iteration)
+    z, y, x = np.indices((BOX,) * 3) - BOX // 2
+    ball = np.exp(-((z / 3) ** 2 + (y / 4) ** 2 + (x / 6) ** 2)).astype(np.float32)
+    texture = rng.normal(size=ball.shape).astype(np.float32)
+    signal = ball * (1 + texture)
+    halves = (Map(signal + 0.05 * rng.normal(size=ball.shape).astype(np.float32), 3.0) for _ in range(2))
+    return tuple(halves)  # type: ignore[return-value]
+
+
+def write_round(project: Path, iteration: int) -> None:
+    for number, half in enumerate(half_maps_of(iteration), 1):
+        write_map(project / f"it{iteration}_half{number}.mrc", half, "test")
+
+
+def program(**changes: Callable[..., Any]) -> Any:
+    """An adapter whose rounds are it<N>_half1.mrc and it<N>_half2.mrc; its half maps count as merged, so they are written."""
+
+    def rounds(directory: Path, settings: object, store: Store) -> list[Round]:
+        found = []
+        for one in sorted(directory.glob("it*_half1.mrc")):
+            two = one.with_name(one.name.replace("half1", "half2"))
+            iteration = int(one.name[2 : one.name.index("_")])
+            missing = () if two.exists() else (two.name,)
+            key = Key(run="run", iteration=iteration, class_id=1)
+            facts = Facts(voxel_size_A=3.0, sphere_radius_A=30.0, molecular_mass_kDa=20.0)
+            found.append(
+                Round(key, "test", f"it{iteration}", stamp_of(directory, [one, two]), facts, missing, inputs=(one, two))
+            )
+        return found
+
+    def half_maps(directory: Path, round_: Round, store: Store) -> HalfMaps:
+        one, two = (read_map(path) for path in round_.inputs)
+        return HalfMaps(one, two, "merged", images=(10, 10))
+
+    functions: dict[str, Callable[..., Any]] = {
+        "recognises": lambda directory: True,
+        "bells": shapes.project_folder_only,
+        "rounds": rounds,
+        "capture": shapes.nothing_to_capture,
+        "half_maps": half_maps,
+        "reported": shapes.nothing_reported,
+        "refinement_mask": shapes.no_mask_of_its_own,
+        "angular_distribution": shapes.no_angular_distribution,
+        "discard": shapes.nothing_to_discard,
+    }
+    return SimpleNamespace(**{**functions, **changes})
+
+
+def a_watch(
+    project: Path, said: list[str] | None = None, overrides: dict[str, Any] | None = None, **changes: Callable[..., Any]
+) -> Watch:
+    settings = load_settings(overrides={"watch": {"settle_s": 0.0}, **(overrides or {})})
+    store = Store(project / "refine_hooks")
+    return Watch(project, "test", program(**changes), settings, store, (said if said is not None else []).append)
+
+
+def lines_of(project: Path, kind: type) -> list[Any]:
+    return [line for line in read_journal(project / "refine_hooks" / "rounds.jsonl").lines if isinstance(line, kind)]
+
+
+def fingerprint(project: Path) -> dict[str, tuple[str, int]]:
+    files = [p for p in project.rglob("*") if p.is_file() and "refine_hooks" not in p.parts]
+    return {str(p): (hashlib.sha256(p.read_bytes()).hexdigest(), p.stat().st_mtime_ns) for p in files}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    write_round(folder, 1)
+    return folder
+
+
+def test_a_round_leaves_half_maps_masks_and_one_line(project: Path) -> None:
+    before = fingerprint(project)
+    run(a_watch(project), [0.0])
+    (record,) = lines_of(project, RoundRecord)
+    out = project / "refine_hooks"
+    assert str(record.key) == "run/1/1"
+    assert {"unmasked", "sphere", "sphere_scaled"} <= {c.name for c in record.curves}
+    for path, half in zip(record.half_maps.paths, half_maps_of(1), strict=True):
+        np.testing.assert_array_equal(read_map(out / path).voxels, half.voxels)
+    for mask in record.masks:
+        if mask.path is not None:
+            assert hashlib.sha256((out / mask.path).read_bytes()).hexdigest() == mask.sha256
+    assert (out / "report.html").is_file()
+    assert len(lines_of(project, Start)) == len(lines_of(project, Stop)) == 1
+    assert fingerprint(project) == before
+
+
+def test_a_restart_neither_repeats_nor_skips(project: Path) -> None:
+    run(a_watch(project), [0.0])
+    write_round(project, 2)
+    run(a_watch(project), [0.0])
+    run(a_watch(project), [0.0])
+    assert [str(r.key) for r in lines_of(project, RoundRecord)] == ["run/1/1", "run/2/1"]
+
+
+def test_a_round_whose_files_change_is_measured_again(project: Path) -> None:
+    run(a_watch(project), [0.0])
+    write_map(project / "it1_half1.mrc", half_maps_of(7)[0], "test")
+    run(a_watch(project), [0.0])
+    first, second = lines_of(project, RoundRecord)
+    assert first.key == second.key
+    assert first.stamp != second.stamp
+
+
+def test_a_round_that_fails_is_a_line_and_the_others_go_on(project: Path) -> None:
+    write_round(project, 2)
+    whole = (project / "it1_half2.mrc").read_bytes()
+    (project / "it1_half2.mrc").write_bytes(whole[:-100])
+    run(a_watch(project), [0.0, 1.0])
+    (failed,) = lines_of(project, Failed)
+    assert "it1_half2.mrc" in failed.reason
+    assert [str(r.key) for r in lines_of(project, RoundRecord)] == ["run/2/1"]
+    run(a_watch(project), [0.0])
+    assert len(lines_of(project, Failed)) == 1
+    (project / "it1_half2.mrc").write_bytes(whole)
+    run(a_watch(project), [0.0])
+    assert [str(r.key) for r in lines_of(project, RoundRecord)] == ["run/2/1", "run/1/1"]
+    assert read_journal(project / "refine_hooks" / "rounds.jsonl").failures == ()
+
+
+def test_a_bug_in_an_adapter_is_a_line_and_never_ends_the_watch(project: Path) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("nobody thought of this")
+
+    run(a_watch(project, half_maps=broken), [0.0])
+    (failed,) = lines_of(project, Failed)
+    assert "bug of refine_hooks (KeyError: 'nobody thought of this')" in failed.reason
+
+
+@pytest.mark.parametrize("where", ["rounds", "capture"])
+def test_a_project_that_cannot_be_looked_at_is_waited_for_and_said_once(project: Path, where: str) -> None:
+    calls = 0
+    real = getattr(program(), where)
+
+    def gone_twice(*args: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls <= 2:
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return real(*args)
+
+    said: list[str] = []
+    run(a_watch(project, said, **{where: gone_twice}), [0.0, 1.0, 2.0])
+    assert len(lines_of(project, RoundRecord)) == 1
+    assert sum("Stale file handle" in text for text in said) == 1
+
+
+def test_a_full_disk_is_waited_for_and_nothing_is_lost(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    w = a_watch(project, said)
+    real, full = os.replace, [True]
+
+    def replace(a: str, b: Path) -> None:
+        if full[0] and str(b).endswith("half2.mrc"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(a, b)
+
+    monkeypatch.setattr(maps.os, "replace", replace)
+
+    def ticks() -> Any:
+        yield 0.0
+        yield 1.0
+        full[0] = False
+        yield 2.0
+
+    run(w, ticks())
+    assert len(lines_of(project, RoundRecord)) == 1
+    assert lines_of(project, Failed) == []
+    assert sum("nothing is lost" in text for text in said) == 1
+    assert not list((project / "refine_hooks").rglob("*.part"))
+
+
+def test_nothing_is_written_into_the_last_of_the_disk(project: Path) -> None:
+    w = a_watch(project)
+    w.store = Store(project / "refine_hooks", min_free_bytes=1 << 60)
+    run(w, [0.0])
+    assert lines_of(project, RoundRecord) == lines_of(project, Failed) == []
+    assert "min_free_GB" in w.waiting
+
+
+def test_files_that_change_while_they_are_read_are_read_again(project: Path) -> None:
+    real = program().half_maps
+    calls = 0
+
+    def replaced_meanwhile(directory: Path, round_: Round, store: Store) -> HalfMaps:
+        nonlocal calls
+        calls += 1
+        halves = real(directory, round_, store)
+        if calls == 1:
+            write_map(project / "it1_half1.mrc", half_maps_of(9)[0], "test")
+        return halves
+
+    run(a_watch(project, half_maps=replaced_meanwhile), [0.0, 1.0, 2.0])
+    (record,) = lines_of(project, RoundRecord)
+    written = read_map(project / "refine_hooks" / record.half_maps.paths[0])
+    np.testing.assert_array_equal(written.voxels, half_maps_of(9)[0].voxels)
+    assert lines_of(project, Failed) == []
+
+
+def test_once_says_what_is_still_awaited(project: Path) -> None:
+    (project / "it1_half2.mrc").unlink()
+    said: list[str] = []
+    w = a_watch(project, said)
+    run(w, two_looks(w))
+    assert any("still awaited: it1_half2.mrc" in text for text in said)
+    assert lines_of(project, Failed) == []
+
+
+def test_a_second_watcher_says_who_is_there_and_leaves(project: Path) -> None:
+    holder = only_writer(project / "refine_hooks", "refine-hooks on node7, process 12", print)
+    with holder, pytest.raises(TakenError, match="node7, process 12"):
+        run(a_watch(project), [0.0])
+    run(a_watch(project), [0.0])
+    assert len(lines_of(project, RoundRecord)) == 1
+
+
+def test_the_lock_dies_with_its_holder(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys; from pathlib import Path; from refine_hooks.lock import only_writer\n"
+        "with only_writer(Path(sys.argv[1]), 'me', print): print('held', flush=True); os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("held\n", -signal.SIGKILL)
+    with only_writer(tmp_path, "next", print):
+        pass
+
+
+def test_a_folder_that_cannot_be_written_to_asks_for_another(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="--out"), only_writer(tmp_path / "file" / "out", "me", print):
+        pass
+
+
+@pytest.mark.parametrize(("number", "why"), [(signal.SIGTERM, "terminated"), (signal.SIGINT, "interrupted")])
+def test_a_signal_lets_the_round_in_hand_be_finished(project: Path, number: int, why: str) -> None:
+    write_round(project, 2)
+    real = program().half_maps
+
+    def interrupted(directory: Path, round_: Round, store: Store) -> HalfMaps:
+        os.kill(os.getpid(), number)
+        return real(directory, round_, store)
+
+    w = a_watch(project, half_maps=interrupted)
+    assert run(w, [0.0, 1.0]) == why
+    assert len(lines_of(project, RoundRecord)) == 1
+    assert lines_of(project, Stop)[-1].reason == why
+
+
+def test_a_second_signal_drops_the_round_in_hand(project: Path) -> None:
+    def twice(directory: Path, round_: Round, store: Store) -> HalfMaps:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        raise AssertionError("not reached")
+
+    run(a_watch(project, half_maps=twice), [0.0])
+    assert lines_of(project, RoundRecord) == lines_of(project, Failed) == []
+    assert lines_of(project, Stop)[-1].reason == "interrupted"
+
+
+def test_a_mask_of_another_box_is_said_and_does_not_stop_the_round(project: Path, tmp_path: Path) -> None:
+    write_map(tmp_path / "mask.mrc", Map(np.ones((8, 8, 8), np.float32), 3.0), "mask")
+    run(a_watch(project, overrides={"masks": {"core": str(tmp_path / "mask.mrc")}}), [0.0])
+    (record,) = lines_of(project, RoundRecord)
+    assert "8 x 8 x 8" in record.mask("core").note
+    assert record.curve("core") is None
+
+
+def test_a_user_s_mask_gets_its_curves_and_its_hash(project: Path, tmp_path: Path) -> None:
+    z, y, x = np.indices((BOX,) * 3) - BOX // 2
+    soft = np.clip(1.5 - np.sqrt(z**2 + y**2 + x**2) / 8, 0, 1).astype(np.float32)
+    path = tmp_path / "mask.mrc"
+    write_map(path, Map(soft, 3.0), "mask")
+    run(a_watch(project, overrides={"masks": {"core": str(path)}}), [0.0])
+    (record,) = lines_of(project, RoundRecord)
+    assert record.mask("core").sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert record.curve("core").mask == "core"
+
+
+@pytest.mark.parametrize(
+    ("keep", "left"),
+    [
+        ({"half_maps": "all"}, [1, 2, 3, 4]),
+        ({"half_maps": "last", "last": 2}, [3, 4]),
+        ({"half_maps": "every", "every": 2}, [1, 3, 4]),
+    ],
+)
+def test_retention_removes_maps_and_never_lines(project: Path, keep: dict[str, Any], left: list[int]) -> None:
+    for iteration in (2, 3, 4):
+        write_round(project, iteration)
+    run(a_watch(project, overrides={"keep": keep}), [0.0])
+    there = sorted(int(p.name[2]) for p in (project / "refine_hooks" / "half_maps" / "run").glob("*half1.mrc"))
+    assert there == left
+    assert len(lines_of(project, RoundRecord)) == 4
+    assert len(list(project.glob("it*_half1.mrc"))) == 4
