@@ -9,7 +9,7 @@ from refine_hooks import watch
 from refine_hooks.demo import cistem
 from refine_hooks.errors import InputError
 from refine_hooks.journal import Journal
-from refine_hooks.projects import adapter
+from refine_hooks.projects import adapter_called
 from refine_hooks.run import Watch, run
 from refine_hooks.settings import load_settings
 from refine_hooks.store import Store
@@ -31,7 +31,7 @@ def demonstrate(directory: Path, say: Callable[[str], None], pace: float = 1.0) 
         raise InputError(f"{directory}: is there already and not an empty folder; name a new one")
     directory.mkdir(parents=True, exist_ok=True)
     settings = load_settings(program="cistem", overrides={"watch": {"poll_s": 0.5}, "keep": {"min_free_GB": 0.2}})
-    w = Watch(directory, "cistem", adapter("cistem"), settings, Store(directory / "refine_hooks"), say)
+    w = Watch(directory, "cistem", adapter_called("cistem"), settings, Store(directory / "refine_hooks"), say)
     faults: list[BaseException] = []
     player = threading.Thread(target=_play, args=(directory, pace, faults, w.stop), name="refinement", daemon=True)
     bell = watch.Bell(lambda: w.adapter.bells(directory)) if watch.events_arrive(directory) else None

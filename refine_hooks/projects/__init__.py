@@ -21,11 +21,11 @@ ADAPTERS: dict[str, str] = {
 
 
 def adapter_names() -> list[str]:
-    """All names that `adapter` accepts, the shipped ones first."""
+    """All names that `adapter_called` accepts, the shipped ones first."""
     return [*ADAPTERS, *sorted({e.name for e in entry_points(group="refine_hooks.projects")} - set(ADAPTERS))]
 
 
-def adapter(name: str) -> Adapter:
+def adapter_called(name: str) -> Adapter:
     """The adapter of that name.
 
     Raises:
@@ -54,8 +54,8 @@ def claim(directory: Path, name: str = "") -> tuple[str, Adapter]:
     if not os.access(directory, os.R_OK | os.X_OK):
         raise ProjectError(f"{directory}: cannot be read; ask its owner for read permission")
     if name:
-        return name, adapter(name)
-    claimants = [candidate for candidate in adapter_names() if adapter(candidate).recognises(directory)]
+        return name, adapter_called(name)
+    claimants = [candidate for candidate in adapter_names() if adapter_called(candidate).recognises(directory)]
     if not claimants:
         empty = not any(directory.iterdir())
         state = "is empty" if empty else "is not a project of a program that is known here"
@@ -64,4 +64,4 @@ def claim(directory: Path, name: str = "") -> tuple[str, Adapter]:
         )
     if len(claimants) > 1:
         raise ProjectError(f"{directory}: is claimed by {' and '.join(claimants)}; choose one with --project")
-    return claimants[0], adapter(claimants[0])
+    return claimants[0], adapter_called(claimants[0])
