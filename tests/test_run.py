@@ -162,10 +162,9 @@ def test_a_bug_in_an_adapter_is_a_line_and_never_ends_the_watch(project: Path) -
     assert "bug of refine_hooks (KeyError: 'nobody thought of this')" in failed.reason
 
 
-@pytest.mark.parametrize("where", ["rounds", "capture"])
-def test_a_project_that_cannot_be_looked_at_is_waited_for_and_said_once(project: Path, where: str) -> None:
+def test_a_project_that_cannot_be_looked_at_is_waited_for_and_said_once(project: Path) -> None:
     calls = 0
-    real = getattr(program(), where)
+    real = program().rounds
 
     def gone_twice(*args: object) -> object:
         nonlocal calls
@@ -175,9 +174,19 @@ def test_a_project_that_cannot_be_looked_at_is_waited_for_and_said_once(project:
         return real(*args)
 
     said: list[str] = []
-    run(a_watch(project, said, **{where: gone_twice}), [0.0, 1.0, 2.0])
+    run(a_watch(project, said, rounds=gone_twice), [0.0, 1.0, 2.0])
     assert len(lines_of(project, RoundRecord)) == 1
     assert sum("Stale file handle" in text for text in said) == 1
+
+
+def test_a_capture_that_fails_is_said_and_the_rounds_on_disk_are_measured_all_the_same(project: Path) -> None:
+    def broken(*_: object) -> list[Path]:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    said: list[str] = []
+    run(a_watch(project, said, capture=broken), [0.0])
+    assert len(lines_of(project, RoundRecord)) == 1
+    assert sum("cross-device" in text for text in said) == 1
 
 
 def test_a_full_disk_is_waited_for_and_nothing_is_lost(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
