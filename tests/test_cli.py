@@ -1,0 +1,134 @@
+"""The command line: messages, exit codes, and what scripts rely on."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from refine_hooks.maps import Map, write_map
+from refine_hooks.records import LOG_LINE, RoundRecord
+
+
+def cli(*args: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from refine_hooks.cli import main; main()", *map(str, args)]
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=cwd, check=False, env={**os.environ, "COLUMNS": "120"}
+    )
+
+
+def halves(folder: Path, box_px: int = 32, voxel_size_A: float = 3.0) -> tuple[Path, Path]:
+    rng = np.random.default_rng(5)
+    z, y, x = np.indices((box_px,) * 3) - box_px // 2
+    ball = np.exp(-((z / 4) ** 2 + (y / 5) ** 2 + (x / 8) ** 2))
+    signal = ball * (1 + rng.normal(size=ball.shape))
+    paths = folder / "one.mrc", folder / "two.mrc"
+    for path in paths:
+        write_map(path, Map((signal + 0.1 * rng.normal(size=ball.shape)).astype(np.float32), voxel_size_A), "test")
+    return paths
+
+
+def test_measure_json_prints_the_record_alone(tmp_path: Path) -> None:
+    one, two = halves(tmp_path)
+    done = cli("measure", one, two, "--mass", 30, "--radius", 40, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    record = LOG_LINE.validate_json(done.stdout)
+    assert isinstance(record, RoundRecord)
+    assert {"unmasked", "sphere", "sphere_scaled", "automask", "automask_corrected"} <= {c.name for c in record.curves}
+    assert record.mask("sphere").parameters["radius_A"] == 40
+    assert json.loads(done.stdout)["type"] == "round"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["one.mrc", "two.mrc"]
+
+
+def test_measure_with_out_writes_mask_log_and_report(tmp_path: Path) -> None:
+    one, two = halves(tmp_path)
+    done = cli("measure", one, two, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert {p.name for p in (tmp_path / "out").iterdir()} >= {"rounds.jsonl", "report.html", "masks"}
+    assert "automask" in done.stdout
+
+
+def test_several_masks_are_named_on_the_command_line(tmp_path: Path) -> None:
+    one, two = halves(tmp_path)
+    write_map(tmp_path / "m.mrc", Map(np.ones((32,) * 3, np.float32), 3.0), "mask")
+    done = cli("measure", one, two, "--mask", tmp_path / "m.mrc", "--mask", f"core={tmp_path / 'm.mrc'}", "--json")
+    assert done.returncode == 0, done.stderr
+    names = {mask["name"] for mask in json.loads(done.stdout)["masks"]}
+    assert {"user", "core"} <= names
+
+
+def test_all_faults_of_the_given_files_are_told_at_once_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "text.mrc").write_text("no map")
+    write_map(tmp_path / "flat.mrc", Map(np.zeros((4, 4, 5), np.float32), 1.0), "test")
+    done = cli("measure", tmp_path / "text.mrc", tmp_path / "flat.mrc", "--mask", tmp_path / "gone.mrc")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert all(name in done.stderr for name in ("text.mrc", "flat.mrc", "gone.mrc"))
+    assert done.stdout == ""
+
+
+def test_half_maps_of_different_boxes_are_refused_with_both_named(tmp_path: Path) -> None:
+    one, _ = halves(tmp_path)
+    write_map(
+        tmp_path / "small.mrc", Map(np.random.default_rng(0).normal(size=(16,) * 3).astype(np.float32), 3.0), "test"
+    )
+    done = cli("measure", one, tmp_path / "small.mrc")
+    assert done.returncode == 1
+    assert "16 x 16 x 16" in done.stderr
+    assert "32 x 32 x 32" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["watch", "once"])
+def test_what_is_no_project_is_said(tmp_path: Path, command: str) -> None:
+    empty = cli(command, tmp_path)
+    assert (empty.returncode, "is empty" in empty.stderr) == (1, True)
+    (tmp_path / "notes.txt").write_text("x")
+    other = cli(command, tmp_path)
+    assert (other.returncode, "--project" in other.stderr) == (1, True)
+    gone = cli(command, tmp_path / "gone")
+    assert (gone.returncode, "is not a folder" in gone.stderr) == (1, True)
+    assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_check_config_tells_every_fault(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text("[watch]\npol = 1\n[fsc]\nrepeats = 1\n")
+    done = cli("check-config", tmp_path / "c.toml")
+    assert done.returncode == 1
+    assert "watch.pol" in done.stderr
+    assert "fsc.repeats" in done.stderr
+    assert cli("check-config").stdout == (Path(__file__).parent.parent / "config" / "default.toml").read_text()
+
+
+def test_the_schema_is_printed_as_committed() -> None:
+    assert json.loads(cli("schema").stdout) == json.loads(
+        (Path(__file__).parent.parent / "config" / "rounds.schema.json").read_text()
+    )
+
+
+HEAVY = ("numpy", "scipy", "skimage", "numba", "mrcfile", "pydantic", "gemmi", "matplotlib", "watchdog")
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, refine_hooks.cli as c\n"
+        "try: c.app(['--help'])\n"
+        "except SystemExit: pass\n"
+        f"print('HEAVY:', [m for m in {HEAVY!r} if m in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.rstrip().endswith("HEAVY: []")
+
+
+def test_an_unforeseen_error_is_called_our_own(tmp_path: Path) -> None:
+    code = (
+        "import refine_hooks.cli as c\n"
+        "def broken(*a, **k): raise ZeroDivisionError('unforeseen')\n"
+        "c.app = broken\n"
+        "c.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert "bug of refine_hooks" in done.stderr
