@@ -7,14 +7,18 @@ what refine_hooks measures with; they say what the program itself used.
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from math import ceil
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from refine_hooks.errors import InputError
 from refine_hooks.maps import Volume
 
 EDGE_A = 10.0
+# The mask's tails below this are cut off.
+_SMALLEST = np.float32(0.001)
 
 T = TypeVar("T")
 
@@ -64,3 +68,152 @@ def _by_planes(planes: int, work: Callable[[int, int], T]) -> list[T]:
     bounds = np.linspace(0, planes, cores + 1).astype(int).tolist()
     with ThreadPoolExecutor(cores) as pool:
         return list(pool.map(work, bounds[:-1], bounds[1:]))
+
+
+def ring_means(voxels: Volume, radius_px: float, edge_px: float) -> tuple[float, float]:
+    """Mean of the voxels in the cosine edge of cisTEM's sphere, and the sum of the squared mask in voxels."""
+    from refine_hooks.masks.cistem_kernels import ring_sums
+
+    parts = _by_planes(
+        len(voxels), lambda a, b: ring_sums(voxels, max(radius_px - edge_px / 2, 0.0), edge_px, 0.0, a, b)
+    )
+    total, count, _, _, squares = np.sum(parts, axis=0).tolist()
+    return total / count if count else 0.0, squares
+
+
+def mean_outside(voxels: Volume, radius_px: float) -> float:
+    """Mean of the voxels farther than ``radius_px`` from the centre ``n // 2``; 0 where there are none."""
+    from refine_hooks.masks.cistem_kernels import outside_sum
+
+    total, count = np.sum(_by_planes(len(voxels), lambda a, b: outside_sum(voxels, radius_px, a, b)), axis=0).tolist()
+    return total / count if count else 0.0
+
+
+def apply_mask_soft(mask: Volume, voxel_size_A: float, edge_A: float = EDGE_A) -> Volume:
+    """The mask that cisTEM puts on a half map when it is given ``mask``: any positive voxel counts, then a cosine ball blurs it.
+
+    The edge therefore lies half inside and half outside of what is above 0 in ``mask``. cisTEM blurs around the corners of the
+    box; so does this.
+
+    Args:
+        mask: [z, y, x], cubic.
+        voxel_size_A: edge of a voxel.
+        edge_A: radius of the ball.
+
+    Returns:
+        float32 of the same shape, 0..1 within rounding.
+    """
+    from scipy import fft
+
+    inside = np.asarray(mask > 0, np.float32)
+    ball = _cosine_ball(edge_A / voxel_size_A)
+    window = tuple(_window(inside, axis, ball.shape[0] // 2) for axis in range(3))
+    part = inside[window]
+    shape = [_length(n, inside.shape[0]) for n in part.shape]
+    workers = len(os.sched_getaffinity(0))
+    kernel = np.zeros(shape, np.float32)
+    reach = np.arange(-(ball.shape[0] // 2), ball.shape[0] // 2 + 1)
+    np.add.at(kernel, tuple(np.ix_(*(reach % n for n in shape))), ball)
+    blurred = fft.rfftn(part, s=shape, workers=workers) * fft.rfftn(kernel, workers=workers)
+    values = fft.irfftn(blurred, s=shape, workers=workers, overwrite_x=True)[tuple(slice(n) for n in part.shape)]
+    soft = np.zeros(mask.shape, np.float32)
+    soft[window] = np.where(values < _SMALLEST, np.float32(0), values)
+    return soft
+
+
+def _cosine_ball(radius_px: float) -> Volume:
+    reach = ceil(radius_px) - 1
+    square = np.arange(-reach, reach + 1, dtype=np.float64) ** 2
+    r = np.sqrt(square[:, None, None] + square[:, None] + square)
+    ball = np.where(r <= radius_px, 0.5 + 0.5 * np.cos(np.pi * r / radius_px), 0)
+    return np.asarray(ball / ball.sum(), np.float32)
+
+
+def _window(inside: Volume, axis: int, margin_px: int) -> slice:
+    """Where the blurred mask can differ from 0 along one axis; the whole axis when that reaches over the box's border."""
+    filled = np.flatnonzero(inside.any(axis=tuple(a for a in range(3) if a != axis)))
+    if filled.size == 0 or filled[0] < margin_px or filled[-1] + margin_px >= inside.shape[axis]:
+        return slice(None)
+    return slice(int(filled[0]) - margin_px, int(filled[-1]) + margin_px + 1)
+
+
+def _length(part_px: int, box_px: int) -> int:
+    """A part has zeros all around, so its transform may be longer; the whole box wraps around and may not."""
+    from scipy import fft
+
+    return box_px if part_px == box_px else int(fft.next_fast_len(part_px, real=True))
+
+
+def cistem_automask(
+    volume: Volume, voxel_size_A: float, radius_A: float, filter_A: float, rebin: float, threshold: float | None = None
+) -> NDArray[np.uint8]:
+    """The mask that cisTEM makes by itself, as create_mask writes it and as the refinement puts it on its reference.
+
+    Args:
+        volume: the map that the program masked (the filtered one), [z, y, x], cubic.
+        voxel_size_A: edge of a voxel.
+        radius_A: outer radius; the background is what lies beyond.
+        filter_A: resolution that the map is binned to; 10 in create_mask, 7 in the refinement.
+        rebin: level at which the smoothed mask is cut; 0.35 in create_mask, 0.1 in the refinement. Lower is larger.
+        threshold: density at which the binned map is cut; None for cisTEM's own choice.
+
+    Returns:
+        uint8 [z, y, x], 0 and 1.
+
+    Raises:
+        InputError: no voxel lies above the threshold.
+    """
+    from scipy import fft
+
+    from refine_hooks.sums.cistem import padded_inverse
+
+    box_px, binning = len(volume), filter_A / 2 / voxel_size_A
+    workers = len(os.sched_getaffinity(0))
+    binned_px = int(box_px / binning + 0.5)
+    binned_px = min(binned_px + binned_px % 2, box_px)
+    binned = np.asarray(volume, np.float32)
+    if binned_px < box_px:
+        whole = fft.rfftn(binned, workers=workers, norm="forward")
+        half = binned_px // 2
+        rows = np.r_[0:half, -half:0]
+        cropped = np.ascontiguousarray(whole[np.ix_(rows, rows, np.arange(half + 1))])
+        binned = fft.irfftn(cropped, s=(binned_px,) * 3, workers=workers, norm="forward")
+    body = _largest_body(binned, radius_A / binning / voxel_size_A, threshold)
+    smooth = fft.rfftn(body, workers=workers, norm="forward") * _gaussian(binned_px, binning / voxel_size_A / 16)
+    smooth = padded_inverse(smooth.astype(np.complex64), box_px)
+    smooth /= smooth.max()
+    return np.asarray(smooth >= np.float32(rebin), np.uint8)
+
+
+def _largest_body(binned: Volume, radius_px: float, threshold: float | None) -> Volume:
+    from scipy import ndimage
+
+    if threshold is None:
+        binned = np.maximum(binned, np.float32(mean_outside(binned, radius_px)))
+        background = mean_outside(binned, radius_px)
+        threshold = background + (_mean_of_highest(binned, radius_px) - background) * 0.05
+    n = len(binned)
+    square = (np.arange(n) - n // 2) ** 2
+    within = np.sqrt(square[:, None, None] + square[:, None] + square) < radius_px - 0.5
+    labels, _ = ndimage.label(within & (binned >= np.float32(threshold)))
+    sizes = np.bincount(labels.reshape(-1))
+    if len(sizes) < 2:
+        raise InputError(f"cisTEM's automask is empty: no voxel within the outer radius reaches {threshold:g}")
+    return np.asarray(labels == 1 + np.argmax(sizes[1:]), np.float32)
+
+
+def _mean_of_highest(binned: Volume, radius_px: float) -> float:
+    """Mean of the highest voxels, at least five, on the three central planes within the radius' cube."""
+    n = len(binned)
+    reach = min(int(radius_px), n // 2)
+    cube = binned[(slice(n // 2 - reach, n // 2 + reach),) * 3]
+    planes = np.zeros(cube.shape, bool)
+    planes[reach] = planes[:, reach] = planes[:, :, reach] = True
+    return float(np.sort(cube[planes])[-max(5, int(binned.size * 0.000005)) :].mean(dtype=np.float64))
+
+
+def _gaussian(box_px: int, sigma: float) -> NDArray[np.float32]:
+    """Low-pass filter of a half transform; ``sigma`` in cycles per voxel."""
+    full, half = np.fft.fftfreq(box_px) ** 2, np.fft.rfftfreq(box_px) ** 2
+    squared = full[:, None, None] + full[:, None] + half
+    return np.exp(-squared / (2 * sigma**2)).astype(np.float32)

@@ -75,3 +75,19 @@ def ring_apply(
                     out[z, y, x] = voxels[z, y, x] * m + (1.0 - m) * inside - base
                 else:
                     out[z, y, x] = voxels[z, y, x] - base
+
+
+@njit(cache=True, nogil=True)
+def outside_sum(voxels: NDArray[np.float32], radius_px: float, first: int, last: int) -> tuple[float, int]:
+    """Sum and number of the voxels farther than ``radius_px`` from the centre in the planes first..last-1."""
+    n = voxels.shape[0]
+    centre, limit = n // 2, radius_px * radius_px
+    total, count = 0.0, 0
+    for z in range(first, last):
+        for y in range(n):
+            r2_row = (z - centre) ** 2 + (y - centre) ** 2
+            for x in range(n):
+                if r2_row + (x - centre) ** 2 > limit:
+                    total += voxels[z, y, x]
+                    count += 1
+    return total, count

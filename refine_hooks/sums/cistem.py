@@ -269,7 +269,7 @@ def half_map(sums: FourierSums, header: DumpHeader | None = None, *, use_up: boo
     cropped = uncropped_px != box_px
     inner_px = box_px if cropped else sums.box_px
     transform = _quotient(sums, alternate=inner_px % 2 == 0)
-    voxels = _inverse(transform, inner_px)
+    voxels = padded_inverse(transform, inner_px)
     if inner_px % 2:
         voxels = np.fft.fftshift(voxels)
     if cropped:
@@ -310,8 +310,15 @@ def _quotient(sums: FourierSums, *, alternate: bool) -> Transform:
     return data
 
 
-def _inverse(transform: Transform, box_px: int) -> Volume:
-    """The real volume of a half transform, padded with zeros to ``box_px``; cheaper than padding first, and in slabs."""
+def padded_inverse(transform: Transform, box_px: int) -> Volume:
+    """The real volume of a half transform padded with zeros to ``box_px``, as cisTEM resizes in Fourier space.
+
+    Axis by axis and in slabs, which is cheaper than padding first.
+
+    Args:
+        transform: half transform [kz, ky, kx] of an even or an equal box, coefficients divided by their number.
+        box_px: edge of the result; at least that of the transform.
+    """
     from scipy import fft
 
     options: dict[str, Any] = {"workers": _workers(), "overwrite_x": True, "norm": "forward"}
@@ -352,7 +359,7 @@ def _uncropped(voxels: Volume, uncropped_px: int, box_px: int) -> Volume:
     if uncropped_px == box_px:
         return out
     transform = fft.rfftn(np.fft.ifftshift(out), workers=_workers(), norm="forward")
-    return np.fft.fftshift(_inverse(transform, box_px))
+    return np.fft.fftshift(padded_inverse(transform, box_px))
 
 
 def _workers() -> int:

@@ -1,0 +1,324 @@
+"""The curves that cisTEM would print for two half maps, to the fifth decimal: for comparison with the program, never a headline.
+
+Its FSC is split linearly between shells and smoothed, its Part_FSC rescales it from the mask's volume to the particle's:
+P = F / (f + (1 - f) |F|), f = particle volume / mask volume (merge3d and calculate_fsc of cisTEM 2.0.0-alpha; Grant, Rohou &
+Grigorieff 2018, doi:10.7554/eLife.35383).
+"""
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+from refine_hooks import fourier
+from refine_hooks.errors import InputError
+from refine_hooks.fourier import Box, Curve, HalfTransform, Planes
+from refine_hooks.maps import Volume
+from refine_hooks.masks.cistem import EDGE_A, apply_mask_soft, mean_outside, ring_masked, ring_means
+from refine_hooks.masks.shapes import sphere
+
+DALTON_PER_A3 = 0.81
+THRESHOLD = 0.143
+_SMOOTHED_A = 20.0
+_CUBIC = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ScaledCurve:
+    """cisTEM's curves over the shells 0..N//2.
+
+    Attributes:
+        frequency_per_A: of each shell; in an odd box cisTEM's shells lie a little off ``k / (N * voxel size)``.
+        fsc: smoothed Fourier shell correlation.
+        part_fsc: the same, scaled to the particle's volume.
+        gain: d part_fsc / d fsc; an error of the FSC is this many times as large in ``part_fsc``.
+        volume_fraction: particle volume over mask volume; above 1 when the mask is smaller than the particle.
+        mask_volume_voxels: the volume that cisTEM takes for the mask's.
+        resolution_A: as cisTEM reads it off ``part_fsc``.
+    """
+
+    frequency_per_A: Curve
+    fsc: Curve
+    part_fsc: Curve
+    gain: Curve
+    volume_fraction: float
+    mask_volume_voxels: float
+    resolution_A: float
+
+
+def scaled_sphere(
+    half1: Volume,
+    half2: Volume,
+    voxel_size_A: float,
+    radius_A: float,
+    molecular_mass_kDa: float,
+    inner_radius_A: float = 0.0,
+    *,
+    last_shell: int | None = None,
+    planes: tuple[Planes, Planes] | None = None,
+) -> ScaledCurve:
+    """What merge3d and calculate_fsc print for two half maps under their spherical mask.
+
+    Args:
+        half1: unmasked half map [z, y, x].
+        half2: the other one.
+        voxel_size_A: edge of a voxel.
+        radius_A: outer mask radius.
+        molecular_mass_kDa: of the particle.
+        inner_radius_A: inner mask radius, 0 for none.
+        last_shell: merge3d sets the curves of a binned round to 0 beyond this one; None leaves them.
+        planes: `fourier.masked_planes` of the halves under `masks.sphere` of this radius with a 10 A edge, over its bounding
+            box, where they are already at hand. Not used in an odd box or with an inner radius.
+
+    Raises:
+        InputError: a radius, a mass or a voxel size that is none.
+    """
+    _check(half1, half2, voxel_size_A, molecular_mass_kDa)
+    radius_px, inner_px, edge_px = (length / voxel_size_A for length in (radius_A, inner_radius_A, EDGE_A))
+    whole = (slice(0, len(half1)),) * 3
+    if len(half1) % 2 or inner_px > 0 or radius_px < edge_px / 2:
+        (masked1, volume), (masked2, _) = (
+            ring_masked(half, radius_px, inner_px, edge_px, subtract=True) for half in (half1, half2)
+        )
+        sums = _split_sums(_planes(masked1), _planes(masked2), whole, voxel_size_A)
+    else:
+        mask = sphere(len(half1), voxel_size_A, radius_A, EDGE_A)
+        box = fourier.extent(mask).box or whole
+        planes1, planes2 = planes or (fourier.masked_planes(half, mask, box) for half in (half1, half2))
+        (mean1, volume), (mean2, _) = (ring_means(half, radius_px, edge_px) for half in (half1, half2))
+        sums = _split_sums(planes1, planes2, box, voxel_size_A, _octant_transform(mask), (mean1, mean2))
+    return _scaled(
+        _smoothed(sums, len(half1), voxel_size_A), len(half1), voxel_size_A, volume, molecular_mass_kDa, last_shell
+    )
+
+
+def scaled_mask(
+    half1: Volume,
+    half2: Volume,
+    voxel_size_A: float,
+    radius_A: float,
+    mask: Volume,
+    molecular_mass_kDa: float,
+    *,
+    last_shell: int | None = None,
+    softened: bool = False,
+) -> ScaledCurve:
+    """What calculate_fsc prints for the half maps that merge3d wrote, given a mask.
+
+    The halves are sphere-masked as merge3d does, then the mask is given cisTEM's edge and put on.
+
+    Args:
+        half1: unmasked half map [z, y, x].
+        half2: the other one.
+        voxel_size_A: edge of a voxel.
+        radius_A: outer mask radius of the sphere.
+        mask: of the same shape; any positive voxel counts.
+        molecular_mass_kDa: of the particle.
+        last_shell: see `scaled_sphere`.
+        softened: ``mask`` is already what `apply_mask_soft` returns.
+
+    Raises:
+        InputError: see `scaled_sphere`; also a mask of another shape, or one with nothing inside.
+    """
+    _check(half1, half2, voxel_size_A, molecular_mass_kDa)
+    if mask.shape != half1.shape or not np.any(mask > 0):
+        raise InputError(
+            f"a mask of {mask.shape} voxels with {np.count_nonzero(mask > 0)} inside fits no map of {half1.shape}"
+        )
+    soft = mask if softened else apply_mask_soft(mask, voxel_size_A)
+    box = fourier.extent(soft).box or (slice(0, len(soft)),) * 3
+    planes = []
+    for half in (half1, half2):
+        round_half, _ = ring_masked(half, radius_A / voxel_size_A, 0.0, EDGE_A / voxel_size_A)
+        # What is left outside the mask is a constant, which only frequency 0 sees, and that is not in any sum.
+        round_half -= np.float32(mean_outside(round_half, 0.4 * len(half)))
+        planes.append(fourier.masked_planes(round_half, soft, box))
+    sums = _split_sums(planes[0], planes[1], box, voxel_size_A)
+    volume = float(soft.sum(dtype=np.float64))
+    return _scaled(
+        _smoothed(sums, len(half1), voxel_size_A), len(half1), voxel_size_A, volume, molecular_mass_kDa, last_shell
+    )
+
+
+def fsc_cistem(half1: Volume, half2: Volume, voxel_size_A: float) -> Curve:
+    """cisTEM's smoothed FSC of two half maps as they are, over the shells 0..N//2."""
+    sums = _split_sums(_planes(half1), _planes(half2), (slice(0, len(half1)),) * 3, voxel_size_A)
+    return _smoothed(sums, len(half1), voxel_size_A)
+
+
+def part_fsc(fsc: Curve, volume_fraction: float) -> Curve:
+    """cisTEM's Part_FSC of an FSC."""
+    return fsc / (volume_fraction + (1 - volume_fraction) * np.abs(fsc))
+
+
+def gain(fsc: Curve, volume_fraction: float) -> Curve:
+    """d Part_FSC / d FSC: 1 / volume_fraction where the FSC is 0, volume_fraction where it is 1."""
+    return volume_fraction / (volume_fraction + (1 - volume_fraction) * np.abs(fsc)) ** 2
+
+
+def resolution_A(curve: Curve, box_px: int, voxel_size_A: float, threshold: float = THRESHOLD) -> float:
+    """cisTEM's estimated resolution: the mean in Angstrom of the first shell below the threshold and the one before it.
+
+    Never finer than two voxels, which is also the answer when the curve stays above.
+    """
+    below = np.flatnonzero(curve[1:] < threshold)
+    if below.size == 0:
+        return 2 * voxel_size_A
+    spacing_A = _spacing_A(len(curve), box_px, voxel_size_A)
+    return max(float(spacing_A[below[0] : below[0] + 2].mean()), 2 * voxel_size_A)
+
+
+def _check(half1: Volume, half2: Volume, voxel_size_A: float, molecular_mass_kDa: float) -> None:
+    faults = []
+    if half1.shape != half2.shape or len(set(half1.shape)) != 1:
+        faults.append(f"half maps of {half1.shape} and {half2.shape} voxels are not two equal cubes")
+    if not voxel_size_A > 0:
+        faults.append(f"a voxel size of {voxel_size_A} A is none")
+    if not molecular_mass_kDa > 0:
+        faults.append(f"a molecular mass of {molecular_mass_kDa} kDa is none; give it with --mass")
+    if faults:
+        raise InputError(*faults)
+
+
+def _scaled(
+    fsc: Curve, box_px: int, voxel_size_A: float, mask_volume: float, molecular_mass_kDa: float, last_shell: int | None
+) -> ScaledCurve:
+    fraction = molecular_mass_kDa * 1000 / DALTON_PER_A3 / voxel_size_A**3 / mask_volume
+    if last_shell is not None:
+        fsc = np.where(np.arange(len(fsc)) > last_shell, 0.0, fsc)
+    part = part_fsc(fsc, fraction)
+    frequency = np.arange(len(fsc)) / (voxel_size_A * _shells2(box_px))
+    found_A = resolution_A(part, box_px, voxel_size_A)
+    return ScaledCurve(frequency, fsc, part, gain(fsc, fraction), fraction, mask_volume, found_A)
+
+
+def _shells2(box_px: int) -> int:
+    """Twice cisTEM's Nyquist shell: the box, less one where it is odd."""
+    return 2 * (box_px // 2)
+
+
+def _spacing_A(points: int, box_px: int, voxel_size_A: float) -> Curve:
+    spacing_A = np.zeros(points)
+    spacing_A[1:] = voxel_size_A * _shells2(box_px) / np.arange(1, points)
+    return spacing_A
+
+
+def _window(box_px: int, voxel_size_A: float) -> int:
+    points = int(np.float32(box_px // 2 + 1) * np.sqrt(np.float32(3))) + 1
+    window = max(min(int(_SMOOTHED_A / voxel_size_A + 0.5), points // 10), 5)
+    return window + 1 - window % 2
+
+
+def _smoothed(sums: NDArray[np.float64], box_px: int, voxel_size_A: float) -> Curve:
+    """FSC of the split sums, then cisTEM's smoothing: the lower the correlation, the more of a local cubic takes its place."""
+    cross, power1, power2 = sums
+    powers = np.sqrt(power1 * power2)
+    fsc = np.divide(cross, powers, out=np.zeros_like(cross), where=powers > 0)
+    fsc[0] = fsc[1]
+    window, last = _window(box_px, voxel_size_A), box_px // 2
+    # The cubic is fitted against the shells' Angstrom, as in cisTEM, where shell 0 lies at 0.
+    spacing_A = _spacing_A(len(fsc), box_px, voxel_size_A)
+    fit = np.empty(last + 1)
+    for shell in range(last + 1):
+        part = slice(max(shell - window // 2, 0), max(shell - window // 2, 0) + window)
+        offset_A = spacing_A[part] - spacing_A[shell]
+        powers_of = np.vander(offset_A / np.abs(offset_A).max(), _CUBIC + 1, increasing=True)
+        fit[shell] = np.linalg.lstsq(powers_of, fsc[part], rcond=None)[0][0]
+    fsc = fsc[: last + 1]
+    return np.clip(fsc * np.abs(fsc) + fit * (1 - np.abs(fsc)), -1, 1)
+
+
+def _octant_transform(mask: Volume) -> NDArray[np.float32]:
+    """Transform of a mask that is symmetric about the centre of an even box, for frequencies 0..n//2 on each axis, real.
+
+    The origin is the centre: the half transform is this times (-1)^(kz + ky + kx).
+    """
+    half = mask.shape[0] // 2
+    octant = mask[half::-1, half::-1, half::-1]
+    return np.asarray(scipy.fft.dctn(octant, type=1, workers=fourier.workers()), np.float32)
+
+
+def _planes(volume: Volume) -> Planes:
+    n = len(volume)
+    planes = fourier.new_planes((slice(0, n),) * 3, n)
+    fourier.in_slabs(
+        lambda begin, end: fourier.put_rows(volume[begin:end], planes[begin:end], slice(0, n)), n, fourier.slab_of(n)
+    )
+    return planes
+
+
+def _split_sums(
+    planes1: Planes,
+    planes2: Planes,
+    box: Box,
+    voxel_size_A: float,
+    octant: NDArray[np.float32] | None = None,
+    means: tuple[float, float] = (0.0, 0.0),
+) -> NDArray[np.float64]:
+    """Cross and power sums (3, shells), each coefficient split linearly between the two shells that it lies between.
+
+    ``means`` times the transform of the mask are taken away first. Enough shells beyond N//2 are summed for the smoothing.
+    """
+    n = planes1.shape[1]
+    shells = n // 2 + _window(n, voxel_size_A) // 2 + 1
+    octant = np.zeros((1, 1, 1), np.float32) if octant is None else octant
+    reach = shells * n / _shells2(n)
+
+    def work(begin: int, end: int) -> NDArray[np.float64]:
+        nearest = min(min(ky, n - ky) for ky in range(begin, end))
+        kept = min(n // 2, int(np.sqrt(max(reach**2 - nearest**2, 0)))) + 1
+        slabs = (fourier._columns(planes, box[0], begin, end, kept) for planes in (planes1, planes2))
+        return np.asarray(_split(*slabs, begin, octant, np.float32(means[0]), np.float32(means[1]), shells))
+
+    return np.asarray(np.sum(fourier.in_slabs(work, n, fourier.slab_of(n)), axis=0))
+
+
+@numba.njit(cache=True, nogil=True)
+def _split(
+    slab1: HalfTransform,
+    slab2: HalfTransform,
+    first: int,
+    octant: NDArray[np.float32],
+    mean1: np.float32,
+    mean2: np.float32,
+    shells: int,
+) -> NDArray[np.float64]:
+    """Sums of slabs [kz, ky, kx] whose first ky index is ``first``."""
+    n = slab1.shape[0]
+    centred = octant.shape[0] > 1
+    scale = 2 * (n // 2) / n
+    sums = np.zeros((shells + 1, 4))  # the fourth keeps a shell's sums in one cache line
+    for iz in range(n):
+        kz = iz if 2 * iz < n else iz - n
+        for row in range(slab1.shape[1]):
+            iy = first + row
+            ky = iy if 2 * iy < n else iy - n
+            row2 = kz * kz + ky * ky
+            for kx in range(slab1.shape[2]):
+                if kx == 0 and not (kz > 0 or (kz == 0 and ky > 0)):
+                    continue
+                r = np.sqrt(np.float64(row2 + kx * kx)) * scale
+                shell = int(r)
+                if shell >= shells:
+                    break
+                a, b = slab1[iz, row, kx], slab2[iz, row, kx]
+                if centred:
+                    m = octant[abs(kz), abs(ky), kx] * np.float32(1 - 2 * ((iz + iy + kx) & 1))
+                    a, b = a - mean1 * m, b - mean2 * m
+                cross = np.float64(a.real * b.real + a.imag * b.imag)
+                if cross == 0:
+                    continue
+                weight = 0.25 if kx == 0 and ky != 0 else 1.0
+                high = (r - shell) * weight
+                low = weight - high
+                power1 = np.float64(a.real * a.real + a.imag * a.imag)
+                power2 = np.float64(b.real * b.real + b.imag * b.imag)
+                sums[shell, 0] += low * cross
+                sums[shell, 1] += low * power1
+                sums[shell, 2] += low * power2
+                sums[shell + 1, 0] += high * cross
+                sums[shell + 1, 1] += high * power1
+                sums[shell + 1, 2] += high * power2
+    return sums[:shells, :3].T.copy()
