@@ -30,7 +30,7 @@ _VIEWS_RGB = ((13, 8, 61), (44, 51, 126), (33, 102, 134), (31, 149, 130), (102, 
 Picture = NDArray[np.uint8]
 
 
-def write_pictures(  # noqa: PLR0917
+def write_pictures(
     store: Store, key: Key, label: str, average: Map, mask: Volume | None, angular: NDArray[np.float64] | None
 ) -> list[Path]:
     """Write what can be drawn of a round below the store's ``pictures`` folder, each file whole or not at all.

@@ -1,0 +1,57 @@
+// Small things that everything else uses: elements, numbers in words, packed arrays.
+const UNDEFINED = -32768, STEP = 1e-4;
+
+function $(id) { return document.getElementById(id); }
+
+// Text goes in as text nodes only: nothing that a log says can become markup.
+function el(tag, attributes, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes || {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (name === "color") node.style.borderColor = value;
+    else node.setAttribute(name, value === true ? "" : value);
+  }
+  for (const child of children.flat()) if (child !== null && child !== undefined && child !== false) node.append(child);
+  return node;
+}
+
+function fill(node, ...children) { node.replaceChildren(...children.flat().filter((c) => c !== null && c !== undefined && c !== false)); }
+
+function unpacked(text) {
+  if (!text) return null;
+  const raw = atob(text), values = new Array(raw.length / 2);
+  for (let i = 0; i < values.length; i++) {
+    let v = raw.charCodeAt(2 * i) | (raw.charCodeAt(2 * i + 1) << 8);
+    if (v >= 32768) v -= 65536;
+    values[i] = v === UNDEFINED ? null : v * STEP;
+  }
+  return values;
+}
+
+function angstrom(value) { return value === null || value === undefined ? "–" : value.toFixed(value < 9.995 ? 2 : 1) + " Å"; }
+function interval(range) { return range && range.length === 2 ? range[0].toFixed(2) + "–" + range[1].toFixed(2) + " Å" : ""; }
+function correlation(value) { return value === null || value === undefined ? "–" : value.toFixed(4); }
+function count(value) { return value === null || value === undefined ? "–" : value.toLocaleString("en"); }
+function when(text) { return text ? text.replace("T", " ").replace(/\+00:00$|Z$/, " UTC") : ""; }
+function css(name) { return getComputedStyle(document.documentElement).getPropertyValue(name).trim(); }
+
+function stored(name, value) {
+  // A page opened from disk may have no storage at all.
+  try {
+    if (value === undefined) return localStorage.getItem("refine_hooks." + name);
+    localStorage.setItem("refine_hooks." + name, value);
+  } catch { /* not remembered, then */ }
+  return null;
+}
+
+// Colour says which mask, the line's kind says what was done to its curve.
+const users = [];
+function colour(curve) {
+  if (curve.family !== "user") return css("--" + curve.family);
+  const base = curve.name.replace(/_(corrected|scaled)$/, "");
+  if (!users.includes(base)) users.push(base);
+  return css("--user" + (users.indexOf(base) % 3));
+}
+const WIDTH = { corrected: 2.6, masked: 1.3, scaled: 1.8 };
+function dash(curve) { return curve.kind === "scaled" ? [7, 4] : curve.family === "reported" ? [2, 3] : undefined; }

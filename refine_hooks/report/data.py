@@ -1,0 +1,174 @@
+"""Records -> the compact JSON that the page draws: one short row a round, and the curves of a round apart.
+
+Correlations are sent as 16-bit integers of 1/10000 in base64: a fifth of what their decimal text takes, and exact to the four
+digits that the page shows.
+"""
+
+import base64
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from refine_hooks.audit.reading import Finding, is_scaled, quoted
+from refine_hooks.records import Curve, Failed, Key, MaskRecord, RoundRecord, Start
+from refine_hooks.report.words import Standing, curve_title, mask_title, origin_words, standing, verdict
+
+STEP = 1e-4
+UNDEFINED = -32768
+_LARGEST = 32767
+_HIDDEN = ("unmasked",)
+
+
+def packed(values: Iterable[float | None] | None) -> str | None:
+    """Values in -3.2767..3.2767 as little-endian int16 of 1/10000 in base64; what is None or NaN becomes `UNDEFINED`."""
+    if values is None:
+        return None
+    numbers = np.array(list(values), np.float64)
+    steps = np.clip(np.rint(numbers / STEP), -_LARGEST, _LARGEST)
+    return base64.b64encode(np.where(np.isfinite(steps), steps, UNDEFINED).astype("<i2").tobytes()).decode("ascii")
+
+
+def row(record: RoundRecord) -> dict[str, Any]:
+    """What the list of rounds and the plot of resolutions need of a round."""
+    curve = quoted(record)
+    return {
+        "key": str(record.key),
+        "label": record.label,
+        "run": record.key.run,
+        "iteration": record.key.iteration,
+        "class": record.key.class_id,
+        "at": record.measured_at.isoformat(timespec="seconds"),
+        "origin": record.half_maps.origin if record.half_maps else None,
+        "particles": record.particles,
+        "headline": curve.name if curve else None,
+        "res": {c.name: _numbers(c) for c in record.curves if c.resolution_A is not None},
+    }
+
+
+def _numbers(curve: Curve) -> list[float]:
+    interval = curve.interval_A or ()
+    return [round(value, 3) for value in (curve.resolution_A or 0.0, *interval)]
+
+
+def detail(record: RoundRecord, previous: Standing | None, findings: Sequence[Finding]) -> dict[str, Any]:
+    """Everything else that the page shows of a round, but its pictures.
+
+    Args:
+        record: the round.
+        previous: what it is compared with in words.
+        findings: the findings of this round.
+    """
+    judged = verdict(record, previous, findings)
+    accused = {finding.curve for finding in findings if finding.severity == "warning"}
+    maps = record.half_maps
+    return {
+        "key": str(record.key),
+        "box_px": record.box_px,
+        "voxel_size_A": record.voxel_size_A,
+        "shells": len(record.frequency_per_A),
+        "program": record.program,
+        "curves": [_curve(curve, accused) for curve in record.curves],
+        "masks": [_mask(mask) for mask in record.masks],
+        "half_maps": maps.model_dump(mode="json") if maps else None,
+        "origin_words": origin_words(maps),
+        "alignment_limit_A": record.alignment_limit_A,
+        "reconstruction_limit_A": record.reconstruction_limit_A,
+        "molecular_mass_kDa": record.molecular_mass_kDa,
+        "symmetry": record.symmetry,
+        "reported": [record.reported_resolution_A, record.reported_rule],
+        "notes": list(record.notes),
+        "inputs": [[file.name, file.size, file.mtime_ns // 1_000_000] for file in record.stamp.inputs],
+        "measured_in_s": record.measured_in_s,
+        "verdict": {"tone": judged.tone, "headline": judged.headline, "lying": judged.lying, "why": judged.why},
+        "findings": [finding.model_dump(mode="json") for finding in findings],
+    }
+
+
+def _curve(curve: Curve, accused: set[str | None]) -> dict[str, Any]:
+    mask = curve.mask or ""
+    return {
+        "name": curve.name,
+        **style(curve.name),
+        "mask": curve.mask,
+        "mask_title": mask_title(mask) if mask else None,
+        "shown": curve.name in accused or (curve.name not in _HIDDEN and not curve.name.startswith("reported_")),
+        "c": packed(curve.correlation),
+        "null_mean": packed(curve.null_mean),
+        "null_sd": packed(curve.null_sd),
+        "resolution_A": curve.resolution_A,
+        "interval_A": curve.interval_A,
+        "half_A": curve.resolution_at_half_A,
+        "significant_shell": curve.significant_shell,
+        "onset_shell": curve.randomised_from_shell,
+        "crossings": [
+            [x.level, x.direction, x.shell, x.frequency_per_A, x.resolution_A, x.depth, x.shells]
+            for x in curve.crossings
+        ],
+        "rule": curve.rule,
+        "note": curve.note,
+    }
+
+
+def style(name: str) -> dict[str, str]:
+    """How a curve is called and drawn: ``family`` gives its colour, ``kind`` its line."""
+    return {"title": curve_title(name), "family": _family(name), "kind": _kind(name)}
+
+
+def _family(name: str) -> str:
+    """The mask that a curve belongs to: all its curves share a colour."""
+    if name.startswith("reported_"):
+        return "reported"
+    base = name.removesuffix("_corrected").removesuffix("_scaled")
+    return base if base in ("unmasked", "sphere", "automask", "refinement") else "user"
+
+
+def _kind(name: str) -> str:
+    if is_scaled(name):
+        return "scaled"
+    return "corrected" if name.endswith("_corrected") else "masked"
+
+
+def _mask(mask: MaskRecord) -> dict[str, Any]:
+    return {**mask.model_dump(mode="json"), "title": mask_title(mask.name)}
+
+
+def failure(line: Failed) -> dict[str, Any]:
+    """A round that could not be measured."""
+    at = line.failed_at.isoformat(timespec="seconds")
+    return {"key": str(line.key), "label": line.label, "at": at, "reason": line.reason}
+
+
+def provenance(start: Start | None) -> dict[str, Any]:
+    """What the log says of the watch that wrote it."""
+    if start is None:
+        return {}
+    return {
+        "project": start.project,
+        "program": start.program,
+        "started_at": start.started_at.isoformat(timespec="seconds"),
+        "versions": start.versions,
+        "settings": start.settings,
+        "host": start.host,
+    }
+
+
+def standings(records: Sequence[RoundRecord]) -> dict[Key, Standing | None]:
+    """For every round the last one before it, of the same run and class, that has a resolution."""
+    latest: dict[tuple[str, int], Standing] = {}
+    before: dict[Key, Standing | None] = {}
+    for record in sorted(records, key=lambda r: r.key.iteration):
+        thread = (record.key.run, record.key.class_id)
+        before[record.key] = latest.get(thread)
+        here = standing(record)
+        if here is not None:
+            latest[thread] = here
+    return before
+
+
+def counts(findings: Sequence[Finding]) -> dict[str, list[int]]:
+    """Round -> number of warnings, number of notes."""
+    table: dict[str, list[int]] = {}
+    for finding in findings:
+        table.setdefault(finding.round, [0, 0])[finding.severity == "note"] += 1
+    return table
