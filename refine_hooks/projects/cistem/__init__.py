@@ -1,0 +1,43 @@
+"""cisTEM: dumps that live for seconds, a database that must not be locked, and half maps that exist nowhere on disk."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from refine_hooks.projects.adapter import no_mask_of_its_own as refinement_mask
+from refine_hooks.projects.cistem.capture import capture as capture_numbered
+from refine_hooks.projects.cistem.database import databases
+from refine_hooks.projects.cistem.half_maps import discard, half_maps
+from refine_hooks.projects.cistem.reported import angular_distribution, reported
+from refine_hooks.projects.cistem.rounds import rounds
+from refine_hooks.projects.cistem.startup import capture_startup
+
+__all__ = [
+    "angular_distribution",
+    "bells",
+    "capture",
+    "discard",
+    "half_maps",
+    "recognises",
+    "refinement_mask",
+    "reported",
+    "rounds",
+]
+
+
+def recognises(directory: Path) -> bool:
+    """Whether the folder holds a SQLite database beside cisTEM's folder of assets."""
+    return (directory / "Assets").is_dir() and bool(databases(directory))
+
+
+def bells(directory: Path) -> Iterable[tuple[Path, bool]]:
+    """The scratch folders (small, wiped after each round), the database's folder, and where maps are written."""
+    return [(directory / "Scratch", True), (directory, False), (directory / "Assets" / "Volumes", False)]
+
+
+def capture(directory: Path, spool: Path) -> list[Path]:
+    """Save all dumps that are there and not yet saved; returns what was newly saved.
+
+    Raises:
+        StorageError: the spool cannot be written to.
+    """
+    return capture_numbered(directory, spool) + capture_startup(directory, spool)
