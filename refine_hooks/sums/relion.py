@@ -102,7 +102,7 @@ def _blob_table(padding: float) -> NDArray[np.float32]:
     argument = (2 * np.pi * _BLOB_RADIUS * padding * np.arange(_TABLE) * 0.5 / _TABLE) ** 2 - _BLOB_ALPHA**2
     root = np.sqrt(np.abs(argument)) + 1e-12
     values = np.where(argument > 0, jv(1.5, root), iv(1.5, root)) / root**1.5
-    return (values / (iv(1.5, _BLOB_ALPHA) / _BLOB_ALPHA**1.5)).astype(np.float32)
+    return np.asarray(values / (iv(1.5, _BLOB_ALPHA) / _BLOB_ALPHA**1.5), np.float32)
 
 
 def even_weights(weight: NDArray[np.float32], grid: Grid, iterations: int = GRIDDING_ITERATIONS) -> NDArray[np.float32]:

@@ -1,0 +1,54 @@
+"""RELION: refinements whose rounds and half maps lie in job folders, told apart by their names and model tables.
+
+A directory is a project (with ``default_pipeline.star`` or job-type folders) or one job's own folder.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from refine_hooks.projects.adapter import Round, nothing_to_capture
+from refine_hooks.projects.relion.files import JOB_TYPES, is_job_folder, job_folders
+from refine_hooks.projects.relion.halves import (
+    angular_distribution,
+    discard,
+    half_maps,
+    refinement_mask,
+    reported,
+)
+from refine_hooks.projects.relion.rounds import job_rounds
+from refine_hooks.settings import Settings
+from refine_hooks.store import Store
+
+__all__ = [
+    "angular_distribution",
+    "bells",
+    "capture",
+    "discard",
+    "half_maps",
+    "recognises",
+    "refinement_mask",
+    "reported",
+    "rounds",
+]
+
+# RELION removes none of its sums; the hook keeps them where a user's script does.
+capture = nothing_to_capture
+
+
+def recognises(directory: Path) -> bool:
+    """Whether a directory is a RELION project or the folder of one of its refinements."""
+    if (directory / "default_pipeline.star").is_file() or is_job_folder(directory):
+        return True
+    return any(job.folder != directory for job in job_folders(directory))
+
+
+def bells(directory: Path) -> Iterable[tuple[Path, bool]]:
+    """The folders of refinements and post-processings; particles lie elsewhere."""
+    folders = [directory / name for name in (*JOB_TYPES, "PostProcess") if (directory / name).is_dir()]
+    return [(directory, False), *((folder, True) for folder in folders)]
+
+
+def rounds(directory: Path, settings: Settings, store: Store) -> Iterable[Round]:
+    """Every round and class of every refinement that is on disk now, oldest first within each job."""
+    for job in job_folders(directory):
+        yield from job_rounds(directory, job, settings, store)

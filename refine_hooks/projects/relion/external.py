@@ -1,0 +1,150 @@
+"""The arrays that RELION hands to an external reconstruction program, and the half map that is in them.
+
+RELION writes them beside its other files and never removes them (four floats for each voxel of the map and each of three
+arrays); people do. The hook ``refine-hooks relion-external-reconstruct`` keeps them in the spool.
+"""
+
+import contextlib
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refine_hooks.errors import NotReadyError, SumsError
+from refine_hooks.maps import Map, read_header, read_voxels
+from refine_hooks.projects.relion.files import run_name
+from refine_hooks.projects.relion.star import read_star, remembered
+from refine_hooks.store import slug
+from refine_hooks.sums.relion import Grid, half_map
+
+SPOOL = "relion"
+
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """One half's ``*_external_reconstruct.star`` and its three arrays, which lie beside it."""
+
+    star: Path
+    real: Path
+    imaginary: Path
+    weight: Path
+    grid: Grid
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The table and its arrays."""
+        return self.star, self.real, self.imaginary, self.weight
+
+
+@remembered
+def read_external(star: Path) -> External:
+    """What a ``*_external_reconstruct.star`` says.
+
+    Raises:
+        NotReadyError: not there, or not whole.
+        SumsError: it describes no sums of a volume.
+    """
+    blocks = read_star(star)
+    general = blocks.get("external_reconstruct_general")
+    if general is None:
+        raise NotReadyError(f"{star}: has no table external_reconstruct_general yet")
+    names = [general.text(f"rlnExtRecons{what}") for what in ("DataReal", "DataImag", "Weight")]
+    numbers = [
+        general.number(f"rln{what}") for what in ("OriginalImageSize", "PaddingFactor", "CurrentImageSize", "PixelSize")
+    ]
+    box, padding, current, voxel = numbers
+    if not all(names) or box is None or padding is None or current is None or voxel is None:
+        raise SumsError(f"{star}: does not name its three arrays, box, padding, current image size and pixel size")
+    if general.whole("rlnReferenceDimensionality") not in (None, 3):
+        raise SumsError(f"{star}: is of a two-dimensional reconstruction; there are no half maps in it")
+    real, imaginary, weight = (star.with_name(Path(name).name) for name in names)
+    try:
+        return External(star, real, imaginary, weight, Grid(round(box), padding, round(current), voxel))
+    except SumsError as error:
+        raise SumsError(f"{star}: {error}") from error
+
+
+def require_arrays(external: External) -> None:
+    """Check that the three arrays are there, whole, and of the shape that the table states.
+
+    Raises:
+        NotReadyError: one is missing or shorter than its header says.
+        SumsError: one has another shape.
+    """
+    faults = []
+    for path in (external.real, external.imaginary, external.weight):
+        if not path.exists():
+            raise NotReadyError(f"{path}: is not there")
+        header = read_header(path)
+        if (header.nz, header.ny, header.nx) != external.grid.array_shape:
+            shape = " x ".join(str(n) for n in (header.nx, header.ny, header.nz))
+            wanted = " x ".join(str(n) for n in reversed(external.grid.array_shape))
+            faults.append(f"{path}: holds {shape} values where {external.star.name} asks for {wanted}")
+    if faults:
+        raise SumsError(*faults)
+
+
+def half_map_from_external(star: Path) -> tuple[Map, Grid]:
+    """The unregularised half map in the arrays of a ``*_external_reconstruct.star``.
+
+    The same map as ``relion_external_reconstruct STAR --no_map`` writes; shells beyond `Grid.shells` are empty.
+
+    Raises:
+        NotReadyError: the table or an array is not whole.
+        SumsError, MapError: they cannot be what RELION writes.
+    """
+    external = read_external(star)
+    require_arrays(external)
+
+    def reader(path: Path) -> NDArray[np.float32]:
+        return read_voxels(path, read_header(path))
+
+    try:
+        volume = half_map(
+            lambda: reader(external.real),
+            lambda: reader(external.imaginary),
+            lambda: reader(external.weight),
+            external.grid,
+        )
+    except SumsError as error:
+        raise SumsError(*(f"{star}: {fault}" for fault in error.faults)) from error
+    return volume, external.grid
+
+
+def spool_folder(spool: Path, run: str) -> Path:
+    """Where the kept arrays of a run lie."""
+    return spool.joinpath(SPOOL, *(slug(part) for part in run.split("/")))
+
+
+def keep(star: Path, spool: Path) -> list[Path]:
+    """Hard-link, or copy where that cannot be, one half's table and arrays into the spool; returns what is there now.
+
+    A link shares the file: should RELION write the same iteration again, the kept arrays are the new ones, too. That is what
+    is wanted, since the round is then measured again.
+
+    Raises:
+        NotReadyError, SumsError: the table cannot be understood.
+        OSError: neither linking nor copying is possible.
+    """
+    external = read_external(star)
+    folder = spool_folder(spool, run_name(star.resolve().parent))
+    folder.mkdir(parents=True, exist_ok=True)
+    return [_keep_one(path, folder / path.name) for path in (*external.files[1:], star)]
+
+
+def _keep_one(source: Path, target: Path) -> Path:
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        try:
+            os.link(source, part)
+        except OSError:
+            shutil.copy2(source, part)
+        os.replace(part, target)
+    finally:
+        # A rename onto another link of the same file does nothing at all, and leaves both names.
+        with contextlib.suppress(FileNotFoundError):
+            part.unlink()
+    return target

@@ -1,0 +1,420 @@
+"""Which rounds a RELION job has, whether they are whole, and where their half maps are.
+
+RELION writes every file in place under its final name. The model table of a half is closed after that half's map, so a round is
+there when the tables of both halves are; the optimiser's table comes first and proves nothing.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from refine_hooks.errors import NotReadyError, RefineHooksError
+from refine_hooks.projects.adapter import Facts, Round, stamp_of
+from refine_hooks.projects.relion.external import read_external, require_arrays, spool_folder
+from refine_hooks.projects.relion.files import Iteration, Job, Listing, list_job, whole_header, written_at
+from refine_hooks.projects.relion.notes import facts_of, run_warnings
+from refine_hooks.projects.relion.postprocess import postprocess_of
+from refine_hooks.projects.relion.star import size_of
+from refine_hooks.projects.relion.tables import Model, Optimiser, PostProcess, read_model, read_optimiser
+from refine_hooks.records import Key, Origin
+from refine_hooks.settings import Settings
+from refine_hooks.store import Store
+
+_REWRITTEN_AFTER_NS = 60 * 10**9
+_RUNNING_WITHIN_NS = 6 * 3600 * 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What is needed to find a round's half maps, curves and masks again."""
+
+    job: Job
+    stem: str
+    kind: str
+    number: int
+    final: bool
+    origin: Origin | None
+    halves: tuple[Path, Path] | None
+    model: Model | None
+    optimiser: Optimiser | None
+    images: tuple[int | None, int | None] = (None, None)
+    postprocess: PostProcess | None = None
+    data: Path | None = None
+
+
+def job_rounds(directory: Path, job: Job, settings: Settings, store: Store) -> Iterator[Round]:
+    """Every round and class of one job that is on disk now, oldest first."""
+    listing = list_job(job.folder)
+    roots = dict.fromkeys(iteration.root for iteration in listing.iterations)
+    for root in roots:
+        iterations = [i for i in listing.iterations if i.root == root]
+        view = _View(directory, job, listing, iterations, settings, store)
+        for iteration in iterations:
+            if iteration.number is not None:
+                yield from _numbered(view, iteration)
+            else:
+                yield from _final(view, iteration)
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """One look at one run: the rounds of one root name in a job folder."""
+
+    directory: Path
+    job: Job
+    listing: Listing
+    iterations: list[Iteration]
+    settings: Settings
+    store: Store
+
+    def path(self, iteration: Iteration, half: int, what: str) -> Path:
+        half_name = f"_half{half}" if half else ""
+        return self.job.folder / f"{iteration.stem}{half_name}_{what}"
+
+    def run(self, root: str, kind: str) -> str:
+        suffix = "" if root == "run" else f"/{root}"
+        bodies = "/bodies" if kind == "body" and not self.job.run.startswith("MultiBody/") else ""
+        return f"{self.job.run}{suffix}{bodies}"
+
+    def before(self, iteration: Iteration) -> Iteration | None:
+        """The last numbered iteration with tables, before this one."""
+        known = [i for i in self.iterations if i.number is not None and _has_tables(i)]
+        if iteration.number is not None:
+            known = [i for i in known if i.number is not None and i.number < iteration.number]
+        return known[-1] if known else None
+
+    def optimiser(self, iteration: Iteration) -> Optimiser | None:
+        """This iteration's settings; RELION 3 writes none at the end, so the last there are."""
+        for candidate in (iteration, self.before(iteration)):
+            if candidate is not None and (0, "optimiser.star") in candidate.files:
+                try:
+                    return read_optimiser(self.path(candidate, 0, "optimiser.star"))
+                except RefineHooksError:
+                    continue
+        return None
+
+
+def _has_tables(iteration: Iteration) -> bool:
+    return any(what == "model.star" for _, what in iteration.files)
+
+
+def _numbered(view: _View, iteration: Iteration) -> Iterator[Round]:
+    if not iteration.split:
+        if (0, "model.star") in iteration.files:
+            yield from _joint(view, iteration)
+        return
+    if _has_tables(iteration):
+        yield from _halves(view, iteration)
+    elif _unfiltered_pairs(iteration) and not any(i.number is None for i in view.iterations):
+        yield from _without_tables(view, iteration)
+    elif any(what.endswith(".mrc") for _, what in iteration.files):
+        yield _awaited(view, iteration, "class", 1, ("the model tables of both halves",))
+
+
+def _unfiltered_pairs(iteration: Iteration) -> list[tuple[str, int]]:
+    return [c for c in sorted(iteration.classes) if iteration.half_pair(*c, "_unfil.mrc")]
+
+
+def _joint(view: _View, iteration: Iteration) -> Iterator[Round]:
+    """Rounds without halves: 3D classification, initial model."""
+    table = view.path(iteration, 0, "model.star")
+    try:
+        model = read_model(table)
+    except NotReadyError as error:
+        yield _awaited(view, iteration, "class", 1, error.faults)
+        return
+    for number in range(1, len(model.classes) + 1):
+        inputs = _inputs(view, iteration, "class", number, model, None, None)
+        yield _round(view, iteration, inputs, [table], complete=True)
+
+
+def _halves(view: _View, iteration: Iteration) -> Iterator[Round]:
+    """Rounds of two halves, each with its own model table."""
+    tables = [view.path(iteration, half, "model.star") for half in (1, 2)]
+    try:
+        models = [read_model(table) for table in tables]
+    except NotReadyError as error:
+        yield _awaited(view, iteration, "class", 1, error.faults)
+        return
+    kind = "body" if models[0].bodies else "class"
+    same = _same_state(models[0], models[1])
+    for number in range(1, len(models[0].classes) + 1):
+        yield from _of_both(view, iteration, kind, number, models, tables, same)
+
+
+def _of_both(
+    view: _View, iteration: Iteration, kind: str, number: int, models: list[Model], tables: list[Path], same: bool
+) -> Iterator[Round]:
+    try:
+        origin, halves = _sources(view, iteration, kind, number, models[0])
+    except NotReadyError as error:
+        yield _awaited(view, iteration, kind, number, error.faults)
+        return
+    except RefineHooksError as error:
+        inputs = _inputs(view, iteration, kind, number, models[0], None, None)
+        yield _round(view, iteration, inputs, tables, fault=str(error))
+        return
+    inputs = _inputs(view, iteration, kind, number, models[0], origin, halves)
+    inputs = replace(inputs, images=(models[0].particles, models[1].particles))
+    complete = same and (halves is None or _in_order(halves, tables))
+    yield _round(view, iteration, inputs, tables, complete=complete)
+
+
+def _same_state(first: Model, second: Model) -> bool:
+    """Both halves' tables carry the same FSC: if not, one of them is of an earlier writing of this iteration."""
+    if first.current_size_px != second.current_size_px or len(first.classes) != len(second.classes):
+        return False
+    pairs = ((a.gold_standard, b.gold_standard) for a, b in zip(first.classes, second.classes, strict=True))
+    return all(
+        (a is None) == (b is None) and (a is None or b is None or np.array_equal(a, b, equal_nan=True))
+        for a, b in pairs
+    )
+
+
+def _in_order(halves: tuple[Path, Path], tables: list[Path]) -> bool:
+    """Whether each half's map was written before its table; not so in a copied project, where times say nothing."""
+    newest = tables if len(tables) == len(halves) else [tables[0]] * len(halves)
+    return all(written_at(half) <= written_at(table) for half, table in zip(halves, newest, strict=True))
+
+
+def _sources(
+    view: _View, iteration: Iteration, kind: str, number: int, model: Model
+) -> tuple[Origin | None, tuple[Path, Path] | None]:
+    """The most honest pair of this iteration: unfiltered maps, else sums, else the filtered maps.
+
+    Maps are written before the tables: where there are tables and no maps, they have been removed.
+
+    Raises:
+        NotReadyError: the pair that is there is not whole.
+        MapError, SumsError: it cannot be what RELION writes.
+    """
+    unfiltered = iteration.half_pair(kind, number, "_unfil.mrc")
+    if unfiltered:
+        return "found", _whole_maps(view, unfiltered, model)
+    sums = _sums(view, iteration, kind, number)
+    if sums:
+        return "merged", sums
+    filtered = iteration.half_pair(kind, number, ".mrc")
+    if filtered and iteration.number is not None:
+        return "regularised", _whole_maps(view, filtered, model)
+    return None, None
+
+
+def _whole_maps(view: _View, names: tuple[str, str], model: Model | None) -> tuple[Path, Path]:
+    first, second = (view.job.folder / name for name in names)
+    for path in (first, second):
+        header = whole_header(path)
+        if model is not None and header.nx != model.box_px:
+            raise NotReadyError(f"{path}: has a box of {header.nx} px, its model table one of {model.box_px} px")
+    return first, second
+
+
+def _sums(view: _View, iteration: Iteration, kind: str, number: int) -> tuple[Path, Path] | None:
+    """The tables of both halves' arrays, in the job folder or in the spool; None where an array has been removed."""
+    names = [f"{iteration.stem}_half{half}_{kind}{number:03d}_external_reconstruct.star" for half in (1, 2)]
+    for folder in (view.job.folder, spool_folder(view.store.spool, view.job.run)):
+        stars = [folder / name for name in names]
+        if min(size_of(star) for star in stars) <= 0:
+            continue
+        both = [read_external(star) for star in stars]
+        if any(size_of(path) < 0 for external in both for path in external.files):
+            continue
+        for external in both:
+            require_arrays(external)
+        return stars[0], stars[1]
+    return None
+
+
+def _without_tables(view: _View, iteration: Iteration) -> Iterator[Round]:
+    """Unfiltered halves whose tables have not come: RELION writes them minutes later, or the run was stopped there."""
+    for kind, number in _unfiltered_pairs(iteration):
+        names = iteration.half_pair(kind, number, "_unfil.mrc")
+        assert names is not None
+        try:
+            halves = _whole_maps(view, names, None)
+            waited_s = time.time() - max(written_at(path) for path in halves) / 1e9
+        except NotReadyError as error:
+            yield _awaited(view, iteration, kind, number, error.faults)
+            continue
+        if not view.listing.ended and waited_s < view.settings.watch.database_wait_s:
+            yield _awaited(view, iteration, kind, number, ("the model tables of both halves",))
+            continue
+        inputs = _inputs(view, iteration, kind, number, _model_before(view, iteration), "found", halves)
+        note = "RELION stopped before it had written this iteration's tables: resolution and curves are of none"
+        yield _round(view, iteration, inputs, list(halves), note=note)
+
+
+def _model_before(view: _View, iteration: Iteration) -> Model | None:
+    before = view.before(iteration)
+    if before is None:
+        return None
+    for half in (1, 0):
+        if (half, "model.star") in before.files:
+            try:
+                return read_model(view.path(before, half, "model.star"))
+            except RefineHooksError:
+                return None
+    return None
+
+
+def _final(view: _View, iteration: Iteration) -> Iterator[Round]:
+    """The last, joined round: un-numbered names, unfiltered halves that share nothing."""
+    pairs = _unfiltered_pairs(iteration)
+    if (0, "model.star") not in iteration.files:
+        for kind, number in pairs:
+            yield _awaited(view, iteration, kind, number, ("the final model table",))
+        return
+    table = view.path(iteration, 0, "model.star")
+    try:
+        model = read_model(table)
+    except NotReadyError as error:
+        yield _awaited(view, iteration, "class", 1, error.faults)
+        return
+    superseded, note = _older_than_the_rest(view, table)
+    kind = "body" if model.bodies else "class"
+    for number in range(1, len(model.classes) + 1):
+        if superseded:
+            yield _awaited(view, iteration, kind, number, (note,))
+        else:
+            yield from _final_of_class(view, iteration, kind, number, model, table, note)
+
+
+def _final_of_class(
+    view: _View, iteration: Iteration, kind: str, number: int, model: Model, table: Path, note: str
+) -> Iterator[Round]:
+    try:
+        origin, halves = _sources(view, iteration, kind, number, model)
+        complete = halves is None or _in_order(halves, [table])
+    except NotReadyError as error:
+        yield _awaited(view, iteration, kind, number, error.faults)
+        return
+    except RefineHooksError as error:
+        inputs = _inputs(view, iteration, kind, number, model, None, None)
+        yield _round(view, iteration, inputs, [table], fault=str(error))
+        return
+    inputs = _inputs(view, iteration, kind, number, model, origin, halves)
+    inputs = replace(inputs, images=_images_of_last(view, iteration))
+    if halves is not None:
+        inputs = replace(inputs, postprocess=postprocess_of(view.job, halves))
+    tables = [table] if inputs.postprocess is None else [table, inputs.postprocess.path]
+    yield _round(view, iteration, inputs, tables, complete=complete and not note, note=note)
+
+
+def _older_than_the_rest(view: _View, table: Path) -> tuple[bool, str]:
+    """Whether the final round is of an earlier run in this folder that is being continued now; and what to say of it."""
+    if view.listing.succeeded:
+        return False, ""
+    numbered = [
+        view.path(i, h, w) for i in view.iterations if i.number is not None for h, w in i.files if w == "model.star"
+    ]
+    newest_ns = max((written_at(path) for path in numbered), default=0)
+    if newest_ns <= written_at(table) + _REWRITTEN_AFTER_NS:
+        return False, ""
+    if time.time_ns() - newest_ns < _RUNNING_WITHIN_NS:
+        return True, "the new end of this run, which was continued: the final round here is older than its iterations"
+    return False, "is older than the numbered iterations beside it: it may belong to an earlier run in this folder"
+
+
+def _images_of_last(view: _View, iteration: Iteration) -> tuple[int | None, int | None]:
+    """Particles in each half, of the last numbered iteration: the final table repeats the first half's only."""
+    before = view.before(iteration)
+    if before is None or (1, "model.star") not in before.files or (2, "model.star") not in before.files:
+        return None, None
+    try:
+        first, second = (read_model(view.path(before, half, "model.star")).particles for half in (1, 2))
+    except RefineHooksError:
+        return None, None
+    return first, second
+
+
+def _inputs(
+    view: _View,
+    iteration: Iteration,
+    kind: str,
+    number: int,
+    model: Model | None,
+    origin: Origin | None,
+    halves: tuple[Path, Path] | None,
+) -> Inputs:
+    data = iteration.files.get((0, "data.star"))
+    return Inputs(
+        job=view.job,
+        stem=iteration.stem,
+        kind=kind,
+        number=number,
+        final=iteration.number is None,
+        origin=origin,
+        halves=halves,
+        model=model,
+        optimiser=view.optimiser(iteration),
+        data=None if data is None else view.job.folder / data,
+    )
+
+
+def _key(view: _View, iteration: Iteration, kind: str, number: int) -> Key:
+    before = view.before(iteration)
+    at = iteration.number
+    if at is None:
+        at = 0 if before is None or before.number is None else before.number + 1
+    return Key(run=view.run(iteration.root, kind), iteration=at, class_id=max(1, number))
+
+
+def _label(iteration: Iteration) -> str:
+    return "final" if iteration.number is None else f"it{iteration.number:03d}"
+
+
+def _awaited(view: _View, iteration: Iteration, kind: str, number: int, missing: tuple[str, ...]) -> Round:
+    key = _key(view, iteration, kind, number)
+    present = [view.job.folder / name for name in iteration.files.values()]
+    return Round(key, "relion", _label(iteration), stamp_of(view.directory, present), missing=missing)
+
+
+def _round(
+    view: _View,
+    iteration: Iteration,
+    inputs: Inputs,
+    stamped: list[Path],
+    *,
+    complete: bool = False,
+    fault: str | None = None,
+    note: str = "",
+) -> Round:
+    """A round whose tables are whole; only they are its stamp, since they are written last and outlive the maps."""
+    facts = _facts(view, iteration, inputs)
+    if inputs.halves is None and fault is None and _halves_expected(iteration):
+        note = "; ".join(filter(None, ["the half maps of this round are not there any more", note]))
+    if note:
+        facts = replace(facts, notes=(*facts.notes, note))
+    return Round(
+        _key(view, iteration, inputs.kind, inputs.number),
+        "relion",
+        _label(iteration),
+        stamp_of(view.directory, stamped),
+        facts=facts,
+        fault=fault,
+        complete=complete and fault is None,
+        inputs=inputs,
+    )
+
+
+def _halves_expected(iteration: Iteration) -> bool:
+    return iteration.split or iteration.number is None
+
+
+def _facts(view: _View, iteration: Iteration, inputs: Inputs) -> Facts:
+    samplings = [view.path(i, 0, "sampling.star") for i in view.iterations if (0, "sampling.star") in i.files]
+    facts = facts_of(
+        model=inputs.model,
+        number=inputs.number,
+        optimiser=inputs.optimiser,
+        images=inputs.images,
+        postprocess=inputs.postprocess,
+        final=inputs.final,
+        first=iteration.number == 0,
+        split=_halves_expected(iteration),
+        samplings=samplings,
+    )
+    return replace(facts, notes=(*facts.notes, *run_warnings(view.job.folder / "run.err")))
