@@ -1,15 +1,21 @@
-"""Real Fourier transforms of cubic volumes, and sums over their shells.
+"""Real Fourier transforms of cubic volumes, pruned to a mask's bounding box, and sums over their shells.
 
 A half transform is the `scipy.fft.rfftn` of a float32 volume[z, y, x]: complex64 [kz, ky, kx], kz and ky in FFT order,
 kx = 0..N//2, phase origin at the corner of the box. Shell k holds every coefficient of the *full* transform with
-floor(|k| + 0.5) = k, k = 0..N//2; the half transform therefore counts twice everywhere but on kx = 0 and, in an even box, on
-kx = N/2. Volumes are float32, sums are float64.
+floor(|k| + 0.5) = k, k = 0..N//2; the half transform therefore counts twice everywhere but on kx = 0 and, in an even
+box, on kx = N/2. Volumes are float32, sums are float64.
+
+Planes are a half transform before its last step, [z, ky, kx] for the z of a bounding box only: x has been transformed for
+the rows and y for the planes that the mask leaves. The step along z is made slab by slab, and where only shell sums are
+wanted a slab is forgotten as soon as it is summed. One slab stays in a core's cache.
 """
 
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeVar
 
 import numba
 import numpy as np
@@ -19,8 +25,13 @@ from numpy.typing import NDArray
 from refine_hooks.maps import Volume
 
 HalfTransform = NDArray[np.complex64]
+Planes = NDArray[np.complex64]
 Box = tuple[slice, slice, slice]
 Curve = NDArray[np.float64]
+T = TypeVar("T")
+
+_SLAB_BYTES = 1 << 20
+_FAST = {"contract", "reassoc", "nsz"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +43,39 @@ class ShellSums:
     power2: Curve
 
 
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Where a mask is not zero, and its sums.
+
+    Attributes:
+        box: the smallest box of slices [z, y, x] outside of which it is zero; None for a mask that is zero everywhere.
+        total: sum of m.
+        squares: sum of m^2.
+    """
+
+    box: Box | None
+    total: float
+    squares: float
+
+
 def workers() -> int:
     """How many threads a transform may use: the cores that this process is allowed on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def in_threads(work: Callable[[int, int], object], count: int) -> list[object]:
-    """``work(begin, end)`` over 0..count, one even part a core; ``work`` must release the GIL to gain."""
-    parts = max(1, min(workers(), count))
-    edges = [count * i // parts for i in range(parts + 1)]
-    if parts == 1:
-        return [work(0, count)]
-    with ThreadPoolExecutor(parts) as pool:
-        return list(pool.map(work, edges[:-1], edges[1:]))
+def in_slabs(work: Callable[[int, int], T], count: int, step: int) -> list[T]:
+    """``work(begin, end)`` over 0..count, ``step`` at a time, on all cores; results in order."""
+    begins = range(0, count, max(1, step))
+    ends = [min(count, begin + max(1, step)) for begin in begins]
+    if workers() == 1 or len(ends) == 1:
+        return [work(begin, end) for begin, end in zip(begins, ends, strict=True)]
+    with ThreadPoolExecutor(min(workers(), len(ends))) as pool:
+        return list(pool.map(work, begins, ends))
+
+
+def slab_of(box_px: int) -> int:
+    """How many planes of a half transform fit a core's cache."""
+    return max(1, _SLAB_BYTES // (8 * box_px * (box_px // 2 + 1)))
 
 
 def transform(volume: Volume) -> HalfTransform:
@@ -57,16 +88,99 @@ def inverse(half: HalfTransform, box_px: int) -> Volume:
     return np.asarray(scipy.fft.irfftn(half, s=(box_px,) * 3, workers=workers()), np.float32)
 
 
-def bounding_box(mask: Volume) -> Box | None:
-    """The smallest box of slices [z, y, x] outside of which the mask is zero; None for a mask that is zero everywhere."""
-    slices = []
-    for axis in range(3):
-        others = tuple(a for a in range(3) if a != axis)
-        filled = np.flatnonzero(np.any(mask, axis=others))
-        if filled.size == 0:
-            return None
-        slices.append(slice(int(filled[0]), int(filled[-1]) + 1))
-    return slices[0], slices[1], slices[2]
+def in_place(lines: Planes, axis: int, *, backward: bool = False) -> None:
+    """Transform complex lines along one axis where they are."""
+    step = scipy.fft.ifft if backward else scipy.fft.fft
+    result = step(lines, axis=axis, overwrite_x=True)
+    if result.ctypes.data != lines.ctypes.data:
+        lines[...] = result
+
+
+def extent(mask: Volume) -> Extent:
+    """Bounding box and sums of a mask [z, y, x]."""
+    parts = np.array(in_slabs(lambda begin, end: _extent(mask, begin, end), mask.shape[0], 16))
+    total, squares = float(parts[:, 6].sum()), float(parts[:, 7].sum())
+    filled = parts[parts[:, 1] > 0]
+    if not len(filled):
+        return Extent(None, total, squares)
+    z, y, x = (slice(int(filled[:, i].min()), int(filled[:, i + 1].max())) for i in (0, 2, 4))
+    return Extent((z, y, x), total, squares)
+
+
+@numba.njit(cache=True, nogil=True)
+def _extent(mask: Volume, begin: int, end: int) -> Curve:
+    ny, nx = mask.shape[1], mask.shape[2]
+    z0, z1, y0, y1, x0, x1 = mask.shape[0], 0, ny, 0, nx, 0
+    total, squares = 0.0, 0.0
+    for z in range(begin, end):
+        for y in range(ny):
+            row, row_squares, filled = np.float32(0), np.float32(0), 0
+            for x in range(nx):
+                value = mask[z, y, x]
+                row += value
+                row_squares += value * value
+                filled += value != 0
+            total += row
+            squares += row_squares
+            if filled == 0:
+                continue
+            z0, z1, y0, y1 = min(z0, z), z + 1, min(y0, y), max(y1, y + 1)
+            x = 0
+            while x < x0 and mask[z, y, x] == 0:
+                x += 1
+            x0 = min(x0, x)
+            x = nx
+            while x > x1 and mask[z, y, x - 1] == 0:
+                x -= 1
+            x1 = max(x1, x)
+    return np.array([z0, z1, y0, y1, x0, x1, total, squares])
+
+
+def new_planes(box: Box, box_px: int) -> Planes:
+    """Room for the planes of a bounding box; not set to anything."""
+    return np.empty((box[0].stop - box[0].start, box_px, box_px // 2 + 1), np.complex64)
+
+
+def masked_planes(volume: Volume, mask: Volume, box: Box, out: Planes | None = None) -> Planes:
+    """Planes of volume * mask.
+
+    Args:
+        volume: float32 [z, y, x].
+        mask: float32 of the same shape.
+        box: bounding box of the mask.
+        out: room for the planes.
+    """
+    n = volume.shape[0]
+    planes = new_planes(box, n) if out is None else out
+    z, y, x = box
+
+    def work(begin: int, end: int) -> None:
+        here = slice(z.start + begin, z.start + end)
+        rows = np.zeros((end - begin, y.stop - y.start, n), np.float32)
+        np.multiply(volume[here, y, x], mask[here, y, x], out=rows[:, :, x])
+        put_rows(rows, planes[begin:end], y)
+
+    in_slabs(work, len(planes), slab_of(n))
+    return planes
+
+
+def put_rows(rows: Volume, planes: Planes, y: slice) -> None:
+    """Transform real rows [z, y of the box, x] along x and y into their planes."""
+    planes[:, : y.start] = 0
+    planes[:, y.stop :] = 0
+    planes[:, y] = scipy.fft.rfft(rows, axis=2)
+    in_place(planes, 1)
+
+
+def _columns(planes: Planes, z: slice, begin: int, end: int, kept: int) -> Planes:
+    """The step along z for ky = begin..end and kx < kept."""
+    n = planes.shape[1]
+    slab = np.empty((n, end - begin, kept), np.complex64)
+    slab[: z.start] = 0
+    slab[z.stop :] = 0
+    slab[z] = planes[:, begin:end, :kept]
+    in_place(slab, 0)
+    return slab
 
 
 def masked_transform(volume: Volume, mask: Volume, box: Box | None = None) -> HalfTransform:
@@ -75,79 +189,107 @@ def masked_transform(volume: Volume, mask: Volume, box: Box | None = None) -> Ha
     Args:
         volume: float32 [z, y, x].
         mask: float32 of the same shape.
-        box: `bounding_box` of the mask, where it is known already.
+        box: bounding box of the mask, where it is known already.
     """
     n = volume.shape[0]
-    box = box or bounding_box(mask)
+    box = box or extent(mask).box
     if box is None:
         return np.zeros((n, n, n // 2 + 1), np.complex64)
-    rows = np.zeros((box[0].stop - box[0].start, box[1].stop - box[1].start, n), np.float32)
-    np.multiply(volume[box], mask[box], out=rows[:, :, box[2]])
-    lines = scipy.fft.rfft(rows, axis=2, workers=workers())
-    planes = np.zeros((lines.shape[0], n, n // 2 + 1), np.complex64)
-    planes[:, box[1]] = lines
-    planes = scipy.fft.fft(planes, axis=1, overwrite_x=True, workers=workers())
-    half = np.zeros((n, n, n // 2 + 1), np.complex64)
-    half[box[0]] = planes
-    return np.asarray(scipy.fft.fft(half, axis=0, overwrite_x=True, workers=workers()), np.complex64)
+    half = np.empty((n, n, n // 2 + 1), np.complex64)
+    planes = masked_planes(volume, mask, box, out=half[box[0]])
+
+    def work(begin: int, end: int) -> None:
+        half[:, begin:end] = _columns(planes, box[0], begin, end, n // 2 + 1)
+
+    in_slabs(work, n, slab_of(n))
+    return half
 
 
 def shell_sums(half1: HalfTransform, half2: HalfTransform) -> ShellSums:
     """Shell sums of two half transforms."""
     n = half1.shape[0]
-    parts = in_threads(lambda begin, end: _shell_sums(half1, half2, begin, end), n)
-    total = np.sum(np.asarray(parts, np.float64), axis=0)
-    return ShellSums(total[0], total[1], total[2])
+    labels = _shell_of_square(n)
+
+    def work(begin: int, end: int) -> Curve:
+        return np.asarray(_sum_slab(half1[:, begin:end], half2[:, begin:end], begin, labels))
+
+    return _added(in_slabs(work, n, max(slab_of(n), n // 16)))
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
-def _shell_sums(half1: HalfTransform, half2: HalfTransform, begin: int, end: int) -> Curve:
-    n, last = half1.shape[0], half1.shape[0] // 2
-    sums = np.zeros((3, last + 2))
-    beyond = (last + 0.5) ** 2
-    for iz in range(begin, end):
-        kz = iz if 2 * iz < n else iz - n
-        for iy in range(n):
-            ky = iy if 2 * iy < n else iy - n
-            r2 = kz * kz + ky * ky
-            if r2 >= beyond:
+def planes_sums(planes1: Planes, planes2: Planes, box: Box) -> ShellSums:
+    """Shell sums of two volumes from their planes over one bounding box; the transforms themselves are never kept."""
+    n = planes1.shape[1]
+    labels = _shell_of_square(n)
+
+    def work(begin: int, end: int) -> Curve:
+        nearest = min(min(ky, n - ky) for ky in range(begin, end))
+        kept = min(n // 2 + 1, int(np.sqrt((n // 2 + 0.5) ** 2 - nearest**2)) + 1)
+        slabs = (_columns(planes, box[0], begin, end, kept) for planes in (planes1, planes2))
+        return np.asarray(_sum_slab(*slabs, begin, labels))
+
+    return _added(in_slabs(work, n, slab_of(n)))
+
+
+def _added(parts: list[Curve]) -> ShellSums:
+    cross, power1, power2 = np.sum(parts, axis=0)
+    return ShellSums(cross, power1, power2)
+
+
+@lru_cache(maxsize=8)
+def _shell_of_square(box_px: int) -> NDArray[np.int16]:
+    """floor(sqrt(s) + 0.5) for the squares s = |k|^2 of the shells 0..N//2."""
+    last = box_px // 2
+    return np.floor(np.sqrt(np.arange(last * last + last + 1)) + 0.5).astype(np.int16)
+
+
+@numba.njit(cache=True, nogil=True, fastmath=_FAST)
+def _sum_slab(slab1: HalfTransform, slab2: HalfTransform, first: int, labels: NDArray[np.int16]) -> Curve:
+    """Sums [3, shell] of slabs [kz, ky, kx] whose first ky index is ``first``."""
+    n, last, columns = slab1.shape[0], slab1.shape[0] // 2, slab1.shape[2]
+    sums = np.zeros((last + 1, 4))  # the fourth keeps a shell's sums in one cache line
+    products = np.empty((3, columns), np.float32)
+    for iz in range(n):
+        kz = min(iz, n - iz)
+        for row in range(slab1.shape[1]):
+            ky = min(first + row, n - first - row)
+            square = kz * kz + ky * ky
+            if square >= labels.size:
                 continue
-            shell = int(np.floor(np.sqrt(r2) + 0.5))
-            edge = (shell + 0.5) ** 2
-            for kx in range(last + 1):
-                d2 = r2 + kx * kx
-                if d2 >= beyond:
-                    break
-                while d2 >= edge:
-                    shell += 1
-                    edge = (shell + 0.5) ** 2
-                a, b = half1[iz, iy, kx], half2[iz, iy, kx]
-                weight = 1.0 if kx == 0 or 2 * kx == n else 2.0
-                sums[0, shell] += weight * (a.real * b.real + a.imag * b.imag)
-                sums[1, shell] += weight * (a.real * a.real + a.imag * a.imag)
-                sums[2, shell] += weight * (b.real * b.real + b.imag * b.imag)
-    return sums[:, : last + 1]
+            stop = min(columns, int(np.sqrt(labels.size - 1 - square)) + 1)
+            for kx in range(stop):
+                a, b = slab1[iz, row, kx], slab2[iz, row, kx]
+                products[0, kx] = a.real * b.real + a.imag * b.imag
+                products[1, kx] = a.real * a.real + a.imag * a.imag
+                products[2, kx] = b.real * b.real + b.imag * b.imag
+            products[:, 0] *= np.float32(0.5)
+            if 2 * (stop - 1) == n:
+                products[:, stop - 1] *= np.float32(0.5)
+            for kx in range(stop):
+                shell = labels[square + kx * kx]
+                for i in range(3):
+                    sums[shell, i] += products[i, kx]
+    return 2 * sums[:, :3].T
 
 
 def voxels_in_shell(box_px: int) -> NDArray[np.int64]:
     """How many coefficients of the full transform lie in each shell 0..N//2."""
-    return np.asarray(_voxels_in_shell(box_px), np.int64)
+    return np.asarray(_voxels_in_shell(box_px, _shell_of_square(box_px)), np.int64)
 
 
 @numba.njit(cache=True, nogil=True)
-def _voxels_in_shell(n: int) -> NDArray[np.int64]:
+def _voxels_in_shell(n: int, labels: NDArray[np.int16]) -> NDArray[np.int64]:
     last = n // 2
     counts = np.zeros(last + 1, np.int64)
-    for iz in range(n):
-        kz = iz if 2 * iz < n else iz - n
-        for iy in range(n):
-            ky = iy if 2 * iy < n else iy - n
-            r2 = kz * kz + ky * ky
+    for iz in range(last + 1):
+        for iy in range(last + 1):
+            square = iz * iz + iy * iy
             for kx in range(last + 1):
-                shell = int(np.floor(np.sqrt(r2 + kx * kx) + 0.5))
-                if shell > last:
+                if square + kx * kx >= labels.size:
                     break
-                counts[shell] += 1 if kx == 0 or 2 * kx == n else 2
+                mirrors = 1
+                for k in (iz, iy, kx):
+                    mirrors *= 1 if k == 0 or 2 * k == n else 2
+                counts[labels[square + kx * kx]] += mirrors
     return counts
 
 
