@@ -57,7 +57,7 @@ def scaled_sphere(
     inner_radius_A: float = 0.0,
     *,
     last_shell: int | None = None,
-    planes: tuple[Planes, Planes] | None = None,
+    at_hand: tuple[Volume, Box, Planes, Planes] | None = None,
 ) -> ScaledCurve:
     """What merge3d and calculate_fsc print for two half maps under their spherical mask.
 
@@ -69,8 +69,8 @@ def scaled_sphere(
         molecular_mass_kDa: of the particle.
         inner_radius_A: inner mask radius, 0 for none.
         last_shell: merge3d sets the curves of a binned round to 0 beyond this one; None leaves them.
-        planes: `fourier.masked_planes` of the halves under `masks.sphere` of this radius with a 10 A edge, over its bounding
-            box, where they are already at hand. Not used in an odd box or with an inner radius.
+        at_hand: `masks.sphere` of this radius with a 10 A edge, its bounding box, and `fourier.masked_planes` of both halves
+            under it, where the caller has them already. Not used in an odd box or with an inner radius.
 
     Raises:
         InputError: a radius, a mass or a voxel size that is none.
@@ -84,14 +84,20 @@ def scaled_sphere(
         )
         sums = _split_sums(_planes(masked1), _planes(masked2), whole, voxel_size_A)
     else:
-        mask = sphere(len(half1), voxel_size_A, radius_A, EDGE_A)
-        box = fourier.extent(mask).box or whole
-        planes1, planes2 = planes or (fourier.masked_planes(half, mask, box) for half in (half1, half2))
+        mask, box, planes1, planes2 = at_hand or _sphere_planes(half1, half2, voxel_size_A, radius_A)
         (mean1, volume), (mean2, _) = (ring_means(half, radius_px, edge_px) for half in (half1, half2))
         sums = _split_sums(planes1, planes2, box, voxel_size_A, _octant_transform(mask), (mean1, mean2))
     return _scaled(
         _smoothed(sums, len(half1), voxel_size_A), len(half1), voxel_size_A, volume, molecular_mass_kDa, last_shell
     )
+
+
+def _sphere_planes(
+    half1: Volume, half2: Volume, voxel_size_A: float, radius_A: float
+) -> tuple[Volume, Box, Planes, Planes]:
+    mask = sphere(len(half1), voxel_size_A, radius_A, EDGE_A)
+    box = fourier.extent(mask).box or (slice(0, len(half1)),) * 3
+    return mask, box, fourier.masked_planes(half1, mask, box), fourier.masked_planes(half2, mask, box)
 
 
 def scaled_mask(
@@ -158,7 +164,7 @@ def gain(fsc: Curve, volume_fraction: float) -> Curve:
     return volume_fraction / (volume_fraction + (1 - volume_fraction) * np.abs(fsc)) ** 2
 
 
-def resolution_A(curve: Curve, box_px: int, voxel_size_A: float, threshold: float = THRESHOLD) -> float:
+def estimated_resolution(curve: Curve, box_px: int, voxel_size_A: float, threshold: float = THRESHOLD) -> float:
     """cisTEM's estimated resolution: the mean in Angstrom of the first shell below the threshold and the one before it.
 
     Never finer than two voxels, which is also the answer when the curve stays above.
@@ -166,7 +172,7 @@ def resolution_A(curve: Curve, box_px: int, voxel_size_A: float, threshold: floa
     below = np.flatnonzero(curve[1:] < threshold)
     if below.size == 0:
         return 2 * voxel_size_A
-    spacing_A = _spacing_A(len(curve), box_px, voxel_size_A)
+    spacing_A = _shell_spacing(len(curve), box_px, voxel_size_A)
     return max(float(spacing_A[below[0] : below[0] + 2].mean()), 2 * voxel_size_A)
 
 
@@ -190,7 +196,7 @@ def _scaled(
         fsc = np.where(np.arange(len(fsc)) > last_shell, 0.0, fsc)
     part = part_fsc(fsc, fraction)
     frequency = np.arange(len(fsc)) / (voxel_size_A * _shells2(box_px))
-    found_A = resolution_A(part, box_px, voxel_size_A)
+    found_A = estimated_resolution(part, box_px, voxel_size_A)
     return ScaledCurve(frequency, fsc, part, gain(fsc, fraction), fraction, mask_volume, found_A)
 
 
@@ -199,7 +205,7 @@ def _shells2(box_px: int) -> int:
     return 2 * (box_px // 2)
 
 
-def _spacing_A(points: int, box_px: int, voxel_size_A: float) -> Curve:
+def _shell_spacing(points: int, box_px: int, voxel_size_A: float) -> Curve:
     spacing_A = np.zeros(points)
     spacing_A[1:] = voxel_size_A * _shells2(box_px) / np.arange(1, points)
     return spacing_A
@@ -219,7 +225,7 @@ def _smoothed(sums: NDArray[np.float64], box_px: int, voxel_size_A: float) -> Cu
     fsc[0] = fsc[1]
     window, last = _window(box_px, voxel_size_A), box_px // 2
     # The cubic is fitted against the shells' Angstrom, as in cisTEM, where shell 0 lies at 0.
-    spacing_A = _spacing_A(len(fsc), box_px, voxel_size_A)
+    spacing_A = _shell_spacing(len(fsc), box_px, voxel_size_A)
     fit = np.empty(last + 1)
     for shell in range(last + 1):
         part = slice(max(shell - window // 2, 0), max(shell - window // 2, 0) + window)
@@ -227,7 +233,7 @@ def _smoothed(sums: NDArray[np.float64], box_px: int, voxel_size_A: float) -> Cu
         powers_of = np.vander(offset_A / np.abs(offset_A).max(), _CUBIC + 1, increasing=True)
         fit[shell] = np.linalg.lstsq(powers_of, fsc[part], rcond=None)[0][0]
     fsc = fsc[: last + 1]
-    return np.clip(fsc * np.abs(fsc) + fit * (1 - np.abs(fsc)), -1, 1)
+    return np.asarray(np.clip(fsc * np.abs(fsc) + fit * (1 - np.abs(fsc)), -1, 1), np.float64)
 
 
 def _octant_transform(mask: Volume) -> NDArray[np.float32]:
@@ -266,13 +272,18 @@ def _split_sums(
     octant = np.zeros((1, 1, 1), np.float32) if octant is None else octant
     reach = shells * n / _shells2(n)
 
+    radius = np.sqrt(np.arange(int(reach**2) + 2)) * (_shells2(n) / n)
+    radius = radius[radius < shells]
+
     def work(begin: int, end: int) -> NDArray[np.float64]:
         nearest = min(min(ky, n - ky) for ky in range(begin, end))
         kept = min(n // 2, int(np.sqrt(max(reach**2 - nearest**2, 0)))) + 1
-        slabs = (fourier._columns(planes, box[0], begin, end, kept) for planes in (planes1, planes2))
-        return np.asarray(_split(*slabs, begin, octant, np.float32(means[0]), np.float32(means[1]), shells))
+        slab1, slab2 = (fourier._columns(planes, box[0], begin, end, kept) for planes in (planes1, planes2))
+        return np.asarray(
+            _split(slab1, slab2, begin, octant, np.float32(means[0]), np.float32(means[1]), radius, shells)
+        )
 
-    return np.asarray(np.sum(fourier.in_slabs(work, n, fourier.slab_of(n)), axis=0))
+    return np.asarray(np.sum(fourier.in_slabs(work, n, fourier.slab_of(n)), axis=0), np.float64)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -283,42 +294,40 @@ def _split(
     octant: NDArray[np.float32],
     mean1: np.float32,
     mean2: np.float32,
+    radius: Curve,
     shells: int,
 ) -> NDArray[np.float64]:
-    """Sums of slabs [kz, ky, kx] whose first ky index is ``first``."""
-    n = slab1.shape[0]
+    """Sums of slabs [kz, ky, kx] whose first ky index is ``first``; ``radius`` in shells of every square |k|^2 that counts."""
+    n, columns = slab1.shape[0], slab1.shape[2]
     centred = octant.shape[0] > 1
-    scale = 2 * (n // 2) / n
     sums = np.zeros((shells + 1, 4))  # the fourth keeps a shell's sums in one cache line
     for iz in range(n):
         kz = iz if 2 * iz < n else iz - n
         for row in range(slab1.shape[1]):
             iy = first + row
             ky = iy if 2 * iy < n else iy - n
-            row2 = kz * kz + ky * ky
-            for kx in range(slab1.shape[2]):
-                if kx == 0 and not (kz > 0 or (kz == 0 and ky > 0)):
-                    continue
-                r = np.sqrt(np.float64(row2 + kx * kx)) * scale
-                shell = int(r)
-                if shell >= shells:
-                    break
+            square = kz * kz + ky * ky
+            if square >= radius.size:
+                continue
+            start = 0 if kz > 0 or (kz == 0 and ky > 0) else 1
+            weight = 0.25 if start == 0 and ky != 0 else 1.0
+            for kx in range(start, min(columns, int(np.sqrt(radius.size - 1 - square)) + 1)):
                 a, b = slab1[iz, row, kx], slab2[iz, row, kx]
                 if centred:
                     m = octant[abs(kz), abs(ky), kx] * np.float32(1 - 2 * ((iz + iy + kx) & 1))
                     a, b = a - mean1 * m, b - mean2 * m
-                cross = np.float64(a.real * b.real + a.imag * b.imag)
-                if cross == 0:
-                    continue
-                weight = 0.25 if kx == 0 and ky != 0 else 1.0
-                high = (r - shell) * weight
-                low = weight - high
-                power1 = np.float64(a.real * a.real + a.imag * a.imag)
-                power2 = np.float64(b.real * b.real + b.imag * b.imag)
-                sums[shell, 0] += low * cross
-                sums[shell, 1] += low * power1
-                sums[shell, 2] += low * power2
-                sums[shell + 1, 0] += high * cross
-                sums[shell + 1, 1] += high * power1
-                sums[shell + 1, 2] += high * power2
+                cross = a.real * b.real + a.imag * b.imag
+                if cross != 0:
+                    r = radius[square + kx * kx]
+                    shell = int(r)
+                    high = (r - shell) * weight
+                    low = weight - high
+                    power1, power2 = a.real * a.real + a.imag * a.imag, b.real * b.real + b.imag * b.imag
+                    sums[shell, 0] += low * cross
+                    sums[shell, 1] += low * power1
+                    sums[shell, 2] += low * power2
+                    sums[shell + 1, 0] += high * cross
+                    sums[shell + 1, 1] += high * power1
+                    sums[shell + 1, 2] += high * power2
+                weight = 1.0
     return sums[:shells, :3].T.copy()

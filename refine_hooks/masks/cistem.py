@@ -48,19 +48,36 @@ def ring_masked(
         raise InputError(f"no sphere has radius {radius_px:g}, hole {inner_radius_px:g} and edge {edge_px:g} px")
     from refine_hooks.masks.cistem_kernels import ring_apply, ring_sums
 
-    core_px = max(radius_px - edge_px / 2, 0.0)
-    hole_px = inner_radius_px + edge_px / 2 if inner_radius_px > 0 else 0.0
+    values, zones, core = _ring(radius_px, inner_radius_px, edge_px)
     voxels = np.ascontiguousarray(voxels, np.float32)
-    parts = _by_planes(len(voxels), lambda first, last: ring_sums(voxels, core_px, edge_px, hole_px, first, last))
+    parts = _by_planes(len(voxels), lambda first, last: ring_sums(voxels, values, zones, core, first, last))
     outer, outer_count, inner, inner_count, squares = np.sum(parts, axis=0).tolist()
     outside = outer / outer_count if outer_count else 0.0
     inside = inner / inner_count if inner_count else 0.0
     base = outside if subtract else 0.0
     out = np.empty_like(voxels)
-    _by_planes(
-        len(voxels), lambda a, b: ring_apply(voxels, out, core_px, edge_px, hole_px, outside, inside, base, a, b)
-    )
+    _by_planes(len(voxels), lambda a, b: ring_apply(voxels, out, values, zones, outside, inside, base, a, b))
     return out, float(squares)
+
+
+def _ring(
+    radius_px: float, inner_radius_px: float, edge_px: float
+) -> tuple[NDArray[np.float64], NDArray[np.int8], int]:
+    """The ring mask at each squared distance, its zones, and up to which squared distance all is inside (see `ring_sums`)."""
+    core_px = max(radius_px - edge_px / 2, 0.0)
+    square = np.arange(int((core_px + edge_px) ** 2) + 1)
+    r = np.sqrt(square)
+    outer = square >= core_px**2
+    values = np.where(outer, 0.5 + 0.5 * np.cos(np.pi * (r - core_px) / edge_px), 1.0)
+    zones = outer.astype(np.int8)
+    if inner_radius_px > 0:
+        hole_px = inner_radius_px + edge_px / 2
+        inner = ~outer & (square <= hole_px**2)
+        hole = inner & (square < max(hole_px - edge_px, 0) ** 2)
+        values[inner] = 0.5 + 0.5 * np.cos(np.pi * (hole_px - r[inner]) / edge_px)
+        values[hole] = 0
+        zones[inner], zones[hole] = 2, 3
+    return values, zones, -1 if inner_radius_px > 0 else int(np.count_nonzero(~outer)) - 1
 
 
 def _by_planes(planes: int, work: Callable[[int, int], T]) -> list[T]:
@@ -74,9 +91,8 @@ def ring_means(voxels: Volume, radius_px: float, edge_px: float) -> tuple[float,
     """Mean of the voxels in the cosine edge of cisTEM's sphere, and the sum of the squared mask in voxels."""
     from refine_hooks.masks.cistem_kernels import ring_sums
 
-    parts = _by_planes(
-        len(voxels), lambda a, b: ring_sums(voxels, max(radius_px - edge_px / 2, 0.0), edge_px, 0.0, a, b)
-    )
+    ring = _ring(radius_px, 0.0, edge_px)
+    parts = _by_planes(len(voxels), lambda a, b: ring_sums(voxels, *ring, a, b))
     total, count, _, _, squares = np.sum(parts, axis=0).tolist()
     return total / count if count else 0.0, squares
 
@@ -216,4 +232,4 @@ def _gaussian(box_px: int, sigma: float) -> NDArray[np.float32]:
     """Low-pass filter of a half transform; ``sigma`` in cycles per voxel."""
     full, half = np.fft.fftfreq(box_px) ** 2, np.fft.rfftfreq(box_px) ** 2
     squared = full[:, None, None] + full[:, None] + half
-    return np.exp(-squared / (2 * sigma**2)).astype(np.float32)
+    return np.asarray(np.exp(-squared / (2 * sigma**2)), np.float32)

@@ -6,75 +6,84 @@ from numpy.typing import NDArray
 
 
 @njit(cache=True, nogil=True)
-def ring_sums(
-    voxels: NDArray[np.float32], core_px: float, edge_px: float, hole_px: float, first: int, last: int
-) -> tuple[float, int, float, int, float]:
-    """Sums over cisTEM's ring mask in the planes first..last-1.
+def _reach(square: int) -> int:
+    """The largest x with x^2 <= square, -1 for none."""
+    if square < 0:
+        return -1
+    x = int(np.sqrt(square))
+    while x * x > square:
+        x -= 1
+    while (x + 1) * (x + 1) <= square:
+        x += 1
+    return x
 
-    Returns sum and number of the voxels in the outer edge, sum and number in the inner edge, and the sum of the squared mask.
+
+@njit(cache=True, nogil=True)
+def ring_sums(
+    voxels: NDArray[np.float32], values: NDArray[np.float64], zones: NDArray[np.int8], core: int, first: int, last: int
+) -> tuple[float, int, float, int, float]:
+    """Sums over a ring mask in the planes first..last-1.
+
+    Args:
+        voxels: [z, y, x], cubic.
+        values: mask at each squared distance from the centre; 0 beyond the table.
+        zones: at each squared distance, 0 inside, 1 in the outer edge, 2 in the inner edge, 3 in the hole.
+        core: squared distances up to this one are all inside; -1 for none.
+        first: plane to begin with.
+        last: plane to stop before.
+
+    Returns:
+        Sum and number of the voxels in the outer edge, sum and number in the inner edge, and the sum of the squared mask.
     """
-    centre = voxels.shape[0] // 2
-    outer_sum, outer_count, inner_sum, inner_count, squares = 0.0, 0, 0.0, 0, 0.0
-    core2, rim2 = core_px * core_px, (core_px + edge_px) ** 2
-    hole2, lip2 = hole_px * hole_px, max(hole_px - edge_px, 0.0) ** 2
+    n = voxels.shape[0]
+    centre = n // 2
+    outer, outer_count, inner, inner_count, squares = 0.0, 0, 0.0, 0, 0.0
     for z in range(first, last):
-        for y in range(voxels.shape[1]):
-            r2_row = float((z - centre) ** 2 + (y - centre) ** 2)
-            if r2_row > rim2:
-                continue
-            for x in range(voxels.shape[2]):
-                r2 = r2_row + float((x - centre) ** 2)
-                if r2 > rim2:
-                    continue
-                if r2 >= core2:
-                    outer_sum += voxels[z, y, x]
-                    outer_count += 1
-                    squares += (0.5 + 0.5 * np.cos(np.pi * (np.sqrt(r2) - core_px) / edge_px)) ** 2
-                elif hole_px > 0 and r2 <= hole2:
-                    if r2 >= lip2:
-                        inner_sum += voxels[z, y, x]
-                        inner_count += 1
-                        squares += (0.5 + 0.5 * np.cos(np.pi * (hole_px - np.sqrt(r2)) / edge_px)) ** 2
-                else:
+        for y in range(n):
+            row = (z - centre) ** 2 + (y - centre) ** 2
+            reach, inside = _reach(values.size - 1 - row), _reach(core - row)
+            for x in range(max(centre - reach, 0), min(centre + reach + 1, n)):
+                if abs(x - centre) <= inside:
                     squares += 1.0
-    return outer_sum, outer_count, inner_sum, inner_count, squares
+                    continue
+                r2 = row + (x - centre) ** 2
+                squares += values[r2] * values[r2]
+                if zones[r2] == 1:
+                    outer += voxels[z, y, x]
+                    outer_count += 1
+                elif zones[r2] == 2:
+                    inner += voxels[z, y, x]
+                    inner_count += 1
+    return outer, outer_count, inner, inner_count, squares
 
 
 @njit(cache=True, nogil=True)
 def ring_apply(
     voxels: NDArray[np.float32],
     out: NDArray[np.float32],
-    core_px: float,
-    edge_px: float,
-    hole_px: float,
+    values: NDArray[np.float64],
+    zones: NDArray[np.int8],
     outside: float,
     inside: float,
     base: float,
     first: int,
     last: int,
 ) -> None:
-    """``m * v + (1 - m) * mean - base`` in the planes first..last-1; the mean is ``outside`` or, at the inner edge, ``inside``."""
+    """``m * v + (1 - m) * mean - base`` in the planes first..last-1; the mean is ``outside`` or, from zone 2 on, ``inside``."""
     n = voxels.shape[0]
     centre = n // 2
-    core2, rim2 = core_px * core_px, (core_px + edge_px) ** 2
-    hole2, lip2 = hole_px * hole_px, max(hole_px - edge_px, 0.0) ** 2
     for z in range(first, last):
         for y in range(n):
-            r2_row = float((z - centre) ** 2 + (y - centre) ** 2)
+            row = (z - centre) ** 2 + (y - centre) ** 2
             for x in range(n):
-                r2 = r2_row + float((x - centre) ** 2)
-                if r2 > rim2:
+                r2 = row + (x - centre) ** 2
+                if r2 >= values.size:
                     out[z, y, x] = outside - base
-                elif r2 >= core2:
-                    m = 0.5 + 0.5 * np.cos(np.pi * (np.sqrt(r2) - core_px) / edge_px)
-                    out[z, y, x] = voxels[z, y, x] * m + (1.0 - m) * outside - base
-                elif hole_px > 0 and r2 <= hole2:
-                    m = 0.0
-                    if r2 >= lip2:
-                        m = 0.5 + 0.5 * np.cos(np.pi * (hole_px - np.sqrt(r2)) / edge_px)
-                    out[z, y, x] = voxels[z, y, x] * m + (1.0 - m) * inside - base
-                else:
+                elif zones[r2] == 0:
                     out[z, y, x] = voxels[z, y, x] - base
+                else:
+                    mean = outside if zones[r2] == 1 else inside
+                    out[z, y, x] = values[r2] * voxels[z, y, x] + (1.0 - values[r2]) * mean - base
 
 
 @njit(cache=True, nogil=True)
