@@ -3,7 +3,9 @@
 RELION adds its images up on a Fourier grid that is finer than the map's (padding, normally 2). To come back from there it looks
 for weights that make the sampling even (Pipe & Menon 1999, doi:10.1002/(SICI)1522-2594(199901)41:1<179::AID-MRM25>3.0.CO;2-V),
 transforms, cuts the box out of the padded one, softens its corners and takes the interpolation's falling-off out again
-(doi:10.1016/j.jsb.2012.09.006). Each of these steps is repeated here as RELION does it, so that the map is the one that its user knows.
+(doi:10.1016/j.jsb.2012.09.006). Each of these steps is repeated here as RELION does it, so that the map is the one that its user
+knows: to float32's precision where RELION's working grid has an edge that transforms fast, to 0.1 % where a prime factor would
+make the transforms several times slower and the next better edge is taken instead.
 """
 
 from collections.abc import Callable
@@ -69,9 +71,34 @@ class Grid:
         return int(np.floor(self.padding * self.shells + 0.5))
 
     @property
+    def reach(self) -> int:
+        """The furthest step along an axis that both the padded and the working grid have."""
+        return min(self.radius + 1, self.padded_px // 2 - 1)
+
+    @property
+    def steps(self) -> NDArray[np.int64]:
+        """Indices of the steps -reach..reach in a transform of whatever edge, in FFT order."""
+        return np.asarray(np.r_[0 : self.reach + 1, -self.reach : 0], np.int64)
+
+    @property
+    def working_px(self) -> int:
+        """Edge of the grid that just holds the sums: RELION's own (odd), unless that has a prime factor above 19."""
+        edge = rest = 2 * (self.radius + 1) + 1
+        for prime in (3, 5, 7, 11, 13, 17, 19):
+            while rest % prime == 0:
+                rest //= prime
+        return edge if rest == 1 else _next_fast(edge)
+
+    @property
     def array_shape(self) -> tuple[int, int, int]:
         """Shape of the arrays: the half transform of the padded box, in FFT order."""
         return self.padded_px, self.padded_px, self.padded_px // 2 + 1
+
+
+def _next_fast(edge: int) -> int:
+    from scipy import fft
+
+    return int(fft.next_fast_len(edge, real=True))
 
 
 def _frequencies(edge: int) -> NDArray[np.int64]:
@@ -79,17 +106,14 @@ def _frequencies(edge: int) -> NDArray[np.int64]:
 
 
 def _core(values: NDArray[Any], grid: Grid) -> NDArray[Any]:
-    """The part of a padded half transform that holds sums, on a grid that just holds it (an odd edge, as RELION's), zero outside.
-
-    RELION's padded grid may be one step narrower than its working grid; those steps are zero.
-    """
-    edge, half, padded = 2 * (grid.radius + 1) + 1, grid.radius + 1, grid.padded_px
-    reach = min(half, padded // 2 - 1)
-    steps = np.r_[0 : reach + 1, -reach:0]
-    core = np.zeros((edge, edge, half + 1), values.dtype)
-    core[np.ix_(steps, steps, np.arange(reach + 1))] = values[np.ix_(steps, steps, np.arange(reach + 1))]
+    """The part of a padded half transform that holds sums, on the working grid; zero beyond the radius."""
+    edge = grid.working_px
+    steps = grid.steps
+    core = np.zeros((edge, edge, edge // 2 + 1), values.dtype)
+    columns = np.arange(grid.reach + 1)
+    core[np.ix_(steps, steps, columns)] = values[np.ix_(steps, steps, columns)]
     k = _frequencies(edge)
-    plane = k[:, None] ** 2 + k[None, : half + 1] ** 2
+    plane = k[:, None] ** 2 + np.arange(edge // 2 + 1)[None, :] ** 2
     for z in range(edge):
         core[z][plane + k[z] ** 2 >= grid.radius**2] = 0
     return core
@@ -119,8 +143,8 @@ def even_weights(weight: NDArray[np.float32], grid: Grid, iterations: int = GRID
 
     edge = weight.shape[0]
     table = _blob_table(grid.padding)
-    # RELION counts real-space steps of the working grid as if it were the padded one.
-    step = 2.0 * _TABLE / (grid.box_px * grid.padding)
+    # RELION counts real-space steps of its working grid as if it were the padded one; a wider grid has finer steps.
+    step = 2.0 * _TABLE / (grid.box_px * grid.padding) * (2 * (grid.radius + 1) + 1) / edge
     factors = np.ones_like(weight)
     for _ in range(iterations):
         density = fft.irfftn(factors * weight, s=(edge, edge, edge), workers=-1, overwrite_x=True)
@@ -133,8 +157,8 @@ def _cut_out(core: NDArray[np.complex64], grid: Grid) -> Volume:
     """Inverse transform of the working grid, padded, of which only the box in the middle is kept: axis by axis, to save both."""
     from scipy import fft
 
-    n, padded, reach = grid.box_px, grid.padded_px, min(grid.radius + 1, grid.padded_px // 2 - 1)
-    steps, kept = np.r_[0 : reach + 1, -reach:0], (np.arange(n) - n // 2) % padded
+    n, padded, reach, steps = grid.box_px, grid.padded_px, grid.reach, grid.steps
+    kept = (np.arange(n) - n // 2) % padded
     for axis in (0, 1):
         shape = list(core.shape)
         shape[axis] = padded
@@ -173,7 +197,7 @@ def half_map(real: Reader, imaginary: Reader, weight: Reader, grid: Grid, iterat
         imaginary: likewise the imaginary part.
         weight: likewise the sum of weights.
         grid: the grid that all three lie on.
-        iterations: of the search for even weights; 0 divides by the plain weights instead, as RELION 4 and 5 do inside a refinement.
+        iterations: of the search for even weights; 0 divides by the plain weights, as RELION 4 and 5 do inside a refinement.
 
     Raises:
         SumsError: an array is of another shape, or there are no weights in it.
@@ -201,7 +225,7 @@ def _checked(values: NDArray[np.float32], grid: Grid, what: str) -> NDArray[np.f
 def _plain_factors(weights: NDArray[np.float32], grid: Grid) -> NDArray[np.float32]:
     """1 / weight, where a weight is never less than a thousandth of its shell's mean."""
     k = _frequencies(weights.shape[0])
-    plane = k[:, None] ** 2 + k[None, : weights.shape[2]] ** 2
+    plane = k[:, None] ** 2 + np.arange(weights.shape[2])[None, :] ** 2
     total, count = np.zeros(grid.shells + 1), np.zeros(grid.shells + 1)
     for z, kz in enumerate(k):
         inside = plane + kz**2 < grid.radius**2
