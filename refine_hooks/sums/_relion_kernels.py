@@ -22,7 +22,10 @@ def weigh_with_blob(density: NDArray[np.float32], table: NDArray[np.float32], st
 
 @njit(cache=True, nogil=True, parallel=True)
 def divide_by_density(factors: NDArray[np.float32], density: NDArray[np.complex64], radius2: int) -> None:
-    """Divide the factors within the radius by the size of the density, never by less than 1e-6, in place; 0 beyond."""
+    """Divide the factors within the radius by the size of the density, never by less than 1e-6, in place; 0 beyond.
+
+    Where nothing was ever added a factor grows with every turn: it is bounded, so that it stays a number.
+    """
     edge, _, columns = factors.shape
     half = edge // 2
     for z in prange(edge):
@@ -31,6 +34,7 @@ def divide_by_density(factors: NDArray[np.float32], density: NDArray[np.complex6
             ky = y if y <= half else y - edge
             for x in range(columns):
                 if kz * kz + ky * ky + x * x < radius2:
-                    factors[z, y, x] /= max(np.float32(1e-6), np.abs(density[z, y, x]))
+                    factor = factors[z, y, x] / max(np.float32(1e-6), np.abs(density[z, y, x]))
+                    factors[z, y, x] = min(factor, np.float32(1e20))
                 else:
                     factors[z, y, x] = np.float32(0.0)
