@@ -1,4 +1,4 @@
-"""The loop: every round once, nothing lost, nothing of the project touched. A small program of our own stands for any other."""
+"""The loop: every round once, nothing lost, nothing of the project touched."""
 
 import errno
 import hashlib
@@ -6,93 +6,22 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from small_program import BOX, a_watch, fingerprint, half_maps_of, lines_of, program, write_round
 
 from refine_hooks import maps
 from refine_hooks.errors import StorageError
 from refine_hooks.journal import read_journal
 from refine_hooks.lock import TakenError, only_writer
 from refine_hooks.maps import Map, read_map, write_map
-from refine_hooks.projects import adapter as shapes
-from refine_hooks.projects.adapter import Facts, HalfMaps, Round, stamp_of
-from refine_hooks.records import Failed, Key, RoundRecord, Start, Stop
-from refine_hooks.run import Watch, run, two_looks
-from refine_hooks.settings import load_settings
+from refine_hooks.projects.adapter import HalfMaps, Round
+from refine_hooks.records import Failed, RoundRecord, Start, Stop
+from refine_hooks.run import run, two_looks
 from refine_hooks.store import Store
-
-BOX = 24
-
-
-def half_maps_of(iteration: int) -> tuple[Map, Map]:
-    rng = np.random.default_rng(iteration)
-    z, y, x = np.indices((BOX,) * 3) - BOX // 2
-    ball = np.exp(-((z / 3) ** 2 + (y / 4) ** 2 + (x / 6) ** 2)).astype(np.float32)
-    texture = rng.normal(size=ball.shape).astype(np.float32)
-    signal = ball * (1 + texture)
-    halves = (Map(signal + 0.05 * rng.normal(size=ball.shape).astype(np.float32), 3.0) for _ in range(2))
-    return tuple(halves)  # type: ignore[return-value]
-
-
-def write_round(project: Path, iteration: int) -> None:
-    for number, half in enumerate(half_maps_of(iteration), 1):
-        write_map(project / f"it{iteration}_half{number}.mrc", half, "test")
-
-
-def program(**changes: Callable[..., Any]) -> Any:
-    """An adapter whose rounds are it<N>_half1.mrc and it<N>_half2.mrc; its half maps count as merged, so they are written."""
-
-    def rounds(directory: Path, settings: object, store: Store) -> list[Round]:
-        found = []
-        for one in sorted(directory.glob("it*_half1.mrc")):
-            two = one.with_name(one.name.replace("half1", "half2"))
-            iteration = int(one.name[2 : one.name.index("_")])
-            missing = () if two.exists() else (two.name,)
-            key = Key(run="run", iteration=iteration, class_id=1)
-            facts = Facts(voxel_size_A=3.0, sphere_radius_A=30.0, molecular_mass_kDa=20.0)
-            found.append(
-                Round(key, "test", f"it{iteration}", stamp_of(directory, [one, two]), facts, missing, inputs=(one, two))
-            )
-        return found
-
-    def half_maps(directory: Path, round_: Round, store: Store) -> HalfMaps:
-        one, two = (read_map(path) for path in round_.inputs)
-        return HalfMaps(one, two, "merged", images=(10, 10))
-
-    functions: dict[str, Callable[..., Any]] = {
-        "recognises": lambda directory: True,
-        "bells": shapes.project_folder_only,
-        "rounds": rounds,
-        "capture": shapes.nothing_to_capture,
-        "half_maps": half_maps,
-        "reported": shapes.nothing_reported,
-        "refinement_mask": shapes.no_mask_of_its_own,
-        "angular_distribution": shapes.no_angular_distribution,
-        "discard": shapes.nothing_to_discard,
-    }
-    return SimpleNamespace(**{**functions, **changes})
-
-
-def a_watch(
-    project: Path, said: list[str] | None = None, overrides: dict[str, Any] | None = None, **changes: Callable[..., Any]
-) -> Watch:
-    settings = load_settings(overrides={"watch": {"settle_s": 0.0}, **(overrides or {})})
-    store = Store(project / "refine_hooks")
-    return Watch(project, "test", program(**changes), settings, store, (said if said is not None else []).append)
-
-
-def lines_of(project: Path, kind: type) -> list[Any]:
-    return [line for line in read_journal(project / "refine_hooks" / "rounds.jsonl").lines if isinstance(line, kind)]
-
-
-def fingerprint(project: Path) -> dict[str, tuple[str, int]]:
-    files = [p for p in project.rglob("*") if p.is_file() and "refine_hooks" not in p.parts]
-    return {str(p): (hashlib.sha256(p.read_bytes()).hexdigest(), p.stat().st_mtime_ns) for p in files}
 
 
 @pytest.fixture
