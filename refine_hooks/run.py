@@ -216,7 +216,9 @@ def _programs_mask(w: Watch, round_: Round, halves: HalfMaps) -> Iterator[NamedM
         if own is not None and own.mask is not None:
             measure.require_compatible(own.mask, halves.half1, str(own.path or "the refinement's mask"))
         if own is not None:
-            yield NamedMask("refinement", own.mask, own.path, parameters=own.parameters, note=own.note)
+            yield NamedMask(
+                "refinement", own.mask, own.path, parameters=own.parameters, note=own.note, cistem_edge=own.cistem_edge
+            )
     except RefineHooksError as error:
         yield NamedMask("refinement", None, None, note=f"not used: {error}")
 

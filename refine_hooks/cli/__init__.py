@@ -13,6 +13,7 @@ from refine_hooks.errors import RefineHooksError
 _MODULES = (
     "watch",
     "demo",
+    "exec",
     "relion",
 )
 

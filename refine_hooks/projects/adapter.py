@@ -83,12 +83,17 @@ class FscCurve:
 
 @dataclass(frozen=True, slots=True)
 class ProgramMask:
-    """The mask that the refinement itself used, in the frame of the half maps; ``mask`` is None when it cannot be had."""
+    """The mask that the refinement itself used, in the frame of the half maps; ``mask`` is None when it cannot be had.
+
+    Attributes:
+        cistem_edge: any voxel above 0 counts, and the edge is the one that cisTEM gives a mask before an FSC.
+    """
 
     mask: Map | None
     path: Path | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
     note: str | None = None
+    cistem_edge: bool = False
 
 
 class Adapter(Protocol):

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from refine_hooks.projects.adapter import no_mask_of_its_own as refinement_mask
 from refine_hooks.projects.cistem.capture import capture as capture_numbered
 from refine_hooks.projects.cistem.database import databases
 from refine_hooks.projects.cistem.half_maps import discard, half_maps
+from refine_hooks.projects.cistem.program_mask import refinement_mask
 from refine_hooks.projects.cistem.reported import angular_distribution, reported
 from refine_hooks.projects.cistem.rounds import rounds
 from refine_hooks.projects.cistem.startup import capture_startup

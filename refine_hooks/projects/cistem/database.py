@@ -22,7 +22,7 @@ Version = tuple[int, int, bytes]
 
 _MAGIC = b"SQLite format 3\0"
 _PAUSE_S = 0.02
-_COMMIT_S = 30.0  # longer than any commit of cisTEM takes
+COMMIT_S = 30.0  # longer than any commit of cisTEM takes
 
 
 def find_database(directory: Path) -> Path:
@@ -171,7 +171,7 @@ def statistics(path: Path, refinement_id: int, class_id: int) -> list[dict[str, 
     return read(
         path,
         lambda connection: rows(connection, f"REFINEMENT_RESOLUTION_STATISTICS_{refinement_id}_{class_id}"),
-        _COMMIT_S,
+        COMMIT_S,
     )
 
 
@@ -180,7 +180,7 @@ def angular_bins(path: Path, refinement_id: int, class_id: int) -> list[dict[str
     return read(
         path,
         lambda connection: rows(connection, f"REFINEMENT_ANGULAR_DISTRIBUTION_{refinement_id}_{class_id}"),
-        _COMMIT_S,
+        COMMIT_S,
     )
 
 

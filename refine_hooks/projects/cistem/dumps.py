@@ -196,7 +196,8 @@ def kept(spool: Path) -> dict[Place, list[Attempt]]:
             if numbers:
                 key = (panel, int(numbers[1]), int(numbers[2]))
                 folders = sorted((f for f in _folders(place) if f.name.isdecimal()), key=lambda f: int(f.name))
-                found[key] = [kept_attempt(*key, folder, int(folder.name)) for folder in folders]
+                kept_here = [kept_attempt(*key, folder, int(folder.name)) for folder in folders]
+                found[key] = [attempt for attempt in kept_here if attempt.dumps or attempt.discarded]
     return found
 
 
@@ -266,6 +267,12 @@ def _started_ns(directory: Path, place: Place, dumps: dict[str, Dump]) -> int:
             return os.fstat(stream.fileno()).st_mtime_ns
     except OSError:
         return min(dump.mtime_ns for dump in dumps.values())
+
+
+def still_in_scratch(directory: Path, attempt: Attempt) -> bool:
+    """Whether cisTEM has not wiped the scratch folder yet."""
+    folder = scratch(directory, attempt.panel)
+    return any((folder / dump.path.name).exists() for dump in attempt.dumps)
 
 
 def parameter_file(directory: Path, attempt: Attempt) -> Path:

@@ -43,6 +43,8 @@ def discard(round_: Round, spool: Path) -> None:
     attempt = sources.attempt
     if attempt is None or attempt.discarded or not attempt.folder.is_relative_to(root):
         return
+    if sources.reconstruction_id is None and attempt.panel != dumps.STARTUP:
+        return  # the entry may still come; the round then gets its own name, and its half maps once more
     ledger = {"images": dumps.images(attempt), "inputs": [file.model_dump() for file in attempt.inputs()]}
     with beside(attempt.folder / dumps.DISCARDED) as temporary:
         temporary.write_text(json.dumps(ledger), encoding="utf-8")

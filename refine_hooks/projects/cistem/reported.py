@@ -25,7 +25,7 @@ def reported(directory: Path, round_: Round) -> list[FscCurve]:
     sources: Sources = round_.inputs
     if sources.database is None or sources.reconstruction_id is None:
         return []
-    refinement = database.content(sources.database).refinements.get(sources.refinement_id)
+    refinement = database.content(sources.database, database.COMMIT_S).refinements.get(sources.refinement_id)
     details = refinement.details.get(sources.class_id) if refinement else None
     if refinement is None or details is None or details.reconstruction_id != sources.reconstruction_id:
         return []

@@ -120,13 +120,12 @@ def _unknown(directory: Path, match: Match, watch: WatchSettings, content: Conte
         if refinement and attempt.panel == GENERATE
         else f"package_unknown/{attempt.panel}"
     )
+    faults = [] if attempt.discarded else _unproven(directory, attempt)
     missing: tuple[str, ...] = ()
-    faults = [] if attempt.discarded else dumps.faults(attempt)
     if time.time() - attempt.newest_ns / 1e9 < watch.database_wait_s:
         missing = (*faults, f"the database entry of {entry} {attempt.refinement_id}")
-    expected = None if missing or attempt.discarded else _counted(dumps.parameter_file(directory, attempt))
-    if not missing and not attempt.discarded:
-        faults += _not_proven(attempt, expected)
+    elif faults and dumps.still_in_scratch(directory, attempt):
+        missing = tuple(faults)  # a slow job may still be at work
     note = "the database has no entry of this round: mask radius, limits and the program's own curves are not known"
     return Round(
         key=Key(run=run, iteration=attempt.refinement_id, class_id=attempt.class_id),
@@ -141,9 +140,13 @@ def _unknown(directory: Path, match: Match, watch: WatchSettings, content: Conte
     )
 
 
-def _not_proven(attempt: Attempt, expected: tuple[int, int] | None) -> list[str]:
-    """Without an entry only the parameter file, or merge3d's start, can tell that no chunk is missing at the end."""
-    if attempt.sealed or dumps.images(attempt) == expected:
+def _unproven(directory: Path, attempt: Attempt) -> list[str]:
+    """Why these dumps may not be all; only the parameter file, or merge3d's start, tells that none is missing at the end."""
+    faults = dumps.faults(attempt)
+    if faults or attempt.sealed:
+        return faults
+    expected = _counted(dumps.parameter_file(directory, attempt))
+    if dumps.images(attempt) == expected:
         return []
     if expected is None:
         return [
