@@ -208,7 +208,7 @@ def masked_transform(volume: Volume, mask: Volume, box: Box | None = None) -> Ha
 def shell_sums(half1: HalfTransform, half2: HalfTransform) -> ShellSums:
     """Shell sums of two half transforms."""
     n = half1.shape[0]
-    labels = _shell_of_square(n)
+    labels = shell_of_square(n)
 
     def work(begin: int, end: int) -> Curve:
         return np.asarray(_sum_slab(half1[:, begin:end], half2[:, begin:end], begin, labels))
@@ -219,7 +219,7 @@ def shell_sums(half1: HalfTransform, half2: HalfTransform) -> ShellSums:
 def planes_sums(planes1: Planes, planes2: Planes, box: Box) -> ShellSums:
     """Shell sums of two volumes from their planes over one bounding box; the transforms themselves are never kept."""
     n = planes1.shape[1]
-    labels = _shell_of_square(n)
+    labels = shell_of_square(n)
 
     def work(begin: int, end: int) -> Curve:
         nearest = min(min(ky, n - ky) for ky in range(begin, end))
@@ -236,7 +236,7 @@ def _added(parts: list[Curve]) -> ShellSums:
 
 
 @lru_cache(maxsize=8)
-def _shell_of_square(box_px: int) -> NDArray[np.int16]:
+def shell_of_square(box_px: int) -> NDArray[np.int16]:
     """floor(sqrt(s) + 0.5) for the squares s = |k|^2 of the shells 0..N//2."""
     last = box_px // 2
     return np.floor(np.sqrt(np.arange(last * last + last + 1)) + 0.5).astype(np.int16)
@@ -273,7 +273,7 @@ def _sum_slab(slab1: HalfTransform, slab2: HalfTransform, first: int, labels: ND
 
 def voxels_in_shell(box_px: int) -> NDArray[np.int64]:
     """How many coefficients of the full transform lie in each shell 0..N//2."""
-    return np.asarray(_voxels_in_shell(box_px, _shell_of_square(box_px)), np.int64)
+    return np.asarray(_voxels_in_shell(box_px, shell_of_square(box_px)), np.int64)
 
 
 @numba.njit(cache=True, nogil=True)

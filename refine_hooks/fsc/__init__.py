@@ -6,7 +6,8 @@ FSC(k) = Re sum F1 F2* / sqrt(sum |F1|^2 sum |F2|^2) over the shell round(|k|) =
 
 import numpy as np
 
-from refine_hooks.fourier import Box, Curve, HalfTransform, ShellSums, bounding_box, masked_transform, shell_sums
+from refine_hooks.fourier import Box, Curve, HalfTransform, ShellSums, extent, shell_sums
+from refine_hooks.fsc import packed
 from refine_hooks.maps import Volume
 
 SHELLS_PAST_ONSET = 2
@@ -25,8 +26,11 @@ def fsc(half1: HalfTransform, half2: HalfTransform) -> Curve:
 
 def masked_sums(half1: Volume, half2: Volume, mask: Volume, box: Box | None = None) -> ShellSums:
     """Shell sums of two volumes under one mask; ``box`` is the mask's bounding box where it is known already."""
-    box = box or bounding_box(mask)
-    return shell_sums(masked_transform(half1, mask, box), masked_transform(half2, mask, box))
+    box = box or extent(mask).box
+    if box is None:
+        nothing = np.zeros(len(mask) // 2 + 1)
+        return ShellSums(nothing, nothing, nothing)
+    return packed.sums(packed.masked(half1, half2, mask, box), box)
 
 
 def masked_fsc(half1: Volume, half2: Volume, mask: Volume, box: Box | None = None) -> Curve:

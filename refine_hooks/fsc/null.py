@@ -1,8 +1,12 @@
 """What a mask correlates by itself: FSC of halves whose phases are random beyond an onset.
 
 The phases beyond the onset are randomised in the unmasked halves, then the mask is applied (Chen et al. 2013, Ultramicroscopy
-135:24, doi:10.1016/j.ultramic.2013.06.004). One randomisation is not a number: it is repeated, independently and with fixed
-seeds; the mean corrects and the spread is the error of one curve.
+135:24, doi:10.1016/j.ultramic.2013.06.004). One randomisation is not a number: it is repeated, independently and with
+fixed seeds; the mean corrects and the spread is the error of one curve.
+
+Of the randomised, masked halves T = L + R, the part L from below the onset is the same in every repeat, and R is
+independent with mean zero. So the mean of sum T1 T2* is sum L1 L2* exactly, and is computed once; the repeats are left to
+give the mean power and the spread.
 """
 
 from collections.abc import Mapping
@@ -10,13 +14,16 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
-from refine_hooks.fourier import Curve, HalfTransform, bounding_box, in_threads, inverse, masked_transform
-from refine_hooks.fsc import fsc
+from refine_hooks.fourier import Box, Curve, HalfTransform, Planes, ShellSums, extent
+from refine_hooks.fsc import correlation, packed
 from refine_hooks.maps import Volume
 
-_TABLE_BITS = 12
-_PHASORS = np.exp(2j * np.pi * np.arange(1 << _TABLE_BITS) / (1 << _TABLE_BITS)).astype(np.complex64)
+# Random phases are multiples of 1/256 of a turn: every power of them below the 256th has mean 0, as for continuous ones.
+_UNUSED = np.empty(0, np.uint64)
+_STEP = np.uint64(0x9E3779B97F4A7C15)
+_PHASORS = np.exp(2j * np.pi * np.arange(256) / 256).astype(np.complex64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +43,76 @@ class Null:
     repeats: int
 
 
-def randomised(half: HalfTransform, onset_shell: int, seed: int) -> HalfTransform:
-    """The half transform with random phases from the onset shell on; amplitudes stay, and the volume stays real.
+def null(
+    halves: tuple[HalfTransform, HalfTransform],
+    mask: Volume,
+    onset_shell: int,
+    repeats: int,
+    seed: int,
+    box: Box | None = None,
+) -> Null:
+    """The null of one mask.
 
-    The same seed gives the same phases whatever the number of threads.
+    Args:
+        halves: half transforms of the two unmasked half maps.
+        mask: float32 [z, y, x], not zero everywhere.
+        onset_shell: first shell whose phases are randomised, at least 1.
+        repeats: independent randomisations, at least 2.
+        seed: of the first repeat; the following count on. The same seeds give the same null on any number of cores.
+        box: bounding box of the mask, where it is known already.
     """
-    out = np.empty_like(half)
-    in_threads(
-        lambda begin, end: _randomise(half, out, onset_shell, np.uint64(seed), _PHASORS, begin, end), half.shape[0]
-    )
-    return out
+    box = box or extent(mask).box
+    if box is None:
+        raise ValueError("a mask that is zero everywhere has no null")
+    planes = packed.new_planes(box, len(mask))
+    steady = _common_sums(halves, mask, onset_shell, box, planes)
+    drawn = [randomised_sums(halves, mask, onset_shell, seed + repeat, box, planes) for repeat in range(repeats)]
+    power1, power2 = (np.mean([getattr(sums, name) for sums in drawn], axis=0) for name in ("power1", "power2"))
+    mean = np.clip(np.nan_to_num(correlation(ShellSums(steady.cross, power1, power2))), -1, 1)
+    spread = np.nan_to_num([correlation(sums) for sums in drawn]) - mean
+    return Null(mean, np.sqrt(np.mean(spread**2, axis=0)), onset_shell, repeats)
+
+
+def nulls(
+    halves: tuple[HalfTransform, HalfTransform], masks: Mapping[str, Volume], onset_shell: int, repeats: int, seed: int
+) -> dict[str, Null]:
+    """The null of each mask, by name; see `null`."""
+    return {name: null(halves, mask, onset_shell, repeats, seed) for name, mask in masks.items()}
+
+
+def _common_sums(
+    halves: tuple[HalfTransform, HalfTransform], mask: Volume, onset_shell: int, box: Box, planes: Planes
+) -> ShellSums:
+    """Shell sums of the masked halves without what lies at and beyond the onset."""
+
+    def fill(slab: Planes, begin: int, end: int) -> bool:
+        if begin >= onset_shell:
+            return False
+        slab[...] = 0
+        _fill(halves[0], halves[1], slab, begin, end, onset_shell, _UNUSED, _PHASORS)
+        return True
+
+    packed.synthesised(fill, box, len(mask), planes)
+    packed.remasked(planes, mask, box, onset_shell)
+    return packed.sums(planes, box)
+
+
+def randomised_sums(
+    halves: tuple[HalfTransform, HalfTransform], mask: Volume, onset_shell: int, seed: int, box: Box, planes: Planes
+) -> ShellSums:
+    """Shell sums of the masked halves after one randomisation; ``planes`` is room that is overwritten."""
+
+    def fill(slab: Planes, begin: int, end: int) -> bool:
+        _fill(halves[0], halves[1], slab, begin, end, onset_shell, np.array([seed], np.uint64), _PHASORS)
+        return True
+
+    packed.synthesised(fill, box, len(mask), planes)
+    packed.remasked(planes, mask, box, len(mask))
+    return packed.sums(planes, box)
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def _mixed(value: int) -> int:
+def _mixed(value):  # type: ignore[no-untyped-def]
     """SplitMix64's finaliser (Steele, Lea & Flood 2014, doi:10.1145/2660193.2660195)."""
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -57,60 +120,56 @@ def _mixed(value: int) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
-def _randomise(
-    half: HalfTransform, out: HalfTransform, onset: int, seed: int, phasors: HalfTransform, begin: int, end: int
+def _fill(
+    half1: HalfTransform,
+    half2: HalfTransform,
+    slab: Planes,
+    begin: int,
+    end: int,
+    onset: int,
+    seed: NDArray[np.uint64],
+    phasors: HalfTransform,
 ) -> None:
-    n, columns = half.shape[0], half.shape[2]
-    beyond = (onset - 0.5) ** 2
-    step = np.uint64(0x9E3779B97F4A7C15)
-    drop = np.uint64(64 - _TABLE_BITS)
-    start = _mixed(seed * step + step)
-    for iz in range(begin, end):
-        kz = iz if 2 * iz < n else iz - n
-        for iy in range(n):
-            ky = iy if 2 * iy < n else iy - n
-            row = _mixed(start + np.uint64(iz * n + iy + 1) * step)
-            mirror = (n - iz) % n * n + (n - iy) % n
-            mirrored = _mixed(start + np.uint64(mirror + 1) * step)
-            for kx in range(columns):
-                if kz * kz + ky * ky + kx * kx < beyond:
-                    out[iz, iy, kx] = half[iz, iy, kx]
-                    continue
-                own = kx == 0 or 2 * kx == n  # this plane holds both a coefficient and its conjugate
-                conjugate = own and mirror < iz * n + iy
-                draw = _mixed((mirrored if conjugate else row) + np.uint64(kx + 1) * step) >> drop
-                phasor = phasors[draw]
-                if own and mirror == iz * n + iy:
-                    phasor = phasors[0] if draw < phasors.size // 2 else -phasors[0]
-                elif conjugate:
-                    phasor = np.conj(phasor)
-                out[iz, iy, kx] = half[iz, iy, kx] * phasor
+    """Coefficients of v1 + i v2 for ky = begin..end and their negatives; see `packed.synthesised`.
 
-
-def nulls(
-    halves: tuple[HalfTransform, HalfTransform], masks: Mapping[str, Volume], onset_shell: int, repeats: int, seed: int
-) -> dict[str, Null]:
-    """The null of each mask.
-
-    Args:
-        halves: half transforms of the two unmasked half maps.
-        masks: float32 volumes by name.
-        onset_shell: first shell whose phases are randomised, at least 1.
-        repeats: independent randomisations, at least 2.
-        seed: of the first repeat; the following count on.
+    Phases at and beyond the onset are randomised, or what is there is left out when there is no seed.
     """
-    boxes = {name: bounding_box(mask) for name, mask in masks.items()}
-    curves: dict[str, list[Curve]] = {name: [] for name in masks}
-    n = halves[0].shape[0]
-    for repeat in range(repeats):
-        first, second = (
-            inverse(randomised(half, onset_shell, 2 * (seed + repeat) + i), n) for i, half in enumerate(halves)
-        )
-        for name, mask in masks.items():
-            pair = (masked_transform(first, mask, boxes[name]), masked_transform(second, mask, boxes[name]))
-            curves[name].append(fsc(*pair))
-    return {name: _summary(np.nan_to_num(np.array(drawn)), onset_shell) for name, drawn in curves.items()}
+    n, columns = half1.shape[0], half1.shape[2]
+    beyond = onset * onset - onset  # |k| >= onset - 1/2 for whole squares above this
+    for row in range(slab.shape[1]):
+        ky = begin + row if row < end - begin else -(row - (end - begin) + max(begin, 1))
+        own = ky == 0 or 2 * ky == n
+        mirror = row if own else (end - begin + ky - max(begin, 1) if ky > 0 else -ky - begin)
+        iy = ky % n
+        for iz in range(n):
+            square = min(iz, n - iz) ** 2 + ky * ky
+            low = min(columns, int(np.sqrt(beyond - square)) + 1) if square <= beyond else 0
+            line, opposite = slab[iz, row], slab[(n - iz) % n, mirror]
+            for kx in range(low):
+                _put(line, opposite, kx, half1[iz, iy, kx], half2[iz, iy, kx])
+            if seed.size:
+                fixed = own and (iz == 0 or 2 * iz == n)
+                stream = _mixed(_mixed((seed[0] + np.uint64(1)) * _STEP) + np.uint64(iz * n + iy + 1) * _STEP)
+                _put_randomised(line, opposite, half1[iz, iy], half2[iz, iy], low, stream, phasors, fixed)
 
 
-def _summary(drawn: Curve, onset_shell: int) -> Null:
-    return Null(drawn.mean(axis=0), drawn.std(axis=0, ddof=1), onset_shell, len(drawn))
+@numba.njit(cache=True, nogil=True, inline="always")
+def _put(line, opposite, kx, one, two):  # type: ignore[no-untyped-def]
+    """F = F1 + i F2 at k, and at -k, where F1 and F2 are the conjugates."""
+    line[kx] = complex(one.real - two.imag, one.imag + two.real)
+    opposite[line.size - kx if kx else 0] = complex(one.real + two.imag, two.real - one.imag)
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _put_randomised(line, opposite, row1, row2, low, stream, phasors, fixed):  # type: ignore[no-untyped-def]
+    draw1, draw2 = np.uint64(0), np.uint64(0)
+    for kx in range(low, row1.size):
+        if (kx - low) % 8 == 0:
+            draw1, draw2 = _mixed(stream + _STEP), _mixed(stream + _STEP + _STEP)
+            stream += _STEP + _STEP
+        phase1, phase2 = phasors[draw1 & np.uint64(255)], phasors[draw2 & np.uint64(255)]
+        if fixed and (kx == 0 or 2 * kx == line.size):  # its own conjugate: it stays real
+            phase1, phase2 = phasors[draw1 & np.uint64(128)], phasors[draw2 & np.uint64(128)]
+        draw1 >>= np.uint64(8)
+        draw2 >>= np.uint64(8)
+        _put(line, opposite, kx, row1[kx] * phase1, row2[kx] * phase2)
