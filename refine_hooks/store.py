@@ -13,7 +13,7 @@ from refine_hooks.errors import StorageError
 from refine_hooks.maps import Map, beside, write_map
 from refine_hooks.records import Key
 
-_UNSAFE = re.compile(r"[^A-Za-z0-9._#+-]+")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def slug(text: str) -> str:
