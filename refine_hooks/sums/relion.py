@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import SumsError
-from refine_hooks.maps import Map, Volume
+from refine_hooks.maps import Volume
 
 GRIDDING_ITERATIONS = 10
 CORNER_EDGE_PX = 3
@@ -33,13 +33,11 @@ class Grid:
         box_px: edge of the map.
         padding: how much finer the grid is than the map's own transform.
         current_size_px: the box that the round used; beyond half of it there are no sums.
-        voxel_size_A: voxel size of the map.
     """
 
     box_px: int
     padding: float
     current_size_px: int
-    voxel_size_A: float
 
     def __post_init__(self) -> None:
         faults = []
@@ -49,8 +47,6 @@ class Grid:
             faults.append(f"padding of {self.padding:g}")
         if self.current_size_px < 2:
             faults.append(f"current image size of {self.current_size_px} px")
-        if not 0 < self.voxel_size_A < 1000:
-            faults.append(f"voxel size of {self.voxel_size_A:g} A")
         if faults:
             raise SumsError(f"sums of RELION cannot have a {', a '.join(faults)}")
 
@@ -189,7 +185,9 @@ def _finished(box: Volume, grid: Grid) -> Volume:
     return finished
 
 
-def half_map(real: Reader, imaginary: Reader, weight: Reader, grid: Grid, iterations: int = GRIDDING_ITERATIONS) -> Map:
+def half_map(
+    real: Reader, imaginary: Reader, weight: Reader, grid: Grid, iterations: int = GRIDDING_ITERATIONS
+) -> Volume:
     """The unregularised half map of one half's sums, [z, y, x] with its centre at ``n // 2``.
 
     Args:
@@ -211,7 +209,7 @@ def half_map(real: Reader, imaginary: Reader, weight: Reader, grid: Grid, iterat
     np.multiply(_checked(real(), grid, "real parts"), factors, out=core.real)
     np.multiply(_checked(imaginary(), grid, "imaginary parts"), factors, out=core.imag)
     del factors
-    return Map(_finished(_cut_out(core, grid), grid), grid.voxel_size_A)
+    return _finished(_cut_out(core, grid), grid)
 
 
 def _checked(values: NDArray[np.float32], grid: Grid, what: str) -> NDArray[np.float32]:

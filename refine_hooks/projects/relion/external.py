@@ -6,6 +6,7 @@ arrays); people do. The hook ``refine-hooks relion-external-reconstruct`` keeps 
 
 import contextlib
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,17 +22,22 @@ from refine_hooks.store import slug
 from refine_hooks.sums.relion import Grid, half_map
 
 SPOOL = "relion"
+_OF_ONE_HALF = re.compile(r"_half[12]_")
 
 
 @dataclass(frozen=True, slots=True)
 class External:
-    """One half's ``*_external_reconstruct.star`` and its three arrays, which lie beside it."""
+    """One half's ``*_external_reconstruct.star`` and its three arrays, which lie beside it.
+
+    ``voxel_size_A`` is None where the table does not state it: RELION before 4.
+    """
 
     star: Path
     real: Path
     imaginary: Path
     weight: Path
     grid: Grid
+    voxel_size_A: float | None
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -52,17 +58,18 @@ def read_external(star: Path) -> External:
     if general is None:
         raise NotReadyError(f"{star}: has no table external_reconstruct_general yet")
     names = [general.text(f"rlnExtRecons{what}") for what in ("DataReal", "DataImag", "Weight")]
-    numbers = [
-        general.number(f"rln{what}") for what in ("OriginalImageSize", "PaddingFactor", "CurrentImageSize", "PixelSize")
-    ]
-    box, padding, current, voxel = numbers
-    if not all(names) or box is None or padding is None or current is None or voxel is None:
-        raise SumsError(f"{star}: does not name its three arrays, box, padding, current image size and pixel size")
+    box, padding, current = (
+        general.number(f"rln{what}") for what in ("OriginalImageSize", "PaddingFactor", "CurrentImageSize")
+    )
+    if not all(names) or box is None or padding is None or current is None:
+        raise SumsError(f"{star}: does not name its three arrays, box, padding and current image size")
     if general.whole("rlnReferenceDimensionality") not in (None, 3):
         raise SumsError(f"{star}: is of a two-dimensional reconstruction; there are no half maps in it")
     real, imaginary, weight = (star.with_name(Path(name).name) for name in names)
     try:
-        return External(star, real, imaginary, weight, Grid(round(box), padding, round(current), voxel))
+        return External(
+            star, real, imaginary, weight, Grid(round(box), padding, round(current)), general.number("rlnPixelSize")
+        )
     except SumsError as error:
         raise SumsError(f"{star}: {error}") from error
 
@@ -87,10 +94,14 @@ def require_arrays(external: External) -> None:
         raise SumsError(*faults)
 
 
-def half_map_from_external(star: Path) -> tuple[Map, Grid]:
+def half_map_from_external(star: Path, voxel_size_A: float | None = None) -> tuple[Map, Grid]:
     """The unregularised half map in the arrays of a ``*_external_reconstruct.star``.
 
     The same map as ``relion_external_reconstruct STAR --no_map`` writes; shells beyond `Grid.shells` are empty.
+
+    Args:
+        star: the table.
+        voxel_size_A: for tables of RELION before 4, which do not state it.
 
     Raises:
         NotReadyError: the table or an array is not whole.
@@ -98,6 +109,9 @@ def half_map_from_external(star: Path) -> tuple[Map, Grid]:
     """
     external = read_external(star)
     require_arrays(external)
+    voxel_size_A = external.voxel_size_A or voxel_size_A
+    if not voxel_size_A:
+        raise SumsError(f"{star}: does not state a pixel size, and there is no model table that does")
 
     def reader(path: Path) -> NDArray[np.float32]:
         return read_voxels(path, read_header(path))
@@ -111,7 +125,7 @@ def half_map_from_external(star: Path) -> tuple[Map, Grid]:
         )
     except SumsError as error:
         raise SumsError(*(f"{star}: {fault}" for fault in error.faults)) from error
-    return volume, external.grid
+    return Map(volume, voxel_size_A), external.grid
 
 
 def spool_folder(spool: Path, run: str) -> Path:
@@ -122,6 +136,8 @@ def spool_folder(spool: Path, run: str) -> Path:
 def keep(star: Path, spool: Path) -> list[Path]:
     """Hard-link, or copy where that cannot be, one half's table and arrays into the spool; returns what is there now.
 
+    Nothing is kept of the last, joined reconstruction: it is of both halves.
+
     A link shares the file: should RELION write the same iteration again, the kept arrays are the new ones, too. That is what
     is wanted, since the round is then measured again.
 
@@ -129,6 +145,8 @@ def keep(star: Path, spool: Path) -> list[Path]:
         NotReadyError, SumsError: the table cannot be understood.
         OSError: neither linking nor copying is possible.
     """
+    if not _OF_ONE_HALF.search(star.name):
+        return []
     external = read_external(star)
     folder = spool_folder(spool, run_name(star.resolve().parent))
     folder.mkdir(parents=True, exist_ok=True)

@@ -50,7 +50,8 @@ def half_maps(directory: Path, round_: Round, store: Store) -> HalfMaps | None:
 
 def _merged(inputs: Inputs, joined_A: float | None) -> HalfMaps:
     assert inputs.halves is not None
-    (first, grid), (second, other) = (half_map_from_external(star) for star in inputs.halves)
+    voxel_A = inputs.model.voxel_size_A if inputs.model else None
+    (first, grid), (second, other) = (half_map_from_external(star, voxel_A) for star in inputs.halves)
     if grid != other:
         names = " and ".join(str(star) for star in inputs.halves)
         raise NotReadyError(
