@@ -39,6 +39,7 @@ class Watch:
     lines: list[LogLine] = field(default_factory=list)
     state: dict[Key, RoundRecord | Failed] = field(default_factory=dict)
     stop: threading.Event = field(default_factory=threading.Event)
+    at_capture: threading.Lock = field(default_factory=threading.Lock)
     why_stop: str = "nothing more to do"
     last_event: float = field(default_factory=time.monotonic)
     measured: int = 0
@@ -239,10 +240,12 @@ def _look(w: Watch) -> list[Round]:
 
 
 def _capture(w: Watch) -> None:
+    """Both the capture thread and every look do this; one of them at a time."""
     try:
-        for path in w.adapter.capture(w.project, w.store.spool):
-            w.last_event = time.monotonic()
-            w.say(f"kept {path.name}")
+        with w.at_capture:
+            for path in w.adapter.capture(w.project, w.store.spool):
+                w.last_event = time.monotonic()
+                w.say(f"kept {path.name}")
     except Exception as error:
         w.wait(f"inputs could not be kept ({error or type(error).__name__}); trying again")
 

@@ -11,17 +11,18 @@ def sayer() -> Callable[[str], None]:
     if not sys.stderr.isatty():
 
         def plain(text: str) -> None:
-            print(f"{datetime.now():%H:%M:%S} {text}", file=sys.stderr, flush=True)
+            sys.stderr.write(f"{datetime.now():%H:%M:%S} {text}\n")
+            sys.stderr.flush()
 
         return plain
 
     from rich.console import Console
+    from rich.text import Text
 
     console = Console(stderr=True, highlight=True)
 
     def rich(text: str) -> None:
-        style = "bold red" if "FAILED" in text else None
-        console.print(f"[dim]{datetime.now():%H:%M:%S}[/dim]", end=" ")
-        console.print(text, markup=False, style=style)
+        line = Text(f"{datetime.now():%H:%M:%S} ", style="dim")
+        console.print(line.append(text, style="bold red" if "FAILED" in text else "not dim"))
 
     return rich
