@@ -21,25 +21,27 @@ from refine_hooks.sums.cistem import half_maps_from_dumps
 
 BOX_PX = 96
 VOXEL_SIZE_A = 2.0
-RADIUS_A = 85.0
+RADIUS_A = 90.0
 PARTICLES = 2000
 CHUNKS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class DemoRound:
-    """One AutoRefine round."""
+    """One AutoRefine round; ``seed`` makes its noise."""
 
     quality: Quality
     array_px: int
     limit_A: float
+    seed: int
 
 
+# About half of all seeds raise the last round's scaled curve above 0.3 again near Nyquist; this one goes up to 0.4.
 ROUNDS = (
-    DemoRound(Quality(900.0, 5.0), 48, 20.0),
-    DemoRound(Quality(500.0, 4.0), 64, 14.5),
-    DemoRound(Quality(300.0, 3.5), 96, 10.0),
-    DemoRound(Quality(180.0, 3.2), 96, 8.0),
+    DemoRound(Quality(900.0, 5.0), 48, 20.0, 1),
+    DemoRound(Quality(500.0, 4.0), 64, 14.5, 2),
+    DemoRound(Quality(250.0, 3.0), 96, 10.0, 3),
+    DemoRound(Quality(120.0, 2.5), 96, 8.0, 5001),
 )
 
 _SCHEMA = """

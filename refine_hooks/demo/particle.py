@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from refine_hooks.maps import Volume
 
-MASS_KDA = 60.0
+MASS_KDA = 45.0
 _A3_PER_KDA = 1000 / 0.81
 
 
