@@ -108,7 +108,7 @@ def _play_round(
     dumps: dict[str, list[Path]] = {"odd": [], "even": []}
     for half, (name, paths) in enumerate(dumps.items(), 1):
         data, weight = half_sums(
-            particle, VOXEL_SIZE_A, round_.quality, round_.array_px, PARTICLES // 2, 1000 * number + half
+            particle, VOXEL_SIZE_A, round_.quality, round_.array_px, PARTICLES // 2, 10 * round_.seed + half
         )
         for chunk in range(1, CHUNKS + 1):
             paths.append(scratch / f"dump_file_{number}_0_{name}_{chunk}.dump")
