@@ -1,0 +1,227 @@
+"""RELION's ``data.star``: 3.0 (everything in one table) and 3.1 or later (optics groups).
+
+STAR files are read with gemmi. Measured on a file of 1,000,000 particles and 21 columns (305 MB), eleven columns turned into
+arrays: gemmi 0.7.5 8.0 s of CPU and 1.35 GB, starfile 0.5.13 (with pandas) 10.0 s and 2.28 GB.
+
+Higher-order aberrations and magnification matrices are refused: leaving them out would give a map that looks worse than it is.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refine_hooks.errors import ParticlesError
+from refine_hooks.particles import CTF_PHASE_FLIPPED, CTF_PLAIN, CTF_PREMULTIPLIED, Particles, table
+
+_ANGLES = {"AngleRot": "phi_deg", "AngleTilt": "theta_deg", "AnglePsi": "psi_deg"}
+_DEFOCUS = {"DefocusU": "defocus_1_A", "DefocusV": "defocus_2_A", "DefocusAngle": "defocus_angle_deg"}
+_MICROSCOPE = {
+    "Voltage": "voltage_kV",
+    "SphericalAberration": "cs_mm",
+    "AmplitudeContrast": "amplitude_contrast",
+    "BeamTiltX": "beam_tilt_x_mrad",
+    "BeamTiltY": "beam_tilt_y_mrad",
+    "CtfScalefactor": "ctf_scale",
+    "CtfBfactor": "ctf_b_factor_A2",
+}
+_MICROSCOPE_NEEDED = ("Voltage", "SphericalAberration", "AmplitudeContrast")
+
+
+class _Star:
+    """Columns of a data.star by label: from the particles' table, or spread out from the optics groups'."""
+
+    def __init__(self, path: Path) -> None:
+        from gemmi import cif
+
+        try:
+            document = cif.read(str(path))
+        except OSError as error:
+            raise ParticlesError(f"{path}: cannot be read ({error})") from error
+        except (ValueError, RuntimeError) as error:
+            raise ParticlesError(f"{path}: is not a whole STAR file ({error})") from error
+        self.path = path
+        self.particles: Any = next((b for b in document if len(b.find_loop("_rlnImageName"))), None)
+        self.optics: Any = next((b for b in document if b.name == "optics" and b is not self.particles), None)
+        if self.particles is None:
+            raise ParticlesError(f"{path}: holds no table with rlnImageName, so it is no particle file of RELION")
+        self.group = self._group_rows() if self.optics is not None else None
+
+    def _group_rows(self) -> NDArray[np.int64]:
+        numbers = self._column(self.optics, "OpticsGroup")
+        mine = self._column(self.particles, "OpticsGroup")
+        if numbers is None or mine is None:
+            raise ParticlesError(
+                f"{self.path}: has a table of optics groups, but rlnOpticsGroup is missing from it or from the particles"
+            )
+        rows = np.searchsorted(np.sort(numbers), mine)
+        order = np.argsort(numbers)
+        known = (rows < numbers.size) & (np.sort(numbers)[np.minimum(rows, numbers.size - 1)] == mine)
+        if not known.all():
+            first = int(np.argmin(known))
+            raise ParticlesError(
+                f"{self.path}: particle {first + 1} is of optics group {mine[first]:g}, which the file does not describe"
+            )
+        return np.asarray(order[rows], np.int64)
+
+    def _column(self, block: Any, label: str) -> NDArray[np.float64] | None:
+        values = list(block.find_loop(f"_rln{label}"))
+        single = None if values else block.find_value(f"_rln{label}")
+        values = values if single is None else [single]
+        if not values:
+            return None
+        try:
+            return np.array(values).astype(np.float64)
+        except ValueError as error:
+            raise ParticlesError(
+                f"{self.path}: column rln{label} holds something that is no number ({error})"
+            ) from error
+
+    def column(self, label: str) -> NDArray[np.float64] | None:
+        """One value a particle; the particles' own column goes before the optics group's."""
+        own = self._column(self.particles, label)
+        if own is not None or self.optics is None or self.group is None:
+            return own
+        of_group = self._column(self.optics, label)
+        return None if of_group is None else of_group[self.group]
+
+    def names(self) -> list[str]:
+        """The column rlnImageName."""
+        from gemmi import cif
+
+        return [cif.as_string(v) for v in self.particles.find_loop("_rlnImageName")]
+
+
+def read_star(
+    path: Path, *, root: Path | None = None, class_id: int | None = None, stack: Path | None = None, **known: float
+) -> Particles:
+    """Particles of a RELION STAR file.
+
+    Args:
+        path: ``particles.star`` or ``run_data.star``.
+        root: the project's folder, which stack paths start from; None: the first folder at or above the file where they fit.
+        class_id: only particles of this class (rlnClassNumber); None for all.
+        stack: one stack that replaces the paths of the file.
+        known: values for columns that the file leaves out, e.g. ``pixel_size_A``.
+
+    Raises:
+        ParticlesError: every column that is missing, or something in the file that cannot be reconstructed.
+    """
+    star = _Star(path)
+    _refuse_unsupported(star)
+    columns = _columns(star, known)
+    image, names = _images(star, path)
+    columns["image"] = image
+    unique, columns["stack"] = np.unique(names, return_inverse=True)
+    stacks = (stack,) if stack is not None else _located([Path(name) for name in unique], path, root)
+    columns["stack"] = np.zeros_like(columns["stack"]) if stack is not None else columns["stack"]
+    notes: tuple[str, ...] = ()
+    if "half" not in columns:
+        columns["half"] = 1 + np.arange(image.size) % 2
+        notes = ("rlnRandomSubset is missing: halves were taken by alternating rows, and they share one reference",)
+    classes = star.column("ClassNumber")
+    used = None if class_id is None or classes is None else classes == class_id
+    if used is not None and not used.any():
+        raise ParticlesError(f"{path}: has no particle of class {class_id}")
+    return table(columns, stacks=stacks, source=str(path), used=used, notes=notes)
+
+
+def _columns(star: _Star, known: dict[str, float]) -> dict[str, Any]:
+    columns: dict[str, Any] = {}
+    missing = []
+    for label, name in {**_ANGLES, **_DEFOCUS, **_MICROSCOPE}.items():
+        values = star.column(label)
+        if values is not None:
+            columns[name] = values
+        elif name in known:
+            columns[name] = known[name]
+        elif label in _ANGLES or label in _DEFOCUS or label in _MICROSCOPE_NEEDED:
+            missing.append(f"rln{label}")
+    columns["pixel_size_A"] = _pixel_size(star, known, missing)
+    if missing:
+        raise ParticlesError(
+            f"{star.path}: lacks {', '.join(missing)}; is this a file with orientations (run_data.star)?"
+        )
+    for axis in "XY":
+        columns[f"shift_{axis.lower()}_A"] = -_origin(star, axis, columns["pixel_size_A"])
+    phase = star.column("PhaseShift")
+    columns["phase_shift_rad"] = 0.0 if phase is None else np.deg2rad(phase)
+    half = star.column("RandomSubset")
+    if half is not None:
+        columns["half"] = half
+    columns["ctf_kind"] = _ctf_kind(star)
+    return columns
+
+
+def _pixel_size(star: _Star, known: dict[str, float], missing: list[str]) -> Any:
+    if "pixel_size_A" in known:
+        return known["pixel_size_A"]
+    size = star.column("ImagePixelSize")
+    if size is None:
+        detector, magnification = star.column("DetectorPixelSize"), star.column("Magnification")
+        size = None if detector is None or magnification is None else 1e4 * detector / magnification
+    if size is None:
+        missing.append("rlnImagePixelSize (or rlnDetectorPixelSize and rlnMagnification)")
+        return 0.0
+    return size
+
+
+def _origin(star: _Star, axis: str, pixel_size_A: Any) -> Any:
+    origin_A = star.column(f"Origin{axis}Angst")
+    if origin_A is not None:
+        return origin_A
+    origin_px = star.column(f"Origin{axis}")
+    return 0.0 if origin_px is None else origin_px * pixel_size_A
+
+
+def _ctf_kind(star: _Star) -> Any:
+    premultiplied, flipped = star.column("CtfDataAreCtfPremultiplied"), star.column("CtfDataArePhaseFlipped")
+    kind: Any = CTF_PLAIN
+    if flipped is not None:
+        kind = np.where(flipped > 0, CTF_PHASE_FLIPPED, kind)
+    return kind if premultiplied is None else np.where(premultiplied > 0, CTF_PREMULTIPLIED, kind)
+
+
+def _images(star: _Star, path: Path) -> tuple[NDArray[np.int64], list[str]]:
+    numbers, names = [], []
+    for row, name in enumerate(star.names(), 1):
+        number, at, stack = name.partition("@")
+        if not at:
+            number, stack = "1", name
+        if not number.isdecimal():
+            raise ParticlesError(f"{path}: image {name!r} of particle {row} is not NUMBER@STACK")
+        numbers.append(int(number))
+        names.append(stack)
+    return np.array(numbers, np.int64), names
+
+
+def _located(stacks: list[Path], path: Path, root: Path | None) -> tuple[Path, ...]:
+    folders = [root] if root is not None else list(path.resolve().parents)
+    home = next((f for f in folders if (f / stacks[0]).is_file()), folders[0])
+    return tuple(home / stack for stack in stacks)
+
+
+def _refuse_unsupported(star: _Star) -> None:
+    faults = []
+    for label, what in (("OddZernike", "antisymmetric aberrations"), ("EvenZernike", "symmetric aberrations")):
+        block = star.optics if star.optics is not None else star.particles
+        values = [str(v) for v in block.find_loop(f"_rln{label}")]
+        if any(float(c or 0) != 0 for v in values for c in v.strip("[]\"'").split(",")):
+            faults.append(
+                f"{star.path}: has {what} (rln{label}), which are not corrected here; reconstruct it with relion_reconstruct"
+            )
+    for label, neutral in (("MagMat00", 1.0), ("MagMat01", 0.0), ("MagMat10", 0.0), ("MagMat11", 1.0)):
+        matrix = star.column(label)
+        if matrix is not None and np.any(np.abs(matrix - neutral) > 1e-6):
+            faults.append(
+                f"{star.path}: has anisotropic magnification (rln{label}), which is not corrected here; use relion_reconstruct"
+            )
+            break
+    dimensions = star.column("ImageDimensionality")
+    if dimensions is not None and np.any(dimensions != 2):
+        faults.append(
+            f"{star.path}: holds subtomograms (rlnImageDimensionality 3); only 2D particle images can be reconstructed here"
+        )
+    if faults:
+        raise ParticlesError(*faults)

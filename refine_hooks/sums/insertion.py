@@ -1,0 +1,335 @@
+"""Fourier sums from particle images: read in blocks, transformed, weighted, spread over the neighbours of where they belong.
+
+Threads share one pair of sums without races and without copies: each task owns a tile of the volume (see ``_kernels``), so the
+result is the same to the last bit for any number of threads and any block size. Memory is therefore the sums of both halves,
+32 (2H + 3)^2 (H + 2) bytes with H = padding * box / 2 (0.28 GB at box 256 for cisTEM, 2.2 GB for RELION, whose grid is twice as
+fine), plus two blocks of images and their coefficients (`block_bytes`).
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refine_hooks.errors import ParticlesError
+from refine_hooks.particles import Particles
+from refine_hooks.particles.stacks import Block, Images, blocks, read_images
+from refine_hooks.sums import FourierSums, ctf, normalise
+from refine_hooks.sums.symmetry import Package, rotations, turn_about
+from refine_hooks.sums.weights import Weights
+
+Progress = Callable[[int, int], None]
+Floats = NDArray[np.float32]
+
+_BLOCK_BYTES = 192 << 20
+_TASKS_PER_THREAD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that insertion needs, with the particles in the order they are inserted in; parts of it can be sent elsewhere.
+
+    Attributes:
+        package: whose arithmetic: "cistem" inserts every symmetry mate into a grid as fine as the map's, "relion" inserts once
+            into a grid ``padding`` times finer and applies symmetry to the sums.
+        box_px: edge of the map.
+        voxel_size_A: voxel size of the map.
+        boxes: edge of the images of each stack.
+        amplitude, falloff_A2: weight of each particle, see `Weights`.
+        whitening: filter for each box of images, for cisTEM's normalisation; None for images as they are.
+    """
+
+    package: Package
+    symmetry: str
+    padding: int
+    box_px: int
+    voxel_size_A: float
+    particles: Particles
+    boxes: tuple[int, ...]
+    amplitude: NDArray[np.float64]
+    falloff_A2: NDArray[np.float64]
+    whitening: dict[int, Floats] | None = None
+
+    def __len__(self) -> int:
+        return len(self.particles)
+
+    def part(self, begin: int, end: int) -> "Plan":
+        """The particles begin..end-1."""
+        rows = slice(begin, end)
+        return replace(
+            self, particles=self.particles.rows(rows), amplitude=self.amplitude[rows], falloff_A2=self.falloff_A2[rows]
+        )
+
+    @property
+    def half(self) -> int:
+        """Last logical index of the sums' grid."""
+        return self.padding * self.box_px // 2
+
+    @property
+    def sums_shape(self) -> tuple[int, int, int, int, int]:
+        """[half set, z, y, x, (real, imaginary, weight, pad)]."""
+        return 2, 2 * self.half + 3, 2 * self.half + 3, self.half + 2, 4
+
+
+def plan(
+    particles: Particles, boxes: tuple[int, ...], weights: Weights, *, package: Package, symmetry: str, **options: Any
+) -> Plan:
+    """A plan for the used particles, in the order of their stacks; the map takes box and voxel size of the first one.
+
+    Args:
+        particles: a whole table.
+        boxes: as `refine_hooks.particles.stacks.checked_boxes` returns them.
+        weights: of the same table.
+        package, symmetry: see `Plan`.
+        options: ``padding`` (else 1 for cisTEM, 2 for RELION) and ``whitening``.
+    """
+    rotations(symmetry, package)
+    chosen = replace(particles, used=weights.used)
+    in_order = np.concatenate(
+        [b.rows for b in blocks(chosen, boxes, max(1, len(particles)))] or [np.zeros(0, np.int64)]
+    )
+    if not in_order.size:
+        raise ParticlesError(f"{particles.source}: no particle is left to reconstruct")
+    ordered = chosen.rows(in_order)
+    return Plan(
+        package=package,
+        symmetry=symmetry,
+        padding=options.get("padding") or (2 if package == "relion" else 1),
+        box_px=boxes[ordered.stack[0]],
+        voxel_size_A=float(ordered.pixel_size_A[0]),
+        particles=ordered,
+        boxes=boxes,
+        amplitude=weights.amplitude[in_order],
+        falloff_A2=weights.falloff_A2[in_order],
+        whitening=options.get("whitening"),
+    )
+
+
+def empty_sums(plan: Plan) -> Floats:
+    """Zeros of `Plan.sums_shape`, aligned to cache lines."""
+    return _aligned(plan.sums_shape)
+
+
+def _aligned(shape: tuple[int, ...]) -> Floats:
+    count = int(np.prod(shape, dtype=np.int64))
+    buffer = np.zeros(count + 16, np.float32)
+    skip = (-buffer.ctypes.data % 64) // 4
+    return buffer[skip : skip + count].reshape(shape)
+
+
+def block_bytes(box_px: int) -> int:
+    """Memory that one particle takes while its block is inserted: two images, its transform and its coefficients."""
+    return 8 * box_px**2 + 24 * box_px * (box_px // 2 + 1)
+
+
+def block_size(box_px: int, wanted: int, threads: int) -> int:
+    """How many particles make a block: as many as wanted, unless they take more than about 200 MB."""
+    return max(threads, min(wanted, _BLOCK_BYTES // block_bytes(box_px)))
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def insert(plan: Plan, sums: Floats, *, begin: int = 0, threads: int = 0, block_particles: int = 256) -> Iterator[int]:
+    """Add particles ``begin`` and following to ``sums``; yields how many are in the sums after each block.
+
+    Between two yields nothing is half done: the caller may save the sums, or stop.
+
+    Args:
+        plan: what to insert.
+        sums: see `empty_sums`; changed in place.
+        begin: particles that the sums hold already.
+        threads: 0 for all cores.
+        block_particles: images read and inserted together.
+
+    Raises:
+        ParticlesError: an image holds a NaN, or the stack cannot be read any more.
+    """
+    threads = threads or cores()
+    todo = plan.part(begin, len(plan))
+    work = blocks(todo.particles, plan.boxes, block_size(max(plan.boxes), block_particles, threads))
+    with ThreadPoolExecutor(threads) as pool, ThreadPoolExecutor(1) as reader:
+        images = read_images(todo.particles, work)
+        coming: Future[Images | None] = reader.submit(next, images, None)
+        done = begin
+        for block in work:
+            current = coming.result()
+            coming = reader.submit(next, images, None)
+            assert current is not None
+            _add_block(todo, block, current, sums, pool, threads)
+            done += block.rows.size
+            yield done
+
+
+def _add_block(plan: Plan, block: Block, images: Images, sums: Floats, pool: ThreadPoolExecutor, threads: int) -> None:
+    order = np.argsort(plan.particles.half[block.rows], kind="stable")
+    block, images = replace(block, rows=block.rows[order]), images[order]
+    values = _aligned((len(images), block.box_px, block.box_px // 2 + 1, 4))
+    bounds = np.linspace(0, len(images), min(4 * threads, len(images)) + 1).astype(int)
+    parts = [slice(a, b) for a, b in pairwise(bounds)]
+    for _ in pool.map(lambda part: _prepare(plan, block, part, images[part], values[part]), parts):
+        pass
+    for _ in pool.map(lambda task: _insert_tile(*task), list(_tasks(plan, block, values, sums, threads))):
+        pass
+
+
+def _prepare(plan: Plan, block: Block, part: slice, images: Images, out: Floats) -> None:
+    """Coefficients [image, ky, kx, (real, imaginary, weight, 0)] of some images of a block."""
+    from scipy import fft
+
+    from refine_hooks.sums import _kernels
+
+    rows = plan.particles.rows(block.rows[part])
+    n = block.box_px
+    transforms = np.asarray(fft.rfft2(images, workers=1), np.complex64)
+    _refuse_unreadable(transforms, rows)
+    amplitude = plan.amplitude[block.rows[part]]
+    scale = np.full(len(rows), 1.0 / n**2)
+    if plan.whitening is not None:
+        transforms, to_one = normalise.normalised(
+            transforms, plan.whitening[n], normalise.EDGE_A / float(rows.pixel_size_A[0])
+        )
+        scale = scale * to_one
+    if plan.package == "relion":
+        transforms[:, 0, 0] = 0
+    tilt = ctf.tilt_coefficients(rows, n, plan.package)
+    if tilt is not None:
+        _kernels.untilt(transforms, tilt)
+    falloff = (plan.falloff_A2[block.rows[part]] - rows.ctf_b_factor_A2 / 4) / (n * rows.pixel_size_A) ** 2
+    centre = n // 2
+    shift_px = np.stack([rows.shift_x_A, rows.shift_y_A], axis=1) / rows.pixel_size_A[:, None] + centre
+    _kernels.weigh(
+        transforms,
+        ctf.phase_coefficients(rows, n, plan.package),
+        2 * np.pi * shift_px / n,
+        np.stack([amplitude * rows.ctf_scale * scale, falloff, amplitude * rows.ctf_scale**2], axis=1),
+        ctf.image_factors(rows),
+        plan.package == "relion",
+        out,
+    )
+
+
+def _refuse_unreadable(transforms: NDArray[np.complex64], rows: Particles) -> None:
+    bad = ~np.isfinite(transforms[:, 0, 0])
+    if bad.any():
+        first = int(np.argmax(bad))
+        stack = rows.stacks[rows.stack[first]]
+        raise ParticlesError(
+            f"{stack}: image {rows.image[first]} holds a NaN or an infinite value; exclude that particle, or write its image anew"
+        )
+
+
+Task = tuple[Floats, int, NDArray[np.float64], float, Floats, int, bool, bool, tuple[int, int, int, int]]
+
+
+def _tasks(plan: Plan, block: Block, values: Floats, sums: Floats, threads: int) -> Iterator[Task]:
+    rows = plan.particles.rows(block.rows)
+    n = block.box_px
+    matrices = _matrices(plan, rows, n)
+    furthest = float("inf") if plan.package == "cistem" else (n / 2) ** 2
+    even = plan.padding * plan.box_px % 2 == 0
+    split = int(np.count_nonzero(rows.half == 1))
+    for tile in _tiles(sums.shape[1], threads):
+        for number, chosen in enumerate((slice(0, split), slice(split, None))):
+            if len(rows.half[chosen]):
+                flat = values[chosen].reshape(-1), sums[number].reshape(-1)
+                yield (
+                    flat[0],
+                    n,
+                    matrices[:, chosen],
+                    furthest,
+                    flat[1],
+                    plan.half,
+                    even,
+                    plan.package == "cistem",
+                    tile,
+                )
+
+
+def _insert_tile(
+    values: Floats,
+    box: int,
+    matrices: NDArray[np.float64],
+    furthest: float,
+    sums: Floats,
+    half: int,
+    even: bool,
+    one_sided: bool,
+    tile: tuple[int, ...],
+) -> None:
+    from refine_hooks.sums import _kernels
+
+    for mates in matrices:
+        _kernels.insert(values, box, np.ascontiguousarray(mates), furthest, sums, half, even, one_sided, tile)
+
+
+def _tiles(planes: int, threads: int) -> list[tuple[int, int, int, int]]:
+    """Tiles (z first, z end, y first, y end) that cover the volume, a few for each thread.
+
+    They cut y as well as z: views down one axis, which are common, leave most planes of one of the two empty.
+    """
+    steps = 1 if threads == 1 else int(np.ceil(np.sqrt(_TASKS_PER_THREAD * threads)))
+    cuts = np.linspace(0, planes, steps + 1).astype(int).tolist()
+    spans = list(pairwise(cuts))
+    return [(*z, *y) for z in spans for y in spans]
+
+
+def _matrices(plan: Plan, rows: Particles, box_px: int) -> NDArray[np.float64]:
+    """Volume coordinates (x, y, z) in steps of the sums' grid per kx and ky: [symmetry mate, particle, 3, 2]."""
+    angles = np.deg2rad(np.stack([rows.phi_deg, rows.theta_deg, rows.psi_deg]))
+    (c1, c2, c3), (s1, s2, s3) = np.cos(angles), np.sin(angles)
+    columns = [
+        [c1 * c2 * c3 - s1 * s3, -c1 * c2 * s3 - s1 * c3],
+        [s1 * c2 * c3 + c1 * s3, -s1 * c2 * s3 + c1 * c3],
+        [-s2 * c3, s2 * s3],
+    ]
+    first = np.moveaxis(np.array(columns), 2, 0)
+    scale = plan.box_px * plan.voxel_size_A / (box_px * rows.pixel_size_A)
+    scale = np.where(np.abs(scale - 1) < 1e-5, 1.0, scale) * plan.padding
+    mates = rotations(plan.symmetry, "cistem") if plan.package == "cistem" else turn_about((0, 0, 1), 0)[None]
+    return np.asarray(np.einsum("mij,pjk->mpik", mates, first * scale[:, None, None]))
+
+
+def fourier_sums(plan: Plan, sums: Floats, half_set: int) -> FourierSums:
+    """One half's sums as a half transform in FFT order.
+
+    Args:
+        plan: what was inserted.
+        sums: the array that was filled.
+        half_set: 1 or 2.
+    """
+    edge, half = plan.padding * plan.box_px, plan.half
+    mine = sums[half_set - 1]
+    logical = np.r_[0 : (edge + 1) // 2, -(edge // 2) : 0] + half + 1
+    data = np.empty((edge, edge, edge // 2 + 1), np.complex64)
+    weight = np.empty(data.shape, np.float32)
+    for out, z in enumerate(logical):
+        plane = _plane(mine, z, logical, edge)
+        if edge % 2 == 0 and out == edge // 2:
+            plane = plane + _plane(mine, 2 * half + 1, logical, edge)
+        data[out].real, data[out].imag, weight[out] = plane[..., 0], plane[..., 1], plane[..., 2]
+    images = int(np.count_nonzero(plan.particles.half == half_set))
+    return FourierSums(data, weight, plan.box_px, plan.voxel_size_A, images)
+
+
+def _plane(sums: Floats, z: int, logical: NDArray[np.int64], edge: int) -> Floats:
+    """[ky, kx, 4] of one plane, what fell on +Nyquist in an even box folded over to -Nyquist."""
+    plane = sums[z][logical, : edge // 2 + 1]
+    if edge % 2 == 0:
+        plane[edge // 2] += sums[z, 2 * (edge // 2) + 1, : edge // 2 + 1]
+    return np.asarray(plane)
+
+
+def sums_of(plan: Plan, *, threads: int = 0, block_particles: int = 256) -> Floats:
+    """The sums of all particles of a plan, without checkpoints; what one worker of a cluster does with its share."""
+    sums = empty_sums(plan)
+    for _ in insert(plan, sums, threads=threads, block_particles=block_particles):
+        pass
+    return sums

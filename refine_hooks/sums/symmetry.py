@@ -1,0 +1,98 @@
+"""Rotations of the point groups in the settings of cisTEM and of RELION.
+
+Both programs put the main axis of C and D along z with a twofold along x, and the fourfolds of O along x, y, z. They differ in T
+and I: cisTEM's T has its twofolds along the axes and its T2 is RELION's T (a threefold along z); cisTEM's I and I1 are RELION's
+I1 (fivefolds nearest to x in the xz plane), and RELION's I is its I2 (fivefolds nearest to z).
+"""
+
+import re
+from collections.abc import Sequence
+from itertools import product
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refine_hooks.errors import SettingsError
+
+Package = Literal["cistem", "relion"]
+Axis = tuple[int, tuple[float, float, float]]
+
+_GOLDEN = (1 + 5**0.5) / 2
+_T_ALONG_AXES: tuple[Axis, ...] = ((2, (0, 0, 1)), (3, (1, 1, 1)))
+_T_THREEFOLD_Z: tuple[Axis, ...] = ((3, (0, 0, 1)), (2, (0, 2**0.5, 1)))
+_O: tuple[Axis, ...] = ((4, (0, 0, 1)), (3, (1, 1, 1)))
+_I1: tuple[Axis, ...] = ((2, (0, 0, 1)), (5, (_GOLDEN, 0, 1)), (3, (1, 1, 1)))
+_I2: tuple[Axis, ...] = ((2, (0, 0, 1)), (5, (1, 0, _GOLDEN)), (3, (1, 1, 1)))
+# Fivefold along z, twofold in the xz plane towards -x (I3); I4 is I3 turned by half a turn about z.
+_I3: tuple[Axis, ...] = ((5, (0, 0, 1)), (2, (-1, 0, _GOLDEN)))
+_I4: tuple[Axis, ...] = ((5, (0, 0, 1)), (2, (1, 0, _GOLDEN)))
+_GROUPS: dict[Package, dict[str, tuple[Axis, ...]]] = {
+    "cistem": {
+        "T": _T_ALONG_AXES,
+        "T1": _T_ALONG_AXES,
+        "T2": _T_THREEFOLD_Z,
+        "O": _O,
+        "O1": _O,
+        "I": _I1,
+        "I1": _I1,
+        "I2": _I2,
+    },
+    "relion": {"T": _T_THREEFOLD_Z, "O": _O, "I": _I2, "I1": _I1, "I2": _I2, "I3": _I3, "I4": _I4},
+}
+_LARGEST = 60
+_HIGHEST_N = 199
+
+
+def rotations(symbol: str, package: Package = "cistem") -> NDArray[np.float64]:
+    """All rotation matrices of a point group, the identity first, acting on (x, y, z): [operator, 3, 3].
+
+    Args:
+        symbol: C1, C4, D7, T, O, I, I2 ... in any case; blanks around it are ignored.
+        package: whose setting of T and I is meant.
+
+    Raises:
+        SettingsError: no such group, or one with mirrors, which no protein has.
+    """
+    name = symbol.strip().upper()
+    axial = re.fullmatch(r"([CD])([1-9]\d{0,2})", name)
+    if axial and int(axial[2]) <= _HIGHEST_N:
+        return _axial(int(axial[2]), dihedral=axial[1] == "D")
+    axes = _GROUPS[package].get(name)
+    if axes is None:
+        known = ", ".join(["Cn", "Dn", *_GROUPS[package]])
+        raise SettingsError(
+            f"{symbol!r} is no symmetry that can be applied here; {package} knows {known} (groups with mirrors cannot be)"
+        )
+    return _closed(axes)
+
+
+def _axial(n: int, *, dihedral: bool) -> NDArray[np.float64]:
+    turns = [turn_about((0, 0, 1), 360.0 * k / n) for k in range(n)]
+    flip = np.diag([1.0, -1.0, -1.0])
+    return np.array(turns + ([t @ flip for t in turns] if dihedral else []))
+
+
+def turn_about(axis: Sequence[float], angle_deg: float) -> NDArray[np.float64]:
+    """Right-handed rotation about an axis (x, y, z)."""
+    x, y, z = np.asarray(axis, np.float64) / np.linalg.norm(axis)
+    across = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    angle = np.deg2rad(angle_deg)
+    return np.asarray(np.eye(3) + np.sin(angle) * across + (1 - np.cos(angle)) * across @ across)
+
+
+def _closed(axes: tuple[Axis, ...]) -> NDArray[np.float64]:
+    """The group that rotations about some axes generate."""
+    generators = [turn_about(axis, 360.0 / fold) for fold, axis in axes]
+    group = [np.eye(3)]
+    grown = True
+    while grown:
+        grown = False
+        for one, other in product(list(group), generators):
+            new = one @ other
+            if not any(np.allclose(new, old, atol=1e-6) for old in group):
+                group.append(new)
+                grown = True
+        if len(group) > _LARGEST:
+            raise AssertionError("these axes do not generate a finite point group")
+    return np.array(group)
