@@ -11,6 +11,9 @@ from refine_hooks.cli._app import app
 @app.command()
 def demo(
     directory: Annotated[Path, typer.Argument(help="a new folder to play in")] = Path("refine_hooks_demo"),
+    thread: Annotated[
+        bool, typer.Option("--thread", help="end with the story of the last round: a figure and three sentences")
+    ] = False,
     pace: Annotated[
         float, typer.Option(help="multiplies the pauses of the refinement; 0 plays it as fast as it computes", min=0.0)
     ] = 1.0,
@@ -19,5 +22,13 @@ def demo(
     from refine_hooks.cli._say import sayer
     from refine_hooks.demo import demonstrate
 
-    demonstrate(directory, sayer(), pace)
-    print(f"report: {directory.absolute() / 'refine_hooks' / 'report.html'}")
+    log = demonstrate(directory, sayer(), 0.0 if thread else pace)
+    out = directory.absolute() / "refine_hooks"
+    if thread:
+        from refine_hooks.report.thread import thread_figure, thread_words
+
+        last = log.rounds[-1]
+        thread_figure(last, out / "thread.png")
+        print("\n".join(thread_words(last)))
+        print(f"figure: {out / 'thread.png'}")
+    print(f"report: {out / 'report.html'}")
