@@ -1,0 +1,22 @@
+"""The help of every command as one text, the way it is committed under config/."""
+
+import typer
+
+from refine_hooks.cli._app import app
+
+_WIDTH = 110
+
+
+def all_help() -> str:
+    """Help of the program and of each command, one after the other, at a fixed width."""
+    group = typer.main.get_command(app)
+    parts = [_help(group, "refine-hooks")]
+    commands = getattr(group, "commands", {})
+    parts += [_help(commands[name], f"refine-hooks {name}") for name in sorted(commands)]
+    return "\n".join(parts)
+
+
+def _help(command: object, path: str) -> str:
+    context = typer.Context(command, info_name=path, terminal_width=_WIDTH, max_content_width=_WIDTH)  # type: ignore[arg-type]
+    text = command.get_help(context)  # type: ignore[attr-defined]
+    return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
