@@ -36,8 +36,8 @@ def refinement_mask(directory: Path, round_: Round, halves: HalfMaps) -> Program
         return ProgramMask(None, note="the refinement used no mask but its sphere")
     reconstruction = content.reconstructions.get(sources.reconstruction_id)
     volume = volume_path(content, reconstruction, directory) if reconstruction else None
-    if volume is None:
-        return ProgramMask(None, note="the map that the automask is made of is not known to the database")
+    if volume is None or not volume.is_file():
+        return ProgramMask(None, note=f"{volume or 'the map'}: is gone, so the automask cannot be made of it")
     return _automask(
         read_map(volume, halves.half1.voxel_size_A), volume, _radius_A(content, refinement, details), halves
     )
@@ -73,8 +73,8 @@ def _automask(volume: Map, path: Path, radius_A: float, halves: HalfMaps) -> Pro
     from refine_hooks.masks.cistem import cistem_automask
 
     if volume.box_px != halves.half1.box_px:
-        note = f"{path}: its box of {volume.box_px} is not that of the half maps ({halves.half1.box_px}), so no automask was made"
-        return ProgramMask(None, note=note)
+        sizes = f"its box of {volume.box_px} is not that of the half maps ({halves.half1.box_px})"
+        return ProgramMask(None, note=f"{path}: {sizes}, so no automask was made")
     mask = cistem_automask(volume.voxels, volume.voxel_size_A, radius_A, FILTER_A, REBIN)
     shift = moved_by(volume.voxels, halves.half1.voxels + halves.half2.voxels)
     unmoved = np.roll(mask, [-step for step in shift], (0, 1, 2)).astype(np.float32)
