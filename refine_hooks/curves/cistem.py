@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from refine_hooks import fourier
 from refine_hooks.errors import InputError
-from refine_hooks.fourier import Box, Curve, HalfTransform, Planes
+from refine_hooks.fourier import Box, Curve, Planes
+from refine_hooks.fsc import packed
 from refine_hooks.maps import Volume
 from refine_hooks.masks.cistem import EDGE_A, apply_mask_soft, mean_outside, ring_masked, ring_means
 from refine_hooks.masks.shapes import sphere
@@ -57,7 +58,7 @@ def scaled_sphere(
     inner_radius_A: float = 0.0,
     *,
     last_shell: int | None = None,
-    at_hand: tuple[Volume, Box, Planes, Planes] | None = None,
+    at_hand: tuple[Volume, Box, Planes] | None = None,
 ) -> ScaledCurve:
     """What merge3d and calculate_fsc print for two half maps under their spherical mask.
 
@@ -69,35 +70,37 @@ def scaled_sphere(
         molecular_mass_kDa: of the particle.
         inner_radius_A: inner mask radius, 0 for none.
         last_shell: merge3d sets the curves of a binned round to 0 beyond this one; None leaves them.
-        at_hand: `masks.sphere` of this radius with a 10 A edge, its bounding box, and `fourier.masked_planes` of both halves
-            under it, where the caller has them already. Not used in an odd box or with an inner radius.
+        at_hand: `masks.sphere` of this radius with a 10 A edge, its bounding box, and `fsc.packed.masked` of the two
+            halves under it, where the caller has them already. Not used in an odd box or with an inner radius.
 
     Raises:
         InputError: a radius, a mass or a voxel size that is none.
     """
     _check(half1, half2, voxel_size_A, molecular_mass_kDa)
     radius_px, inner_px, edge_px = (length / voxel_size_A for length in (radius_A, inner_radius_A, EDGE_A))
-    whole = (slice(0, len(half1)),) * 3
     if len(half1) % 2 or inner_px > 0 or radius_px < edge_px / 2:
-        (masked1, volume), (masked2, _) = (
-            ring_masked(half, radius_px, inner_px, edge_px, subtract=True) for half in (half1, half2)
-        )
-        sums = _split_sums(_planes(masked1), _planes(masked2), whole, voxel_size_A)
+        masked1, volume = ring_masked(half1, radius_px, inner_px, edge_px, subtract=True)
+        masked2, _ = ring_masked(half2, radius_px, inner_px, edge_px, subtract=True)
+        sums = _split_sums(*_planes(masked1, masked2), voxel_size_A)
     else:
-        mask, box, planes1, planes2 = at_hand or _sphere_planes(half1, half2, voxel_size_A, radius_A)
+        mask, box, planes = at_hand or _sphere_planes(half1, half2, voxel_size_A, radius_A)
         (mean1, volume), (mean2, _) = (ring_means(half, radius_px, edge_px) for half in (half1, half2))
-        sums = _split_sums(planes1, planes2, box, voxel_size_A, _octant_transform(mask), (mean1, mean2))
+        sums = _split_sums(planes, box, voxel_size_A, _octant_transform(mask), complex(mean1, mean2))
     return _scaled(
         _smoothed(sums, len(half1), voxel_size_A), len(half1), voxel_size_A, volume, molecular_mass_kDa, last_shell
     )
 
 
-def _sphere_planes(
-    half1: Volume, half2: Volume, voxel_size_A: float, radius_A: float
-) -> tuple[Volume, Box, Planes, Planes]:
+def _sphere_planes(half1: Volume, half2: Volume, voxel_size_A: float, radius_A: float) -> tuple[Volume, Box, Planes]:
     mask = sphere(len(half1), voxel_size_A, radius_A, EDGE_A)
-    box = fourier.extent(mask).box or (slice(0, len(half1)),) * 3
-    return mask, box, fourier.masked_planes(half1, mask, box), fourier.masked_planes(half2, mask, box)
+    planes, box = _planes(half1, half2, mask)
+    return mask, box, planes
+
+
+def _planes(half1: Volume, half2: Volume, mask: Volume | None = None) -> tuple[Planes, Box]:
+    mask = np.ones(half1.shape, np.float32) if mask is None else mask
+    box = fourier.extent(mask).box or (slice(0, len(mask)),) * 3
+    return packed.masked(half1, half2, mask, box), box
 
 
 def scaled_mask(
@@ -134,23 +137,27 @@ def scaled_mask(
             f"a mask of {mask.shape} voxels with {np.count_nonzero(mask > 0)} inside fits no map of {half1.shape}"
         )
     soft = mask if softened else apply_mask_soft(mask, voxel_size_A)
-    box = fourier.extent(soft).box or (slice(0, len(soft)),) * 3
-    planes = []
-    for half in (half1, half2):
-        round_half, _ = ring_masked(half, radius_A / voxel_size_A, 0.0, EDGE_A / voxel_size_A)
-        # What is left outside the mask is a constant, which only frequency 0 sees, and that is not in any sum.
-        round_half -= np.float32(mean_outside(round_half, 0.4 * len(half)))
-        planes.append(fourier.masked_planes(round_half, soft, box))
-    sums = _split_sums(planes[0], planes[1], box, voxel_size_A)
+    around = [_around(half, radius_A / voxel_size_A, EDGE_A / voxel_size_A) for half in (half1, half2)]
+    sums = _split_sums(*_planes(around[0], around[1], soft), voxel_size_A)
     volume = float(soft.sum(dtype=np.float64))
     return _scaled(
         _smoothed(sums, len(half1), voxel_size_A), len(half1), voxel_size_A, volume, molecular_mass_kDa, last_shell
     )
 
 
+def _around(half: Volume, radius_px: float, edge_px: float) -> Volume:
+    """A half map as merge3d writes it, less its mean far out.
+
+    A mask then leaves it constant outside, and the constant is only seen at frequency 0, which is in no sum.
+    """
+    masked, _ = ring_masked(half, radius_px, 0.0, edge_px)
+    masked -= np.float32(mean_outside(masked, 0.4 * len(half)))
+    return masked
+
+
 def fsc_cistem(half1: Volume, half2: Volume, voxel_size_A: float) -> Curve:
     """cisTEM's smoothed FSC of two half maps as they are, over the shells 0..N//2."""
-    sums = _split_sums(_planes(half1), _planes(half2), (slice(0, len(half1)),) * 3, voxel_size_A)
+    sums = _split_sums(*_planes(half1, half2), voxel_size_A)
     return _smoothed(sums, len(half1), voxel_size_A)
 
 
@@ -220,7 +227,7 @@ def _window(box_px: int, voxel_size_A: float) -> int:
 def _smoothed(sums: NDArray[np.float64], box_px: int, voxel_size_A: float) -> Curve:
     """FSC of the split sums, then cisTEM's smoothing: the lower the correlation, the more of a local cubic takes its place."""
     cross, power1, power2 = sums
-    powers = np.sqrt(power1 * power2)
+    powers = np.sqrt(np.maximum(power1, 0) * np.maximum(power2, 0))
     fsc = np.divide(cross, powers, out=np.zeros_like(cross), where=powers > 0)
     fsc[0] = fsc[1]
     window, last = _window(box_px, voxel_size_A), box_px // 2
@@ -246,88 +253,99 @@ def _octant_transform(mask: Volume) -> NDArray[np.float32]:
     return np.asarray(scipy.fft.dctn(octant, type=1, workers=fourier.workers()), np.float32)
 
 
-def _planes(volume: Volume) -> Planes:
-    n = len(volume)
-    planes = fourier.new_planes((slice(0, n),) * 3, n)
-    fourier.in_slabs(
-        lambda begin, end: fourier.put_rows(volume[begin:end], planes[begin:end], slice(0, n)), n, fourier.slab_of(n)
-    )
-    return planes
-
-
 def _split_sums(
-    planes1: Planes,
-    planes2: Planes,
-    box: Box,
-    voxel_size_A: float,
-    octant: NDArray[np.float32] | None = None,
-    means: tuple[float, float] = (0.0, 0.0),
+    planes: Planes, box: Box, voxel_size_A: float, octant: NDArray[np.float32] | None = None, mean: complex = 0
 ) -> NDArray[np.float64]:
     """Cross and power sums (3, shells), each coefficient split linearly between the two shells that it lies between.
 
-    ``means`` times the transform of the mask are taken away first. Enough shells beyond N//2 are summed for the smoothing.
+    Enough shells beyond N//2 are summed for the smoothing.
+
+    Args:
+        planes: of both halves, as `fsc.packed` makes them.
+        box: bounding box of the mask.
+        voxel_size_A: edge of a voxel.
+        octant: transform of the mask, see `_octant_transform`.
+        mean: what is taken away from the two halves under that mask.
     """
-    n = planes1.shape[1]
+    n = planes.shape[1]
     shells = n // 2 + _window(n, voxel_size_A) // 2 + 1
     octant = np.zeros((1, 1, 1), np.float32) if octant is None else octant
     reach = shells * n / _shells2(n)
-
     radius = np.sqrt(np.arange(int(reach**2) + 2)) * (_shells2(n) / n)
     radius = radius[radius < shells]
 
     def work(begin: int, end: int) -> NDArray[np.float64]:
-        nearest = min(min(ky, n - ky) for ky in range(begin, end))
-        kept = min(n // 2, int(np.sqrt(max(reach**2 - nearest**2, 0)))) + 1
-        slab1, slab2 = (fourier._columns(planes, box[0], begin, end, kept) for planes in (planes1, planes2))
-        return np.asarray(
-            _split(slab1, slab2, begin, octant, np.float32(means[0]), np.float32(means[1]), radius, shells)
-        )
+        slab, kept = _columns(planes, box[0], begin, end, reach)
+        return np.asarray(_split(slab, begin, end, kept, octant, np.complex64(mean), radius, shells))
 
-    return np.asarray(np.sum(fourier.in_slabs(work, n, fourier.slab_of(n)), axis=0), np.float64)
+    whole, difference, cross = np.sum(fourier.in_slabs(work, n // 2 + 1, fourier.slab_of(2 * n)), axis=0)
+    return np.stack([cross / 2, (whole + 2 * difference) / 4, (whole - 2 * difference) / 4])
+
+
+def _columns(planes: Planes, z: slice, begin: int, end: int, reach: float) -> tuple[Planes, int]:
+    """The last step of the transform for ky = begin..end and their negatives, and how many kx from 0 on are in it.
+
+    The columns of kx = 0, 1, .. come first and those of .., -2, -1 last.
+    """
+    n = planes.shape[1]
+    rows = packed.rows_of(begin, end, n)
+    kept = min(n // 2, int(np.sqrt(max(reach**2 - begin**2, 0)))) + 1
+    negative = min(kept - 1, (n - 1) // 2)
+    slab = np.zeros((n, len(rows), kept + negative), np.complex64)
+    slab[z, :, :kept] = planes[:, rows, :kept]
+    slab[z, :, kept:] = planes[:, rows, n - negative :]
+    fourier.in_place(slab, 0)
+    return slab, kept
 
 
 @numba.njit(cache=True, nogil=True)
 def _split(
-    slab1: HalfTransform,
-    slab2: HalfTransform,
-    first: int,
+    slab: Planes,
+    begin: int,
+    end: int,
+    kept: int,
     octant: NDArray[np.float32],
-    mean1: np.float32,
-    mean2: np.float32,
+    mean: np.complex64,
     radius: Curve,
     shells: int,
 ) -> NDArray[np.float64]:
-    """Sums of slabs [kz, ky, kx] whose first ky index is ``first``; ``radius`` in shells of every square |k|^2 that counts."""
-    n, columns = slab1.shape[0], slab1.shape[2]
+    """Sums of |F|^2 + |F'|^2, Re F F' and Im F F' over ky = begin..end and their negatives, F' = F(-k).
+
+    ``radius`` holds the radius in shells of every |k|^2 that counts.
+    """
+    n, columns = slab.shape[0], slab.shape[2]
     centred = octant.shape[0] > 1
     sums = np.zeros((shells + 1, 4))  # the fourth keeps a shell's sums in one cache line
-    for iz in range(n):
-        kz = iz if 2 * iz < n else iz - n
-        for row in range(slab1.shape[1]):
-            iy = first + row
-            ky = iy if 2 * iy < n else iy - n
+    for ky in range(begin, end):
+        own = ky == 0 or 2 * ky == n
+        mirror = ky - begin if own else end - begin + ky - max(begin, 1)
+        for iz in range(n):
+            kz = iz if 2 * iz < n else iz - n
             square = kz * kz + ky * ky
             if square >= radius.size:
                 continue
-            start = 0 if kz > 0 or (kz == 0 and ky > 0) else 1
-            weight = 0.25 if start == 0 and ky != 0 else 1.0
-            for kx in range(start, min(columns, int(np.sqrt(radius.size - 1 - square)) + 1)):
-                a, b = slab1[iz, row, kx], slab2[iz, row, kx]
+            line, opposite = slab[iz, ky - begin], slab[(n - iz) % n, mirror]
+            # Of kx = 0 cisTEM takes one of each two mates, but none where kz, or ky on kz = 0, is -N/2.
+            start = 0 if kz > 0 or (2 * ky < n and ky > 0 and 2 * kz > -n) else 1
+            for kx in range(start, min(kept, int(np.sqrt(radius.size - 1 - square)) + 1)):
+                minus = columns - kx if kx else 0
+                m = mean * np.float32(0)
                 if centred:
-                    m = octant[abs(kz), abs(ky), kx] * np.float32(1 - 2 * ((iz + iy + kx) & 1))
-                    a, b = a - mean1 * m, b - mean2 * m
-                cross = a.real * b.real + a.imag * b.imag
-                if cross != 0:
-                    r = radius[square + kx * kx]
-                    shell = int(r)
-                    high = (r - shell) * weight
-                    low = weight - high
-                    power1, power2 = a.real * a.real + a.imag * a.imag, b.real * b.real + b.imag * b.imag
-                    sums[shell, 0] += low * cross
-                    sums[shell, 1] += low * power1
-                    sums[shell, 2] += low * power2
-                    sums[shell + 1, 0] += high * cross
-                    sums[shell + 1, 1] += high * power1
-                    sums[shell + 1, 2] += high * power2
-                weight = 1.0
+                    m = mean * (octant[abs(kz), ky, kx] * np.float32(1 - 2 * ((iz + ky + kx) & 1)))
+                r = radius[square + kx * kx]
+                shell = int(r)
+                high = r - shell
+                for side in range(1 if own or kx == 0 else 2):
+                    f = (line[kx] if side == 0 else line[minus]) - m
+                    g = (opposite[minus] if side == 0 else opposite[kx]) - m
+                    product = f * g
+                    if product.imag == 0:
+                        continue
+                    whole = f.real * f.real + f.imag * f.imag + g.real * g.real + g.imag * g.imag
+                    weight = 0.25 if kx == 0 and ky > 0 else 1.0
+                    for step in range(2):
+                        share = weight * (high if step else 1 - high)
+                        sums[shell + step, 0] += share * whole
+                        sums[shell + step, 1] += share * product.real
+                        sums[shell + step, 2] += share * product.imag
     return sums[:shells, :3].T.copy()
