@@ -1,4 +1,5 @@
 import errno
+import fcntl
 import gzip
 import os
 import sqlite3
@@ -220,6 +221,34 @@ def test_dumps_of_an_aborted_run_never_mix_with_those_of_the_run_that_gets_its_n
     assert {dump.path.name: dump.path.read_bytes() for dump in attempt.dumps} == new
     cistem.discard(round_, scene.store.spool)
     assert list(scene.store.spool.rglob("*.dump")) == [], "what was superseded goes too"
+
+
+def test_a_run_in_fewer_chunks_than_the_aborted_one_before_it_is_whole(scene: Scene) -> None:
+    scene.parameters(2)
+    scene.dump("dump_file_2_0_odd_3.dump", project.dump_bytes("odd", 100))
+    scene.capture()
+    project.wipe(scene.folder, AUTO)
+    scene.play(2)
+    round_ = scene.only_round()
+    assert (round_.fault, round_.complete) == (None, True)
+
+
+def test_a_dump_that_changes_while_it_is_copied_is_not_saved(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_links(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    def written_meanwhile(*_: object) -> None:
+        os.utime(path)
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", no_links)
+    monkeypatch.setattr(fcntl, "ioctl", written_meanwhile)
+    scene.parameters(2)
+    path = scene.dump(*next(iter(project.dumps(2).items())))
+    assert scene.capture() == []
+    assert [found for found in scene.store.spool.rglob("*") if found.is_file()] == []
+    monkeypatch.setattr(fcntl, "ioctl", no_links)
+    assert scene.capture() == [path.name]
 
 
 def test_dumps_of_an_aborted_run_that_are_written_over_in_place_are_those_of_the_new_run(scene: Scene) -> None:
