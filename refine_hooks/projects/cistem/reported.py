@@ -40,7 +40,7 @@ def reported(directory: Path, round_: Round) -> list[FscCurve]:
     end = _end_of_data(*curves.values())
     found = []
     for name, values in curves.items():
-        resolution_A = _estimated_resolution(values, [real(row, "RESOLUTION") for row in points])
+        resolution_A = _estimated_resolution(values[:end], [real(row, "RESOLUTION") for row in points])
         values[end:] = np.nan
         note = _CUT if end < len(values) else None
         found.append(FscCurve(name, values, resolution_A, RULE.replace("Part_FSC", "the curve"), note))
@@ -60,7 +60,7 @@ def _end_of_data(*curves: NDArray[np.float64]) -> int:
 
 
 def _estimated_resolution(values: NDArray[np.float64], resolution_A: list[float]) -> float | None:
-    """By cisTEM's rule, see `RULE`; None where the curve does not fall below the threshold before Nyquist."""
+    """By cisTEM's rule, see `RULE`; None where the curve does not fall below the threshold before it ends."""
     below = np.flatnonzero(values[1:] < _THRESHOLD)
     if not below.size:
         return None
