@@ -16,11 +16,17 @@ def fingerprint(folder: Path) -> dict[str, tuple[int, int, str]]:
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             status = path.stat()
-            found[str(path.relative_to(folder))] = (status.st_size, status.st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest())
+            found[str(path.relative_to(folder))] = (
+                status.st_size,
+                status.st_mtime_ns,
+                hashlib.sha256(path.read_bytes()).hexdigest(),
+            )
     return found
 
 
-def check_adapter(adapter: Adapter, project: Path, tmp_path: Path, *, with_halves: int, settings: Settings | None = None) -> list[Round]:
+def check_adapter(
+    adapter: Adapter, project: Path, tmp_path: Path, *, with_halves: int, settings: Settings | None = None
+) -> list[Round]:
     """Check an adapter against a small finished project; nothing is written into it.
 
     Args:
@@ -59,7 +65,9 @@ def check_adapter(adapter: Adapter, project: Path, tmp_path: Path, *, with_halve
     for round_ in rounds:
         adapter.discard(round_, store.spool)
     again = {round_.key: round_.stamp for round_ in adapter.rounds(project, settings, store)}
-    assert again == {round_.key: round_.stamp for round_ in rounds}, "what was measured stays measured after its inputs are discarded"
+    assert again == {round_.key: round_.stamp for round_ in rounds}, (
+        "what was measured stays measured after its inputs are discarded"
+    )
     assert adapter.capture(project, store.spool) == [], "what was discarded is not captured again"
     assert fingerprint(project) == before, "nothing of the project is touched"
     return rounds
