@@ -10,7 +10,9 @@ the rows and y for the planes that the mask leaves. The step along z is made sla
 wanted a slab is forgotten as soon as it is summed. One slab stays in a core's cache.
 """
 
+import math
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -32,6 +34,7 @@ T = TypeVar("T")
 
 _SLAB_BYTES = 1 << 20
 _FAST = {"contract", "reassoc", "nsz"}
+_rooms = threading.local()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +81,30 @@ def slab_of(box_px: int) -> int:
     return max(1, _SLAB_BYTES // (8 * box_px * (box_px // 2 + 1)))
 
 
+def room(shape: tuple[int, ...], slot: int = 0) -> Planes:
+    """Scratch of this thread and slot, not set to anything; the next call for the slot gives the same memory again.
+
+    A slab's worth of fresh memory costs as much as its transform, because the system hands it out page by page.
+    """
+    held: dict[int, Planes] = _rooms.__dict__.setdefault("held", {})
+    size = math.prod(shape)
+    if slot not in held or held[slot].size < size:
+        held[slot] = np.empty(size, np.complex64)
+    return held[slot][:size].reshape(shape)
+
+
 def transform(volume: Volume) -> HalfTransform:
-    """Half transform of a whole volume."""
-    return np.asarray(scipy.fft.rfftn(volume, workers=workers()), np.complex64)
+    """Half transform of a whole volume, [kz, ky, kx]; in memory ky comes first, since slabs are taken of ky."""
+    n = len(volume)
+    planes = scipy.fft.rfftn(volume, axes=(1, 2), workers=workers())
+    out = np.empty((n, n, n // 2 + 1), np.complex64)
+
+    def work(begin: int, end: int) -> None:
+        out[begin:end] = planes[:, begin:end].transpose(1, 0, 2)
+        in_place(out[begin:end], 1)
+
+    in_slabs(work, n, slab_of(n))
+    return out.transpose(1, 0, 2)
 
 
 def inverse(half: HalfTransform, box_px: int) -> Volume:
@@ -114,7 +138,7 @@ def _extent(mask: Volume, begin: int, end: int) -> Curve:
     total, squares = 0.0, 0.0
     for z in range(begin, end):
         for y in range(ny):
-            row, row_squares, filled = np.float32(0), np.float32(0), 0
+            row, row_squares, filled = 0.0, 0.0, 0
             for x in range(nx):
                 value = mask[z, y, x]
                 row += value
@@ -172,37 +196,15 @@ def put_rows(rows: Volume, planes: Planes, y: slice) -> None:
     in_place(planes, 1)
 
 
-def _columns(planes: Planes, z: slice, begin: int, end: int, kept: int) -> Planes:
-    """The step along z for ky = begin..end and kx < kept."""
+def columns(planes: Planes, z: slice, begin: int, end: int, kept: int, slot: int = 0) -> Planes:
+    """The step along z for ky = begin..end and kx < kept, in the `room` of that slot."""
     n = planes.shape[1]
-    slab = np.empty((n, end - begin, kept), np.complex64)
+    slab = room((n, end - begin, kept), slot)
     slab[: z.start] = 0
     slab[z.stop :] = 0
     slab[z] = planes[:, begin:end, :kept]
     in_place(slab, 0)
     return slab
-
-
-def masked_transform(volume: Volume, mask: Volume, box: Box | None = None) -> HalfTransform:
-    """Half transform of volume * mask; rows and planes that the mask makes zero are not transformed.
-
-    Args:
-        volume: float32 [z, y, x].
-        mask: float32 of the same shape.
-        box: bounding box of the mask, where it is known already.
-    """
-    n = volume.shape[0]
-    box = box or extent(mask).box
-    if box is None:
-        return np.zeros((n, n, n // 2 + 1), np.complex64)
-    half = np.empty((n, n, n // 2 + 1), np.complex64)
-    planes = masked_planes(volume, mask, box, out=half[box[0]])
-
-    def work(begin: int, end: int) -> None:
-        half[:, begin:end] = _columns(planes, box[0], begin, end, n // 2 + 1)
-
-    in_slabs(work, n, slab_of(n))
-    return half
 
 
 def shell_sums(half1: HalfTransform, half2: HalfTransform) -> ShellSums:
@@ -224,8 +226,9 @@ def planes_sums(planes1: Planes, planes2: Planes, box: Box) -> ShellSums:
     def work(begin: int, end: int) -> Curve:
         nearest = min(min(ky, n - ky) for ky in range(begin, end))
         kept = min(n // 2 + 1, int(np.sqrt((n // 2 + 0.5) ** 2 - nearest**2)) + 1)
-        slabs = (_columns(planes, box[0], begin, end, kept) for planes in (planes1, planes2))
-        return np.asarray(_sum_slab(*slabs, begin, labels))
+        slab1 = columns(planes1, box[0], begin, end, kept, 0)
+        slab2 = columns(planes2, box[0], begin, end, kept, 1)
+        return np.asarray(_sum_slab(slab1, slab2, begin, labels))
 
     return _added(in_slabs(work, n, slab_of(n)))
 

@@ -58,6 +58,24 @@ def read_journal(path: Path) -> Journal:
     return Journal(tuple(lines), tuple(faults))
 
 
+def find_log(place: Path) -> Path:
+    """The log that ``place`` means: the file itself, the one in that folder, or the one of that project.
+
+    Raises:
+        InputError: there is none; names every place looked at.
+    """
+    if place.is_file():
+        return place
+    candidates = (place / "rounds.jsonl", place / "refine_hooks" / "rounds.jsonl")
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    if not place.exists():
+        raise InputError(f"{place}: is not there; name a log (rounds.jsonl), its folder, or a project that was measured")
+    tried = " nor ".join(str(candidate) for candidate in candidates)
+    raise InputError(f"{place}: holds no log (neither {tried}); measure first with 'refine-hooks once {place}'")
+
+
 def _why(text: bytes, error: ValidationError) -> str:
     import json
 

@@ -85,11 +85,13 @@ def _common_sums(
 ) -> ShellSums:
     """Shell sums of the masked halves without what lies at and beyond the onset."""
 
+    rows1, rows2 = (half.transpose(1, 0, 2) for half in halves)
+
     def fill(slab: Planes, begin: int, end: int) -> bool:
         if begin >= onset_shell:
             return False
         slab[...] = 0
-        _fill(halves[0], halves[1], slab, begin, end, onset_shell, _UNUSED, _PHASORS)
+        _fill(rows1, rows2, slab, begin, end, onset_shell, _UNUSED, _PHASORS)
         return True
 
     packed.synthesised(fill, box, len(mask), planes)
@@ -102,8 +104,10 @@ def randomised_sums(
 ) -> ShellSums:
     """Shell sums of the masked halves after one randomisation; ``planes`` is room that is overwritten."""
 
+    rows1, rows2 = (half.transpose(1, 0, 2) for half in halves)
+
     def fill(slab: Planes, begin: int, end: int) -> bool:
-        _fill(halves[0], halves[1], slab, begin, end, onset_shell, np.array([seed], np.uint64), _PHASORS)
+        _fill(rows1, rows2, slab, begin, end, onset_shell, np.array([seed], np.uint64), _PHASORS)
         return True
 
     packed.synthesised(fill, box, len(mask), planes)
@@ -130,11 +134,11 @@ def _fill(
     seed: NDArray[np.uint64],
     phasors: HalfTransform,
 ) -> None:
-    """Coefficients of v1 + i v2 for ky = begin..end and their negatives; see `packed.synthesised`.
+    """Coefficients of v1 + i v2 for ky = begin..end and their negatives, from halves [ky, kz, kx]; see `packed.synthesised`.
 
     Phases at and beyond the onset are randomised, or what is there is left out when there is no seed.
     """
-    n, columns = half1.shape[0], half1.shape[2]
+    n, columns = half1.shape[1], half1.shape[2]
     beyond = onset * onset - onset  # |k| >= onset - 1/2 for whole squares above this
     for row in range(slab.shape[1]):
         ky = begin + row if row < end - begin else -(row - (end - begin) + max(begin, 1))
@@ -146,11 +150,11 @@ def _fill(
             low = min(columns, int(np.sqrt(beyond - square)) + 1) if square <= beyond else 0
             line, opposite = slab[iz, row], slab[(n - iz) % n, mirror]
             for kx in range(low):
-                _put(line, opposite, kx, half1[iz, iy, kx], half2[iz, iy, kx])
+                _put(line, opposite, kx, half1[iy, iz, kx], half2[iy, iz, kx])
             if seed.size:
                 fixed = own and (iz == 0 or 2 * iz == n)
                 stream = _mixed(_mixed((seed[0] + np.uint64(1)) * _STEP) + np.uint64(iz * n + iy + 1) * _STEP)
-                _put_randomised(line, opposite, half1[iz, iy], half2[iz, iy], low, stream, phasors, fixed)
+                _put_randomised(line, opposite, half1[iy, iz], half2[iy, iz], low, stream, phasors, fixed)
 
 
 @numba.njit(cache=True, nogil=True, inline="always")

@@ -14,7 +14,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from refine_hooks.fourier import Box, Curve, Planes, ShellSums, in_place, in_slabs, shell_of_square
+from refine_hooks.fourier import Box, Curve, Planes, ShellSums, in_place, in_slabs, room, shell_of_square
 from refine_hooks.maps import Volume
 
 _SLAB_BYTES = 1 << 20
@@ -88,7 +88,7 @@ def synthesised(fill: Fill, box: Box, box_px: int, planes: Planes) -> None:
 
     def work(begin: int, end: int) -> None:
         rows = rows_of(begin, end, box_px)
-        slab = np.empty((box_px, len(rows), box_px), np.complex64)
+        slab = room((box_px, len(rows), box_px))
         if fill(slab, begin, end):
             in_place(slab, 0, backward=True)
             for row, ky in enumerate(rows):
@@ -113,7 +113,7 @@ def sums(planes: Planes, box: Box) -> ShellSums:
         rows = rows_of(begin, end, n)
         kept = min(n // 2, int(np.sqrt((n // 2 + 0.5) ** 2 - begin**2))) + 1
         negative = min(kept - 1, (n - 1) // 2)
-        slab = np.empty((n, len(rows), kept + negative), np.complex64)
+        slab = room((n, len(rows), kept + negative))
         slab[: box[0].start] = 0
         slab[box[0].stop :] = 0
         for row, ky in enumerate(rows):
@@ -154,7 +154,7 @@ def _mask_rows(rows: Planes, mask: Volume, start: int, stop: int) -> None:
 @numba.njit(cache=True, nogil=True, fastmath=_FAST)
 def _sum_slab(slab: Planes, begin: int, end: int, kept: int, labels: NDArray[np.int16]) -> Curve:
     """Sums [3, shell] of |F1|^2 + |F2|^2, |F1|^2 - |F2|^2 and Re F1 F2* over ky = begin..end and their negatives."""
-    n, columns = slab.shape[0], slab.shape[2]
+    n = slab.shape[0]
     result = np.zeros((n // 2 + 1, 4))  # the fourth keeps a shell's sums in one cache line
     products = np.empty((3, kept), np.float32)
     for ky in range(begin, end):

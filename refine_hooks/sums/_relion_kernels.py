@@ -6,12 +6,15 @@ from numpy.typing import NDArray
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def weigh_with_blob(density: NDArray[np.float32], table: NDArray[np.float32], step: float) -> None:
-    """Multiply real space by the blob's transform, looked up in a table (the entry below, 0 beyond its end), in place."""
-    edge = density.shape[0]
+def weigh_with_blob(density: NDArray[np.float32], first: int, table: NDArray[np.float32], step: float) -> None:
+    """Multiply sections z = first, first + 1 ... of real space by the blob's transform, in place.
+
+    The transform is looked up in a table: the entry below, 0 beyond its end.
+    """
+    count, edge, _ = density.shape
     half = edge // 2
-    for z in prange(edge):
-        dz = z if z < half else z - edge
+    for z in prange(count):
+        dz = first + z
         for y in range(edge):
             dy = y if y < half else y - edge
             for x in range(edge):
@@ -21,7 +24,7 @@ def weigh_with_blob(density: NDArray[np.float32], table: NDArray[np.float32], st
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def divide_by_density(factors: NDArray[np.float32], density: NDArray[np.complex64], radius2: int) -> None:
+def divide_by_density(factors: NDArray[np.float32], density: NDArray[np.float32], radius2: int) -> None:
     """Divide the factors within the radius by the size of the density, never by less than 1e-6, in place; 0 beyond.
 
     Where nothing was ever added a factor grows with every turn: it is bounded, so that it stays a number.

@@ -4,8 +4,7 @@ RELION adds its images up on a Fourier grid that is finer than the map's (paddin
 for weights that make the sampling even (Pipe & Menon 1999, doi:10.1002/(SICI)1522-2594(199901)41:1<179::AID-MRM25>3.0.CO;2-V),
 transforms, cuts the box out of the padded one, softens its corners and takes the interpolation's falling-off out again
 (doi:10.1016/j.jsb.2012.09.006). Each of these steps is repeated here as RELION does it, so that the map is the one that its user
-knows: to float32's precision where RELION's working grid has an edge that transforms fast, to 0.1 % where a prime factor would
-make the transforms several times slower and the next better edge is taken instead.
+knows.
 """
 
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from refine_hooks.maps import Volume
 GRIDDING_ITERATIONS = 10
 CORNER_EDGE_PX = 3
 _BLOB_RADIUS, _BLOB_ALPHA, _TABLE = 1.9, 15.0, 10000
+_SECTIONS = 16
 
 Reader = Callable[[], NDArray[np.float32]]
 
@@ -78,23 +78,16 @@ class Grid:
 
     @property
     def working_px(self) -> int:
-        """Edge of the grid that just holds the sums: RELION's own (odd), unless that has a prime factor above 19."""
-        edge = rest = 2 * (self.radius + 1) + 1
-        for prime in (3, 5, 7, 11, 13, 17, 19):
-            while rest % prime == 0:
-                rest //= prime
-        return edge if rest == 1 else _next_fast(edge)
+        """Edge of the grid that just holds the sums, RELION's own: always odd, and not always one that transforms fast.
+
+        A wider one would not do: where hardly anything was added, the weights hang on how the blob's tails wrap around.
+        """
+        return 2 * (self.radius + 1) + 1
 
     @property
     def array_shape(self) -> tuple[int, int, int]:
         """Shape of the arrays: the half transform of the padded box, in FFT order."""
         return self.padded_px, self.padded_px, self.padded_px // 2 + 1
-
-
-def _next_fast(edge: int) -> int:
-    from scipy import fft
-
-    return int(fft.next_fast_len(edge, real=True))
 
 
 def _frequencies(edge: int) -> NDArray[np.int64]:
@@ -133,20 +126,36 @@ def even_weights(weight: NDArray[np.float32], grid: Grid, iterations: int = GRID
         grid: the grid.
         iterations: RELION does 10.
     """
-    from scipy import fft
+    from refine_hooks.sums._relion_kernels import divide_by_density
 
-    from refine_hooks.sums._relion_kernels import divide_by_density, weigh_with_blob
-
-    edge = weight.shape[0]
     table = _blob_table(grid.padding)
-    # RELION counts real-space steps of its working grid as if it were the padded one; a wider grid has finer steps.
-    step = 2.0 * _TABLE / (grid.box_px * grid.padding) * (2 * (grid.radius + 1) + 1) / edge
+    # RELION counts real-space steps of its working grid as if it were the padded one.
+    step = 2.0 * _TABLE / (grid.box_px * grid.padding)
     factors = np.ones_like(weight)
     for _ in range(iterations):
-        density = fft.irfftn(factors * weight, s=(edge, edge, edge), workers=-1, overwrite_x=True)
-        weigh_with_blob(density, table, step)
-        divide_by_density(factors, fft.rfftn(density, workers=-1, overwrite_x=True), grid.radius**2)
+        divide_by_density(factors, _under_blob(factors * weight, table, step), grid.radius**2)
     return factors
+
+
+def _under_blob(values: NDArray[np.float32], table: NDArray[np.float32], step: float) -> NDArray[np.float32]:
+    """A half transform convolved with the blob.
+
+    Weights are real, and the same at k and -k. So is the density that they transform to: half of either says all, and between
+    the two transforms along z each section is on its own.
+    """
+    from scipy import fft
+
+    from refine_hooks.sums._relion_kernels import weigh_with_blob
+
+    edge = values.shape[0]
+    sections = fft.ihfft(values, axis=0, workers=-1)
+    for z in range(0, sections.shape[0], _SECTIONS):
+        some = fft.ifft(sections[z : z + _SECTIONS], axis=1, workers=-1)
+        density = fft.irfft(some, n=edge, axis=2, workers=-1, overwrite_x=True)
+        weigh_with_blob(density, z, table, step)
+        some = fft.rfft(density, axis=2, workers=-1, overwrite_x=True)
+        sections[z : z + _SECTIONS] = fft.fft(some, axis=1, workers=-1, overwrite_x=True)
+    return np.asarray(fft.hfft(sections, n=edge, axis=0, workers=-1, overwrite_x=True), np.float32)
 
 
 def _cut_out(core: NDArray[np.complex64], grid: Grid) -> Volume:

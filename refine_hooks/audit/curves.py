@@ -1,0 +1,222 @@
+"""Rules that look at the shape of a round's curves: which one is lying, and where."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from refine_hooks.audit.reading import (
+    SUPPORTED_SD,
+    Finding,
+    Values,
+    at,
+    falls_after,
+    found,
+    honest_curves,
+    is_quoted,
+    measured,
+    quoted,
+    shell_of,
+    spread,
+    stretches,
+    values,
+    whole_map,
+)
+from refine_hooks.records import Curve, RoundRecord
+from refine_hooks.settings import Settings
+
+NEAR_SHELLS = 3  # RELION, too, calls a second crossing a dip only when it lies more than three shells beyond the first
+IDENTICAL = 0.9999
+TAIL_SHARE = 0.1
+RISE = 0.05
+SPIKE = 0.1
+
+
+def recrossing(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
+    """A curve that falls below the level and comes back: either the first fall is a dip, or the return is an artefact."""
+    level = settings.fsc.threshold
+    for curve in honest_curves(record):
+        correlation = measured(curve)
+        fall = falls_after(correlation, level)
+        back = [] if fall is None else stretches(correlation >= level, fall + 1)
+        if fall is not None and back and not all(_lone(correlation, fall, *one) for one in back):
+            yield _recrossing(record, curve, level, fall, back)
+
+
+def _recrossing(record: RoundRecord, curve: Curve, level: float, fall: int, back: list[tuple[int, int]]) -> Finding:
+    correlation, (first, last) = measured(curve), (back[0][0], back[-1][1])
+    widest = max(back, key=lambda one: one[1] - one[0])
+    lasting = widest[1] - widest[0] + 1 >= NEAR_SHELLS and last > fall + NEAR_SHELLS
+    lowest = float(correlation[fall + 1 : widest[0]].min())
+    return found(
+        record,
+        "recrossing",
+        "warning" if lasting and is_quoted(record, curve) and _above_null(curve, widest) else "note",
+        f"{curve.name} falls below {level:g} at {at(record, fall):.2f} A, down to {lowest:.2f}, and is above it again between "
+        f"{at(record, first):.2f} and {at(record, last):.2f} A. The number is that of the first fall; a dip of a few shells "
+        "understates the map, and a tight mask makes false returns: see whether a wider mask shows the same",
+        curve=curve.name,
+        shells=(fall, last),
+        first_A=at(record, fall),
+        last_A=at(record, last),
+        depth=level - lowest,
+        returns=len(back),
+    )
+
+
+def _above_null(curve: Curve, stretch: tuple[int, int]) -> bool:
+    """Whether a stretch of the curve is more than its null, where the null is known."""
+    if curve.null_mean is None or curve.null_sd is None:
+        return True
+    limit = np.nan_to_num(values(curve.null_mean) + SUPPORTED_SD * values(curve.null_sd))
+    first, last = stretch
+    return bool(np.any(measured(curve)[first : last + 1] > limit[first : last + 1]))
+
+
+def _lone(correlation: Values, fall: int, first: int, last: int) -> bool:
+    """Whether shells first..last are one or two that stand out, far beyond the fall, among neighbours that are low."""
+    if last - first > 1 or first <= fall + NEAR_SHELLS:
+        return False
+    before, after = correlation[max(fall + 1, first - 6) : first - 1], correlation[last + 2 : last + 7]
+    around = np.concatenate((before, after))
+    if len(around) < 4:
+        return False
+    noise = spread(correlation[fall + NEAR_SHELLS :])
+    return bool(correlation[first : last + 1].max() - np.median(around) > max(SPIKE, 6 * np.nan_to_num(noise)))
+
+
+def spike(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
+    """Single shells that stand out beyond the resolution: high symmetry, a tilt axis, a fixed pattern of the detector."""
+    level = settings.fsc.threshold
+    for curve in honest_curves(record):
+        correlation = measured(curve)
+        fall = falls_after(correlation, level)
+        high = [] if fall is None else stretches(correlation >= SPIKE, fall + 1)
+        lone = [one for one in high if fall is not None and _lone(correlation, fall, *one)]
+        if not lone:
+            continue
+        top = max(lone, key=lambda one: float(correlation[one[0] : one[1] + 1].max()))
+        peak = float(correlation[top[0] : top[1] + 1].max())
+        yield found(
+            record,
+            "spike",
+            "warning" if peak >= level and is_quoted(record, curve) else "note",
+            f"{curve.name} has a spike of {peak:.2f} at {at(record, top[0]):.2f} A among shells near zero. It is not resolution: "
+            "high symmetry, few views or a fixed pattern of the detector make spikes. Read the first crossing, and do not "
+            "refine that far",
+            curve=curve.name,
+            shells=top,
+            at_A=at(record, top[0]),
+            height=peak,
+            spikes=len(lone),
+        )
+
+
+def rising_tail(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
+    """A curve that falls and then climbs towards its end."""
+    for curve in honest_curves(record):
+        correlation = measured(curve)
+        fall = falls_after(correlation, settings.fsc.threshold)
+        width = max(4, round(TAIL_SHARE * len(correlation)))
+        if fall is None or len(correlation) - fall <= 2 * width:
+            continue
+        beyond = correlation[fall + 1 :]
+        means = np.convolve(beyond, np.full(width, 1 / width), "valid")
+        end, lowest = float(means[-1]), float(means.min())
+        noise = spread(np.diff(beyond)) / np.sqrt(2 * width)
+        if end <= RISE or end - lowest <= max(RISE, 3 * np.nan_to_num(noise)):
+            continue
+        first = len(correlation) - width
+        yield found(
+            record,
+            "rising_tail",
+            "warning" if is_quoted(record, curve) else "note",
+            f"{curve.name} climbs towards its end: {lowest:.2f} on average at its lowest, {end:.2f} between "
+            f"{at(record, first):.2f} and {at(record, len(correlation) - 1):.2f} A. A mask's edge, interpolation, or particles "
+            "that are in both halves do this: try a softer mask, and look for duplicates",
+            curve=curve.name,
+            shells=(first, len(correlation) - 1),
+            end=end,
+            lowest=lowest,
+        )
+
+
+def never_below(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
+    """A curve that is above the level in every shell up to Nyquist."""
+    level = settings.fsc.threshold
+    for curve in honest_curves(record):
+        correlation = measured(curve)
+        whole = 4 <= len(correlation) >= len(record.frequency_per_A)
+        if not whole or float(correlation[1:].min()) < level or _identical(record):
+            continue
+        end, nyquist = float(correlation[-4:].mean()), at(record, len(correlation) - 1)
+        likely = (
+            "the voxels are too large for this map: use a smaller pixel"
+            if end > 0.5
+            else "particles that are in both halves (duplicates, overlapping segments), a mask that correlates by itself, or too "
+            "large a pixel: look at them in this order"
+        )
+        yield found(
+            record,
+            "never_below",
+            "warning" if curve.name in ("unmasked", "sphere") or curve is quoted(record) else "note",
+            f"{curve.name} never falls below {level:g}: it still is {end:.2f} at Nyquist ({nyquist:.2f} A), and no resolution "
+            f"can be read off it. Likely {likely}",
+            curve=curve.name,
+            shells=(len(correlation) - 4, len(correlation) - 1),
+            at_nyquist=end,
+            nyquist_A=nyquist,
+        )
+
+
+def _identical(record: RoundRecord) -> bool:
+    curve = whole_map(record)
+    return curve is not None and len(measured(curve)) > 3 and float(measured(curve)[1:].min()) > IDENTICAL
+
+
+def identical_halves(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
+    """Two half maps that are one map."""
+    curve = whole_map(record)
+    if curve is None or not _identical(record):
+        return
+    last, lowest = len(measured(curve)) - 1, float(measured(curve)[1:].min())
+    start = record.key.iteration == 0
+    advice = (
+        "this is the starting reference, no measurement" if start else "check which files were taken for the two halves"
+    )
+    yield found(
+        record,
+        "identical_halves",
+        "note" if start else "warning",
+        f"the two half maps are the same map: {curve.name} is {lowest:.4f} or more down to {at(record, last):.2f} A; {advice}",
+        curve=curve.name,
+        shells=(1, last),
+        lowest=lowest,
+    )
+
+
+def truncation(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
+    """A curve that ends, or drops to exactly zero, before it has fallen: a cut-off, not a resolution."""
+    for curve in honest_curves(record):
+        correlation = measured(curve)
+        fall = falls_after(correlation, settings.fsc.threshold)
+        if fall is None:
+            cut = 3 <= len(correlation) < len(record.frequency_per_A)
+            cut, fall = cut and float(correlation[1:].min()) >= settings.fsc.threshold, len(correlation) - 1
+        else:
+            cut = len(correlation) - fall > NEAR_SHELLS and not correlation[fall + 1 :].any()
+        if not cut:
+            continue
+        stated = record.reported_resolution_A
+        own = stated is not None and abs(shell_of(record, stated) - fall) <= 1.5
+        yield found(
+            record,
+            "truncation",
+            "note",
+            f"{curve.name} is cut off at {at(record, fall):.2f} A, where it still is {correlation[fall]:.2f}: a limit of the "
+            f"reconstruction, not a crossing{', and what the program reports' if own else ''}. The map may be better: look at a "
+            "round without this limit",
+            curve=curve.name,
+            shells=(fall, fall),
+            cut_A=at(record, fall),
+            value=correlation[fall],
+        )

@@ -1,0 +1,259 @@
+"""Rules that look at a mask: whether it makes correlation by itself, cuts the molecule, or says more than the data."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from refine_hooks.audit.reading import (
+    Finding,
+    at,
+    between,
+    falls_after,
+    found,
+    mask_names,
+    measured,
+    resolution,
+    shell_of,
+    values,
+    whole_map,
+)
+from refine_hooks.records import Curve, RoundRecord
+from refine_hooks.settings import Settings
+
+CORRELATES = 0.1  # RELION's postprocess warns above the same value
+ONSET_REACH = 8  # a dip that begins within so many shells of the onset is the correction's
+GAP = 0.3
+RECOVERY = 0.1
+CUT_SHARE = 0.03
+
+
+def mask_correlates(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
+    """Randomised phases still correlate under a mask where its resolution is read: the mask correlates, not the molecule."""
+    level, limit = settings.fsc.threshold, settings.audit.disagree_shells
+    whole = whole_map(record)
+    for name in mask_names(record):
+        curve, corrected = record.curve(name), record.curve(f"{name}_corrected")
+        claims = corrected or curve
+        number = None if claims is None else resolution(record, claims, level)
+        if curve is None or claims is None or curve.null_mean is None or number is None:
+            continue
+        shell = round(shell_of(record, number))
+        null, sd = (_value_at(numbers, shell) for numbers in (curve.null_mean, curve.null_sd))
+        if null is None or null <= max(CORRELATES, 3 * (sd or 0.0)):
+            continue
+        elsewhere = None if whole is None else resolution(record, whole, level)
+        borne_out = elsewhere is not None and shell - shell_of(record, elsewhere) <= limit
+        yield found(
+            record,
+            "mask_correlates",
+            "note" if borne_out else "warning",
+            f"the mask {name!r} correlates by itself: at {number:.2f} A, where {claims.name} is read, randomised phases still "
+            f"give {null:.2f} under it. "
+            + (
+                f"{whole.name} reaches {elsewhere:.2f} A without it, so the number stands. "
+                if whole is not None and borne_out
+                else ""
+            )
+            + f"Do not quote the uncorrected curve {name!r}; widen the mask or give it a softer edge",
+            curve=claims.name,
+            shells=(shell, shell),
+            null=null,
+            null_sd=sd,
+            resolution_A=number,
+            without_mask_A=elsewhere,
+        )
+
+
+def _value_at(numbers: tuple[float | None, ...] | None, shell: int) -> float | None:
+    array = values(numbers)
+    return float(array[shell]) if shell < len(array) and np.isfinite(array[shell]) else None
+
+
+def mask_too_tight(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
+    """The corrected curve collapses where the phases begin to be randomised, and recovers: the correction eats the signal."""
+    level = settings.fsc.threshold
+    for name in mask_names(record):
+        curve, corrected = record.curve(name), record.curve(f"{name}_corrected")
+        if curve is None or corrected is None or curve.randomised_from_shell is None:
+            continue
+        onset, fixed, masked = curve.randomised_from_shell, measured(corrected), measured(curve)
+        window = fixed[onset + 2 : onset + 2 + ONSET_REACH]
+        if len(window) < ONSET_REACH:
+            continue
+        lowest = onset + 2 + int(np.argmin(window))
+        after = np.sort(fixed[lowest + 1 : lowest + 2 + 2 * ONSET_REACH])
+        recovered = float(after[-3:].min())
+        fall = falls_after(fixed, level)
+        collapses = fall is not None and fall <= lowest and recovered >= level
+        gap = float(masked[lowest] - fixed[lowest])
+        if recovered - fixed[lowest] < RECOVERY or not (collapses or gap > GAP):
+            continue
+        yield found(
+            record,
+            "mask_too_tight",
+            "warning" if collapses else "note",
+            f"{corrected.name} drops to {fixed[lowest]:.2f} at {at(record, lowest):.2f} A, {lowest - onset} shells beyond where "
+            f"phases begin to be randomised, and comes back to {recovered:.2f}: the mask {name!r} is so tight that low "
+            "resolution leaks through it. "
+            + ("The first crossing is this dip, not the resolution; widen" if collapses else "Widen")
+            + " the mask or give it a softer edge",
+            curve=corrected.name,
+            shells=(onset + 2, lowest),
+            onset_A=at(record, onset),
+            lowest=fixed[lowest],
+            recovered=recovered,
+            gap=gap,
+        )
+
+
+def mask_and_sphere(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
+    """A mask and the sphere disagree: finer under the mask is explained by the solvent or is not, coarser cuts the molecule."""
+    level, limit, whole = settings.fsc.threshold, settings.audit.disagree_shells, whole_map(record)
+    number = None if whole is None else resolution(record, whole, level)
+    if whole is None or number is None:
+        return
+    for name in mask_names(record):
+        curve = record.curve(f"{name}_corrected") or record.curve(name)
+        own = None if curve is None else resolution(record, curve, level)
+        if curve is None or own is None:
+            continue
+        shells = shell_of(record, own) - shell_of(record, number)
+        if abs(shells) <= limit or _overlap(curve, whole):
+            continue
+        fraction = _fraction(record, name)
+        holds = "" if fraction is None else f"; the mask holds {100 * fraction:.1f} % of it"
+        expected = _without_solvent(record, whole, fraction, level)
+        common = {
+            "shells_apart": shells,
+            "mask_A": own,
+            "whole_A": number,
+            "fraction": fraction,
+            "expected_A": expected,
+        }
+        where = (
+            round(min(shell_of(record, own), shell_of(record, number))),
+            round(max(shell_of(record, own), shell_of(record, number))),
+        )
+        if shells < 0:
+            text = (
+                f"{curve.name} ends at {own:.2f} A and {whole.name} at {number:.2f} A, {-shells:.0f} shells finer: the mask "
+                f"{name!r} takes signal away{holds}. It cuts the molecule or is too tight: look at its outline, and widen it"
+            )
+            yield found(record, "mask_and_sphere", "warning", text, curve=curve.name, shells=where, **common)
+        else:
+            reason = "" if expected is None else f" ({expected:.2f} A is expected from that alone)"
+            text = (
+                f"{curve.name} reaches {own:.2f} A, {whole.name} only {number:.2f} A, {shells:.0f} shells less{holds}{reason}: "
+                "the rest is solvent noise. Quote the corrected curve under the mask, and do not scale the other"
+            )
+            yield found(record, "mask_and_sphere", "note", text, curve=curve.name, shells=where, **common)
+
+
+def _overlap(one: Curve, other: Curve) -> bool:
+    """Whether the intervals of two resolutions share a value; False where either has none."""
+    if one.interval_A is None or other.interval_A is None:
+        return False
+    return one.interval_A[0] >= other.interval_A[1] and other.interval_A[0] >= one.interval_A[1]
+
+
+def _fraction(record: RoundRecord, name: str) -> float | None:
+    """Volume of a mask over the sphere's, or over the box where no sphere is recorded."""
+    mask, sphere = record.mask(name), record.mask("sphere")
+    if mask is None or mask.volume_A3 <= 0:
+        return None
+    whole_A3 = (
+        sphere.volume_A3
+        if sphere is not None and sphere.volume_A3 > 0
+        else mask.volume_A3 / max(mask.volume_fraction, 1e-9)
+    )
+    return min(mask.volume_A3 / whole_A3, 1.0)
+
+
+def _without_solvent(record: RoundRecord, whole: Curve, fraction: float | None, level: float) -> float | None:
+    """Where the curve of the whole map would end if its solvent were taken away: where it is what ``level`` becomes with it."""
+    if fraction is None:
+        return None
+    diluted = fraction * level / (1 - (1 - fraction) * level)
+    fall = falls_after(measured(whole), diluted)
+    return None if fall is None else at(record, fall)
+
+
+def alignment_limit(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
+    """The resolution lies inside the shells in which both halves were aligned to one reference."""
+    limit_A, level = record.alignment_limit_A, settings.fsc.threshold
+    curve = record.headline()
+    number = None if curve is None else resolution(record, curve, level)
+    if not limit_A or curve is None or number is None:
+        return
+    shells = shell_of(record, limit_A) - shell_of(record, number)
+    if shells < -1:
+        return
+    inside = shells > 1
+    yield found(
+        record,
+        "alignment_limit",
+        "warning" if inside else "note",
+        f"{curve.name} ends at {number:.2f} A, {'inside' if inside else 'at'} the limit of {limit_A:.2f} A up to which both "
+        "halves were aligned to one reference: there they agree in noise too, and the number is too good. "
+        + (
+            "Refine again with a coarser limit"
+            if inside
+            else "A drop at the limit itself is a sign of it: compare with a coarser limit"
+        ),
+        curve=curve.name,
+        shells=between(record, number, limit_A),
+        resolution_A=number,
+        limit_A=limit_A,
+    )
+
+
+def limit_unsupported(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
+    """Particles were aligned to shells in which the map holds nothing: the next round is refined against noise."""
+    limit_A, curve = record.alignment_limit_A, record.headline()
+    if not limit_A or curve is None or curve.interval_A is None or curve.mask in (None, "sphere"):
+        return
+    coarse, fine = curve.interval_A
+    if limit_A >= fine:
+        return
+    yield found(
+        record,
+        "limit_unsupported",
+        "warning",
+        f"particles were aligned up to {limit_A:.2f} A, but {curve.name} supports {coarse:.2f} to {fine:.2f} A (90 % interval): "
+        f"beyond that they are aligned to noise. Set the high-resolution limit of the next round to {coarse:.1f} A or coarser",
+        curve=curve.name,
+        shells=between(record, fine, limit_A),
+        limit_A=limit_A,
+        supported_A=coarse,
+        fine_A=fine,
+    )
+
+
+def signal_outside(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
+    """A mask that leaves out a part of the signal; the share was measured with the mask."""
+    for mask in record.masks:
+        share, place = mask.parameters.get("signal_outside"), mask.parameters.get("signal_outside_at_A")
+        if not isinstance(share, int | float) or share <= CUT_SHARE:
+            continue
+        where = (
+            f", most of it around x, y, z = {', '.join(f'{c:.0f}' for c in place)} A from the centre" if place else ""
+        )
+        yield found(
+            record,
+            "signal_outside",
+            "warning",
+            f"the mask {mask.name!r} leaves out {100 * share:.0f} % of the signal{where}: the FSC under it, and an alignment "
+            "with it, miss that part. Widen the mask there, or leave the refinement unmasked",
+            curve=mask.name if record.curve(mask.name) is not None else None,
+            share=share,
+            at_A=place,
+        )
+
+
+def mask_missing(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
+    """A mask that was asked for, or used by the program, and could not be had."""
+    for mask in record.masks:
+        if mask.volume_A3 > 0:
+            continue
+        text = f"there is no curve under the mask {mask.name!r}: {mask.note or 'it could not be made'}"
+        yield found(record, "mask_missing", "note", text)

@@ -1,0 +1,167 @@
+"""What the rules share: a finding, curves as arrays, and places on a curve in Angstrom."""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from refine_hooks.records import Curve, Record, RoundRecord
+
+Values = NDArray[np.float64]
+Severity = Literal["note", "warning"]
+
+SUPPORTED_SD = 3.0  # a shell is supported where it exceeds the null by so many of its standard deviations
+_SCALED_REPORTS = ("part_fsc", "mask_fraction", "mol_weight", "scaled")
+
+
+class Finding(Record):
+    """One thing that a reader of the log should know; the message says what, where in Angstrom, and what to do."""
+
+    rule: str
+    severity: Severity
+    round: str = Field(description="RUN/ITERATION/CLASS")
+    curve: str | None = None
+    shells: tuple[int, int] | None = Field(default=None, description="first and last shell concerned")
+    message: str
+    evidence: dict[str, Any] = Field(default_factory=dict)
+
+
+def found(
+    record: RoundRecord,
+    rule: str,
+    severity: Severity,
+    message: str,
+    *,
+    curve: str | None = None,
+    shells: tuple[int, int] | None = None,
+    **evidence: Any,
+) -> Finding:
+    """A finding about one round; numbers of the evidence are rounded to six significant digits, None is left out."""
+    return Finding(
+        rule=rule,
+        severity=severity,
+        round=str(record.key),
+        curve=curve,
+        shells=None if shells is None else (int(shells[0]), int(shells[1])),
+        message=message,
+        evidence={name: _plain(value) for name, value in evidence.items() if value is not None},
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bool | str | int):
+        return value
+    if isinstance(value, Iterable):
+        return [_plain(one) for one in value]
+    return float(f"{float(value):.6g}")
+
+
+@lru_cache(8192)
+def _array(numbers: tuple[float | None, ...]) -> Values:
+    array = np.array(numbers, np.float64)
+    array.setflags(write=False)
+    return array
+
+
+def values(numbers: tuple[float | None, ...] | None) -> Values:
+    """A tuple of a record over the shells 0..N//2 as an array, NaN where it holds null; empty for None."""
+    return _array(numbers if numbers is not None else ())
+
+
+def measured(curve: Curve) -> Values:
+    """The correlation up to the last shell before the first null, shell 0 apart."""
+    all_shells = values(curve.correlation)
+    undefined = np.flatnonzero(~np.isfinite(all_shells[1:]))
+    return all_shells[: undefined[0] + 1] if undefined.size else all_shells
+
+
+def falls_after(correlation: Values, level: float) -> int | None:
+    """The last shell before the first fall below ``level``; None for a curve that never falls, or begins below it."""
+    below = np.flatnonzero(correlation[1:] < level)
+    return int(below[0]) if below.size and below[0] >= 1 else None
+
+
+def stretches(above: NDArray[np.bool_], start: int) -> list[tuple[int, int]]:
+    """First and last shell of every unbroken run of True from shell ``start`` on."""
+    edges = np.diff(np.concatenate(([False], above[start:], [False])).astype(np.int8))
+    begins, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    return [(int(a) + start, int(b) - 1 + start) for a, b in zip(begins, ends, strict=True)]
+
+
+def shell_of(record: RoundRecord, resolution: float) -> float:
+    """The shell, in fractions, at a resolution in A."""
+    return record.box_px * record.voxel_size_A / resolution
+
+
+def at(record: RoundRecord, shell: float) -> float:
+    """The resolution in A at a shell."""
+    return record.box_px * record.voxel_size_A / max(shell, 0.5)
+
+
+def between(record: RoundRecord, one_A: float, other_A: float) -> tuple[int, int]:
+    """The shells at two resolutions, the lower first."""
+    first, last = sorted((shell_of(record, one_A), shell_of(record, other_A)))
+    return round(first), round(last)
+
+
+def resolution(record: RoundRecord, curve: Curve, level: float) -> float | None:
+    """What the record read off the curve in A, else the first crossing of ``level``, linear in frequency."""
+    if curve.resolution_A is not None:
+        return curve.resolution_A
+    correlation = measured(curve)
+    shell = falls_after(correlation, level)
+    if shell is None:
+        return None
+    return at(record, shell + float((correlation[shell] - level) / (correlation[shell] - correlation[shell + 1])))
+
+
+def is_scaled(name: str) -> bool:
+    """Whether a curve was scaled to the volume of the particle: never the source of a number."""
+    return name.endswith("_scaled") or (name.startswith("reported_") and name.endswith(_SCALED_REPORTS))
+
+
+def is_null(name: str) -> bool:
+    """Whether a reported curve is the program's own curve of randomised phases."""
+    return name.startswith("reported_") and name.endswith(("randomised", "randomized"))
+
+
+def honest_curves(record: RoundRecord) -> list[Curve]:
+    """All curves but the scaled and the randomised ones."""
+    return [curve for curve in record.curves if not is_scaled(curve.name) and not is_null(curve.name)]
+
+
+def mask_names(record: RoundRecord) -> list[str]:
+    """Masks with a curve of their own, the sphere apart."""
+    derived = ("_corrected", "_scaled")
+    names = [curve.name for curve in record.curves if not curve.name.startswith("reported_")]
+    return [name for name in names if name not in ("unmasked", "sphere") and not name.endswith(derived)]
+
+
+def whole_map(record: RoundRecord) -> Curve | None:
+    """The curve without a tight mask: under the sphere, else with no mask."""
+    return record.curve("sphere") or record.curve("unmasked")
+
+
+def quoted(record: RoundRecord) -> Curve | None:
+    """The curve that the round's resolution is read from, also where the program's own curves are all there is."""
+    own = record.headline()
+    if own is not None:
+        return own
+    names = ("reported_postprocess_corrected", "reported_gold_standard", "reported_fsc")
+    return next((curve for name in names if (curve := record.curve(name)) is not None), None)
+
+
+def is_quoted(record: RoundRecord, curve: Curve) -> bool:
+    """Whether a curve is the one quoted, or the one that was corrected to give it."""
+    best = quoted(record)
+    return best is not None and curve.name in (best.name, best.mask)
+
+
+def spread(numbers: Values) -> float:
+    """Standard deviation estimated from the median absolute deviation; NaN for fewer than five values."""
+    if len(numbers) < 5:
+        return float("nan")
+    return float(1.4826 * np.median(np.abs(numbers - np.median(numbers))))

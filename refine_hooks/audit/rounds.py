@@ -1,0 +1,174 @@
+"""Rules about a round as a whole: where its halves come from, and what the program itself says of it."""
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+
+from refine_hooks.audit.reading import (
+    Finding,
+    Severity,
+    at,
+    between,
+    falls_after,
+    found,
+    measured,
+    quoted,
+    resolution,
+    shell_of,
+)
+from refine_hooks.records import Curve, RoundRecord
+from refine_hooks.settings import Settings
+
+UNEQUAL = 0.1
+SAME_CURVE = 0.05
+_LIKE_FOR_LIKE = (
+    ("refinement_corrected", "reported_postprocess_corrected"),
+    ("refinement", "reported_postprocess_masked"),
+    ("unmasked", "reported_postprocess_unmasked"),
+    ("sphere", "reported_fsc"),
+    ("sphere_scaled", "reported_part_fsc"),
+)
+_HALF = re.compile(r"\b0?\.5\b")
+_PROGRAM_WARNINGS = (
+    (
+        re.compile(r"dipped below 0\.5 and rose again|rose again", re.I),
+        "too tight a mask, or a false return near the limit",
+    ),
+    (re.compile(r"never (drops|drop|falls|dropped) below 0\.8", re.I), "the correction for the mask was left out"),
+    (re.compile(r"\bwarning\b", re.I), "see the program's own output"),
+)
+
+
+def not_honest(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
+    """Half maps that are not what came out of the reconstruction, or not independent of each other."""
+    halves = record.half_maps
+    if halves is None:
+        text = (
+            "there are no half maps for this round: only what the program reports is known; let it write them, or reconstruct "
+            "them"
+        )
+        yield found(record, "not_honest", "note", text)
+        return
+    if halves.origin == "regularised":
+        text = (
+            "the half maps are filtered or masked by the program: their FSC shows its filter. No resolution is stated; take "
+            "unfiltered halves"
+        )
+        yield found(record, "not_honest", "warning", text, valid_shells=halves.valid_shells)
+    if halves.masked_by:
+        text = (
+            f"the half maps were multiplied by a mask ({halves.masked_by}): every curve is at least that tight. Take unmasked "
+            "ones where they exist"
+        )
+        yield found(record, "not_honest", "note", text)
+    curve = quoted(record)
+    number = None if curve is None else resolution(record, curve, settings.fsc.threshold)
+    joined = halves.joined_below_A
+    if joined and curve is not None and number is not None and number >= joined:
+        text = (
+            f"{curve.name} ends at {number:.2f} A, but the halves are one map in the shells coarser than {joined:.1f} A: the "
+            "number is that of the joining. Take half maps that were not joined"
+        )
+        yield found(record, "not_honest", "warning", text, curve=curve.name, joined_below_A=joined, resolution_A=number)
+    one, two = halves.images
+    if one and two and abs(one - two) > UNEQUAL * max(one, two):
+        text = f"the halves are unequal, {one} and {two} images: the FSC is that of the smaller one; look how they were divided"
+        yield found(record, "not_honest", "note", text, images=[one, two])
+
+
+def program_warning(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
+    """What the program itself warned of, as its adapter noted it."""
+    for note in record.notes:
+        why = next((why for pattern, why in _PROGRAM_WARNINGS if pattern.search(note)), None)
+        if why is not None:
+            yield found(record, "program_warning", "warning", f"the program warned: {note.strip().rstrip('.')} ({why})")
+
+
+def reported_curve(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
+    """Our curve and the program's own, of the same halves under the same mask, differ."""
+    for own_name, reported_name in _LIKE_FOR_LIKE:
+        own, reported = record.curve(own_name), record.curve(reported_name)
+        if own is not None and reported is not None:
+            yield from _difference(record, own, reported, settings)
+
+
+def _difference(record: RoundRecord, own: Curve, reported: Curve, settings: Settings) -> Iterator[Finding]:
+    one, other = measured(own), measured(reported)
+    stop = min(len(one), len(other))
+    falls = [falls_after(curve[:stop], settings.fsc.threshold) for curve in (one, other)]
+    last = max((fall for fall in falls if fall is not None), default=stop - 1) + 1
+    if last < 3:
+        return
+    mean = float(np.abs(one[1:last] - other[1:last]).mean())
+    numbers = [resolution(record, curve, settings.fsc.threshold) for curve in (own, reported)]
+    places = [shell_of(record, number) for number in numbers if number]
+    apart = places[0] - places[1] if len(places) == 2 else None
+    if mean <= SAME_CURVE and (apart is None or abs(apart) <= settings.audit.disagree_shells):
+        return
+    worst = 1 + int(np.argmax(np.abs(one[1:last] - other[1:last])))
+    said = " and ".join("never ends" if number is None else f"{number:.2f} A" for number in numbers)
+    yield found(
+        record,
+        "reported_curve",
+        "warning" if mean > SAME_CURVE else "note",
+        f"{own.name} and the program's {reported.name.removeprefix('reported_')} should be one curve and are not: {said}, "
+        f"{mean:.2f} apart on average and {abs(one[worst] - other[worst]):.2f} at {at(record, worst):.2f} A. They were made from "
+        "other half maps, another mask or another rule: compare the files named in the record",
+        curve=own.name,
+        shells=(1, last),
+        mean_difference=mean,
+        shells_apart=apart,
+    )
+
+
+def reported_number(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
+    """The resolution that the program states, beside the one that the halves bear."""
+    stated, curve = record.reported_resolution_A, record.headline()
+    if not stated or curve is None:
+        return
+    half = _HALF.search(record.reported_rule or "") is not None
+    own = curve.resolution_at_half_A if half else resolution(record, curve, settings.fsc.threshold)
+    if own is None:
+        return
+    shells = shell_of(record, stated) - shell_of(record, own)
+    if abs(shells) <= settings.audit.disagree_shells:
+        return
+    fine_A = curve.interval_A[1] if curve.interval_A is not None and not half else own
+    severity: Severity = "warning" if shells > 0 and stated < fine_A else "note"
+    better = "finer" if shells > 0 else "coarser"
+    level = "0.5" if half else f"{settings.fsc.threshold:g}"
+    yield found(
+        record,
+        "reported_number",
+        severity,
+        f"the program states {stated:.2f} A ({record.reported_rule or 'rule not stated'}), {curve.name} crosses {level} at "
+        f"{own:.2f} A: {abs(shells):.0f} shells {better}. Quote the number whose mask and rule are known: {own:.2f} A",
+        curve=curve.name,
+        shells=between(record, stated, own),
+        reported_A=stated,
+        own_A=own,
+        shells_apart=shells,
+    )
+
+
+def anisotropy(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
+    """The map is better in some directions than in others."""
+    cfar = (record.analysis or {}).get("cfar")
+    if not isinstance(cfar, int | float) or cfar >= settings.audit.anisotropy_cfar:
+        return
+    analysis = record.analysis or {}
+    ends = [analysis.get(name) for name in ("cfar_best_A", "cfar_worst_A")]
+    directions = (
+        f", {ends[0]:.2f} A in the best direction and {ends[1]:.2f} A in the worst"
+        if all(isinstance(e, float) for e in ends)
+        else ""
+    )
+    yield found(
+        record,
+        "anisotropy",
+        "warning",
+        f"the map is anisotropic: the conical FSC area ratio is {cfar:.2f}{directions}. One number does not describe it; look "
+        "for missing views, and state the range of directions",
+        cfar=cfar,
+    )

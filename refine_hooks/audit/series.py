@@ -1,0 +1,216 @@
+"""Rules that look from round to round: worse, oscillating, jumping, missing, failed, repeated."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+
+import numpy as np
+
+from refine_hooks.audit.reading import Finding, between, found, measured, quoted, resolution, shell_of
+from refine_hooks.journal import Journal
+from refine_hooks.records import Curve, Key, RoundRecord
+from refine_hooks.settings import Settings
+
+MUCH_WORSE = 0.2
+SWINGS = 3
+_ROUND_NUMBER = re.compile(r"\bround\s+(\d+)", re.I)
+
+Series = list[RoundRecord]
+
+
+def series(rounds: Iterable[RoundRecord]) -> list[Series]:
+    """The rounds of each run and class in the order of their iterations."""
+    grouped: dict[tuple[str, int], Series] = defaultdict(list)
+    for record in rounds:
+        grouped[record.key.run, record.key.class_id].append(record)
+    return [sorted(group, key=lambda record: record.key.iteration) for group in grouped.values()]
+
+
+def _same_measure(group: Series) -> list[list[tuple[RoundRecord, Curve, float]]]:
+    """Rounds with a resolution, divided into those that were read off the same curve of the same kind of halves."""
+    divided: dict[tuple[str, str], list[tuple[RoundRecord, Curve, float]]] = defaultdict(list)
+    for record in group:
+        curve = quoted(record)
+        number = None if curve is None else resolution(record, curve, 0.143)
+        if curve is not None and number is not None:
+            origin = record.half_maps.origin if record.half_maps else ""
+            divided[curve.name, origin].append((record, curve, number))
+    return list(divided.values())
+
+
+def worse(log: Journal, settings: Settings) -> Iterator[Finding]:
+    """A round that is worse than the best one before it by more than either interval."""
+    for group in series(log.rounds):
+        for rounds in _same_measure(group):
+            best: tuple[RoundRecord, Curve, float] | None = None
+            for record, curve, number in rounds:
+                if best is not None:
+                    yield from _worse(record, curve, number, best, settings)
+                if best is None or number < best[2]:
+                    best = (record, curve, number)
+
+
+def _worse(
+    record: RoundRecord, curve: Curve, number: float, best: tuple[RoundRecord, Curve, float], settings: Settings
+) -> Iterator[Finding]:
+    before, its_curve, its_number = best
+    shells = shell_of(record, its_number) - shell_of(record, number)
+    if shells <= settings.audit.disagree_shells:
+        return
+    if (
+        curve.interval_A is not None
+        and its_curve.interval_A is not None
+        and curve.interval_A[1] <= its_curve.interval_A[0]
+    ):
+        return
+    much = number > its_number * (1 + MUCH_WORSE)
+    yield found(
+        record,
+        "worse",
+        "warning" if much else "note",
+        f"{curve.name} went from {its_number:.2f} A in {before.key} to {number:.2f} A, {shells:.0f} shells worse: "
+        + (
+            "something changed; compare particles, mask and limits of the two rounds"
+            if much
+            else "more rounds like this one will not help"
+        ),
+        curve=curve.name,
+        shells=between(record, number, its_number),
+        before_A=its_number,
+        now_A=number,
+        best_round=str(before.key),
+    )
+
+
+def oscillates(log: Journal, settings: Settings) -> Iterator[Finding]:
+    """Better, worse, better, worse: the last rounds swing by more than shells that matter."""
+    for group in series(log.rounds):
+        for rounds in _same_measure(group):
+            last = rounds[-(SWINGS + 2) :]
+            steps = np.diff([shell_of(record, number) for record, _, number in last])
+            if len(steps) < SWINGS + 1:
+                continue
+            alternate = bool(np.all(np.sign(steps[1:]) == -np.sign(steps[:-1])))
+            if not alternate or float(np.abs(steps).min()) <= settings.audit.disagree_shells:
+                continue
+            record, curve, _ = last[-1]
+            numbers = [number for _, _, number in last]
+            yield found(
+                record,
+                "oscillates",
+                "note",
+                f"{curve.name} swings between {min(numbers):.2f} and {max(numbers):.2f} A in the last {len(last)} rounds: the "
+                "refinement does not settle. Quote none of them alone; a fixed limit, or a fixed mask, makes it settle",
+                curve=curve.name,
+                shells=between(record, max(numbers), min(numbers)),
+                resolutions_A=numbers,
+            )
+
+
+def jumps(log: Journal, settings: Settings) -> Iterator[Finding]:
+    """The number of particles, or the volume of a mask, is not what it was a round before."""
+    limit = settings.audit.jump_fraction
+    for group in series(log.rounds):
+        for before, record in pairwise(group):
+            if before.particles and record.particles and _jumped(before.particles, record.particles, limit):
+                change = record.particles / before.particles - 1
+                text = (
+                    f"{record.particles} particles, {100 * change:+.0f} % against {before.key} ({before.particles}): the two "
+                    "resolutions are not of the same data; make sure that this was meant"
+                )
+                yield found(record, "particles_jumped", "note", text, before=before.particles, now=record.particles)
+            yield from _mask_jumps(before, record, limit)
+
+
+def _jumped(before: float, now: float, limit: float) -> bool:
+    return abs(now - before) > limit * before
+
+
+def _mask_jumps(before: RoundRecord, record: RoundRecord, limit: float) -> Iterator[Finding]:
+    for mask in record.masks:
+        earlier = before.mask(mask.name)
+        if (
+            earlier is None
+            or earlier.volume_A3 <= 0
+            or mask.volume_A3 <= 0
+            or not _jumped(earlier.volume_A3, mask.volume_A3, limit)
+        ):
+            continue
+        change = mask.volume_A3 / earlier.volume_A3 - 1
+        text = (
+            f"the mask {mask.name!r} holds {mask.volume_A3 / 1e3:.0f} nm3, {100 * change:+.0f} % against {before.key}: a change "
+            "of resolution may be the mask's; look at its outline"
+        )
+        yield found(
+            record, "mask_jumped", "note", text, mask=mask.name, before_A3=earlier.volume_A3, now_A3=mask.volume_A3
+        )
+
+
+def missing(log: Journal, settings: Settings) -> Iterator[Finding]:
+    """Numbers that are left out between the rounds of a run."""
+    failed = {line.key for line in log.failures}
+    for group in series(log.rounds):
+        numbers = {number: record for record in group if (number := _number(record)) is not None}
+        ordered = sorted(numbers)
+        steps = np.diff(ordered)
+        if len(ordered) < 3:
+            continue
+        usual = int(np.median(steps))
+        for number, step in zip(ordered[1:], steps, strict=True):
+            record = numbers[number]
+            gone = [n for n in range(number - int(step) + usual, number, usual) if _key_of(record, n) not in failed]
+            if step <= usual or not gone:
+                continue
+            listed = ", ".join(str(n) for n in gone[:5]) + (", ..." if len(gone) > 5 else "")
+            text = (
+                f"round {listed} of {record.key.run} (class {record.key.class_id}) is not in the log: it was not watched, or its "
+                "files are gone; 'refine-hooks once' measures what is still there"
+            )
+            yield found(record, "missing_round", "note", text, missing=gone[:100])
+
+
+def _number(record: RoundRecord) -> int | None:
+    """What counts the rounds of a run: cisTEM's iterations are ids that other runs share, its labels count."""
+    if record.program != "cistem":
+        return record.key.iteration
+    match = _ROUND_NUMBER.search(record.label)
+    return int(match[1]) if match else None
+
+
+def _key_of(record: RoundRecord, number: int) -> Key:
+    return Key(run=record.key.run, iteration=number, class_id=record.key.class_id)
+
+
+def failed(log: Journal, settings: Settings) -> Iterator[Finding]:
+    """Rounds that could not be measured and have not been since."""
+    for line in log.failures:
+        text = (
+            f"could not be measured: {line.reason}. It is tried again when its files change, or by 'refine-hooks once'"
+        )
+        yield Finding(rule="failed_round", severity="warning", round=str(line.key), message=text)
+
+
+def repeated(log: Journal, settings: Settings) -> Iterator[Finding]:
+    """A round measured more than once because its files changed, or one that repeats the round before."""
+    times: dict[Key, list[RoundRecord]] = defaultdict(list)
+    for line in log.lines:
+        if isinstance(line, RoundRecord) and (not times[line.key] or times[line.key][-1].stamp != line.stamp):
+            times[line.key].append(line)
+    for records in times.values():
+        if len(records) > 1:
+            text = f"was measured {len(records)} times, since its files were written again; the last measurement counts"
+            yield found(records[-1], "repeated_round", "note", text, times=len(records))
+    for group in series(log.rounds):
+        for before, record in pairwise(group):
+            curve, earlier = quoted(record), quoted(before)
+            if curve is not None and earlier is not None and curve.name == earlier.name and _equal(curve, earlier):
+                text = (
+                    f"{curve.name} is, number for number, that of {before.key}: this round changed nothing, or its curve is an "
+                    "old one; it is no sign of convergence"
+                )
+                yield found(record, "repeated_round", "note", text, curve=curve.name, same_as=str(before.key))
+
+
+def _equal(one: Curve, other: Curve) -> bool:
+    return one.correlation == other.correlation and bool(np.ptp(measured(one)) > 0)

@@ -1,0 +1,112 @@
+"""How an automask does on one case of the panel, and the goals it is held to."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from panel import KDA_PER_A3, Case, Truth, make
+
+from refine_hooks import curves, fsc, masks
+from refine_hooks.fourier import Curve, shell_frequency_per_A, transform
+from refine_hooks.fsc.null import Null, nulls
+
+LEVEL, ONSET_BELOW, REPEATS, SEED = 0.143, 0.8, 5, 20130135
+
+
+@dataclass(frozen=True)
+class Score:
+    """One line of the table; lengths in shells are counted from the origin, NaN where there is none."""
+
+    case: Case
+    made: bool
+    coverage: float
+    volume_ratio: float
+    shell: float
+    oracle_shell: float
+    expected_shell: float
+    scaled_shell: float
+    null_at_claim: float
+    null_sd_at_claim: float
+    oracle_null_at_claim: float
+    tail: float
+    oracle_tail: float
+    seconds: float
+    parameters: dict[str, object]
+    note: str | None
+
+    @property
+    def shells_off(self) -> float:
+        return self.shell - self.oracle_shell
+
+
+def shell_of(correlation: Curve, first: int = 1) -> float:
+    """Where a curve first falls to 0.143, in shells."""
+    frequency = np.arange(len(correlation), dtype=float)
+    resolution = curves.resolution_A(correlation, frequency, LEVEL)
+    return 1 / resolution if resolution else float("nan")
+
+
+def corrected(truth: Truth, mask: NDArray[np.float32], null: Null) -> Curve:
+    return fsc.corrected(fsc.masked_fsc(truth.half1, truth.half2, mask), null.mean, null.onset_shell)
+
+
+def _tail(correlation: Curve, crossing: float) -> float:
+    beyond = correlation[int(np.ceil(crossing)) + 1 :] if np.isfinite(crossing) else correlation[:0]
+    return float(np.abs(beyond).max(initial=0))
+
+
+def _scaled_shell(truth: Truth, case: Case, radius_A: float) -> float:
+    """First crossing of the sphere's FSC scaled to the particle's volume (Grant, Rohou & Grigorieff 2018)."""
+    sphere = masks.sphere(case.box_px, case.voxel_size_A, radius_A, 10.0)
+    plain = fsc.masked_fsc(truth.half1, truth.half2, sphere)
+    inside = float((truth.signal > 0.1 * truth.signal.max()).sum()) * case.voxel_size_A**3
+    f = min(1.0, inside / (4 / 3 * np.pi * radius_A**3))
+    return shell_of(plain / (f + (1 - f) * np.abs(plain)))
+
+
+def reach_A(signal: NDArray[np.float32], voxel_size_A: float) -> float:
+    """How far from the box's centre the signal goes; what a user would give as the particle's radius."""
+    n = signal.shape[0]
+    where = np.argwhere(signal > 0.15 * signal.max()) - n // 2
+    return float(min(np.linalg.norm(where, axis=1).max() * voxel_size_A + 10, n // 2 * voxel_size_A - 5))
+
+
+def score(case: Case, mask_maker=masks.automask) -> Score:
+    """Make a case and measure the automask on it."""
+    truth = make(case)
+    transforms = transform(truth.half1), transform(truth.half2)
+    radius_A = case.masked_radius_A or reach_A(truth.signal, case.voxel_size_A)
+    start = time.perf_counter()
+    made = mask_maker(truth.half1, truth.half2, case.voxel_size_A, transforms=transforms)
+    seconds = time.perf_counter() - start
+    mask = made.values
+    volumes = {"oracle": truth.oracle} if mask is None else {"oracle": truth.oracle, "automask": mask}
+    onset_shell = fsc.onset(fsc.fsc(*transforms), ONSET_BELOW) or 1
+    found = nulls(transforms, volumes, onset_shell, REPEATS, SEED)
+    oracle_curve = corrected(truth, truth.oracle, found["oracle"])
+    own = corrected(truth, mask, found["automask"]) if mask is not None else np.full_like(oracle_curve, np.nan)
+    shell, oracle_shell = shell_of(own), shell_of(oracle_curve)
+    claim = int(min(np.nan_to_num(shell, nan=0.0), case.box_px // 2))
+    oracle_claim = int(np.nan_to_num(oracle_shell, nan=0.0))
+    null = found.get("automask", found["oracle"])
+    inside = mask >= 0.5 if mask is not None else np.zeros(truth.signal.shape, bool)
+    energy = truth.signal.astype(np.float64) ** 2
+    return Score(
+        case=case,
+        made=mask is not None,
+        coverage=float(energy[inside].sum() / energy.sum()),
+        volume_ratio=float(inside.sum() / (truth.oracle >= 0.5).sum()),
+        shell=shell,
+        oracle_shell=oracle_shell,
+        expected_shell=shell_of(truth.expected),
+        scaled_shell=_scaled_shell(truth, case, radius_A),
+        null_at_claim=float(null.mean[claim]),
+        null_sd_at_claim=float(null.sd[claim]),
+        oracle_null_at_claim=float(found["oracle"].mean[oracle_claim]),
+        tail=_tail(own, shell),
+        oracle_tail=_tail(oracle_curve, oracle_shell),
+        seconds=seconds,
+        parameters=made.parameters,
+        note=made.note,
+    )
