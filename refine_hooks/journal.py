@@ -71,7 +71,9 @@ def find_log(place: Path) -> Path:
         if candidate.is_file():
             return candidate
     if not place.exists():
-        raise InputError(f"{place}: is not there; name a log (rounds.jsonl), its folder, or a project that was measured")
+        raise InputError(
+            f"{place}: is not there; name a log (rounds.jsonl), its folder, or a project that was measured"
+        )
     tried = " nor ".join(str(candidate) for candidate in candidates)
     raise InputError(f"{place}: holds no log (neither {tried}); measure first with 'refine-hooks once {place}'")
 

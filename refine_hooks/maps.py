@@ -86,8 +86,8 @@ def _decoded(path: Path, raw: bytes) -> MrcHeader:
 
     for byte_order in "<>":
         fields = np.frombuffer(raw, HEADER_DTYPE.newbyteorder(byte_order), 1)[0]
-        edges = tuple(int(fields[f"n{axis}"]) for axis in "xyz")
-        if int(fields["mode"]) in _MODES and all(0 < n <= _LONGEST_EDGE_PX for n in edges):
+        nx, ny, nz = (int(fields[f"n{axis}"]) for axis in "xyz")
+        if int(fields["mode"]) in _MODES and 0 < min(nx, ny, nz) and max(nx, ny, nz) <= _LONGEST_EDGE_PX:
             break
     else:
         raise MapError(
@@ -101,7 +101,7 @@ def _decoded(path: Path, raw: bytes) -> MrcHeader:
     x, y, z = (c / m if m > 0 and np.isfinite(c) else 0.0 for c, m in zip(cell, samples, strict=True))
     ox, oy, oz = (float(v) if np.isfinite(v) else 0.0 for v in fields["origin"].tolist())
     return MrcHeader(
-        *edges, np.dtype(byte_order + _MODES[int(fields["mode"])]), (x, y, z), (ox, oy, oz), HEADER_BYTES + extended
+        nx, ny, nz, np.dtype(byte_order + _MODES[int(fields["mode"])]), (x, y, z), (ox, oy, oz), HEADER_BYTES + extended
     )
 
 

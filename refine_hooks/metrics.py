@@ -30,7 +30,9 @@ def prometheus_text(log: Journal, findings: Sequence[Finding]) -> str:
         samples["refine_hooks_measured_timestamp_seconds"].append(_sample(where, record.measured_at.timestamp()))
         for curve in record.curves:
             if curve.resolution_A is not None:
-                samples["refine_hooks_resolution_angstrom"].append(_sample({**where, "curve": curve.name}, curve.resolution_A))
+                samples["refine_hooks_resolution_angstrom"].append(
+                    _sample({**where, "curve": curve.name}, curve.resolution_A)
+                )
     return "".join(_family(name, lines) for name, lines in samples.items() if lines)
 
 

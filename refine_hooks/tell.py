@@ -4,6 +4,7 @@ Nothing here may harm the watch. Messages and hooks run in one thread of their o
 a process that is killed when its time is over; every fault comes back as a sentence for the log.
 """
 
+import contextlib
 import json
 import os
 import queue
@@ -34,7 +35,9 @@ _worker: threading.Thread | None = None
 _running: "subprocess.Popen[str] | None" = None
 
 
-def tell(event: str, line: LogLine, findings: Sequence[Finding], settings: Settings, lines: Sequence[LogLine] = ()) -> list[str]:
+def tell(
+    event: str, line: LogLine, findings: Sequence[Finding], settings: Settings, lines: Sequence[LogLine] = ()
+) -> list[str]:
     """Tell of an event; never raises, and does not wait for anyone but at the end of a watch.
 
     Args:
@@ -128,7 +131,9 @@ def run_hook(hook: Hook, record: RoundRecord) -> list[str]:
         said, _ = process.communicate(record.model_dump_json() + "\n", timeout=hook.timeout_s)
     except subprocess.TimeoutExpired:
         _kill(process)
-        return [f"hook {name!r} was stopped after {hook.timeout_s:g} s, on {record.key}; it must end sooner, or timeout_s be raised"]
+        return [
+            f"hook {name!r} was stopped after {hook.timeout_s:g} s, on {record.key}; it must end sooner, or timeout_s be raised"
+        ]
     finally:
         _running = None
     if process.returncode:
@@ -143,10 +148,8 @@ def _kill(process: "subprocess.Popen[str]") -> None:
         os.killpg(process.pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
         process.kill()
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired, ValueError):
         process.communicate(timeout=5.0)
-    except (subprocess.TimeoutExpired, ValueError):
-        pass
 
 
 def _write_metrics(path: Path, lines: Sequence[LogLine], findings: Sequence[Finding]) -> list[str]:

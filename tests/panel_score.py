@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from panel import KDA_PER_A3, Case, Truth, make
+from panel import Case, Truth, make
 
 from refine_hooks import curves, fsc, masks
-from refine_hooks.fourier import Curve, shell_frequency_per_A, transform
+from refine_hooks.fourier import Curve, transform
 from refine_hooks.fsc.null import Null, nulls
 
 LEVEL, ONSET_BELOW, REPEATS, SEED = 0.143, 0.8, 5, 20130135

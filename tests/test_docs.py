@@ -23,7 +23,7 @@ def test_the_committed_help_is_the_program_s() -> None:
     "line", sorted(set(re.findall(r"^refine-hooks .*|(?<=`)refine-hooks [^`]+(?=`)", README, re.M)))
 )
 def test_every_command_in_the_readme_exists_with_its_options(line: str) -> None:
-    words = line.split("#")[0].split(" -- ")[0].split()
+    words = line.split("#", maxsplit=1)[0].split(" -- ", maxsplit=1)[0].split()
     command = COMMANDS[words[1]]
     known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
     assert {word.split("=")[0] for word in words[2:] if word.startswith("--")} <= known

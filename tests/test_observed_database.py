@@ -54,7 +54,9 @@ def test_a_thousand_commits_under_observation_none_fails_and_none_is_read_torn(t
     assert writer.stdin is not None
     assert writer.stdout is not None
     seen: list[tuple[int, int, int]] = []
-    for _ in writer.stdout:  # the writer rests: this state must be read; then it goes on while reading is tried again and again
+    for _ in (
+        writer.stdout
+    ):  # the writer rests: this state must be read; then it goes on while reading is tried again and again
         seen.append(read(database, counts, wait_s=0.0))
         writer.stdin.write("go on\n")
         writer.stdin.flush()

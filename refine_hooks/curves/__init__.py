@@ -130,7 +130,10 @@ def curve(
         kept[valid_shells + 1 :] = np.nan
     found = tuple(c for level in (threshold, 0.5) for c in crossings(kept, frequency_per_A, level))
     resolution = resolution_A(kept, frequency_per_A, threshold) if scored else None
-    tested = null_mean is not None and null_sd is not None and onset_shell is not None and scored
+    interval = interval_A(kept, sd, frequency_per_A, threshold) if resolution is not None and sd is not None else None
+    significant = None
+    if null_mean is not None and null_sd is not None and onset_shell is not None and scored:
+        significant = significant_shell(kept, null_mean, null_sd, onset_shell + 2)
     return CurveRecord(
         name=name,
         mask=mask,
@@ -141,10 +144,8 @@ def curve(
         randomised_from_shell=onset_shell,
         crossings=found,
         resolution_A=resolution,
-        interval_A=interval_A(kept, sd, frequency_per_A, threshold)
-        if resolution is not None and sd is not None
-        else None,
-        significant_shell=significant_shell(kept, null_mean, null_sd, onset_shell + 2) if tested else None,
+        interval_A=interval,
+        significant_shell=significant,
         resolution_at_half_A=resolution_A(kept, frequency_per_A, 0.5) if scored else None,
         rule=rule or RESOLUTION_RULE.format(level=threshold),
         note=note,

@@ -16,7 +16,8 @@ SHELLS_PAST_ONSET = 2
 def correlation(sums: ShellSums) -> Curve:
     """FSC over the shells 0..N//2; NaN where one of the two has no power at all."""
     power = np.sqrt(sums.power1 * sums.power2)
-    return np.divide(sums.cross, power, out=np.full(power.shape, np.nan), where=power > 0)
+    undefined: Curve = np.full(power.shape, np.nan)
+    return np.divide(sums.cross, power, out=undefined, where=power > 0)
 
 
 def fsc(half1: HalfTransform, half2: HalfTransform) -> Curve:

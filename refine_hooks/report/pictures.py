@@ -182,7 +182,7 @@ def _binned(volume: Volume, step: int) -> Volume:
     # One axis after the other: the first sum runs over whole planes and leaves little for the others.
     planes = volume[:edge, :edge, :edge].reshape(few, step, edge, edge).mean(axis=1, dtype=np.float32)
     rows = planes.reshape(few, few, step, edge).mean(axis=2, dtype=np.float32)
-    return rows.reshape(few, few, few, step).mean(axis=3, dtype=np.float32)
+    return np.asarray(rows.reshape(few, few, few, step).mean(axis=3, dtype=np.float32), np.float32)
 
 
 def _fitted(volume: Volume, edge_px: int) -> Volume:

@@ -58,7 +58,7 @@ def noise_power(images: Images, radius_px: float, edge_px: float) -> NDArray[np.
     spread = np.asarray(images[:, outside].std(axis=1, dtype=np.float64))
     fit = spread > 0
     soft = _outside_of(n, min(radius_px, widest), edge_px)
-    mean = np.sum(images * soft, axis=(1, 2), dtype=np.float64) / max(float(soft.sum()), 1e-9)
+    mean = np.asarray(np.sum(images * soft, axis=(1, 2), dtype=np.float64)) / max(float(soft.sum()), 1e-9)
     scaled = (images[fit] - mean[fit, None, None]) * soft / spread[fit, None, None]
     transform = fft.rfft2(scaled.astype(np.float32))
     power = transform.real.astype(np.float64) ** 2 + transform.imag.astype(np.float64) ** 2

@@ -26,7 +26,9 @@ def run(boxes: Sequence[int] = (128, 256)) -> list[str]:
             odd, even = (_dumps(Path(folder), box_px, half) for half in (1, 2))
             merge = _best(lambda: _merged(Path(folder), odd, even))
             floor = _best(lambda: _floor(Path(folder), box_px, odd + even))
-        rows.append(f"{box_px:<24}{merge[0]:>9.3f}{merge[1]:>8.3f}{floor[0]:>9.3f}{floor[1]:>8.3f}{merge[0] / floor[0]:>7.2f}")
+        rows.append(
+            f"{box_px:<24}{merge[0]:>9.3f}{merge[1]:>8.3f}{floor[0]:>9.3f}{floor[1]:>8.3f}{merge[0] / floor[0]:>7.2f}"
+        )
         print(rows[-1])
     return rows
 
