@@ -87,7 +87,7 @@ def _decoded(path: Path, raw: bytes) -> MrcHeader:
     for byte_order in "<>":
         fields = np.frombuffer(raw, HEADER_DTYPE.newbyteorder(byte_order), 1)[0]
         nx, ny, nz = (int(fields[f"n{axis}"]) for axis in "xyz")
-        if int(fields["mode"]) in _MODES and 0 < min(nx, ny, nz) and max(nx, ny, nz) <= _LONGEST_EDGE_PX:
+        if int(fields["mode"]) in _MODES and min(nx, ny, nz) > 0 and max(nx, ny, nz) <= _LONGEST_EDGE_PX:
             break
     else:
         raise MapError(

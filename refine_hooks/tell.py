@@ -132,7 +132,7 @@ def run_hook(hook: Hook, record: RoundRecord) -> list[str]:
     except subprocess.TimeoutExpired:
         _kill(process)
         return [
-            f"hook {name!r} was stopped after {hook.timeout_s:g} s, on {record.key}; it must end sooner, or timeout_s be raised"
+            f"hook {name!r} was stopped after {hook.timeout_s:g} s, on {record.key}; let it end sooner, or raise timeout_s"
         ]
     finally:
         _running = None

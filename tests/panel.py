@@ -218,7 +218,7 @@ def off_centre(
 
 
 def folded_chain(residues: int) -> Callable[[np.random.Generator], Atoms]:
-    """An atomic model of its own: a chain of 3.8 A steps that is drawn to its centre and keeps clear of itself; five atoms a residue."""
+    """An atomic model of its own: a chain of 3.8 A steps drawn to its centre and clear of itself; five atoms a residue."""
 
     def make(rng: np.random.Generator) -> Atoms:
         radius_A = 3.0 * residues ** (1 / 3) * 0.75

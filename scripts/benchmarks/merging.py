@@ -5,6 +5,7 @@ import struct
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,8 @@ def run(boxes: Sequence[int] = (128, 256)) -> list[str]:
     for box_px in boxes:
         with tempfile.TemporaryDirectory() as folder:
             odd, even = (_dumps(Path(folder), box_px, half) for half in (1, 2))
-            merge = _best(lambda: _merged(Path(folder), odd, even))
-            floor = _best(lambda: _floor(Path(folder), box_px, odd + even))
+            merge = _best(partial(_merged, Path(folder), odd, even))
+            floor = _best(partial(_floor, Path(folder), box_px, odd + even))
         rows.append(
             f"{box_px:<24}{merge[0]:>9.3f}{merge[1]:>8.3f}{floor[0]:>9.3f}{floor[1]:>8.3f}{merge[0] / floor[0]:>7.2f}"
         )
