@@ -15,8 +15,10 @@ from refine_hooks import curves, fsc, masks
 from refine_hooks.errors import MapError
 from refine_hooks.fourier import (
     Curve,
+    Extent,
     HalfTransform,
     ShellSums,
+    extent,
     shell_frequency_per_A,
     shell_sums,
     transform,
@@ -57,6 +59,9 @@ class MeasuredMask:
 
     record: MaskRecord
     values: Volume | None
+    extent: Extent | None = None
+    correlated: float = 1.0  # see `fsc.correlated_voxels`
+    softened: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +149,11 @@ def measure_halves(
     sphere, sphere_notes = _sphere(pair, facts, settings)
     measured = [sphere, *_automask(pair, settings, sphere), *(_checked(pair, mask) for mask in named_masks)]
     found = _null_of(pair, measured, settings)
-    curve_records = [_curve(pair, settings, "unmasked", None, pair.unmasked)]
+    sd = fsc.sampling_sd(pair.unmasked, voxels_in_shell(pair.box_px), 1.0)
+    curve_records = [_curve(pair, settings, "unmasked", None, pair.unmasked, sd=sd)]
     for mask in measured:
         curve_records += _mask_curves(pair, settings, mask, found.get(mask.record.name))
-    curve_records += _scaled(pair, facts, settings, measured)
+    curve_records += _scaled(pair, facts, settings, measured, found)
     curve_records += [_reported(curve, pair.frequency_per_A, settings) for curve in reported]
     return Measurement(
         box_px=pair.box_px,
@@ -223,17 +229,16 @@ def _described(
     note: str | None,
     path: Path | None = None,
 ) -> MeasuredMask:
-    total = float(values.sum(dtype=np.float64))
-    squares = float(np.einsum("zyx,zyx->", values, values, dtype=np.float64))
+    found = extent(values)
     record = MaskRecord(
         name=name,
         path=str(path) if path else None,
-        volume_A3=total * voxel_size_A**3,
-        volume_fraction=total / values.size,
-        parameters={**parameters, "sum": total, "sum_of_squares": squares},
+        volume_A3=found.total * voxel_size_A**3,
+        volume_fraction=found.total / values.size,
+        parameters={**parameters, "sum": found.total, "sum_of_squares": found.squares},
         note=note,
     )
-    return MeasuredMask(record, values)
+    return MeasuredMask(record, values, found, fsc.correlated_voxels(values))
 
 
 def _sphere(pair: _Pair, facts: Facts, settings: Settings) -> tuple[MeasuredMask, list[str]]:
@@ -284,7 +289,8 @@ def _checked(pair: _Pair, mask: NamedMask) -> MeasuredMask:
 
         values = apply_mask_soft(values, pair.voxel_size_A)
     note = "; ".join(text for text in (mask.note, clipped) if text) or None
-    return _described(mask.name, values, pair.voxel_size_A, mask.parameters, note, mask.path)
+    described = _described(mask.name, values, pair.voxel_size_A, mask.parameters, note, mask.path)
+    return replace(described, softened=mask.cistem_edge)
 
 
 def _null_of(pair: _Pair, measured: Iterable[MeasuredMask], settings: Settings) -> dict[str, Null]:
@@ -322,30 +328,62 @@ def _curve(
 
 
 def _mask_curves(pair: _Pair, settings: Settings, mask: MeasuredMask, null: Null | None) -> list[CurveRecord | None]:
-    if mask.values is None:
+    if mask.values is None or mask.extent is None:
         return []
     name = mask.record.name
-    correlation = fsc.masked_fsc(pair.half1.voxels, pair.half2.voxels, mask.values)
-    found = [_curve(pair, settings, name, name, correlation, null)]
+    correlation = fsc.masked_fsc(pair.half1.voxels, pair.half2.voxels, mask.values, mask.extent.box)
+    sd = fsc.sampling_sd(correlation, voxels_in_shell(pair.box_px), mask.correlated)
+    found = [_curve(pair, settings, name, name, correlation, null, sd=sd)]
     if null is not None:
-        below = replace(null, mean=np.zeros_like(null.mean), sd=null.sd / np.maximum(1 - null.mean, 1e-6))
-        found.append(
-            _curve(
-                pair,
-                settings,
-                f"{name}_corrected",
-                name,
-                fsc.corrected(correlation, null.mean, null.onset_shell),
-                below,
-            )
-        )
+        rest = np.maximum(1 - null.mean, 1e-6)
+        below = replace(null, mean=np.zeros_like(null.mean), sd=null.sd / rest)
+        first = null.onset_shell + fsc.SHELLS_PAST_ONSET
+        sd[first:] = (np.hypot(sd, null.sd / np.sqrt(null.repeats)) / rest)[first:]
+        corrected = fsc.corrected(correlation, null.mean, null.onset_shell)
+        found.append(_curve(pair, settings, f"{name}_corrected", name, corrected, below, sd=sd))
     return found
 
 
 def _scaled(
-    pair: _Pair, facts: Facts, settings: Settings, measured: Sequence[MeasuredMask]
+    pair: _Pair, facts: Facts, settings: Settings, measured: Sequence[MeasuredMask], found: dict[str, Null]
 ) -> list[CurveRecord | None]:
-    return []
+    """What cisTEM would print for these halves: scaled from a mask's volume to the particle's, never the headline."""
+    from refine_hooks.curves.cistem import scaled_mask, scaled_sphere
+
+    mass_kDa = settings.program.molecular_mass_kDa or facts.molecular_mass_kDa
+    if not mass_kDa or pair.fault is not None:
+        return []
+    halves = (pair.half1.voxels, pair.half2.voxels, pair.voxel_size_A)
+    radius_A = next(float(m.record.parameters["radius_A"]) for m in measured if m.record.name == "sphere")
+    counts = voxels_in_shell(pair.box_px)
+    records: list[CurveRecord | None] = []
+    for mask in measured:
+        if mask.values is None or mask.extent is None or mask.record.name == "automask":
+            continue
+        if mask.record.name == "sphere":
+            scaled = scaled_sphere(*halves, radius_A, mass_kDa)
+        else:
+            scaled = scaled_mask(*halves, radius_A, mask.values, mass_kDa, softened=mask.softened)
+        noise = (
+            found[mask.record.name].sd
+            if mask.record.name in found
+            else fsc.sampling_sd(np.zeros(len(counts)), counts, mask.correlated)
+        )
+        records.append(
+            curves.curve(
+                f"{mask.record.name}_scaled",
+                mask.record.name,
+                scaled.part_fsc,
+                pair.frequency_per_A,
+                threshold=settings.fsc.threshold,
+                null_mean=np.zeros_like(noise),
+                null_sd=scaled.gain * noise,
+                sd=scaled.gain * fsc.sampling_sd(scaled.fsc, counts, mask.correlated),
+                valid_shells=pair.valid_shells,
+                note=f"volume fraction {scaled.volume_fraction:.4g}; by cisTEM's own rule {scaled.resolution_A:.2f} A",
+            )
+        )
+    return records
 
 
 def _reported(curve: FscCurve, frequency_per_A: Curve, settings: Settings) -> CurveRecord | None:

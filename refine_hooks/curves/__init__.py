@@ -78,10 +78,15 @@ def significant_shell(correlation: Curve, null_mean: Curve, null_sd: Curve, from
 
 
 def interval_A(correlation: Curve, sd: Curve, frequency_per_A: Curve, level: float) -> tuple[float, float] | None:
-    """90 % interval of the resolution: coarse end, fine end; None when either end never crosses."""
+    """90 % interval of the resolution: coarse end, fine end.
+
+    The curve less, and plus, 1.64 of its standard deviations is read by the same rule; an end that never crosses lies at the
+    last shell measured. None where even the first shell may lie below the level.
+    """
     low = resolution_A(correlation - NORMAL_90 * sd, frequency_per_A, level)
     high = resolution_A(correlation + NORMAL_90 * sd, frequency_per_A, level)
-    return (low, high) if low is not None and high is not None else None
+    last_A = float(1 / frequency_per_A[len(_measured(correlation)) - 1])
+    return (low, high or last_A) if low is not None else None
 
 
 def listed(values: Curve | None, last: int | None = None) -> tuple[float | None, ...] | None:

@@ -5,12 +5,15 @@ FSC(k) = Re sum F1 F2* / sqrt(sum |F1|^2 sum |F2|^2) over the shell round(|k|) =
 """
 
 import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
 
 from refine_hooks.fourier import Box, Curve, HalfTransform, ShellSums, extent, shell_sums
 from refine_hooks.fsc import packed
 from refine_hooks.maps import Volume
 
 SHELLS_PAST_ONSET = 2
+_BLOCKS = 64
 
 
 def correlation(sums: ShellSums) -> Curve:
@@ -37,6 +40,47 @@ def masked_sums(half1: Volume, half2: Volume, mask: Volume, box: Box | None = No
 def masked_fsc(half1: Volume, half2: Volume, mask: Volume, box: Box | None = None) -> Curve:
     """FSC of two volumes [z, y, x] under one mask over the shells 0..N//2."""
     return correlation(masked_sums(half1, half2, mask, box))
+
+
+def correlated_voxels(mask: Volume) -> float:
+    """How many coefficients of a shell hang together under a mask, of white noise: 1 without a mask.
+
+    A mask m correlates the coefficients at k and k + q by r(q), the transform of m^2 over its value at 0. A shell one voxel
+    thick holds, for each of its coefficients, 1 / (2 |q|) others at the distance q, so that the sum of |r(q)|^2 / (2 |q|), and 1
+    for q = 0, is what one independent coefficient is made of.
+
+    Args:
+        mask: [z, y, x]; taken in blocks, since its transform ends far below Nyquist.
+    """
+    n = len(mask)
+    step = max(1, n // _BLOCKS)
+    few = -(-n // step)
+    squares = np.zeros((few, n, n), np.float32)
+    for z in range(n):
+        squares[z // step] += mask[z] * mask[z]
+    squares = np.add.reduceat(squares, np.arange(0, n, step), axis=1)
+    squares = np.add.reduceat(squares, np.arange(0, n, step), axis=2)
+    power = np.abs(scipy.fft.fftn(squares)) ** 2
+    q = [scipy.fft.fftfreq(few) * few for _ in range(3)]
+    distance = np.sqrt(q[0][:, None, None] ** 2 + q[1][:, None] ** 2 + q[2] ** 2)
+    distance[0, 0, 0] = 0.5
+    return max(1.0, float(np.sum(power / (2 * distance)) / power[0, 0, 0])) if power[0, 0, 0] > 0 else 1.0
+
+
+def sampling_sd(correlation: Curve, voxels_in_shell: NDArray[np.int64], correlated: float) -> Curve:
+    """Standard deviation of an FSC, for one signal and fresh noise: (1 - F) sqrt(1 + 2 F - F^2) / sqrt(n / correlated).
+
+    To first order in the noise. The n coefficients of a full shell are n / 2 complex pairs, that is n real ones; where there is
+    no signal this is 1 / sqrt(n). (For random signal it would be 1 - F^2 over the same root: Fisher 1921, Metron 1:3.)
+
+    Args:
+        correlation: FSC over the shells 0..N//2.
+        voxels_in_shell: n, of the same shells.
+        correlated: see `correlated_voxels`.
+    """
+    f = np.clip(np.nan_to_num(correlation), -1, 1)
+    independent = np.maximum(voxels_in_shell / correlated, 1.0)
+    return np.sqrt(np.maximum((1 - f) ** 2 * (1 + 2 * np.abs(f) - f**2), 0) / independent)
 
 
 def onset(unmasked: Curve, below: float) -> int | None:
