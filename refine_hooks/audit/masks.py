@@ -82,6 +82,8 @@ def mask_too_tight(record: RoundRecord, settings: Settings) -> Iterator[Finding]
             continue
         lowest = onset + 2 + int(np.argmin(window))
         after = np.sort(fixed[lowest + 1 : lowest + 2 + 2 * ONSET_REACH])
+        if not after.size:
+            continue
         recovered = float(after[-3:].min())
         fall = falls_after(fixed, level)
         collapses = fall is not None and fall <= lowest and recovered >= level

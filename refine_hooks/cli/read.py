@@ -1,0 +1,148 @@
+"""Commands that read a log: audit, show, report, export. A LOG may be rounds.jsonl, its folder, or the project."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from refine_hooks.cli._app import app
+
+if TYPE_CHECKING:
+    from refine_hooks.journal import Journal
+    from refine_hooks.records import RoundRecord
+
+Log = Annotated[Path, typer.Argument(help="rounds.jsonl, the folder that holds it, or the project", show_default=False)]
+LogOption = Annotated[Path, typer.Option("--log", help="rounds.jsonl, the folder that holds it, or the project")]
+Config = Annotated[Path | None, typer.Option(help="TOML file with the audit's limits", show_default=False)]
+
+
+@app.command()
+def audit(
+    log: Log,
+    as_json: Annotated[bool, typer.Option("--json", help="print the findings alone, as a JSON list")] = False,
+    fail_on: Annotated[
+        str, typer.Option(help="exit with 1 at such a finding: note or warning", show_default=False)
+    ] = "",
+    config: Config = None,
+) -> None:
+    """Say what a careful colleague would say of the rounds: which is better, which curve is lying, where, what to do."""
+    import json
+
+    from refine_hooks.audit import audit as find
+    from refine_hooks.errors import InputError
+    from refine_hooks.settings import load_settings
+
+    if fail_on not in ("", "note", "warning"):
+        raise InputError(f"--fail-on {fail_on}: give note or warning")
+    journal = _journal(log)
+    findings = find(journal, load_settings(config))
+    if as_json:
+        print(json.dumps([finding.model_dump(mode="json") for finding in findings], indent=2))
+    else:
+        from refine_hooks.report.text import show_findings, show_rounds
+
+        show_rounds(journal, findings)
+        show_findings(findings)
+    if any(fail_on in {finding.severity, "note"} for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def show(
+    key: Annotated[
+        str,
+        typer.Argument(
+            metavar="[ROUND]", help="RUN/ITERATION/CLASS; without one, the table of rounds", show_default=False
+        ),
+    ] = "",
+    log: LogOption = Path("."),
+    as_json: Annotated[bool, typer.Option("--json", help="print the record, or all records, as JSON")] = False,
+) -> None:
+    """Show one round with all its numbers, or the table of all rounds."""
+    import json
+
+    journal = _journal(log)
+    if as_json:
+        records = [_round(journal, key)] if key else list(journal.rounds)
+        tables = [record.model_dump(mode="json") for record in records]
+        print(json.dumps(tables[0] if key else tables, indent=2))
+        return
+    from refine_hooks.audit import audit as find
+    from refine_hooks.report.text import show_round, show_rounds
+
+    findings = find(journal)
+    if key:
+        record = _round(journal, key)
+        show_round(record, [finding for finding in findings if finding.round == str(record.key)])
+    else:
+        show_rounds(journal, findings)
+
+
+@app.command()
+def report(
+    log: Log,
+    out: Annotated[
+        Path | None, typer.Option(help="the file to write [default: report.html beside the log]", show_default=False)
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Write the report anew: one self-contained HTML file."""
+    from refine_hooks.audit import audit as find
+    from refine_hooks.journal import find_log, read_journal
+    from refine_hooks.report.page import report_html
+    from refine_hooks.settings import load_settings
+    from refine_hooks.store import Store
+
+    place = find_log(log)
+    journal = read_journal(place)
+    store = Store(place.absolute().parent)
+    target = out or store.report
+    store.write_text(target.absolute(), report_html(store, journal, find(journal, load_settings(config))))
+    print(target)
+
+
+@app.command()
+def export(
+    log: Log,
+    key: Annotated[str, typer.Option("--round", help="RUN/ITERATION/CLASS as the tables print it", show_default=False)],
+    kind: Annotated[str, typer.Option("--as", help="emdb-xml, star, csv or json", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option(help="the file to write [default: standard output]", show_default=False)
+    ] = None,
+) -> None:
+    """Write a round's curves for EMDB, for RELION's readers, or as a table."""
+    from refine_hooks.report.export import export as exported
+
+    text = exported(_round(_journal(log), key), kind)
+    if out is None:
+        sys.stdout.write(text)
+        return
+    from refine_hooks.store import Store
+
+    Store(out.absolute().parent).write_text(out.absolute(), text)
+    print(out)
+
+
+def _journal(log: Path) -> Journal:
+    """The log; lines that are none of ours are told on standard error."""
+    from refine_hooks.journal import find_log, read_journal
+
+    journal = read_journal(find_log(log))
+    for fault in journal.faults:
+        print(fault, file=sys.stderr)
+    return journal
+
+
+def _round(journal: Journal, text: str) -> RoundRecord:
+    from refine_hooks.errors import InputError
+    from refine_hooks.records import Key
+
+    key = Key.parse(text)
+    for record in journal.rounds:
+        if record.key == key:
+            return record
+    known = ", ".join(str(record.key) for record in journal.rounds) or "none"
+    raise InputError(f"{key}: the log holds no such round; it holds: {known}")
