@@ -18,9 +18,9 @@ _BLOCKS = 64
 
 def correlation(sums: ShellSums) -> Curve:
     """FSC over the shells 0..N//2; NaN where one of the two has no power at all."""
-    power = np.sqrt(sums.power1 * sums.power2)
+    power = np.sqrt(np.maximum(sums.power1, 0) * np.maximum(sums.power2, 0))
     undefined: Curve = np.full(power.shape, np.nan)
-    return np.divide(sums.cross, power, out=undefined, where=power > 0)
+    return np.clip(np.divide(sums.cross, power, out=undefined, where=power > 0), -1, 1)
 
 
 def fsc(half1: HalfTransform, half2: HalfTransform) -> Curve:

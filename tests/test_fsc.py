@@ -1,0 +1,164 @@
+"""FSC, its null and its error against the definitions written out in full."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from refine_hooks import fsc, masks
+from refine_hooks.fourier import extent, inverse, shell_frequency_per_A, transform, voxels_in_shell
+from refine_hooks.fsc.null import null
+
+
+def shells_of(box_px: int) -> NDArray[np.int64]:
+    k = np.fft.fftfreq(box_px) * box_px
+    z, y, x = np.meshgrid(k, k, k, indexing="ij")
+    return np.floor(np.sqrt(z**2 + y**2 + x**2) + 0.5).astype(int)
+
+
+def definition(one: NDArray[np.floating], two: NDArray[np.floating]) -> NDArray[np.float64]:
+    """FSC over the whole transform, in float64, one shell after the other."""
+    f1, f2, shells = np.fft.fftn(one.astype(float)), np.fft.fftn(two.astype(float)), shells_of(len(one))
+    values = []
+    for k in range(len(one) // 2 + 1):
+        a, b = f1[shells == k], f2[shells == k]
+        values.append(np.sum(a * b.conj()).real / np.sqrt(np.sum(abs(a) ** 2) * np.sum(abs(b) ** 2)))
+    return np.array(values)
+
+
+def a_pair(box_px: int, seed: int, noise: float = 1.0) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    rng = np.random.default_rng(seed)
+    signal = rng.normal(size=(box_px,) * 3)
+    one, two = ((signal + noise * rng.normal(size=signal.shape)).astype(np.float32) for _ in range(2))
+    return one, two
+
+
+def a_mask(box_px: int, seed: int) -> NDArray[np.float32]:
+    """Soft, off the centre, in a corner of its own."""
+    rng = np.random.default_rng(seed)
+    centre, reach = rng.uniform(0.3, 0.7, 3) * box_px, rng.uniform(0.15, 0.35) * box_px
+    z, y, x = np.indices((box_px,) * 3)
+    distance = np.sqrt((z - centre[0]) ** 2 + (y - centre[1]) ** 2 + (x - centre[2]) ** 2)
+    return masks.cosine_edge((distance - reach).astype(np.float32), 4.0)
+
+
+@settings(max_examples=25, deadline=None)
+@given(box_px=st.integers(8, 33), seed=st.integers(0, 2**32 - 1))
+def test_the_fsc_is_that_of_the_whole_transform_in_even_and_odd_boxes(box_px: int, seed: int) -> None:
+    one, two = a_pair(box_px, seed)
+    np.testing.assert_allclose(fsc.fsc(transform(one), transform(two)), definition(one, two), atol=2e-6)
+
+
+@settings(max_examples=25, deadline=None)
+@given(box_px=st.integers(12, 33), seed=st.integers(0, 2**32 - 1))
+def test_the_masked_fsc_is_that_of_the_multiplied_maps(box_px: int, seed: int) -> None:
+    one, two = a_pair(box_px, seed)
+    mask = a_mask(box_px, seed)
+    found, wanted = fsc.masked_fsc(one, two, mask), definition(one * mask, two * mask)
+    np.testing.assert_allclose(found[1:], wanted[1:], atol=1e-5)
+    assert found[0] == pytest.approx(wanted[0], abs=1e-4)  # one coefficient, in float32
+    assert np.all(np.abs(found) <= 1)
+
+
+@pytest.mark.parametrize("box_px", [7, 8, 15, 16, 30])
+def test_shells_are_counted_over_the_full_transform(box_px: int) -> None:
+    shells = shells_of(box_px)
+    assert voxels_in_shell(box_px).tolist() == [int(np.sum(shells == k)) for k in range(box_px // 2 + 1)]
+
+
+@pytest.mark.parametrize("box_px", [15, 16])
+def test_a_transform_is_scipy_s_and_comes_back(box_px: int) -> None:
+    volume, _ = a_pair(box_px, 3)
+    half = transform(volume)
+    np.testing.assert_allclose(half, np.fft.rfftn(volume), rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(inverse(half, box_px), volume, atol=1e-5)
+
+
+def test_frequencies_are_those_of_the_shells() -> None:
+    np.testing.assert_allclose(shell_frequency_per_A(10, 2.0), np.arange(6) / 20)
+
+
+def test_a_mask_s_extent_is_its_smallest_box_and_its_sums() -> None:
+    mask = np.zeros((12,) * 3, np.float32)
+    mask[2:5, 3, 4:9] = 0.5
+    found = extent(mask)
+    assert found.box == (slice(2, 5), slice(3, 4), slice(4, 9))
+    assert (found.total, found.squares) == (7.5, 3.75)
+    assert extent(np.zeros((4,) * 3, np.float32)).box is None
+
+
+@pytest.mark.parametrize("constant", [0.0, 3.0])
+def test_a_shell_without_power_is_undefined_and_never_infinite(constant: float) -> None:
+    flat = np.full((8,) * 3, constant, np.float32)
+    values = fsc.fsc(transform(flat), transform(flat))
+    assert not np.isfinite(values[2:]).any() or np.all(np.abs(values[np.isfinite(values)]) <= 1 + 1e-6)
+
+
+def brute_null(
+    one: NDArray[np.float32], two: NDArray[np.float32], mask: NDArray[np.float32], onset: int, repeats: int
+) -> NDArray[np.float64]:
+    """Curves of halves whose phases from the onset on are random and Hermitian, then masked: the definition."""
+    rng = np.random.default_rng(99)
+    beyond = shells_of(len(one)) >= onset
+    curves = []
+    for _ in range(repeats):
+        randomised = []
+        for half in (one, two):
+            f = np.fft.fftn(half)
+            phases = np.fft.fftn(rng.normal(size=half.shape))
+            f[beyond] = np.abs(f[beyond]) * (phases / np.abs(phases))[beyond]
+            randomised.append(np.fft.ifftn(f).real * mask)
+        curves.append(definition(*randomised))
+    return np.array(curves)
+
+
+@pytest.mark.parametrize("box_px", [24, 25])
+def test_the_null_is_that_of_many_brute_randomisations(box_px: int) -> None:
+    one, two = a_pair(box_px, 5, noise=0.7)
+    mask, onset = a_mask(box_px, 8), 5
+    brute = brute_null(one, two, mask, onset, 400)
+    found = null((transform(one), transform(two)), mask, onset, 200, 1)
+    error = brute.std(axis=0) / np.sqrt(400) + found.sd / np.sqrt(200)
+    assert np.all(np.abs(found.mean - brute.mean(axis=0))[1:] < 4.5 * error[1:] + 2e-3)
+    np.testing.assert_allclose(found.sd[onset + 2 :], brute.std(axis=0)[onset + 2 :], rtol=0.3)
+
+
+def test_the_null_leaves_what_is_below_the_onset_and_repeats_itself() -> None:
+    one, two = a_pair(24, 5)
+    mask = np.ones((24,) * 3, np.float32)
+    halves = transform(one), transform(two)
+    found, again = (null(halves, mask, 6, 5, 42) for _ in range(2))
+    np.testing.assert_allclose(found.mean[:6], fsc.fsc(*halves)[:6], atol=1e-5)
+    np.testing.assert_array_equal(found.mean, again.mean)
+    np.testing.assert_array_equal(found.sd, again.sd)
+    assert not np.array_equal(found.sd, null(halves, mask, 6, 5, 43).sd)
+
+
+def test_the_correction_takes_the_null_out_from_two_shells_past_the_onset() -> None:
+    masked = np.array([1.0, 0.9, 0.8, 0.7, 0.6, 0.5])
+    mean = np.full(6, 0.2)
+    np.testing.assert_allclose(fsc.corrected(masked, mean, 2), [1, 0.9, 0.8, 0.7, 0.5, 0.375])
+
+
+def test_the_onset_is_the_first_shell_below_the_level() -> None:
+    assert fsc.onset(np.array([0.1, 0.9, 0.79, 0.95]), 0.8) == 2
+    assert fsc.onset(np.array([0.1, 0.9, 0.85]), 0.8) is None
+
+
+@pytest.mark.parametrize("level", [0.0, 0.6])
+def test_the_stated_standard_deviation_is_that_of_fresh_noise(level: float) -> None:
+    box_px, mask = 40, a_mask(40, 4)
+    rng = np.random.default_rng(0)
+    signal = rng.normal(size=mask.shape) * np.sqrt(level / (1 - level))
+    curves = []
+    for _ in range(80):
+        one, two = ((signal + rng.normal(size=signal.shape)).astype(np.float32) for _ in range(2))
+        curves.append(fsc.masked_fsc(one, two, mask))
+    seen, mean = np.std(curves, axis=0), np.mean(curves, axis=0)
+    stated = fsc.sampling_sd(mean, voxels_in_shell(box_px), fsc.correlated_voxels(mask))
+    assert np.median((seen / stated)[6:]) == pytest.approx(1.0, abs=0.1)
+
+
+def test_without_a_mask_every_coefficient_is_independent() -> None:
+    assert fsc.correlated_voxels(np.ones((32,) * 3, np.float32)) == pytest.approx(1.0)
