@@ -1,0 +1,87 @@
+"""Debian's relion refines while we watch: every iteration is recorded, nothing of the job is touched."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_relion
+
+from refine_hooks import watch
+from refine_hooks.journal import read_journal
+from refine_hooks.maps import read_map
+from refine_hooks.projects import adapter_called
+from refine_hooks.records import RoundRecord
+from refine_hooks.run import Watch, run
+from refine_hooks.settings import load_settings
+from refine_hooks.store import Store
+
+pytestmark = [
+    pytest.mark.relion,
+    pytest.mark.skipif(bool(tiny_relion.missing_programs()), reason="relion is not installed"),
+]
+
+
+def watch_refinement(project: Path, out: Path, *more: str) -> list[RoundRecord]:
+    """Refine and watch at the same time, until the job has ended and one look after."""
+    tiny_relion.make_project(project)
+    settings = load_settings(
+        program="relion", overrides={"watch": {"poll_s": 0.5, "settle_s": 0.2}, "keep": {"min_free_GB": 0.1}}
+    )
+    w = Watch(project, "relion", adapter_called("relion"), settings, Store(out), lambda text: None)
+    job = tiny_relion.refine(project, *more, out=out)
+    began = time.monotonic()
+
+    def ticks() -> Iterator[float]:
+        over = 0
+        for moment in watch.looks(None, w.stop, 0.3, None, w.idle_since):
+            yield moment
+            over += job.poll() is not None
+            if over > 2 or moment - began > 240:
+                return
+
+    run(w, ticks(), live=True)
+    assert job.wait(10) == 0, (project / "out.txt").read_text()[-2000:]
+    log = read_journal(out / "rounds.jsonl")
+    assert log.faults == ()
+    assert log.failures == (), [f.reason for f in log.failures]
+    return list(log.rounds)
+
+
+def iterations_on_disk(project: Path) -> set[int]:
+    return {int(p.name[6:9]) for p in (project / "Refine3D" / "job001").glob("run_it*_half1_model.star")}
+
+
+def test_a_running_refinement_is_followed_round_by_round(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    rounds = watch_refinement(project, tmp_path / "out")
+    numbered = {r.key.iteration: r for r in rounds if r.label.startswith("it")}
+    assert set(numbered) == iterations_on_disk(project)
+    for iteration, record in numbered.items():
+        assert record.half_maps is not None
+        assert record.half_maps.origin == "regularised"
+        assert record.headline() is None
+        if iteration:
+            assert record.curve("reported_gold_standard") is not None
+    (final,) = [r for r in rounds if r.label == "final"]
+    assert final.half_maps is not None
+    assert final.half_maps.origin == "found"
+    assert final.curve("automask_corrected") is not None
+    assert not (project / "refine_hooks").exists()
+
+
+def test_the_hook_inside_the_loop_gives_honest_half_maps_of_every_iteration(tmp_path: Path) -> None:
+    project, out = tmp_path / "project", tmp_path / "out"
+    project.mkdir()
+    rounds = watch_refinement(project, out, "--external_reconstruct", "--iter", "3")
+    numbered = [r for r in rounds if r.label.startswith("it") and r.key.iteration > 0]
+    assert numbered
+    for record in numbered:
+        assert record.half_maps is not None
+        assert record.half_maps.origin == "merged", record.label
+        assert record.half_maps.paths is not None
+        one, two = (read_map(out / path) for path in record.half_maps.paths)
+        assert one.box_px == tiny_relion.BOX_PX
+        assert not np.array_equal(one.voxels, two.voxels)
