@@ -1,0 +1,238 @@
+"""RELION's disk: rounds, half maps with their honest origin, its own curves and masks."""
+
+import gzip
+import os
+import shutil
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from adapter_contract import check_adapter
+from numpy.typing import NDArray
+
+from refine_hooks.errors import ProjectError
+from refine_hooks.maps import Map, read_map
+from refine_hooks.measure import NamedMask, measure_halves
+from refine_hooks.projects import adapter_called, claim, relion
+from refine_hooks.projects.adapter import Round
+from refine_hooks.projects.relion.external import half_map_from_external
+from refine_hooks.settings import load_settings
+from refine_hooks.store import Store
+
+SETTINGS = load_settings(program="relion")
+JOB = Path("Refine3D") / "job001"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """What Debian's relion 3.1.3 wrote in a small auto-refinement, thinned out: it000, it009 and the final round."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    with tarfile.open(Path(__file__).parent / "data" / "relion_refine3d.tgz") as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+def rounds_of(project: Path) -> dict[str, Round]:
+    return {r.label: r for r in relion.rounds(project, SETTINGS, Store(project.parent / "out"))}
+
+
+def test_the_adapter_keeps_every_promise(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    check_adapter(adapter_called("relion"), project, tmp_path / "elsewhere", with_halves=3)
+
+
+def test_a_job_folder_alone_is_a_project_too(project: Path, tmp_path: Path) -> None:
+    assert claim(project)[0] == claim(project / JOB)[0] == "relion"
+    inside = list(relion.rounds(project / JOB, SETTINGS, Store(tmp_path / "out")))
+    assert [r.key for r in inside] == [r.key for r in rounds_of(project).values()]
+
+
+def test_rounds_say_what_their_half_maps_are(project: Path, tmp_path: Path) -> None:
+    found = rounds_of(project)
+    assert list(found) == ["it000", "it009", "final"]
+    store = Store(tmp_path / "out")
+    numbered = relion.half_maps(project, found["it009"], store)
+    final = relion.half_maps(project, found["final"], store)
+    assert numbered is not None
+    assert final is not None
+    assert (numbered.origin, final.origin) == ("regularised", "found")
+    assert numbered.valid_shells == 12
+    assert numbered.joined_below_A == 60.0
+    assert final.joined_below_A is None
+    assert final.paths is not None
+    assert [p.name for p in final.paths] == ["run_half1_class001_unfil.mrc", "run_half2_class001_unfil.mrc"]
+
+
+def test_the_program_s_curve_ends_where_it_measured(project: Path) -> None:
+    found = rounds_of(project)
+    (gold,) = [c for c in relion.reported(project, found["it009"]) if c.name == "gold_standard"]
+    halves = relion.half_maps(project, found["it009"], Store(project.parent / "out"))
+    assert halves is not None
+    shells = halves.valid_shells
+    assert shells is not None
+    assert np.isfinite(gold.correlation[: shells + 1]).all()
+    assert np.isnan(gold.correlation[shells + 1 :]).all()
+
+
+def test_facts_are_those_of_the_program_with_its_changing_rule(project: Path) -> None:
+    found = rounds_of(project)
+    facts = found["it009"].facts
+    assert facts.voxel_size_A == 5.0
+    assert facts.sphere_radius_A == 45.0
+    assert "0.5" in (facts.reported_rule or "")
+    assert "0.143" in (found["final"].facts.reported_rule or "")
+
+
+def test_identical_halves_of_the_start_are_said_and_not_scored(project: Path, tmp_path: Path) -> None:
+    start = rounds_of(project)["it000"]
+    halves = relion.half_maps(project, start, Store(tmp_path / "out"))
+    assert halves is not None
+    measured = measure_halves(halves, start.facts, SETTINGS)
+    assert all(c.resolution_A is None for c in measured.curves)
+
+
+def half_written(project: Path) -> None:
+    path = project / JOB / "run_it009_half2_class001.mrc"
+    path.write_bytes(path.read_bytes()[:-500])
+
+
+def table_awaited(project: Path) -> None:
+    (project / JOB / "run_it009_half1_model.star").unlink()
+
+
+def table_half_written(project: Path) -> None:
+    path = project / JOB / "run_it009_half2_model.star"
+    path.write_text(path.read_text()[:700])
+
+
+@pytest.mark.parametrize("change", [half_written, table_awaited, table_half_written])
+def test_a_round_that_is_being_written_is_awaited(project: Path, change: Callable[[Path], None]) -> None:
+    change(project)
+    unfinished = rounds_of(project).get("it009")
+    assert unfinished is None or unfinished.missing or unfinished.fault
+
+
+def test_decoys_are_no_rounds(project: Path) -> None:
+    before = {str(r.key) for r in rounds_of(project).values()}
+    for decoy in (".Nodes/DensityMap/Refine3D/job001", "Trash/Refine3D/job001"):
+        (project / decoy).mkdir(parents=True)
+        (project / decoy / "run_half1_class001_unfil.mrc").touch()
+        (project / decoy / "run_it003_half1_class001.mrc").touch()
+    (project / JOB / "run_it004_half1_class001_external_reconstruct_data_real.mrc").touch()
+    assert {str(r.key) for r in rounds_of(project).values() if not r.missing} == before
+
+
+def test_an_iteration_overwritten_in_place_is_another_state(project: Path) -> None:
+    before = rounds_of(project)["it009"]
+    path = project / JOB / "run_it009_half1_model.star"
+    os.utime(path, ns=(path.stat().st_mtime_ns + 1, path.stat().st_mtime_ns + 1))
+    assert rounds_of(project)["it009"].stamp != before.stamp
+
+
+def test_maps_that_were_cleaned_away_leave_the_round_as_it_was_measured(project: Path) -> None:
+    before = rounds_of(project)["it009"]
+    for path in (project / JOB).glob("run_it009_half?_class001.mrc"):
+        path.unlink()
+    after = rounds_of(project)["it009"]
+    assert after.stamp == before.stamp
+    assert relion.half_maps(project, after, Store(project.parent / "out")) is None
+
+
+def test_continued_runs_are_runs_of_their_own(project: Path) -> None:
+    for path in list((project / JOB).glob("run_it009_*")):
+        text = path.read_bytes().replace(b"run_it009", b"run_ct8_it009")
+        (path.parent / path.name.replace("run_it009", "run_ct8_it009")).write_bytes(text)
+    keys = {str(r.key) for r in relion.rounds(project, SETTINGS, Store(project.parent / "out"))}
+    assert len([key for key in keys if "/9/1" in key]) == 2
+
+
+def test_two_programs_in_one_folder_are_told_apart_only_by_the_user(project: Path) -> None:
+    import sqlite3
+
+    (project / "Assets").mkdir()
+    connection = sqlite3.connect(project / "x.db")
+    connection.execute("CREATE TABLE MASTER_SETTINGS(NUMBER INTEGER)")
+    connection.commit()
+    connection.close()
+    with pytest.raises(ProjectError, match=r"cistem and relion.*--project"):
+        claim(project)
+    assert claim(project, "relion")[0] == "relion"
+
+
+# --- against the programs' own output -----------------------------------------------------------------------------------
+
+
+@pytest.mark.shared
+def test_sums_of_an_iteration_give_relion_s_own_unregularised_map(shared: Path, tmp_path: Path) -> None:
+    source = shared / "golden" / "relion" / "Refine3D" / "job007"
+    for path in source.glob("run_it003_half*_external_reconstruct*"):
+        if path.suffix == ".gz":
+            with gzip.open(path) as packed, (tmp_path / path.stem).open("wb") as plain:
+                shutil.copyfileobj(packed, plain)
+        else:
+            text = path.read_bytes()
+            (tmp_path / path.name).write_bytes(text)
+    for half in (1, 2):
+        made, _ = half_map_from_external(tmp_path / f"run_it003_half{half}_class001_external_reconstruct.star")
+        wanted = read_map(source / f"run_it003_half{half}_class001_unfil.mrc")
+        difference = np.abs(made.voxels - wanted.voxels).max() / np.abs(wanted.voxels).max()
+        assert difference < 2e-3
+
+
+def counted_as_relion_counts(one: NDArray[np.floating], two: NDArray[np.floating]) -> NDArray[np.float64]:
+    """RELION's FSC: the half transform as it lies in memory, so that the plane kx = 0 counts twice as much as the rest."""
+    n = len(one)
+    f1, f2 = np.fft.rfftn(one.astype(float)), np.fft.rfftn(two.astype(float))
+    k = np.fft.fftfreq(n) * n
+    shells = (
+        np.floor(np.sqrt(k[:, None, None] ** 2 + k[:, None] ** 2 + np.arange(n // 2 + 1) ** 2) + 0.5)
+        .astype(int)
+        .ravel()
+    )
+    cross, power1, power2 = (
+        np.bincount(shells, v.ravel())[: n // 2 + 1] for v in ((f1 * f2.conj()).real, np.abs(f1) ** 2, np.abs(f2) ** 2)
+    )
+    return cross / np.sqrt(power1 * power2)
+
+
+@pytest.mark.shared
+def test_our_curves_stand_beside_postprocess_own_and_the_corrected_one_agrees_within_its_error(shared: Path) -> None:
+    project, store = shared / "golden" / "relion", Store(Path("unused"))
+    rounds = relion.rounds(project, SETTINGS, store)
+    final = next(r for r in rounds if r.key.run == "Refine3D/job001" and r.label == "final")
+    halves = relion.half_maps(project, final, store)
+    assert halves is not None
+    own = relion.refinement_mask(project, final, halves)
+    assert own is not None
+    assert isinstance(own.mask, Map)
+    reported = relion.reported(project, final)
+    measured = measure_halves(halves, final.facts, SETTINGS, [NamedMask("refinement", own.mask, own.path)], reported)
+    curves = {c.name: np.array(c.correlation, float) for c in measured.curves}
+    maps = halves.half1.voxels, halves.half2.voxels
+    for ours, theirs, mask in (("unmasked", "unmasked", None), ("refinement", "masked", own.mask.voxels)):
+        wanted = curves[f"reported_postprocess_{theirs}"]
+        as_relion = counted_as_relion_counts(*(maps if mask is None else (m * mask for m in maps)))
+        np.testing.assert_allclose(as_relion, wanted, atol=1e-5)
+        np.testing.assert_allclose(curves[ours], wanted, atol=6e-3)
+    (record,) = [c for c in measured.curves if c.name == "refinement_corrected"]
+    error = np.hypot(np.array(record.null_sd, float), np.array(record.sd, float))
+    assert np.all(np.abs(curves["refinement_corrected"] - curves["reported_postprocess_corrected"]) <= 3 * error + 1e-3)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("job", "labels"),
+    [("Class3D/job005", 2), ("InitialModel/job008", 2), ("MultiBody/job009", 6), ("Refine3D/job006", 2)],
+)
+def test_every_kind_of_job_gives_its_rounds(shared: Path, job: str, labels: int) -> None:
+    found = [
+        r
+        for r in relion.rounds(shared / "golden" / "relion", SETTINGS, Store(Path("unused")))
+        if r.key.run.startswith(job)
+    ]
+    assert len(found) == labels
+    if job.startswith(("Class3D", "InitialModel")):
+        assert all(relion.half_maps(shared / "golden" / "relion", r, Store(Path("unused"))) is None for r in found)
