@@ -20,7 +20,8 @@ def correlation(sums: ShellSums) -> Curve:
     """FSC over the shells 0..N//2; NaN where one of the two has no power at all."""
     power = np.sqrt(np.maximum(sums.power1, 0) * np.maximum(sums.power2, 0))
     undefined: Curve = np.full(power.shape, np.nan)
-    return np.clip(np.divide(sums.cross, power, out=undefined, where=power > 0), -1, 1)
+    values: Curve = np.clip(np.divide(sums.cross, power, out=undefined, where=power > 0), -1, 1)
+    return values
 
 
 def fsc(half1: HalfTransform, half2: HalfTransform) -> Curve:

@@ -148,7 +148,7 @@ def _bodies(inside: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], int]:
     from scipy.ndimage import binary_fill_holes
     from skimage.measure import label
 
-    labels, count = label(inside, return_num=True, connectivity=1)
+    labels, count = label(inside, return_num=True, connectivity=1)  # type: ignore[no-untyped-call]
     if not count:
         return inside, 0
     sizes = np.bincount(labels.ravel())
@@ -173,7 +173,7 @@ def _full_size(distance_A: Volume, box_px: int, voxel_size_A: float) -> Volume:
     places = (np.arange(box_px) - box_px // 2) * step + distance_A.shape[0] // 2
     mask = np.zeros((box_px,) * 3, np.float32)
     table = cosine_edge(np.linspace(0, 1, 1025, dtype=np.float32), 1.0)
-    _interpolated_edge(distance_A, places, np.float32(EDGE_A), table, mask)
+    _interpolated_edge(distance_A, places, EDGE_A, table, mask)
     return mask
 
 

@@ -1,0 +1,39 @@
+"""The particles of one round of a RELION job."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from refine_hooks.errors import ParticlesError
+from refine_hooks.particles import Particles, require_both_halves
+from refine_hooks.particles.relion import read_star
+from refine_hooks.projects.adapter import Round
+
+
+@dataclass(frozen=True, slots=True)
+class RelionJob:
+    """The particles of a round and its point group."""
+
+    particles: Particles
+    symmetry: str
+
+
+def job_of(directory: Path, round_: Round) -> RelionJob:
+    """The particles behind a round: its own ``data.star``, split by rlnRandomSubset.
+
+    Raises:
+        ParticlesError: the table or a stack is not there, or the refinement has symmetry, which is not applied here.
+    """
+    inputs = round_.inputs
+    table = inputs.data or inputs.job.folder / f"{inputs.stem}_data.star"
+    if not table.is_file():
+        raise ParticlesError(f"{table}: is not there (any more), so this round's particles are not known")
+    symmetry = (round_.facts.symmetry or "C1").upper()
+    if symmetry != "C1":
+        raise ParticlesError(
+            f"{table}: was refined in {symmetry}; RELION's symmetry is not applied here, only C1 is reconstructed"
+        )
+    if inputs.kind != "class":
+        raise ParticlesError(f"{table}: bodies of a multi-body refinement are not reconstructed here")
+    particles = read_star(table, root=inputs.job.project, class_id=round_.key.class_id)
+    require_both_halves(particles)
+    return RelionJob(particles, symmetry)
