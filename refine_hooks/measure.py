@@ -204,7 +204,7 @@ def _valid_shells(halves: HalfMaps, facts: Facts, sums: ShellSums) -> tuple[int 
     limits = []
     if halves.valid_shells is not None:
         limits.append((halves.valid_shells, "the half maps hold nothing of their own"))
-    if facts.reconstruction_limit_A:
+    if facts.reconstruction_limit_A and halves.origin != "reconstructed":
         extent_A = halves.half1.box_px * halves.half1.voxel_size_A
         limits.append((int(extent_A / facts.reconstruction_limit_A + 1e-6), "the program reconstructed nothing"))
     weakest = np.minimum(sums.power1, sums.power2)

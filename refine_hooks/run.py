@@ -45,6 +45,7 @@ class Watch:
     measured: int = 0
     failed: int = 0
     waiting: str = ""
+    attempted: set[Key] = field(default_factory=set)
 
     def log(self, line: LogLine) -> None:
         """Write a line to the log, then remember it: what is remembered is always on disk."""
@@ -65,7 +66,13 @@ class Watch:
         line = self.state.get(round_.key)
         if line is None or line.stamp != round_.stamp:
             return False
-        return not (isinstance(line, RoundRecord) and line.half_maps is None and self.reconstruct != "never")
+        lacking = isinstance(line, RoundRecord) and line.half_maps is None
+        return not (lacking and self.reconstruct != "never" and round_.key not in self.attempted)
+
+    def lacks_half_maps(self, round_: Round) -> bool:
+        """Whether the log holds this very state already, without half maps."""
+        line = self.state.get(round_.key)
+        return isinstance(line, RoundRecord) and line.half_maps is None and line.stamp == round_.stamp
 
     def wait(self, message: str) -> None:
         """Say what is waited for: once, not at every look."""
@@ -125,6 +132,9 @@ def attempt(w: Watch, round_: Round) -> None:
     line: RoundRecord | Failed
     try:
         line = measured(w, round_)
+        w.attempted.add(round_.key)
+        if line.half_maps is None and w.lacks_half_maps(round_):
+            return
         w.log(line)
     except StorageError as error:
         w.last_event = time.monotonic()
