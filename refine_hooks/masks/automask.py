@@ -13,6 +13,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from refine_hooks.fourier import in_slabs
 from refine_hooks.masks.shapes import cosine_edge
 
 Volume = NDArray[np.float32]
@@ -173,15 +174,17 @@ def _full_size(distance_A: Volume, box_px: int, voxel_size_A: float) -> Volume:
     places = (np.arange(box_px) - box_px // 2) * step + distance_A.shape[0] // 2
     mask = np.zeros((box_px,) * 3, np.float32)
     table = cosine_edge(np.linspace(0, 1, 1025, dtype=np.float32), 1.0)
-    _interpolated_edge(distance_A, places, EDGE_A, table, mask)
+    in_slabs(lambda begin, end: _interpolated_edge(distance_A, places, EDGE_A, table, mask, begin, end), box_px, 16)
     return mask
 
 
-@numba.njit(cache=True, nogil=True, parallel=True)
-def _interpolated_edge(distance: Volume, places: NDArray[np.float64], edge: float, table: Volume, mask: Volume) -> None:
+@numba.njit(cache=True, nogil=True)
+def _interpolated_edge(
+    distance: Volume, places: NDArray[np.float64], edge: float, table: Volume, mask: Volume, begin: int, end: int
+) -> None:
     """Trilinear in the distance, then the cosine edge from a table; whole rows beyond the edge are left zero."""
     n, m = mask.shape[0], distance.shape[0]
-    for z in numba.prange(n):
+    for z in range(begin, end):
         z0 = min(max(int(np.floor(places[z])), 0), m - 1)
         z1, fz = min(z0 + 1, m - 1), np.float32(min(max(places[z] - z0, 0.0), 1.0))
         row = np.empty(m, np.float32)
