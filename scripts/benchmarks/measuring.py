@@ -1,0 +1,107 @@
+"""What measuring costs, in units of F: two float32 `scipy.fft.rfftn` of the same box on all cores, timed in the same run."""
+
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from scipy import fft, ndimage
+
+from refine_hooks import fsc, masks
+from refine_hooks.fourier import extent, transform, workers
+from refine_hooks.fsc.null import null
+from refine_hooks.maps import Map
+from refine_hooks.measure import measure_halves
+from refine_hooks.projects.adapter import Facts, HalfMaps
+from refine_hooks.settings import Settings
+
+VOXEL_A = 1.2
+REPEATS = 4
+
+
+def run(boxes: Sequence[int] = (128, 256)) -> list[str]:
+    """Rows printed as they are measured: one masked FSC, one randomised repeat, the automask, a whole measurement."""
+    rows = [f"{'box':<6}{'work':<34}{'wall s':>8}{'CPU s':>8}{'wall/F':>8}"]
+    print(rows[0])
+    for box_px in boxes:
+        halves = _halves(box_px)
+        whole = [transform(half.voxels) for half in halves]
+        made = masks.automask(halves[0].voxels, halves[1].voxels, VOXEL_A, transforms=(whole[0], whole[1]))
+        assert made.values is not None
+        mask, box = made.values, extent(made.values).box
+        works: dict[str, Callable[[], object]] = {
+            "F": lambda halves=halves: [fft.rfftn(half.voxels, workers=workers()) for half in halves],
+            "one masked FSC": lambda h=halves, m=mask, b=box: fsc.masked_fsc(h[0].voxels, h[1].voxels, m, b),
+            "one repeat of the null (of 5)": lambda w=whole, m=mask, b=box: null((w[0], w[1]), m, 5, 5, 1, b),
+            "automask": lambda h=halves, w=whole: masks.automask(
+                h[0].voxels, h[1].voxels, VOXEL_A, transforms=(w[0], w[1])
+            ),
+            "whole measurement": lambda h=halves: _measured(h),
+        }
+        floor = 1.0
+        for name, work in works.items():
+            wall, cpu = _best(work)
+            share = 5 if name.startswith("one repeat") else 1
+            floor = wall if name == "F" else floor
+            rows.append(f"{box_px:<6}{name:<34}{wall / share:>8.3f}{cpu / share:>8.3f}{wall / share / floor:>8.2f}")
+            print(rows[-1])
+        rows.append(f"{box_px:<6}{'peak memory of a measurement':<34}{_peak_in_maps(box_px)}")
+        print(rows[-1])
+    return rows
+
+
+def _halves(box_px: int) -> tuple[Map, Map]:
+    rng = np.random.default_rng(0)
+    z, y, x = (np.indices((box_px,) * 3, np.float32) - box_px // 2) / box_px
+    body = np.exp(-(((z / 0.06) ** 2 + (y / 0.07) ** 2 + (x / 0.2) ** 2) ** 2))
+    texture = ndimage.gaussian_filter(rng.standard_normal(body.shape, np.float32), 1.2)
+    signal = (body * (texture + 0.02)).astype(np.float32)
+    one, two = (Map(signal + np.float32(0.1) * rng.standard_normal(body.shape, np.float32), VOXEL_A) for _ in range(2))
+    return one, two
+
+
+def _measured(halves: tuple[Map, Map]) -> None:
+    facts = Facts(voxel_size_A=VOXEL_A, molecular_mass_kDa=100.0, sphere_radius_A=0.4 * halves[0].box_px * VOXEL_A)
+    measure_halves(HalfMaps(*halves, "found"), facts, Settings())
+
+
+def _best(work: Callable[[], object]) -> tuple[float, float]:
+    work()
+    times = []
+    for _ in range(REPEATS):
+        wall, cpu = time.perf_counter(), time.process_time()
+        work()
+        times.append((time.perf_counter() - wall, time.process_time() - cpu))
+    return min(times)
+
+
+def _peak_in_maps(box_px: int) -> str:
+    """Peak memory of a process that only measures, less that of one that only imports; in MB and in maps of float32."""
+    numbers = []
+    for measured in (0, 1):
+        code = f"import sys; sys.path.insert(0, {sys.path[0]!r}); from benchmarks.measuring import peak; peak({box_px}, {measured})"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        numbers.append(float(done.stdout))
+    own = numbers[1] - numbers[0]
+    maps = own * 1e6 / (4 * box_px**3)
+    return f"{numbers[1]:.0f} MB in all, {own:.0f} MB over the imports = {maps:.1f} maps, the two halves included"
+
+
+def peak(box_px: int, measured: int) -> None:
+    """Print the peak resident memory in MB after imports and, where asked for, one measurement of random halves."""
+    import skimage.measure  # noqa: F401
+
+    if measured:
+        rng = np.random.default_rng(0)
+        radius = np.arange(box_px) - box_px // 2
+        inside = (radius[:, None, None] ** 2 + radius[:, None] ** 2 + radius**2 < (0.2 * box_px) ** 2).astype(
+            np.float32
+        )
+        one, two = (Map(rng.standard_normal(inside.shape, np.float32), VOXEL_A) for _ in range(2))
+        for half in (one, two):
+            half.voxels[...] += inside
+        del inside
+        _measured((one, two))
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 * 1.048576)
