@@ -335,10 +335,10 @@ def _mask_curves(pair: _Pair, settings: Settings, mask: MeasuredMask, null: Null
     sd = fsc.sampling_sd(correlation, voxels_in_shell(pair.box_px), mask.correlated)
     found = [_curve(pair, settings, name, name, correlation, null, sd=sd)]
     if null is not None:
-        rest = np.maximum(1 - null.mean, 1e-6)
-        below = replace(null, mean=np.zeros_like(null.mean), sd=null.sd / rest)
-        first = null.onset_shell + fsc.SHELLS_PAST_ONSET
-        sd[first:] = (np.hypot(sd, null.sd / np.sqrt(null.repeats)) / rest)[first:]
+        beyond = np.arange(len(sd)) >= null.onset_shell + fsc.SHELLS_PAST_ONSET
+        rest = np.where(beyond, np.maximum(1 - null.mean, 1e-6), 1.0)
+        below = replace(null, mean=np.where(beyond, 0.0, null.mean), sd=null.sd / rest)
+        sd = np.where(beyond, np.hypot(sd, null.sd / np.sqrt(null.repeats)) / rest, sd)
         corrected = fsc.corrected(correlation, null.mean, null.onset_shell)
         found.append(_curve(pair, settings, f"{name}_corrected", name, corrected, below, sd=sd))
     return found

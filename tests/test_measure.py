@@ -48,6 +48,7 @@ def test_every_default_curve_is_there_with_its_mask_and_its_error() -> None:
         assert len(curve.correlation) == BOX // 2 + 1
     for name in ("automask", "automask_corrected", "sphere_scaled"):
         assert found[name].null_sd is not None
+    assert max(found["automask_corrected"].null_sd) < 1
     coarse, fine = found["automask_corrected"].interval_A
     assert coarse > found["automask_corrected"].resolution_A > fine
 
