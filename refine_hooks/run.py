@@ -45,6 +45,8 @@ class Watch:
     measured: int = 0
     failed: int = 0
     waiting: str = ""
+    progress: Callable[[int, int], None] = lambda done, total: None
+    expected: int = 0
     attempted: set[Key] = field(default_factory=set)
 
     def log(self, line: LogLine) -> None:
@@ -118,6 +120,7 @@ def run(w: Watch, ticks: Iterable[float], bell: watch.Bell | None = None, live: 
 
 def two_looks(w: Watch) -> Iterator[float]:
     """Ticks for what is on disk now: a second look where something needs time to settle, then a word on what is still awaited."""
+    w.expected = sum(not round_.missing and not w.done(round_) for round_ in _look(w))
     yield time.monotonic()
     if any(not round_.missing and not w.done(round_) for round_ in _look(w)):
         w.stop.wait(w.settings.watch.settle_s)
@@ -165,6 +168,7 @@ def attempt(w: Watch, round_: Round) -> None:
         )
         w.log(line)
     w.waiting, w.last_event = "", time.monotonic()
+    w.progress(w.measured + w.failed + 1, w.expected)
     _afterwards(w, round_, line)
 
 

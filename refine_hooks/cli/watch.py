@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -61,27 +62,32 @@ def watch(
     Everything is written below --out; nothing of the project is opened for writing and no lock is taken. The log is
     rounds.jsonl, the report is report.html. Ctrl-C finishes the round in hand, twice drops it.
     """
-    from refine_hooks import watch as watching
-
     overrides = _overrides(mask, radius, mass, reconstruct, full)
     overrides.setdefault("watch", {}).update({"force_poll": True} if poll else {})
-    w = open_watch(project, out, config, program, overrides, in_watch=True)
+    from refine_hooks.cli._say import speaking
+
+    with speaking() as (say, _):
+        why = _watch(open_watch(project, out, config, program, overrides, say, in_watch=True), until_idle)
+    if why == "interrupted":
+        raise typer.Exit(130)
+
+
+def _watch(w: Watch, until_idle: float | None) -> str:
+    from refine_hooks import watch as watching
+    from refine_hooks.run import run
+
     bell = None
     if not w.settings.watch.force_poll and watching.events_arrive(w.project):
         bell = watching.Bell(lambda: w.adapter.bells(w.project))
-    from refine_hooks.run import run
-
     events = "" if bell is None else " and at every change"
     w.say(
         f"watching {w.project} ({w.program}), writing to {w.store.out}; looking every {w.settings.watch.poll_s:g} s{events}"
     )
     try:
-        why = run(w, watching.looks(bell, w.stop, w.settings.watch.poll_s, until_idle, w.idle_since), bell, live=True)
+        return run(w, watching.looks(bell, w.stop, w.settings.watch.poll_s, until_idle, w.idle_since), bell, live=True)
     finally:
         if bell is not None:
             bell.close()
-    if why == "interrupted":
-        raise typer.Exit(130)
 
 
 @app.command()
@@ -100,10 +106,15 @@ def once(
 
     Rounds that the log already holds with the same input are not measured again.
     """
-    w = open_watch(project, out, config, program, _overrides(mask, radius, mass, reconstruct, full), in_watch=False)
-    from refine_hooks.run import run, two_looks
+    from refine_hooks.cli._say import speaking
 
-    why = run(w, two_looks(w))
+    overrides = _overrides(mask, radius, mass, reconstruct, full)
+    with speaking() as (say, progress):
+        w = open_watch(project, out, config, program, overrides, say, in_watch=False)
+        w.progress = progress
+        from refine_hooks.run import run, two_looks
+
+        why = run(w, two_looks(w))
     if w.waiting:
         raise typer.Exit(1)
     if why == "interrupted":
@@ -157,14 +168,19 @@ def check_config(
 
 
 def open_watch(
-    project: Path, out: Path | None, config: Path | None, program: str, overrides: dict[str, Any], in_watch: bool
+    project: Path,
+    out: Path | None,
+    config: Path | None,
+    program: str,
+    overrides: dict[str, Any],
+    say: Callable[[str], None],
+    in_watch: bool,
 ) -> Watch:
     """A watch of ``project`` with all its settings; nothing is written yet.
 
     Raises:
         RefineHooksError: not a project, wrong settings, a mask that is not there.
     """
-    from refine_hooks.cli._say import sayer
     from refine_hooks.projects import claim
     from refine_hooks.run import Watch
     from refine_hooks.settings import load_settings
@@ -183,7 +199,7 @@ def open_watch(
         adapter,
         settings,
         store,
-        sayer(),
+        say,
         reconstruct=("never" if in_watch else "missing") if when == "auto" else when,
     )
 
