@@ -126,6 +126,14 @@ def announce(
     return found
 
 
+def tell_of(event: str, line: LogLine, settings: Settings, say: Callable[[str], None]) -> None:
+    """Tell those who asked of something that is no round's; nothing that goes wrong here harms the watch."""
+    from refine_hooks.tell import tell
+
+    for fault in tell(event, line, [], settings):
+        say(fault)
+
+
 def finish(store: Store, lines: Sequence[LogLine], settings: Settings, say: Callable[[str], None]) -> None:
     """Bring the report up to date and tell that the watch has ended."""
     try:

@@ -45,6 +45,7 @@ class Watch:
     measured: int = 0
     failed: int = 0
     waiting: str = ""
+    stalled: bool = False
     progress: Callable[[int, int], None] = lambda done, total: None
     expected: int = 0
     attempted: set[Key] = field(default_factory=set)
@@ -241,6 +242,7 @@ def _programs_mask(w: Watch, round_: Round, halves: HalfMaps) -> Iterator[NamedM
 def _look(w: Watch) -> list[Round]:
     """Every round on disk now. A project that cannot be looked at is waited for, whatever the reason."""
     _capture(w)
+    _tell_if_stalled(w)
     try:
         rounds = list(w.adapter.rounds(w.project, w.settings, w.store))
     except Exception as error:
@@ -251,6 +253,17 @@ def _look(w: Watch) -> list[Round]:
     elif any(round_.missing for round_ in rounds):
         w.last_event = max(w.last_event, time.monotonic() - w.settings.watch.poll_s)
     return rounds
+
+
+def _tell_if_stalled(w: Watch) -> None:
+    """Say once that nothing has come for long; news make it worth saying again."""
+    idle_s = time.monotonic() - w.last_event
+    stalled = idle_s >= w.settings.watch.stalled_after_s
+    if stalled and not w.stalled:
+        w.say(f"nothing new for {idle_s / 3600:.1f} hours: the refinement may have ended, or hang")
+        start = next(line for line in reversed(w.lines) if isinstance(line, Start))
+        outputs.tell_of("stalled", start, w.settings, w.say)
+    w.stalled = stalled
 
 
 def _capture(w: Watch) -> None:
