@@ -210,7 +210,7 @@ def half_maps(w: Watch, round_: Round) -> HalfMaps | None:
     if w.reconstruct == "always" or (w.reconstruct == "missing" and poor):
         from refine_hooks.reconstruct import reconstructed
 
-        return reconstructed(w.project, w.program, round_, w.settings, w.say) or halves
+        return reconstructed(w.adapter, w.project, round_, w.settings, w.say) or halves
     return halves
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from refine_hooks.errors import ParticlesError
+from refine_hooks.particles import half_counts
 from refine_hooks.projects.adapter import Adapter, Round
 from refine_hooks.settings import Settings
 from refine_hooks.store import Store
@@ -94,6 +96,7 @@ def _check_products(adapter: Adapter, project: Path, store: Store, round_: Round
         assert np.isfinite(two.voxels).all()
         mask = adapter.refinement_mask(project, round_, halves)
         assert mask is None or mask.mask is not None or mask.note, "a mask that cannot be had is explained"
+    _check_particles(adapter, project, round_)
     for curve in adapter.reported(project, round_):
         values = curve.correlation[np.isfinite(curve.correlation)]
         assert values.size
@@ -102,3 +105,16 @@ def _check_products(adapter: Adapter, project: Path, store: Store, round_: Round
     views = adapter.angular_distribution(project, round_)
     assert views is None or (views.ndim == 2 and (views >= 0).all())
     return halves is not None
+
+
+def _check_particles(adapter: Adapter, project: Path, round_: Round) -> None:
+    """A round's particles have both half sets; where they cannot be had, the reason names a file."""
+    try:
+        job = adapter.particles(project, round_)
+    except ParticlesError as error:
+        assert all(":" in fault for fault in error.faults)
+        return
+    if job is not None:
+        assert job.package in ("cistem", "relion")
+        assert all(half_counts(job.particles))
+        assert job.particles.stacks

@@ -61,6 +61,7 @@ def program(**changes: Callable[..., Any]) -> Any:
         "rounds": rounds,
         "capture": shapes.nothing_to_capture,
         "half_maps": half_maps,
+        "particles": shapes.no_particles,
         "reported": shapes.nothing_reported,
         "refinement_mask": shapes.no_mask_of_its_own,
         "angular_distribution": shapes.no_angular_distribution,

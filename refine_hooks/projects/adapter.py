@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.maps import Map
+from refine_hooks.particles import Particles
 from refine_hooks.records import InputFile, Key, Origin, Stamp
 from refine_hooks.settings import Settings
 from refine_hooks.store import Store
+from refine_hooks.sums.symmetry import Package
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,34 @@ class ProgramMask:
     cistem_edge: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class ParticlesJob:
+    """The particles of one round and the rules by which its half maps are made of them.
+
+    Attributes:
+        particles: the round's table, with both half sets.
+        package: whose rules of summing and finishing: "cistem" (every symmetry mate inserted, weights from occupancy, sigma and
+            score, divided by weights + 100) or "relion" (a grid twice as fine, symmetry applied to the sums, even sampling
+            sought iteratively). A program without rules of its own takes those whose conventions its table was read by.
+        symmetry: point group in that package's setting.
+        whitening_radius_A: the noise outside this radius whitens the images, and their background is brought to mean 0 and
+            variance 1, as cisTEM does; None inserts the images as they are.
+        score_weight_A2: cisTEM's "particle weighting factor".
+        adjust_scores: cisTEM's scores lose their dependence on defocus before they weigh.
+        score_threshold: cisTEM's: 1 keeps all, 0..1 that fraction with the best scores, anything else is a score.
+        notes: what is known to differ from the program's own reconstruction; they go into the record.
+    """
+
+    particles: Particles
+    package: Package
+    symmetry: str = "C1"
+    whitening_radius_A: float | None = None
+    score_weight_A2: float = 0.0
+    adjust_scores: bool = True
+    score_threshold: float = 1.0
+    notes: tuple[str, ...] = ()
+
+
 class Adapter(Protocol):
     """One refinement program. Functions of a module: no state, nothing of the project is opened for writing."""
 
@@ -113,6 +143,13 @@ class Adapter(Protocol):
 
     def half_maps(self, directory: Path, round_: Round, store: Store) -> HalfMaps | None:
         """Find or merge the two half maps; None where the round has none (it is then recorded with the reported curves)."""
+
+    def particles(self, directory: Path, round_: Round) -> ParticlesJob | None:
+        """What the round can be reconstructed from; None where the program keeps no particles.
+
+        Raises:
+            ParticlesError: they should be there and are not, or cannot be reconstructed; says why.
+        """
 
     def reported(self, directory: Path, round_: Round) -> list[FscCurve]:
         """The program's own curves."""
@@ -135,6 +172,11 @@ def project_folder_only(directory: Path) -> Iterable[tuple[Path, bool]]:
 def nothing_to_capture(directory: Path, spool: Path) -> list[Path]:
     """`Adapter.capture` for a program that deletes nothing."""
     return []
+
+
+def no_particles(directory: Path, round_: Round) -> ParticlesJob | None:
+    """`Adapter.particles` for a program that keeps no particles, or none that can be inserted here."""
+    return None
 
 
 def nothing_reported(directory: Path, round_: Round) -> list[FscCurve]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from refine_hooks.projects.cistem.capture import capture as capture_numbered
 from refine_hooks.projects.cistem.database import databases
 from refine_hooks.projects.cistem.half_maps import discard, half_maps
+from refine_hooks.projects.cistem.particles import particles
 from refine_hooks.projects.cistem.program_mask import refinement_mask
 from refine_hooks.projects.cistem.reported import angular_distribution, reported
 from refine_hooks.projects.cistem.rounds import rounds
@@ -17,6 +18,7 @@ __all__ = [
     "capture",
     "discard",
     "half_maps",
+    "particles",
     "recognises",
     "refinement_mask",
     "reported",

@@ -1,32 +1,21 @@
 """The particles of one round of a cisTEM project, and how reconstruct3d was asked to weigh them."""
 
 import sqlite3
-from dataclasses import dataclass
 from pathlib import Path
 
 from refine_hooks.errors import ParticlesError
-from refine_hooks.particles import Particles, require_both_halves
+from refine_hooks.particles import require_both_halves
 from refine_hooks.particles.cistem import from_database_rows
-from refine_hooks.projects.adapter import Round
+from refine_hooks.projects.adapter import ParticlesJob, Round
 from refine_hooks.projects.cistem.database import content, find_database, read
 from refine_hooks.projects.cistem.tables import rerooted
 
 _WAIT_S = 30.0
+NOTE = "reconstructed to full resolution; the noise's whitening filter is cisTEM's but for its random choice of images"
 
 
-@dataclass(frozen=True, slots=True)
-class CistemJob:
-    """What reconstruct3d was given for one class of one round."""
-
-    particles: Particles
-    symmetry: str
-    mask_radius_A: float
-    score_weight_A2: float
-    adjust_scores: bool
-
-
-def job_of(directory: Path, round_: Round) -> CistemJob:
-    """The job behind a round that the database knows.
+def particles(directory: Path, round_: Round) -> ParticlesJob:
+    """What reconstruct3d was given for one class of one round that the database knows.
 
     Raises:
         ParticlesError: the round is not in the database, or its stack or its results are not there.
@@ -45,21 +34,23 @@ def job_of(directory: Path, round_: Round) -> CistemJob:
         raise ParticlesError(f"{stack}: the particle stack is not there")
     names, rows = read(database, lambda c: _results(c, number, class_id), wait_s=_WAIT_S)
     weight_A2, adjust = read(database, lambda c: _weighting(c, reconstruction.id), wait_s=_WAIT_S)
-    particles = from_database_rows(
+    rows_of_class = from_database_rows(
         names,
         rows,
         source=f"{database} (refinement {number}, class {class_id})",
         stack=stack,
         contrast=1 if package.white_protein else -1,
     )
-    require_both_halves(particles)
+    require_both_halves(rows_of_class)
     # AutoRefine adjusts scores but notes down that it does not.
-    return CistemJob(
-        particles,
-        package.symmetry,
-        reconstruction.outer_radius_A,
-        weight_A2,
-        adjust or refinement.name.startswith("Auto"),
+    return ParticlesJob(
+        rows_of_class,
+        "cistem",
+        symmetry=package.symmetry,
+        whitening_radius_A=reconstruction.outer_radius_A,
+        score_weight_A2=weight_A2,
+        adjust_scores=adjust or refinement.name.startswith("Auto"),
+        notes=(NOTE,),
     )
 
 

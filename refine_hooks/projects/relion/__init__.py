@@ -15,6 +15,7 @@ from refine_hooks.projects.relion.halves import (
     refinement_mask,
     reported,
 )
+from refine_hooks.projects.relion.particles import particles
 from refine_hooks.projects.relion.rounds import job_rounds
 from refine_hooks.settings import Settings
 from refine_hooks.store import Store
@@ -25,6 +26,7 @@ __all__ = [
     "capture",
     "discard",
     "half_maps",
+    "particles",
     "recognises",
     "refinement_mask",
     "reported",

@@ -1,23 +1,19 @@
 """The particles of one round of a RELION job."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from refine_hooks.errors import ParticlesError
-from refine_hooks.particles import Particles, require_both_halves
+from refine_hooks.particles import require_both_halves
 from refine_hooks.particles.relion import read_star
-from refine_hooks.projects.adapter import Round
+from refine_hooks.projects.adapter import ParticlesJob, Round
+
+NOTE = (
+    "RELION masks the images to the particle's sphere before insertion; here they are inserted as they are, so that these half "
+    "maps are noisier than its _unfil pair"
+)
 
 
-@dataclass(frozen=True, slots=True)
-class RelionJob:
-    """The particles of a round and its point group."""
-
-    particles: Particles
-    symmetry: str
-
-
-def job_of(directory: Path, round_: Round) -> RelionJob:
+def particles(directory: Path, round_: Round) -> ParticlesJob:
     """The particles behind a round: its own ``data.star``, split by rlnRandomSubset.
 
     Raises:
@@ -34,6 +30,6 @@ def job_of(directory: Path, round_: Round) -> RelionJob:
         )
     if inputs.kind != "class":
         raise ParticlesError(f"{table}: bodies of a multi-body refinement are not reconstructed here")
-    particles = read_star(table, root=inputs.job.project, class_id=round_.key.class_id)
-    require_both_halves(particles)
-    return RelionJob(particles, symmetry)
+    rows_of_class = read_star(table, root=inputs.job.project, class_id=round_.key.class_id)
+    require_both_halves(rows_of_class)
+    return ParticlesJob(rows_of_class, "relion", symmetry=symmetry, notes=(NOTE,))
