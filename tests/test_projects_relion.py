@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 from adapter_contract import check_adapter
 from numpy.typing import NDArray
 
+from refine_hooks.curves.relion import postprocess_fsc
 from refine_hooks.errors import ProjectError
 from refine_hooks.maps import Map, read_map
 from refine_hooks.measure import NamedMask, measure_halves
@@ -183,7 +185,7 @@ def test_sums_of_an_iteration_give_relion_s_own_unregularised_map(shared: Path, 
 
 
 def counted_as_relion_counts(one: NDArray[np.floating], two: NDArray[np.floating]) -> NDArray[np.float64]:
-    """RELION's FSC: the half transform as it lies in memory, so that the plane kx = 0 counts twice as much as the rest."""
+    """RELION's FSC written out: the half transform as it lies in memory, without weights."""
     n = len(one)
     f1, f2 = np.fft.rfftn(one.astype(float)), np.fft.rfftn(two.astype(float))
     k = np.fft.fftfreq(n) * n
@@ -196,6 +198,16 @@ def counted_as_relion_counts(one: NDArray[np.floating], two: NDArray[np.floating
         np.bincount(shells, v.ravel())[: n // 2 + 1] for v in ((f1 * f2.conj()).real, np.abs(f1) ** 2, np.abs(f2) ** 2)
     )
     return cross / np.sqrt(power1 * power2)
+
+
+@pytest.mark.parametrize("n", [24, 25])
+def test_counting_as_postprocess_does_is_the_written_out_sum_over_the_half_transform(n: int) -> None:
+    rng = np.random.default_rng(3)
+    signal, mask = rng.normal(size=(n,) * 3), rng.uniform(size=(n,) * 3).astype(np.float32)
+    one, two = ((signal + rng.normal(size=signal.shape)).astype(np.float32) for _ in range(2))
+    np.testing.assert_allclose(
+        postprocess_fsc(one, two, mask), counted_as_relion_counts(one * mask, two * mask), atol=1e-6
+    )
 
 
 @pytest.mark.shared
@@ -212,11 +224,15 @@ def test_our_curves_stand_beside_postprocess_own_and_the_corrected_one_agrees_wi
     measured = measure_halves(halves, final.facts, SETTINGS, [NamedMask("refinement", own.mask, own.path)], reported)
     curves = {c.name: np.array(c.correlation, float) for c in measured.curves}
     maps = halves.half1.voxels, halves.half2.voxels
-    for ours, theirs, mask in (("unmasked", "unmasked", None), ("refinement", "masked", own.mask.voxels)):
+    for ours, theirs, mask in (
+        ("unmasked", "unmasked", np.ones_like(maps[0])),
+        ("refinement", "masked", own.mask.voxels),
+    ):
         wanted = curves[f"reported_postprocess_{theirs}"]
-        as_relion = counted_as_relion_counts(*(maps if mask is None else (m * mask for m in maps)))
-        np.testing.assert_allclose(as_relion, wanted, atol=1e-5)
+        np.testing.assert_allclose(postprocess_fsc(*maps, mask), wanted, atol=1e-5)
         np.testing.assert_allclose(curves[ours], wanted, atol=6e-3)
+    (masked,) = [c for c in measured.curves if c.name == "reported_postprocess_masked"]
+    assert re.search(r"counted the program's way, give it back to [1-9]e-0[6-9]$", masked.note or "")
     (record,) = [c for c in measured.curves if c.name == "refinement_corrected"]
     error = np.hypot(np.array(record.null_sd, float), np.array(record.sd, float))
     assert np.all(np.abs(curves["refinement_corrected"] - curves["reported_postprocess_corrected"]) <= 3 * error + 1e-3)

@@ -1,6 +1,6 @@
 """What an adapter is: a module with the functions of `Adapter`, and the few plain values that they exchange."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from refine_hooks.maps import Map
+from refine_hooks.maps import Map, Volume
 from refine_hooks.particles import Particles
 from refine_hooks.records import InputFile, Key, Origin, Stamp
 from refine_hooks.settings import Settings
@@ -74,13 +74,20 @@ class HalfMaps:
 
 @dataclass(frozen=True, slots=True)
 class FscCurve:
-    """One curve of the program's own, over the shells 0..N//2; NaN where it has no value."""
+    """One curve of the program's own, over the shells 0..N//2; NaN where it has no value.
 
-    name: str  # without the "reported_" that the record puts before it
+    Attributes:
+        name: without the "reported_" that the record puts before it.
+        count: the FSC of two volumes under the refinement's mask as this program counts it; the record then says how well the
+            reported curve is had again from the half maps at hand.
+    """
+
+    name: str
     correlation: NDArray[np.float64]
     resolution_A: float | None = None
     rule: str = "as the program states it"
     note: str | None = None
+    count: Callable[[Volume, Volume, Volume], NDArray[np.float64]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

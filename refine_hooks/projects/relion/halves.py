@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from refine_hooks.curves.relion import postprocess_fsc
 from refine_hooks.errors import MapError, NotReadyError, RefineHooksError
 from refine_hooks.maps import read_map
 from refine_hooks.projects.adapter import FscCurve, HalfMaps, ProgramMask, Round
@@ -123,7 +124,8 @@ def _postprocessed(found: PostProcess, box_px: int) -> list[FscCurve]:
             else None
         )
         rule = "last whole shell before the FSC falls below 0.143" if stated else "not read off by RELION"
-        curves.append(FscCurve(f"postprocess_{name}", values, stated, rule, f"of {found.path.parent.name}"))
+        count = postprocess_fsc if name == "masked" else None
+        curves.append(FscCurve(f"postprocess_{name}", values, stated, rule, f"of {found.path.parent.name}", count))
     return curves
 
 
