@@ -19,7 +19,7 @@ from refine_hooks.errors import InputError, NotReadyError, RefineHooksError, Sto
 from refine_hooks.lock import only_writer
 from refine_hooks.maps import read_header, read_map
 from refine_hooks.measure import NamedMask
-from refine_hooks.projects.adapter import Adapter, HalfMaps, Round
+from refine_hooks.projects.adapter import Adapter, HalfMaps, ProgramMask, Round
 from refine_hooks.records import Failed, Key, LogLine, RoundRecord, Start, Stop, now
 from refine_hooks.settings import Settings
 from refine_hooks.store import Store
@@ -187,7 +187,7 @@ def measured(w: Watch, round_: Round) -> RoundRecord:
     halves = half_maps(w, round_)
     if halves is None:
         return measure.reported_record(round_, reported)
-    masks = [*_users_masks(w.settings, halves), *_programs_mask(w, round_, halves)]
+    masks = [*_users_masks(w.settings, halves), *_programs_masks(w, round_, halves)]
     measurement = measure.measure_halves(halves, round_.facts, w.settings, masks, reported)
     if _changed(w.project, round_):
         raise NotReadyError(
@@ -226,17 +226,27 @@ def _users_masks(settings: Settings, halves: HalfMaps) -> Iterator[NamedMask]:
             yield NamedMask(name, None, path, note=f"not used: {error}")
 
 
-def _programs_mask(w: Watch, round_: Round, halves: HalfMaps) -> Iterator[NamedMask]:
+def _programs_masks(w: Watch, round_: Round, halves: HalfMaps) -> Iterator[NamedMask]:
+    """The program's own masks; a name that the user gave to another mask is the user's."""
     try:
         own = w.adapter.refinement_mask(w.project, round_, halves)
-        if own is not None and own.mask is not None:
-            measure.require_compatible(own.mask, halves.half1, str(own.path or "the refinement's mask"))
-        if own is not None:
-            yield NamedMask(
-                "refinement", own.mask, own.path, parameters=own.parameters, note=own.note, cistem_edge=own.cistem_edge
-            )
+        found = {} if own is None else {"refinement": own}
+        found |= w.adapter.further_masks(w.project, round_, halves)
     except RefineHooksError as error:
-        yield NamedMask("refinement", None, None, note=f"not used: {error}")
+        found = {"refinement": ProgramMask(None, note=f"not used: {error}")}
+    for name, mask in found.items():
+        if name not in w.settings.masks:
+            yield _named(name, mask, halves)
+
+
+def _named(name: str, own: ProgramMask, halves: HalfMaps) -> NamedMask:
+    usable, note = own.mask, own.note
+    if usable is not None:
+        try:
+            measure.require_compatible(usable, halves.half1, str(own.path or f"the program's mask {name}"))
+        except RefineHooksError as error:
+            usable, note = None, f"not used: {error}"
+    return NamedMask(name, usable, own.path, parameters=own.parameters, note=note, cistem_edge=own.cistem_edge)
 
 
 def _look(w: Watch) -> list[Round]:

@@ -94,8 +94,10 @@ def _check_products(adapter: Adapter, project: Path, store: Store, round_: Round
         assert one.voxel_size_A == two.voxel_size_A > 0
         assert np.isfinite(one.voxels).all()
         assert np.isfinite(two.voxels).all()
-        mask = adapter.refinement_mask(project, round_, halves)
-        assert mask is None or mask.mask is not None or mask.note, "a mask that cannot be had is explained"
+        masks = [adapter.refinement_mask(project, round_, halves)]
+        masks += adapter.further_masks(project, round_, halves).values()
+        for mask in masks:
+            assert mask is None or mask.mask is not None or mask.note, "a mask that cannot be had is explained"
     _check_particles(adapter, project, round_)
     for curve in adapter.reported(project, round_):
         values = curve.correlation[np.isfinite(curve.correlation)]

@@ -64,6 +64,7 @@ def program(**changes: Callable[..., Any]) -> Any:
         "particles": shapes.no_particles,
         "reported": shapes.nothing_reported,
         "refinement_mask": shapes.no_mask_of_its_own,
+        "further_masks": shapes.no_further_masks,
         "angular_distribution": shapes.no_angular_distribution,
         "discard": shapes.nothing_to_discard,
     }

@@ -164,6 +164,9 @@ class Adapter(Protocol):
     def refinement_mask(self, directory: Path, round_: Round, halves: HalfMaps) -> ProgramMask | None:
         """The mask that the refinement used for this round; None where the program uses none."""
 
+    def further_masks(self, directory: Path, round_: Round, halves: HalfMaps) -> dict[str, ProgramMask]:
+        """More masks of the program's own, by the name that they are recorded under, e.g. ``program_fsc``."""
+
     def angular_distribution(self, directory: Path, round_: Round) -> NDArray[np.float64] | None:
         """Views per bin [theta 0..180, phi 0..360], where the program keeps or implies them."""
 
@@ -194,6 +197,11 @@ def nothing_reported(directory: Path, round_: Round) -> list[FscCurve]:
 def no_mask_of_its_own(directory: Path, round_: Round, halves: HalfMaps) -> ProgramMask | None:
     """`Adapter.refinement_mask` for a program that refines without a mask, or does not say which."""
     return None
+
+
+def no_further_masks(directory: Path, round_: Round, halves: HalfMaps) -> dict[str, ProgramMask]:
+    """`Adapter.further_masks` for a program that has one mask at most."""
+    return {}
 
 
 def no_angular_distribution(directory: Path, round_: Round) -> NDArray[np.float64] | None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from refine_hooks.projects.adapter import no_further_masks
 from refine_hooks.projects.cistem.capture import capture as capture_numbered
 from refine_hooks.projects.cistem.database import databases
 from refine_hooks.projects.cistem.half_maps import discard, half_maps
@@ -17,6 +18,7 @@ __all__ = [
     "bells",
     "capture",
     "discard",
+    "further_masks",
     "half_maps",
     "particles",
     "recognises",
@@ -24,6 +26,8 @@ __all__ = [
     "reported",
     "rounds",
 ]
+
+further_masks = no_further_masks
 
 
 def recognises(directory: Path) -> bool:

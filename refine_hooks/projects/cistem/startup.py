@@ -15,8 +15,8 @@ from pathlib import Path
 
 from refine_hooks.errors import RefineHooksError
 from refine_hooks.maps import read_header
+from refine_hooks.projects._saving import copy_whole, unwritable
 from refine_hooks.projects.cistem import dumps
-from refine_hooks.projects.cistem.capture import copy_whole, unwritable
 from refine_hooks.projects.cistem.dumps import STARTUP, Attempt, Dump
 
 _MAP_NAME = re.compile(r"startup3d_.*?(\d{1,6})\.mrc")
@@ -111,7 +111,7 @@ def _copied(folder: Path, there: dict[int, dict[str, Dump]]) -> list[Path]:
         for class_id, files in there.items():
             for name, dump in files.items():
                 (part / str(class_id)).mkdir(parents=True, exist_ok=True)
-                if not copy_whole(dump, part / str(class_id) / name):
+                if not copy_whole(dump.path, part / str(class_id) / name, dump.size, dump.mtime_ns):
                     return []
                 saved.append(folder / str(class_id) / name)
         if folder.exists():

@@ -6,7 +6,7 @@ A directory is a project (with ``default_pipeline.star`` or job-type folders) or
 from collections.abc import Iterable
 from pathlib import Path
 
-from refine_hooks.projects.adapter import Round, nothing_to_capture
+from refine_hooks.projects.adapter import Round, no_further_masks, nothing_to_capture
 from refine_hooks.projects.relion.files import JOB_TYPES, is_job_folder, job_folders
 from refine_hooks.projects.relion.halves import (
     angular_distribution,
@@ -25,6 +25,7 @@ __all__ = [
     "bells",
     "capture",
     "discard",
+    "further_masks",
     "half_maps",
     "particles",
     "recognises",
@@ -35,6 +36,7 @@ __all__ = [
 
 # RELION removes none of its sums; the hook keeps them where a user's script does.
 capture = nothing_to_capture
+further_masks = no_further_masks
 
 
 def recognises(directory: Path) -> bool:

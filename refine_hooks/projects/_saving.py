@@ -1,0 +1,76 @@
+"""Saving one file of a running program before it goes: a hard link where its name will be removed, a copy where it is rewritten.
+
+A hard link costs nothing and may be made while the file still grows, since both names are one file; a copy is made of whole
+files only, is checked to be of the file as it was, and shares the data where the file system can.
+"""
+
+import fcntl
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+from refine_hooks.errors import StorageError
+
+_FICLONE = 0x40049409  # Linux: share the extents of one file with another
+
+
+def link(source: Path, target: Path) -> bool | None:
+    """A hard link, in place of whatever is there; False where the source is gone, None where links cannot be made.
+
+    Raises:
+        StorageError: the spool cannot be written to.
+    """
+    temporary = _beside(target)
+    try:
+        os.link(source, temporary, follow_symlinks=False)
+        os.replace(temporary, target)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return None
+    finally:
+        # Renaming one name of a file onto another of its names does nothing, and leaves both.
+        temporary.unlink(missing_ok=True)
+    return True
+
+
+def copy_whole(source: Path, target: Path, size: int, mtime_ns: int) -> bool:
+    """A copy of ``source`` as it was when it had this size and mtime; False where it is gone or has changed since.
+
+    Raises:
+        StorageError: the spool cannot be written to.
+    """
+    temporary = _beside(target)
+    try:
+        with source.open("rb") as stream, temporary.open("xb") as copy:
+            try:
+                fcntl.ioctl(copy.fileno(), _FICLONE, stream.fileno())
+            except OSError:
+                shutil.copyfileobj(stream, copy, 1 << 20)
+            copy.flush()
+            after = os.fstat(stream.fileno())
+            as_it_was = (after.st_size, after.st_mtime_ns) == (size, mtime_ns)
+            if not as_it_was or os.fstat(copy.fileno()).st_size != size:
+                return False
+            os.utime(copy.fileno(), ns=(after.st_atime_ns, after.st_mtime_ns))
+        os.replace(temporary, target)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise unwritable(target, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
+
+
+def _beside(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+
+
+def unwritable(path: Path, error: OSError) -> StorageError:
+    """What to raise when the spool cannot be written to."""
+    return StorageError(
+        f"{path}: cannot be saved ({error.strerror or error}); free some space, or name a writable "
+        "folder with --out, best on the project's own file system, where saving needs no space"
+    )
