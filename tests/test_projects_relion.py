@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from refine_hooks.curves.relion import postprocess_fsc
 from refine_hooks.errors import ProjectError
-from refine_hooks.maps import Map, read_map
+from refine_hooks.maps import Map, read_map, write_map
 from refine_hooks.measure import NamedMask, measure_halves
 from refine_hooks.projects import adapter_called, claim, relion
 from refine_hooks.projects.adapter import Round
@@ -252,3 +252,56 @@ def test_every_kind_of_job_gives_its_rounds(shared: Path, job: str, labels: int)
     assert len(found) == labels
     if job.startswith(("Class3D", "InitialModel")):
         assert all(relion.half_maps(shared / "golden" / "relion", r, Store(Path("unused"))) is None for r in found)
+
+
+def with_solvent_mask(project: Path, name: str) -> None:
+    for path in (project / JOB).glob("run_it009_optimiser.star"):
+        text = path.read_text()
+        path.write_text(re.sub(r"(_rlnSolventMaskName +)\S+", rf"\g<1>{name}", text))
+
+
+@pytest.mark.parametrize("label", ["it009", "final"])
+@pytest.mark.parametrize(
+    ("box_px", "voxel_size_A", "told"),
+    [(None, 5.0, "is not there any more"), (24, 5.0, ""), (24, 4.0, "voxel size is 4 A"), (30, 5.0, "box is 30 px")],
+    ids=["deleted", "fits", "other voxel size", "other box"],
+)
+def test_the_solvent_mask_of_an_iteration_is_found_or_said_in_words(
+    label: str, box_px: int | None, voxel_size_A: float, told: str, project: Path, tmp_path: Path
+) -> None:
+    with_solvent_mask(project, "MaskCreate/job003/mask.mrc")
+    if box_px is not None:
+        (project / "MaskCreate" / "job003").mkdir(parents=True)
+        mask = Map(np.ones((box_px,) * 3, np.float32), voxel_size_A)
+        write_map(project / "MaskCreate" / "job003" / "mask.mrc", mask, "mask")
+    round_ = rounds_of(project)[label]
+    halves = relion.half_maps(project, round_, Store(tmp_path / "out"))
+    assert halves is not None
+    found = relion.refinement_mask(project, round_, halves)
+    assert found is not None
+    assert (found.mask is None) == bool(told)
+    assert told in (found.note or "")
+    assert found.parameters["file"] == "MaskCreate/job003/mask.mrc"
+
+
+def test_a_refinement_without_a_mask_is_said_to_have_none(project: Path, tmp_path: Path) -> None:
+    round_ = rounds_of(project)["it009"]
+    halves = relion.half_maps(project, round_, Store(tmp_path / "out"))
+    assert halves is not None
+    found = relion.refinement_mask(project, round_, halves)
+    assert found is not None
+    assert (found.mask, found.note) == (None, "the refinement used no mask but its sphere")
+
+
+def test_the_mask_that_relion_fitted_to_its_box_takes_the_place_of_one_that_does_not_fit(
+    project: Path, tmp_path: Path
+) -> None:
+    with_solvent_mask(project, "mask.mrc")
+    write_map(project / "mask.mrc", Map(np.ones((30,) * 3, np.float32), 5.0), "mask")
+    write_map(project / JOB / "run_solvent_mask.mrc", Map(np.ones((24,) * 3, np.float32), 5.0), "mask")
+    round_ = rounds_of(project)["it009"]
+    halves = relion.half_maps(project, round_, Store(tmp_path / "out"))
+    assert halves is not None
+    found = relion.refinement_mask(project, round_, halves)
+    assert found is not None
+    assert found.path == project / JOB / "run_solvent_mask.mrc"

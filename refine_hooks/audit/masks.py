@@ -255,7 +255,7 @@ def signal_outside(record: RoundRecord, settings: Settings) -> Iterator[Finding]
 def mask_missing(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """A mask that was asked for, or used by the program, and could not be had."""
     for mask in record.masks:
-        if mask.volume_A3 > 0:
+        if mask.volume_A3 > 0 or mask.parameters.get("kind") == "none":
             continue
         text = f"there is no curve under the mask {mask.name!r}: {mask.note or 'it could not be made'}"
         yield found(record, "mask_missing", "note", text)

@@ -33,7 +33,7 @@ def refinement_mask(directory: Path, round_: Round, halves: HalfMaps) -> Program
     if details.supplied_mask:
         return _supplied(directory, content, details)
     if not details.automask:
-        return ProgramMask(None, note="the refinement used no mask but its sphere")
+        return ProgramMask(None, parameters={"kind": "none"}, note="the refinement used no mask but its sphere")
     reconstruction = content.reconstructions.get(sources.reconstruction_id)
     volume = volume_path(content, reconstruction, directory) if reconstruction else None
     if volume is None or not volume.is_file():

@@ -132,7 +132,7 @@ def _postprocessed(found: PostProcess, box_px: int) -> list[FscCurve]:
 def refinement_mask(directory: Path, round_: Round, halves: HalfMaps) -> ProgramMask | None:
     """The mask of a post-processing of these halves, else the body's, else the solvent mask of that iteration.
 
-    None where RELION used none; a mask that is gone, or of another box, is told in words.
+    No mask, a mask that is gone, or one of another box, is told in words; None where it is not known.
     """
     inputs: Inputs | None = round_.inputs
     if inputs is None:
@@ -140,26 +140,31 @@ def refinement_mask(directory: Path, round_: Round, halves: HalfMaps) -> Program
     if inputs.postprocess is not None and inputs.postprocess.mask:
         name = inputs.postprocess.mask
         where = f"the mask of PostProcess/{inputs.postprocess.path.parent.name}"
-        return _loaded(inputs.job, [name], halves, where)
+        return _loaded(inputs.job, [Path(name)], halves, where)
     if inputs.kind == "body":
-        names = [_beside(inputs, f"_body{inputs.number:03d}_mask.mrc")]
-        return _loaded(inputs.job, names, halves, f"the mask of body {inputs.number}")
-    if inputs.optimiser is None or not inputs.optimiser.solvent_mask:
+        beside = _beside(inputs, f"_body{inputs.number:03d}_mask.mrc")
+        return _loaded(inputs.job, [beside], halves, f"the mask of body {inputs.number}")
+    if inputs.optimiser is None:
         return None
+    if not inputs.optimiser.solvent_mask:
+        return ProgramMask(None, parameters={"kind": "none"}, note="the refinement used no mask but its sphere")
+    names = [Path(inputs.optimiser.solvent_mask)]
     # RELION writes the mask as it used it when the given one had another box or voxel size.
-    names = [inputs.optimiser.solvent_mask, _beside(inputs, "_solvent_mask.mrc")]
+    fitted = _beside(inputs, "_solvent_mask.mrc")
+    if in_project(inputs.job, str(fitted)).is_file():
+        names.append(fitted)
     return _loaded(inputs.job, names, halves, "the refinement's solvent mask")
 
 
-def _beside(inputs: Inputs, suffix: str) -> str:
+def _beside(inputs: Inputs, suffix: str) -> Path:
     root = inputs.stem.rpartition("_it")[0] or inputs.stem
-    return str(inputs.job.folder / f"{root}{suffix}")
+    return inputs.job.folder / f"{root}{suffix}"
 
 
-def _loaded(job: Job, names: list[str], halves: HalfMaps, what: str) -> ProgramMask:
+def _loaded(job: Job, names: list[Path], halves: HalfMaps, what: str) -> ProgramMask:
     faults = []
     for name in dict.fromkeys(names):
-        path = in_project(job, name)
+        path = in_project(job, str(name))
         if not path.is_file():
             faults.append(f"{name} is not there any more")
             continue
@@ -169,8 +174,10 @@ def _loaded(job: Job, names: list[str], halves: HalfMaps, what: str) -> ProgramM
         except RefineHooksError as error:
             faults.append(f"{name}: {error.faults[0]}")
             continue
-        return ProgramMask(mask, path, {"source": what, "file": name}, None)
-    return ProgramMask(None, None, {"source": what, "file": names[0]}, f"{what} cannot be used: {'; '.join(faults)}")
+        return ProgramMask(mask, path, {"source": what, "file": str(name)}, None)
+    return ProgramMask(
+        None, None, {"source": what, "file": str(names[0])}, f"{what} cannot be used: {'; '.join(faults)}"
+    )
 
 
 def _require_fit(box_px: int, voxel_size_A: float, halves: HalfMaps) -> None:
