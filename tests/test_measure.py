@@ -148,6 +148,15 @@ def test_a_mask_out_of_range_is_clipped_and_noted() -> None:
     assert float(user.values.max()) == 1.0
 
 
+def test_a_mask_that_leaves_its_range_by_rounding_alone_is_not_noted() -> None:
+    soft = sphere(BOX, VOXEL_A, 40.0, 5.0) * np.float32(1 + 4e-7)
+    m = measured(*a_pair(), masks=[NamedMask("user", Map(soft, VOXEL_A))])
+    (user,) = [mask for mask in m.masks if mask.record.name == "user"]
+    assert user.record.note is None
+    assert user.values is not None
+    assert float(user.values.max()) == 1.0
+
+
 def test_reported_curves_are_passed_on_with_their_own_rule() -> None:
     values = np.r_[np.linspace(1, 0, BOX // 2), np.nan]
     m = measured(*a_pair(), reported=[FscCurve("part_fsc", values, 6.0, "mean of two shells")])

@@ -9,6 +9,7 @@ Volume = NDArray[np.float32]
 
 # Headers keep voxel sizes as float32 and programs round them to three or four digits.
 _SAME_VOXEL_SIZE = 2e-3
+_ROUNDING = 1e-5
 
 
 def cosine_edge(distance_A: NDArray[np.floating], edge_A: float) -> Volume:
@@ -71,4 +72,6 @@ def checked(
         raise MapError(*faults)
     if low >= 0 and high <= 1:
         return np.asarray(values, np.float32), None
-    return np.clip(values, 0, 1, dtype=np.float32), f"{name}: values from {low:g} to {high:g} were clipped to 0..1"
+    rounding = low >= -_ROUNDING and high <= 1 + _ROUNDING
+    note = None if rounding else f"{name}: values from {low:g} to {high:g} were clipped to 0..1"
+    return np.clip(values, 0, 1, dtype=np.float32), note
