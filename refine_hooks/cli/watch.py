@@ -187,8 +187,9 @@ def open_watch(
     from refine_hooks.store import Store
 
     project = project.absolute()
-    wanted = program or load_settings(config, overrides=overrides).program.name
-    name, adapter = claim(project, wanted)
+    early = load_settings(config, overrides=overrides)
+    wanted = program or early.program.name or ("generic" if early.generic.half1 else "")
+    name, adapter = claim(project, wanted, say)
     settings = load_settings(config, name, overrides)
     _require_files(settings.masks)
     when = settings.reconstruct.when

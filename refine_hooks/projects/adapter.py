@@ -40,7 +40,8 @@ class Round:
         missing: what is still awaited, in words; a round is measured only when nothing is.
         fault: why it cannot be measured as it stands; recorded as failed, tried again when ``stamp`` changes.
         complete: the inputs prove by their own contents that they are whole, so no time has to pass.
-        inputs: whatever the adapter needs to find the halves again (a dataclass of paths, never open files).
+        inputs: whatever the adapter needs to find the halves again (a dataclass of paths, never open files). Its ``origin``,
+            where it has one, says before anything is read where the half maps will come from (None: there are none).
     """
 
     key: Key
@@ -134,7 +135,10 @@ class ParticlesJob:
 
 
 class Adapter(Protocol):
-    """One refinement program. Functions of a module: no state, nothing of the project is opened for writing."""
+    """One refinement program. Functions of a module: no state, nothing of the project is opened for writing.
+
+    A module may also have ``why(directory) -> str``: what speaks for a directory's being this program's, or against it.
+    """
 
     def recognises(self, directory: Path) -> bool:
         """Whether ``directory`` is this program's. Cheap: a few names, no walk."""
@@ -172,6 +176,9 @@ class Adapter(Protocol):
 
     def discard(self, round_: Round, spool: Path) -> None:
         """Remove what `capture` saved for this round, after its half maps are safely on disk."""
+
+
+FUNCTIONS = tuple(sorted(name for name in vars(Adapter) if not name.startswith("_")))
 
 
 def project_folder_only(directory: Path) -> Iterable[tuple[Path, bool]]:

@@ -25,6 +25,7 @@ __all__ = [
     "refinement_mask",
     "reported",
     "rounds",
+    "why",
 ]
 
 further_masks = no_further_masks
@@ -33,6 +34,15 @@ further_masks = no_further_masks
 def recognises(directory: Path) -> bool:
     """Whether the folder holds a SQLite database beside cisTEM's folder of assets."""
     return (directory / "Assets").is_dir() and bool(databases(directory))
+
+
+def why(directory: Path) -> str:
+    """What speaks for a cisTEM project, or is missing."""
+    names = ", ".join(path.name for path in databases(directory))
+    assets = (directory / "Assets").is_dir()
+    return (
+        f"{f'SQLite database {names}' if names else 'no SQLite database *.db'}, {'a' if assets else 'no'} folder Assets"
+    )
 
 
 def bells(directory: Path) -> Iterable[tuple[Path, bool]]:

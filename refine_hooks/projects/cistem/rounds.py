@@ -18,7 +18,7 @@ from refine_hooks.projects.cistem.dumps import Attempt, header_of
 from refine_hooks.projects.cistem.evidence import images_in_parameters
 from refine_hooks.projects.cistem.match import GENERATE, Match, matches, pending, volume_path
 from refine_hooks.projects.cistem.tables import Content, Reconstruction, Refinement
-from refine_hooks.records import Key, Stamp
+from refine_hooks.records import Key, Origin, Stamp
 from refine_hooks.settings import Settings, WatchSettings
 from refine_hooks.store import Store
 
@@ -44,6 +44,13 @@ class Sources:
     attempt: Attempt | None = None
     superseded: tuple[Attempt, ...] = ()
     half_maps: tuple[Path, Path] | None = None
+
+    @property
+    def origin(self) -> Origin | None:
+        """Where half maps will come from."""
+        if self.attempt is not None and self.attempt.dumps:
+            return "merged"
+        return "found" if self.half_maps else None
 
 
 def rounds(directory: Path, settings: Settings, store: Store) -> Iterator[Round]:

@@ -32,6 +32,7 @@ __all__ = [
     "refinement_mask",
     "reported",
     "rounds",
+    "why",
 ]
 
 # RELION removes none of its sums; the hook keeps them where a user's script does.
@@ -44,6 +45,17 @@ def recognises(directory: Path) -> bool:
     if (directory / "default_pipeline.star").is_file() or is_job_folder(directory):
         return True
     return any(job.folder != directory for job in job_folders(directory))
+
+
+def why(directory: Path) -> str:
+    """What speaks for a RELION project or job, or is missing."""
+    jobs = [job.run for job in job_folders(directory) if job.folder != directory]
+    if is_job_folder(directory):
+        return "the folder of one refinement: it holds *_model.star or *_optimiser.star"
+    seen = [name for name in ("default_pipeline.star",) if (directory / name).is_file()] + jobs[:5]
+    more = f" and {len(jobs) - 5} more" if len(jobs) > 5 else ""
+    lacking = f"no default_pipeline.star, no *_model.star or *_optimiser.star, no job folder in {', '.join(JOB_TYPES)}"
+    return f"{', '.join(seen)}{more}" if seen else lacking
 
 
 def bells(directory: Path) -> Iterable[tuple[Path, bool]]:

@@ -1,0 +1,109 @@
+"""``explain``: what a directory is and why, and what a watch of it would do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from refine_hooks.cli._app import app
+from refine_hooks.cli.watch import Adapter, Config, Out, Project, Reconstruct
+
+if TYPE_CHECKING:
+    from refine_hooks.explain import ExplainedRound, Explanation
+    from refine_hooks.projects import Claim
+
+
+@app.command()
+def explain(
+    project: Project,
+    out: Out = None,
+    config: Config = None,
+    program: Adapter = "",
+    reconstruct: Reconstruct = "",
+    as_json: Annotated[bool, typer.Option("--json", help="print it as JSON")] = False,
+) -> None:
+    """Say what a directory is and why, which rounds it has, what each would be measured from, and what is missing.
+
+    Nothing is written anywhere. Exits with 1, and each program's reason, where no program or more than one claims the directory.
+    """
+    import dataclasses
+    import json
+
+    from refine_hooks.cli.watch import open_watch
+    from refine_hooks.errors import ProjectError
+    from refine_hooks.explain import explain as explained
+    from refine_hooks.projects import claims, require_readable
+
+    require_readable(project)
+    found = claims(project.absolute())
+    try:
+        overrides = {"reconstruct": {"when": reconstruct}} if reconstruct else {}
+        w = open_watch(project, out, config, program, overrides, lambda fault: None, in_watch=True)
+    except ProjectError:
+        if as_json:
+            print(json.dumps({"project": str(project.absolute()), "program": None, "claims": _tables(found)}, indent=2))
+        else:
+            print("\n".join([str(project.absolute()), *_claims(found, "")]))
+        raise
+    explanation = explained(w, found)
+    if as_json:
+        print(json.dumps(dataclasses.asdict(explanation), indent=2))
+    else:
+        print("\n".join(_lines(explanation)))
+
+
+def _tables(found: list[Claim]) -> list[dict[str, object]]:
+    import dataclasses
+
+    return [dataclasses.asdict(claim) for claim in found]
+
+
+def _claims(found: list[Claim] | tuple[Claim, ...], chosen: str) -> list[str]:
+    """The claimants first, in words."""
+    words = {True: "it is {}'s", False: "not {}'s", None: "{} cannot be asked"}
+    ordered = sorted(found, key=lambda claim: (claim.adapter != chosen, not claim.recognises))
+    return [f"  {words[claim.recognises].format(claim.adapter)}: {claim.why}" for claim in ordered]
+
+
+def _lines(it: Explanation) -> list[str]:
+    claimed = [claim.adapter for claim in it.claims if claim.recognises]
+    told = [] if claimed == [it.program] else [f"  taken as {it.program}'s, as you asked"]
+    looking = f"looked at every {it.poll_s:g} s" + (
+        ", and at every change" if it.events else " only: events are not used"
+    )
+    place = it.out
+    state = "is there" if place.exists else "will be made"
+    room = f"{place.free_GB:g} GB free" if place.free_GB is not None else "free space unknown"
+    disk = "the project's file system" if place.same_file_system else "another file system than the project's"
+    writable = "" if place.writable else " NOT WRITABLE: name another folder with --out;"
+    lines = [it.project, *told, *_claims(it.claims, it.program)]
+    lines.append(f"  file system: {it.file_system}, {looking}")
+    lines.append(f"  output: {place.path};{writable} {state}, {room}, {disk}")
+    lines.append(f"  log: {place.log}")
+    if it.captures:
+        lines.append(f"  saved before the program deletes or overwrites it: {it.kept} files now")
+    lines += [f"  FAULT: {fault}" for fault in it.faults]
+    lines.append(f"rounds: {len(it.rounds)}")
+    for round_ in it.rounds:
+        lines += _round_lines(round_)
+    return lines
+
+
+def _round_lines(round_: ExplainedRound) -> list[str]:
+    known = {"none": "no half maps", "unknown": "half maps not known yet"}
+    origin = known.get(round_.origin, f"half maps {round_.origin}")
+    lines = [f"  {round_.key} {round_.label} [{origin}] {round_.action}: {round_.why}"]
+    return [*lines, *(f"    {_size(file.size)} {file.name}" for file in round_.reads)]
+
+
+def _size(size: int | None) -> str:
+    if size is None:
+        return "       gone"
+    if size < 1000:
+        return f"{size:>8} B "
+    amount, unit = size / 1e3, "kB"
+    for larger in ("MB", "GB"):
+        if amount >= 1000:
+            amount, unit = amount / 1e3, larger
+    return f"{amount:>8.1f} {unit}"

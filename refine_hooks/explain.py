@@ -1,0 +1,197 @@
+"""What a directory is, why, and what a watch of it would do now. Nothing is written anywhere."""
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from refine_hooks import journal, watch
+from refine_hooks.errors import RefineHooksError
+from refine_hooks.projects import Claim
+from refine_hooks.projects.adapter import Round, nothing_to_capture
+from refine_hooks.reconstruct import RECONSTRUCTED
+from refine_hooks.records import Failed
+from refine_hooks.run import Watch
+
+Action = Literal["measure", "record", "wait", "fail", "nothing"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFile:
+    """A file that a round would be measured from; ``size`` in bytes, None where it is not there (any more)."""
+
+    name: str
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedRound:
+    """One round: where its half maps would come from, what it waits for, what would be done with it.
+
+    Attributes:
+        origin: ``none`` where there are no half maps, ``unknown`` where only reading them tells.
+        action: measure it, record what the program reports without half maps, wait, write it down as failed, or nothing.
+    """
+
+    key: str
+    label: str
+    origin: str
+    action: Action
+    why: str
+    missing: tuple[str, ...]
+    fault: str | None
+    reads: tuple[ReadFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The folder that would be written to."""
+
+    path: str
+    exists: bool
+    writable: bool
+    free_GB: float | None
+    same_file_system: bool
+    log: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A project at this moment.
+
+    Attributes:
+        events: whether changes would be seen at once; otherwise the disk is only looked at every ``poll_s``.
+        captures: whether files are saved before the program deletes or overwrites them; ``kept`` of them are saved now.
+        faults: why the rounds cannot be looked at now.
+    """
+
+    project: str
+    program: str
+    claims: tuple[Claim, ...]
+    file_system: str
+    events: bool
+    poll_s: float
+    captures: bool
+    kept: int
+    out: Place
+    rounds: tuple[ExplainedRound, ...]
+    faults: tuple[str, ...]
+
+
+def explain(w: Watch, claims: Iterable[Claim] = ()) -> Explanation:
+    """What a watch would see and do at this moment.
+
+    Args:
+        w: a watch that has not begun.
+        claims: what the adapters said of its project.
+    """
+    faults: list[str] = []
+    past = _past(w, faults)
+    try:
+        rounds = list(w.adapter.rounds(w.project, w.settings, w.store))
+    except Exception as error:  # a watch waits, whatever the reason
+        faults.append(f"the rounds cannot be looked at now: {error or type(error).__name__}")
+        rounds = []
+    return Explanation(
+        project=str(w.project),
+        program=w.program,
+        claims=tuple(claims),
+        file_system=watch.file_system_type(w.project) or "unknown",
+        events=not w.settings.watch.force_poll and watch.events_arrive(w.project),
+        poll_s=w.settings.watch.poll_s,
+        captures=w.adapter.capture is not nothing_to_capture,
+        kept=sum(1 for path in w.store.spool.rglob("*") if path.is_file()),
+        out=_place(w, past),
+        rounds=tuple(_explained(w, round_) for round_ in rounds),
+        faults=tuple(faults),
+    )
+
+
+def _past(w: Watch, faults: list[str]) -> str:
+    """What the log holds, in words; the watch remembers it."""
+    try:
+        past = journal.read_journal(w.store.log)
+    except RefineHooksError as error:
+        faults += error.faults
+        return "cannot be read"
+    w.remember(past.lines)
+    faults += past.faults
+    if not past.lines:
+        return "none yet"
+    failed = sum(isinstance(line, Failed) for line in w.state.values())
+    return f"{len(w.state) - failed} rounds measured, {failed} failed"
+
+
+def _place(w: Watch, log: str) -> Place:
+    out = w.store.out
+    there = out
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    try:
+        free_GB: float | None = round(shutil.disk_usage(there).free / 1e9, 2)
+        same = there.stat().st_dev == w.project.stat().st_dev
+    except OSError:
+        free_GB, same = None, False
+    writable = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+    return Place(str(out), out.is_dir(), writable, free_GB, same, log)
+
+
+def _explained(w: Watch, round_: Round) -> ExplainedRound:
+    origin = getattr(round_.inputs, "origin", "unknown") or "none"
+    action, why = _action(w, round_, origin)
+    return ExplainedRound(
+        key=str(round_.key),
+        label=round_.label,
+        origin=origin,
+        action=action,
+        why=why,
+        missing=round_.missing,
+        fault=round_.fault,
+        reads=tuple(_reads(w.project, round_)),
+    )
+
+
+def _action(w: Watch, round_: Round, origin: str) -> tuple[Action, str]:
+    if round_.missing:
+        return "wait", f"awaited: {', '.join(round_.missing)}"
+    if w.done(round_):
+        line = w.state[round_.key]
+        return "nothing", f"the log has it as failed: {line.reason}" if isinstance(line, Failed) else "the log has it"
+    settle = f"once its files have not changed for {w.settings.watch.settle_s:g} s"
+    if round_.fault:
+        return "fail", f"{settle}: {round_.fault}"
+    words = ["again, since its files have changed"] if round_.key in w.state else []
+    words.append("at once: its files prove that they are whole" if round_.complete else settle)
+    if origin in ("none", "regularised") and w.reconstruct != "never" and w.program in RECONSTRUCTED:
+        return "measure", "; ".join([*words, "from the particles where they can be had"])
+    if origin == "none":
+        return "record", "; ".join([*words, "only what the program reports"])
+    return "measure", "; ".join(words)
+
+
+def _reads(project: Path, round_: Round) -> Iterator[ReadFile]:
+    """The files of the stamp and those that the adapter's own inputs name."""
+    named = [project / file.name for file in round_.stamp.inputs]
+    for path in dict.fromkeys([*named, *_paths_in(round_.inputs)]):
+        if path.is_dir():
+            continue
+        try:
+            size: int | None = path.stat().st_size
+        except OSError:
+            size = None
+        yield ReadFile(str(path.relative_to(project) if path.is_relative_to(project) else path), size)
+
+
+def _paths_in(inputs: Any) -> Iterator[Path]:
+    if isinstance(inputs, Path):
+        yield inputs
+    elif isinstance(inputs, dict):
+        yield from _paths_in(list(inputs.values()))
+    elif isinstance(inputs, list | tuple | set | frozenset):
+        for each in inputs:
+            yield from _paths_in(each)
+    elif is_dataclass(inputs):
+        for each in fields(inputs):
+            yield from _paths_in(getattr(inputs, each.name))
