@@ -18,7 +18,7 @@ Images = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Particles that are read together: rows of the table in stack order, all of one box."""
+    """Particles that are read together: rows of the table, half 1 before half 2, each in stack order, all of one box."""
 
     rows: Integers
     stack: int
@@ -76,24 +76,33 @@ def blocks(particles: Particles, boxes: tuple[int, ...], images_at_once: int) ->
     plan = []
     for number in np.unique(particles.stack[order]):
         rows = order[particles.stack[order] == number]
-        plan += [
-            Block(rows[i : i + images_at_once], int(number), boxes[number]) for i in range(0, rows.size, images_at_once)
-        ]
+        for i in range(0, rows.size, images_at_once):
+            some = rows[i : i + images_at_once]
+            by_half = some[np.argsort(particles.half[some], kind="stable")]
+            plan.append(Block(by_half, int(number), boxes[number]))
     return plan
 
 
 def read_images(particles: Particles, plan: list[Block]) -> Iterator[Images]:
     """The images of each block as float32 [image, y, x]; a stack stays mapped while its blocks follow each other.
 
+    Two buffers take turns, since fresh memory for each block would cost as much as reading it: images are valid until those of
+    the next block but one are asked for.
+
     Raises:
         ParticlesError: the stack became shorter, or cannot be read.
     """
     mapped: Any = None
     stack = -1
-    for block in plan:
+    largest = max((block.rows.size * block.box_px**2 for block in plan), default=0)
+    buffers = np.empty(largest, np.float32), np.empty(largest, np.float32)
+    for number, block in enumerate(plan):
         if block.stack != stack:
             mapped, stack = _mapped(particles.stacks[block.stack]), block.stack
-        yield _taken(mapped, particles.image[block.rows] - 1)
+        shape = block.rows.size, block.box_px, block.box_px
+        images = buffers[number % 2][: int(np.prod(shape))].reshape(shape)
+        _take(mapped, particles.image[block.rows] - 1, images)
+        yield images
 
 
 def _mapped(path: Path) -> Any:
@@ -114,11 +123,9 @@ def _mapped(path: Path) -> Any:
     return stack.reshape(header.nz, header.ny, header.nx)
 
 
-def _taken(stack: Any, wanted: Integers) -> Images:
-    images = np.empty((wanted.size, *stack.shape[1:]), np.float32)
+def _take(stack: Any, wanted: Integers, images: Images) -> None:
     if wanted.size and wanted[-1] - wanted[0] == wanted.size - 1 and np.all(np.diff(wanted) == 1):
         images[:] = stack[wanted[0] : wanted[-1] + 1]
     else:
         for i, n in enumerate(wanted):
             images[i] = stack[n]
-    return images

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import ParticlesError
-from refine_hooks.particles import Particles
+from refine_hooks.particles import Integers, Particles
 from refine_hooks.particles.stacks import Block, Images, blocks, read_images
-from refine_hooks.sums import FourierSums, ctf, normalise
+from refine_hooks.sums import FourierSums, coefficients
 from refine_hooks.sums.symmetry import Package, rotations, turn_about
 from refine_hooks.sums.weights import Weights
 
@@ -27,6 +27,7 @@ Progress = Callable[[int, int], None]
 Floats = NDArray[np.float32]
 
 _BLOCK_BYTES = 192 << 20
+_PART_BYTES = 2 << 20  # images whose transforms stay near the core while they are weighed
 _TASKS_PER_THREAD = 2
 
 
@@ -40,6 +41,7 @@ class Plan:
         box_px: edge of the map.
         voxel_size_A: voxel size of the map.
         boxes: edge of the images of each stack.
+        rows: where each particle stands in the table that it comes from, from 0.
         amplitude, falloff_A2: weight of each particle, see `Weights`.
         whitening: filter for each box of images, for cisTEM's normalisation; None for images as they are.
     """
@@ -50,6 +52,7 @@ class Plan:
     box_px: int
     voxel_size_A: float
     particles: Particles
+    rows: Integers
     boxes: tuple[int, ...]
     amplitude: NDArray[np.float64]
     falloff_A2: NDArray[np.float64]
@@ -62,7 +65,11 @@ class Plan:
         """The particles begin..end-1."""
         rows = slice(begin, end)
         return replace(
-            self, particles=self.particles.rows(rows), amplitude=self.amplitude[rows], falloff_A2=self.falloff_A2[rows]
+            self,
+            particles=self.particles.rows(rows),
+            rows=self.rows[rows],
+            amplitude=self.amplitude[rows],
+            falloff_A2=self.falloff_A2[rows],
         )
 
     @property
@@ -90,9 +97,8 @@ def plan(
     """
     rotations(symmetry, package)
     chosen = replace(particles, used=weights.used)
-    in_order = np.concatenate(
-        [b.rows for b in blocks(chosen, boxes, max(1, len(particles)))] or [np.zeros(0, np.int64)]
-    )
+    used = np.flatnonzero(weights.used)
+    in_order = used[np.lexsort((particles.image[used], particles.stack[used]))]
     if not in_order.size:
         raise ParticlesError(f"{particles.source}: no particle is left to reconstruct")
     ordered = chosen.rows(in_order)
@@ -103,6 +109,7 @@ def plan(
         box_px=boxes[ordered.stack[0]],
         voxel_size_A=float(ordered.pixel_size_A[0]),
         particles=ordered,
+        rows=in_order,
         boxes=boxes,
         amplitude=weights.amplitude[in_order],
         falloff_A2=weights.falloff_A2[in_order],
@@ -155,6 +162,7 @@ def insert(plan: Plan, sums: Floats, *, begin: int = 0, threads: int = 0, block_
     threads = threads or cores()
     todo = plan.part(begin, len(plan))
     work = blocks(todo.particles, plan.boxes, block_size(max(plan.boxes), block_particles, threads))
+    values = _aligned((max(b.rows.size * b.box_px * (b.box_px // 2 + 1) for b in work), 4) if work else (0,))
     with ThreadPoolExecutor(threads) as pool, ThreadPoolExecutor(1) as reader:
         images = read_images(todo.particles, work)
         coming: Future[Images | None] = reader.submit(next, images, None)
@@ -163,67 +171,23 @@ def insert(plan: Plan, sums: Floats, *, begin: int = 0, threads: int = 0, block_
             current = coming.result()
             coming = reader.submit(next, images, None)
             assert current is not None
-            _add_block(todo, block, current, sums, pool, threads)
+            shape = len(current), block.box_px, block.box_px // 2 + 1, 4
+            room = values.reshape(-1)[: int(np.prod(shape))].reshape(shape)
+            _add_block(todo, block, current, room, sums, pool, threads)
             done += block.rows.size
             yield done
 
 
-def _add_block(plan: Plan, block: Block, images: Images, sums: Floats, pool: ThreadPoolExecutor, threads: int) -> None:
-    order = np.argsort(plan.particles.half[block.rows], kind="stable")
-    block, images = replace(block, rows=block.rows[order]), images[order]
-    values = _aligned((len(images), block.box_px, block.box_px // 2 + 1, 4))
-    bounds = np.linspace(0, len(images), min(4 * threads, len(images)) + 1).astype(int)
-    parts = [slice(a, b) for a, b in pairwise(bounds)]
-    for _ in pool.map(lambda part: _prepare(plan, block, part, images[part], values[part]), parts):
+def _add_block(
+    plan: Plan, block: Block, images: Images, values: Floats, sums: Floats, pool: ThreadPoolExecutor, threads: int
+) -> None:
+    rules = coefficients.rules(plan, block)
+    step = max(1, min(_PART_BYTES // images[0].nbytes, -(-len(images) // threads)))
+    parts = [slice(a, a + step) for a in range(0, len(images), step)]
+    for _ in pool.map(lambda part: coefficients.prepare(rules, part, images[part], values[part]), parts):
         pass
     for _ in pool.map(lambda task: _insert_tile(*task), list(_tasks(plan, block, values, sums, threads))):
         pass
-
-
-def _prepare(plan: Plan, block: Block, part: slice, images: Images, out: Floats) -> None:
-    """Coefficients [image, ky, kx, (real, imaginary, weight, 0)] of some images of a block."""
-    from scipy import fft
-
-    from refine_hooks.sums import _kernels
-
-    rows = plan.particles.rows(block.rows[part])
-    n = block.box_px
-    transforms = np.asarray(fft.rfft2(images, workers=1), np.complex64)
-    _refuse_unreadable(transforms, rows)
-    amplitude = plan.amplitude[block.rows[part]]
-    scale = np.full(len(rows), 1.0 / n**2)
-    if plan.whitening is not None:
-        transforms, to_one = normalise.normalised(
-            transforms, plan.whitening[n], normalise.EDGE_A / float(rows.pixel_size_A[0])
-        )
-        scale = scale * to_one
-    if plan.package == "relion":
-        transforms[:, 0, 0] = 0
-    tilt = ctf.tilt_coefficients(rows, n, plan.package)
-    if tilt is not None:
-        _kernels.untilt(transforms, tilt)
-    falloff = (plan.falloff_A2[block.rows[part]] - rows.ctf_b_factor_A2 / 4) / (n * rows.pixel_size_A) ** 2
-    centre = n // 2
-    shift_px = np.stack([rows.shift_x_A, rows.shift_y_A], axis=1) / rows.pixel_size_A[:, None] + centre
-    _kernels.weigh(
-        transforms,
-        ctf.phase_coefficients(rows, n, plan.package),
-        2 * np.pi * shift_px / n,
-        np.stack([amplitude * rows.ctf_scale * scale, falloff, amplitude * rows.ctf_scale**2], axis=1),
-        ctf.image_factors(rows),
-        plan.package == "relion",
-        out,
-    )
-
-
-def _refuse_unreadable(transforms: NDArray[np.complex64], rows: Particles) -> None:
-    bad = ~np.isfinite(transforms[:, 0, 0])
-    if bad.any():
-        first = int(np.argmax(bad))
-        stack = rows.stacks[rows.stack[first]]
-        raise ParticlesError(
-            f"{stack}: image {rows.image[first]} holds a NaN or an infinite value; exclude that particle, or write its image anew"
-        )
 
 
 Task = tuple[Floats, int, NDArray[np.float64], float, Floats, int, bool, bool, tuple[int, int, int, int]]
