@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from refine_hooks.errors import NotReadyError, SumsError
 from refine_hooks.maps import Map, read_header, read_voxels
+from refine_hooks.projects._reading import remembered
 from refine_hooks.projects.relion.files import run_name
-from refine_hooks.projects.relion.star import read_star, remembered
+from refine_hooks.projects.relion.star import read_star
 from refine_hooks.store import slug
 from refine_hooks.sums.relion import Grid, half_map
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from refine_hooks.errors import NotReadyError
 from refine_hooks.maps import MrcHeader, read_header
-from refine_hooks.projects.relion.star import remembered
+from refine_hooks.projects._reading import remembered
 
 JOB_TYPES = ("Refine3D", "Class3D", "MultiBody", "InitialModel")
 _JOB_NAME = re.compile(r"job\d{3,}")

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from refine_hooks.errors import RefineHooksError
+from refine_hooks.projects._reading import remembered
 from refine_hooks.projects.adapter import Facts
-from refine_hooks.projects.relion.star import remembered
 from refine_hooks.projects.relion.tables import ClassTable, Model, Optimiser, PostProcess, read_symmetry
 
 _ERRORS_BYTES = 256 << 10

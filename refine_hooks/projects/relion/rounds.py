@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from refine_hooks.errors import NotReadyError, RefineHooksError
+from refine_hooks.projects._reading import size_of
 from refine_hooks.projects.adapter import Facts, Round, stamp_of
 from refine_hooks.projects.relion.external import read_external, require_arrays, spool_folder
 from refine_hooks.projects.relion.files import Iteration, Job, Listing, list_job, whole_header, written_at
 from refine_hooks.projects.relion.notes import facts_of, run_warnings
 from refine_hooks.projects.relion.postprocess import postprocess_of
-from refine_hooks.projects.relion.star import size_of
 from refine_hooks.projects.relion.tables import Model, Optimiser, PostProcess, read_model, read_optimiser
 from refine_hooks.records import Key, Origin
 from refine_hooks.settings import Settings

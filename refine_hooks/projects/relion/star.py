@@ -1,21 +1,14 @@
 """STAR files that another program may be writing at this moment: a table is whole, or it is not there yet."""
 
-import os
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, wraps
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from refine_hooks.errors import InputError, NotReadyError
-
-_LARGEST_BYTES = 512 << 20
-_CACHED = 1 << 14
-
-T = TypeVar("T")
+from refine_hooks.errors import NotReadyError
+from refine_hooks.projects._reading import read_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,54 +47,6 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         return float("nan")
-
-
-def remembered(read: Callable[[Path], T]) -> Callable[[Path], T]:
-    """Make a reader of one file answer from memory for as long as the file's identity, size and mtime stay the same.
-
-    A file that changes while it is read is not ready.
-    """
-
-    @lru_cache(maxsize=_CACHED)
-    def known(path: str, identity: tuple[int, int, int]) -> T:
-        result = read(Path(path))
-        if _identity(Path(path)) != identity:
-            raise NotReadyError(f"{path}: changed while it was read")
-        return result
-
-    @wraps(read)
-    def reader(path: Path) -> T:
-        return known(str(path), _identity(path))
-
-    return reader
-
-
-def _identity(path: Path) -> tuple[int, int, int]:
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise NotReadyError(f"{path}: is not there ({error.strerror})") from error
-    return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def read_text(path: Path) -> str:
-    """The whole of a text file.
-
-    Raises:
-        NotReadyError: it is not there, or empty.
-        InputError: it cannot be read, or is far too large for a table.
-    """
-    try:
-        if path.stat().st_size > _LARGEST_BYTES:
-            raise InputError(f"{path}: is larger than {_LARGEST_BYTES >> 20} MB; that is no table of a refinement")
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError as error:
-        raise NotReadyError(f"{path}: is not there") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    if not text.strip():
-        raise NotReadyError(f"{path}: is still empty")
-    return text
 
 
 def read_star(path: Path, until: str = "") -> dict[str, Block]:
@@ -154,11 +99,3 @@ def _first_line(error: Exception) -> str:
 def newest_first(paths: list[Path]) -> list[Path]:
     """Paths by their job's number, the highest first."""
     return sorted(paths, key=lambda path: (path.parent.name, path.name), reverse=True)
-
-
-def size_of(path: Path) -> int:
-    """Bytes in a file; -1 when it is not there."""
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return -1

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import NotReadyError
-from refine_hooks.projects.relion.star import Block, read_star, read_text, remembered
+from refine_hooks.projects._reading import read_text, remembered
+from refine_hooks.projects.relion.star import Block, read_star
 
 _COMMAND_LINES = 5
 

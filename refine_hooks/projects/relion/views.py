@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import RefineHooksError
-from refine_hooks.projects.relion.star import remembered
+from refine_hooks.projects._reading import remembered
 
 THETA_BINS, PHI_BINS = 18, 72
 _WHOLE_BYTES = 64 << 20
