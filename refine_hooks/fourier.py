@@ -17,7 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numba
 import numpy as np
@@ -33,6 +33,7 @@ Curve = NDArray[np.float64]
 T = TypeVar("T")
 
 _SLAB_BYTES = 1 << 20
+_PADDED_AT_ONCE = 32
 _FAST = {"contract", "reassoc", "nsz"}
 _rooms = threading.local()
 
@@ -110,6 +111,40 @@ def transform(volume: Volume) -> HalfTransform:
 def inverse(half: HalfTransform, box_px: int) -> Volume:
     """The volume of a half transform."""
     return np.asarray(scipy.fft.irfftn(half, s=(box_px,) * 3, workers=workers()), np.float32)
+
+
+def padded_inverse(transform: HalfTransform, box_px: int) -> Volume:
+    """The real volume of a half transform padded with zeros to ``box_px``, as cisTEM resizes in Fourier space.
+
+    Axis by axis and in slabs, which is cheaper than padding first.
+
+    Args:
+        transform: half transform [kz, ky, kx] of an even or an equal box, coefficients divided by their number.
+        box_px: edge of the result; at least that of the transform.
+    """
+    options: dict[str, Any] = {"workers": workers(), "overwrite_x": True, "norm": "forward"}
+    columns = scipy.fft.ifft(_padded(transform, 0, box_px), axis=0, **options)
+    voxels = np.empty((box_px,) * 3, np.float32)
+    for z in range(0, box_px, _PADDED_AT_ONCE):
+        rows = scipy.fft.ifft(_padded(columns[z : z + _PADDED_AT_ONCE], 1, box_px), axis=1, **options)
+        voxels[z : z + _PADDED_AT_ONCE] = scipy.fft.irfft(rows, n=box_px, axis=2, **options)
+    return voxels
+
+
+def _padded(transform: HalfTransform, axis: int, box_px: int) -> HalfTransform:
+    """Zeros between the positive and the negative frequencies of one axis; -Nyquist is copied to +Nyquist as cisTEM does."""
+    n = transform.shape[axis]
+    if n == box_px:
+        return transform
+    shape = list(transform.shape)
+    shape[axis] = box_px
+    out = np.zeros(shape, np.complex64)
+    source, target = np.moveaxis(transform, axis, 0), np.moveaxis(out, axis, 0)
+    target[: (n + 1) // 2] = source[: (n + 1) // 2]
+    target[box_px - n // 2 :] = source[n - n // 2 :]
+    if n % 2 == 0:
+        target[n // 2] = source[n // 2]
+    return out
 
 
 def in_place(lines: Planes, axis: int, *, backward: bool = False) -> None:

@@ -45,6 +45,7 @@ class Watch:
     measured: int = 0
     failed: int = 0
     waiting: str = ""
+    blind: bool = False
     stalled: bool = False
     progress: Callable[[int, int], None] = lambda done, total: None
     expected: int = 0
@@ -116,7 +117,16 @@ def run(w: Watch, ticks: Iterable[float], bell: watch.Bell | None = None, live: 
             w.why_stop = "interrupted"
         w.log(Stop(stopped_at=now(), reason=w.why_stop, rounds_measured=w.measured, rounds_failed=w.failed))
         outputs.finish(w.store, w.lines, w.settings, w.say)
+        w.say(_summary(w))
     return w.why_stop
+
+
+def _summary(w: Watch) -> str:
+    """What this watch did, and where to read it."""
+    known = len(journal.Journal(tuple(w.lines)).rounds)
+    new = f"{w.measured} measured" if w.measured or w.failed else "nothing new"
+    failed = f", {w.failed} failed" if w.failed else ""
+    return f"{w.why_stop}: {new}{failed}; the log holds {known} round{'' if known == 1 else 's'}: {w.store.report}"
 
 
 def two_looks(w: Watch) -> Iterator[float]:
@@ -257,7 +267,10 @@ def _look(w: Watch) -> list[Round]:
         rounds = list(w.adapter.rounds(w.project, w.settings, w.store))
     except Exception as error:
         w.wait(f"{w.project} cannot be looked at now ({error or type(error).__name__}); it is tried again")
+        w.blind = True
         return []
+    if w.blind:
+        w.waiting, w.blind = "", False
     if not w.project.is_dir():
         w.wait(f"{w.project} is gone or out of reach; waiting for it to come back")
     elif any(round_.missing for round_ in rounds):

@@ -237,13 +237,34 @@ def _validated(table: dict[str, Any], source: str) -> Settings:
         raise SettingsError(*faults) from error
 
 
-def load_settings(config: Path | None = None, program: str = "", overrides: dict[str, Any] | None = None) -> Settings:
+def own_table(config: Path | None) -> dict[str, Any]:
+    """What the user's TOML file says, checked; masks named by absolute paths. Empty without a file.
+
+    Raises:
+        SettingsError: every fault at once, each with the file and the key.
+    """
+    if config is None:
+        return {}
+    own = _read_toml(config)
+    _validated(own, str(config))
+    if "masks" in own:
+        own["masks"] = {name: str(config.absolute().parent / file) for name, file in own["masks"].items()}
+    return own
+
+
+def load_settings(
+    config: Path | None = None,
+    program: str = "",
+    overrides: dict[str, Any] | None = None,
+    own: dict[str, Any] | None = None,
+) -> Settings:
     """Settings for a program: defaults, then ``config/<program>.toml``, then the user's file, then the command line.
 
     Args:
         config: the user's TOML file.
         program: name of the adapter.
         overrides: nested tables, as the command line's options spell them.
+        own: what `own_table` gave for ``config``, where it has been read: a pipe can be read only once.
 
     Raises:
         SettingsError: every fault at once, each with the file and the key.
@@ -253,12 +274,7 @@ def load_settings(config: Path | None = None, program: str = "", overrides: dict
     if program and shipped.is_file():
         table = _read_toml(shipped)
         _validated(table, str(shipped))
-    if config is not None:
-        own = _read_toml(config)
-        _validated(own, str(config))
-        if "masks" in own:
-            own["masks"] = {name: str(config.absolute().parent / file) for name, file in own["masks"].items()}
-        table = _laid_over(table, own)
+    table = _laid_over(table, own_table(config) if own is None else own)
     if overrides:
         table = _laid_over(table, overrides)
     return _validated(table, "command line" if overrides else str(config or shipped))

@@ -102,6 +102,21 @@ def test_check_config_tells_every_fault(tmp_path: Path) -> None:
     assert cli("check-config").stdout == (Path(__file__).parent.parent / "config" / "default.toml").read_text()
 
 
+def test_settings_may_come_through_a_pipe(tmp_path: Path) -> None:
+    project = tmp_path / "Refine3D" / "job001"
+    project.mkdir(parents=True)
+    (project / "run_it001_optimiser.star").write_text("")
+    read, write = os.pipe()
+    os.write(write, b"[sphere]\nradius_A = 33.0\n")
+    os.close(write)
+    command = [sys.executable, "-c", "from refine_hooks.cli import main; main()", "once", str(tmp_path), "--config"]
+    done = subprocess.run([*command, f"/dev/fd/{read}"], capture_output=True, text=True, check=False, pass_fds=[read])
+    os.close(read)
+    assert done.returncode == 0, done.stderr
+    start = json.loads((tmp_path / "refine_hooks" / "rounds.jsonl").read_text().splitlines()[0])
+    assert start["settings"]["sphere"]["radius_A"] == 33.0
+
+
 def test_the_schema_is_printed_as_committed() -> None:
     assert json.loads(cli("schema").stdout) == json.loads(
         (Path(__file__).parent.parent / "config" / "rounds.schema.json").read_text()

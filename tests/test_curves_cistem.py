@@ -18,9 +18,9 @@ from refine_hooks import fourier
 from refine_hooks.curves import cistem
 from refine_hooks.errors import InputError
 from refine_hooks.fsc import packed
-from refine_hooks.masks.cistem import apply_mask_soft
+from refine_hooks.masks.cistem import apply_mask_soft, sphere_masked
 from refine_hooks.masks.shapes import sphere
-from refine_hooks.sums.cistem import half_maps_from_dumps, read_dump_header, sphere_masked
+from refine_hooks.sums.cistem import half_maps_from_dumps, read_dump_header
 
 TIGHT = [case for case in GOLDEN if case.name not in {"volume_2_1", "volume_3_1"}]
 

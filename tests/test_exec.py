@@ -104,6 +104,17 @@ def test_a_failure_to_save_is_told_and_the_refinement_goes_on(folder: Path, faul
     assert "Traceback" not in done.stderr
 
 
+def test_a_broken_installation_is_told_and_the_refinement_goes_on(folder: Path) -> None:
+    merge3d = program(folder, "merge3d", "echo merged; exit 5")
+    broken = (
+        "import sys; sys.modules['refine_hooks.projects.cistem.hook'] = None; from refine_hooks.cli import main; main()"
+    )
+    command = [sys.executable, "-c", broken, "exec", str(folder), "--", merge3d]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (5, "merged\n")
+    assert "the refinement goes on" in done.stderr
+
+
 @pytest.mark.parametrize(("command", "code"), [("/nowhere/merge3d", 127), ("/", 126)])
 def test_a_command_that_cannot_be_started_ends_as_in_a_shell(folder: Path, command: str, code: int) -> None:
     done = execute(folder, command, options=("--wait", "0"))

@@ -16,14 +16,13 @@ from adapter_contract import check_adapter, fingerprint
 
 from refine_hooks.errors import NotReadyError, StorageError
 from refine_hooks.maps import Map, read_map
-from refine_hooks.masks.cistem import cistem_automask
+from refine_hooks.masks.cistem import cistem_automask, sphere_masked
 from refine_hooks.projects import cistem
 from refine_hooks.projects.adapter import HalfMaps, Round
 from refine_hooks.projects.cistem.half_maps import half_maps
 from refine_hooks.projects.cistem.program_mask import moved_by
 from refine_hooks.settings import Settings
 from refine_hooks.store import Store
-from refine_hooks.sums.cistem import sphere_masked
 
 PATIENT = Settings.model_validate({"watch": {"database_wait_s": 1e6}})
 NO_WAIT = Settings.model_validate({"watch": {"database_wait_s": 0.0}})

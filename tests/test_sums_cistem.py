@@ -16,6 +16,7 @@ from cistem_data import (
 
 from refine_hooks.errors import InputError, NotReadyError, SumsError
 from refine_hooks.maps import Map
+from refine_hooks.masks.cistem import sphere_masked
 from refine_hooks.sums import FourierSums, cistem
 
 
@@ -33,7 +34,7 @@ def test_half_maps_of_a_binned_round_in_chunks_are_those_that_merge3d_made(round
     *maps, images = cistem.half_maps_from_dumps(*round2)
     assert images == (350, 350)
     for number, half in enumerate(maps, 1):
-        masked, _ = cistem.sphere_masked(half, radius_A=75)
+        masked, _ = sphere_masked(half, radius_A=75)
         assert half.voxel_size_A == masked.voxel_size_A == 2.5
         for name, voxels in (("unmasked", half.voxels), ("masked", masked.voxels)):
             assert relative(voxels[1::4, 1::4, 1::4], expected[f"{name}{number}_every_4th"]) < 1e-5
@@ -45,7 +46,7 @@ def test_half_maps_of_a_binned_round_in_chunks_are_those_that_merge3d_made(round
 def test_half_maps_of_every_golden_round_are_those_that_merge3d_made(case, shared, tmp_path):
     *maps, _ = cistem.half_maps_from_dumps(*golden_dumps(shared, case))
     for half, expected in zip(maps, golden_halves(shared, case, tmp_path), strict=True):
-        assert relative(cistem.sphere_masked(half, case.radius_A)[0].voxels, expected) < 1e-5
+        assert relative(sphere_masked(half, case.radius_A)[0].voxels, expected) < 1e-5
 
 
 @pytest.mark.shared
@@ -280,7 +281,7 @@ def test_sums_that_are_not_finite_make_no_map():
 )
 def test_sphere_is_the_one_that_is_written_out(n, radius_A, hole_A, edge_A):
     voxels = (3 + np.random.default_rng(1).standard_normal((n,) * 3)).astype(np.float32)
-    masked, squares = cistem.sphere_masked(Map(voxels, 2.0), radius_A, hole_A, edge_A)
+    masked, squares = sphere_masked(Map(voxels, 2.0), radius_A, hole_A, edge_A)
     expected, volume = sphere_by_definition(voxels, radius_A / 2, hole_A / 2, edge_A / 2)
     np.testing.assert_allclose(masked.voxels, expected, atol=2e-6)
     assert squares == pytest.approx(volume, rel=1e-9)
@@ -291,4 +292,4 @@ def test_sphere_is_the_one_that_is_written_out(n, radius_A, hole_A, edge_A):
 )
 def test_a_sphere_that_is_none_is_refused(radius_A, hole_A, edge_A):
     with pytest.raises(InputError, match="no sphere"):
-        cistem.sphere_masked(Map(np.zeros((8, 8, 8), np.float32), 1.0), radius_A, hole_A, edge_A)
+        sphere_masked(Map(np.zeros((8, 8, 8), np.float32), 1.0), radius_A, hole_A, edge_A)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from refine_hooks import journal, measure, outputs
-from refine_hooks.cli.watch import named_masks
+from refine_hooks.cli._options import named_masks
 from refine_hooks.errors import RefineHooksError
 from refine_hooks.maps import Map, read_header, read_map
 from refine_hooks.measure import NamedMask

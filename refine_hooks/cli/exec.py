@@ -27,10 +27,18 @@ def execute(
     """
     # Nearly every program of a refinement is not merge3d and starts at once, without what saving needs.
     if "merge3d" in " ".join(command):
+        _save_before(command, project, out, wait)
+    _replace_by(command)
+
+
+def _save_before(command: list[str], project: Path, out: Path | None, wait_s: float) -> None:
+    """Even an installation that is broken must not stop the refinement, so the import is guarded, too."""
+    try:
         from refine_hooks.projects.cistem.hook import save_before
 
-        save_before(command, project, out, wait, _say)
-    _replace_by(command)
+        save_before(command, project, out, wait_s, _say)
+    except Exception as error:
+        _say(f"the dumps are not saved ({type(error).__name__}: {error}); the refinement goes on")
 
 
 def _say(message: str) -> None:

@@ -9,36 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from refine_hooks.cli._app import app
+from refine_hooks.cli._options import (
+    Adapter,
+    Config,
+    Full,
+    Masks,
+    Mass,
+    Out,
+    Project,
+    Radius,
+    Reconstruct,
+    overrides_of,
+)
 
 if TYPE_CHECKING:
     from refine_hooks.run import Watch
-
-Project = Annotated[
-    Path, typer.Argument(help="the refinement project's folder (for RELION also a single job's)", show_default=False)
-]
-Out = Annotated[
-    Path | None, typer.Option(help="where everything is written [default: PROJECT/refine_hooks]", show_default=False)
-]
-Config = Annotated[
-    Path | None, typer.Option(help="TOML file laid over the defaults (see check-config)", show_default=False)
-]
-Adapter = Annotated[
-    str, typer.Option("--project", help="the refinement program, where the folder does not tell", show_default=False)
-]
-Masks = Annotated[
-    list[str] | None,
-    typer.Option("--mask", help="a further mask, FILE or NAME=FILE; may be given again", show_default=False),
-]
-Radius = Annotated[
-    float, typer.Option(help="radius of the spherical mask in A [default: the program's own]", show_default=False)
-]
-Mass = Annotated[float, typer.Option(help="molecular mass in kDa [default: the program's own]", show_default=False)]
-Full = Annotated[
-    bool, typer.Option("--full", help="also anisotropy, half-bit, 3-sigma, false discovery rate and Guinier analysis")
-]
-Reconstruct = Annotated[
-    str, typer.Option(help="half maps from the particles: never, missing or always", show_default=False)
-]
 
 
 @app.command()
@@ -62,7 +47,7 @@ def watch(
     Everything is written below --out; nothing of the project is opened for writing and no lock is taken. The log is
     rounds.jsonl, the report is report.html. Ctrl-C finishes the round in hand, twice drops it.
     """
-    overrides = _overrides(mask, radius, mass, reconstruct, full)
+    overrides = overrides_of(mask, radius, mass, reconstruct, full)
     overrides.setdefault("watch", {}).update({"force_poll": True} if poll else {})
     from refine_hooks.cli._say import speaking
 
@@ -108,7 +93,7 @@ def once(
     """
     from refine_hooks.cli._say import speaking
 
-    overrides = _overrides(mask, radius, mass, reconstruct, full)
+    overrides = overrides_of(mask, radius, mass, reconstruct, full)
     with speaking() as (say, progress):
         w = open_watch(project, out, config, program, overrides, say, in_watch=False)
         w.progress = progress
@@ -183,14 +168,15 @@ def open_watch(
     """
     from refine_hooks.projects import claim
     from refine_hooks.run import Watch
-    from refine_hooks.settings import load_settings
+    from refine_hooks.settings import load_settings, own_table
     from refine_hooks.store import Store
 
     project = project.absolute()
-    early = load_settings(config, overrides=overrides)
+    own = own_table(config)
+    early = load_settings(overrides=overrides, own=own)
     wanted = program or early.program.name or ("generic" if early.generic.half1 else "")
     name, adapter = claim(project, wanted, say)
-    settings = load_settings(config, name, overrides)
+    settings = load_settings(config, name, overrides, own)
     _require_files(settings.masks)
     when = settings.reconstruct.when
     store = Store((out or project / "refine_hooks").absolute(), int(settings.keep.min_free_GB * 1e9))
@@ -211,33 +197,3 @@ def _require_files(masks: dict[str, str]) -> None:
     faults = [f"mask {name}: {file} is not there" for name, file in masks.items() if not Path(file).is_file()]
     if faults:
         raise SettingsError(*faults)
-
-
-def _overrides(
-    mask: list[str] | None, radius: float, mass: float, reconstruct: str = "", full: bool = False
-) -> dict[str, Any]:
-    """The command line's options as the tables of a settings file."""
-    table: dict[str, Any] = {}
-    if mask:
-        table["masks"] = named_masks(mask)
-    if radius:
-        table["sphere"] = {"radius_A": radius}
-    if mass:
-        table["program"] = {"molecular_mass_kDa": mass}
-    if reconstruct:
-        table["reconstruct"] = {"when": reconstruct}
-    if full:
-        table["fsc"] = {"full": True}
-    return table
-
-
-def named_masks(masks: list[str]) -> dict[str, str]:
-    """``FILE`` is the mask called user (user2, ... for further ones), ``NAME=FILE`` has its own name; files become absolute."""
-    named: dict[str, str] = {}
-    for text in masks:
-        name, equals, file = text.partition("=")
-        if not equals or "/" in name:
-            nameless = sum(known.startswith("user") for known in named)
-            name, file = f"user{nameless + 1}" if nameless else "user", text
-        named[name] = str(Path(file).absolute())
-    return named

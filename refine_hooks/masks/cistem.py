@@ -4,7 +4,6 @@ Source: cisTEM 2.0.0-alpha (doi:10.7554/eLife.35383), functions CosineRingMask, 
 what refine_hooks measures with; they say what the program itself used.
 """
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from math import ceil
@@ -14,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import InputError
-from refine_hooks.maps import Volume
+from refine_hooks.fourier import padded_inverse, workers
+from refine_hooks.maps import Map, Volume
 
 EDGE_A = 10.0
 # The mask's tails below this are cut off.
@@ -81,7 +81,7 @@ def _ring(
 
 
 def _by_planes(planes: int, work: Callable[[int, int], T]) -> list[T]:
-    cores = len(os.sched_getaffinity(0))
+    cores = workers()
     bounds = np.linspace(0, planes, cores + 1).astype(int).tolist()
     with ThreadPoolExecutor(cores) as pool:
         return list(pool.map(work, bounds[:-1], bounds[1:]))
@@ -95,6 +95,22 @@ def ring_means(voxels: Volume, radius_px: float, edge_px: float) -> tuple[float,
     parts = _by_planes(len(voxels), lambda a, b: ring_sums(voxels, *ring, a, b))
     total, count, _, _, squares = np.sum(parts, axis=0).tolist()
     return total / count if count else 0.0, squares
+
+
+def sphere_masked(
+    volume: Map, radius_A: float, inner_radius_A: float = 0.0, edge_A: float = EDGE_A
+) -> tuple[Map, float]:
+    """A map under cisTEM's spherical mask, as merge3d writes its half maps, and the sum of the squared mask in voxels.
+
+    Args:
+        volume: unmasked map.
+        radius_A: middle of the outer cosine edge.
+        inner_radius_A: middle of the inner edge; 0 for none.
+        edge_A: width of both edges.
+    """
+    scale = 1 / volume.voxel_size_A
+    voxels, squares = ring_masked(volume.voxels, radius_A * scale, inner_radius_A * scale, edge_A * scale)
+    return Map(voxels, volume.voxel_size_A, volume.origin_A), squares
 
 
 def mean_outside(voxels: Volume, radius_px: float) -> float:
@@ -126,12 +142,11 @@ def apply_mask_soft(mask: Volume, voxel_size_A: float, edge_A: float = EDGE_A) -
     window = tuple(_window(inside, axis, ball.shape[0] // 2) for axis in range(3))
     part = inside[window]
     shape = [_length(n, inside.shape[0]) for n in part.shape]
-    workers = len(os.sched_getaffinity(0))
     kernel = np.zeros(shape, np.float32)
     reach = np.arange(-(ball.shape[0] // 2), ball.shape[0] // 2 + 1)
     np.add.at(kernel, tuple(np.ix_(*(reach % n for n in shape))), ball)
-    blurred = fft.rfftn(part, s=shape, workers=workers) * fft.rfftn(kernel, workers=workers)
-    values = fft.irfftn(blurred, s=shape, workers=workers, overwrite_x=True)[tuple(slice(n) for n in part.shape)]
+    blurred = fft.rfftn(part, s=shape, workers=workers()) * fft.rfftn(kernel, workers=workers())
+    values = fft.irfftn(blurred, s=shape, workers=workers(), overwrite_x=True)[tuple(slice(n) for n in part.shape)]
     soft = np.zeros(mask.shape, np.float32)
     soft[window] = np.where(values < _SMALLEST, np.float32(0), values)
     return soft
@@ -181,21 +196,18 @@ def cistem_automask(
     """
     from scipy import fft
 
-    from refine_hooks.sums.cistem import padded_inverse
-
     box_px, binning = len(volume), filter_A / 2 / voxel_size_A
-    workers = len(os.sched_getaffinity(0))
     binned_px = int(box_px / binning + 0.5)
     binned_px = min(binned_px + binned_px % 2, box_px)
     binned = np.asarray(volume, np.float32)
     if binned_px < box_px:
-        whole = fft.rfftn(binned, workers=workers, norm="forward")
+        whole = fft.rfftn(binned, workers=workers(), norm="forward")
         half = binned_px // 2
         rows = np.r_[0:half, -half:0]
         cropped = np.ascontiguousarray(whole[np.ix_(rows, rows, np.arange(half + 1))])
-        binned = fft.irfftn(cropped, s=(binned_px,) * 3, workers=workers, norm="forward")
+        binned = fft.irfftn(cropped, s=(binned_px,) * 3, workers=workers(), norm="forward")
     body = _largest_body(binned, radius_A / binning / voxel_size_A, threshold)
-    smooth = fft.rfftn(body, workers=workers, norm="forward") * _gaussian(binned_px, binning / voxel_size_A / 16)
+    smooth = fft.rfftn(body, workers=workers(), norm="forward") * _gaussian(binned_px, binning / voxel_size_A / 16)
     smooth = padded_inverse(smooth.astype(np.complex64), box_px)
     smooth /= smooth.max()
     return np.asarray(smooth >= np.float32(rebin), np.uint8)

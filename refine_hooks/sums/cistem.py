@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from io import FileIO
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,13 +23,11 @@ from refine_hooks.sums import FourierSums
 
 HEADER_BYTES = 60
 WIENER_CONSTANT = np.float32(100.0)
-MASK_EDGE_A = 10.0
 HALF_NAMES = {1: "odd", 2: "even"}
 
 _HEADER = struct.Struct("<7i5f4s2i")
 _LONGEST_EDGE_PX = 8192
 _SLAB_BYTES = 16 << 20
-_PLANES = 32
 
 Transform = NDArray[np.complex64]
 Progress = Callable[[int, int], None]
@@ -261,6 +258,8 @@ def half_map(sums: FourierSums, header: DumpHeader | None = None, *, use_up: boo
     Raises:
         SumsError: the quotient is not finite somewhere.
     """
+    from refine_hooks.fourier import padded_inverse
+
     box_px = sums.data.shape[0]
     uncropped_px = header.uncropped_box_px if header else box_px
     if not use_up:
@@ -295,11 +294,12 @@ def complete_edges(data: Transform, weight: NDArray[np.float32]) -> None:
 
 
 def _quotient(sums: FourierSums, *, alternate: bool) -> Transform:
+    from refine_hooks.fourier import workers
     from refine_hooks.sums.cistem_kernels import quotient
 
     data, weight = sums.data, sums.weight
-    bounds = np.linspace(0, data.shape[0], 1 + _workers()).astype(int).tolist()
-    with ThreadPoolExecutor(_workers()) as pool:
+    bounds = np.linspace(0, data.shape[0], 1 + workers()).astype(int).tolist()
+    with ThreadPoolExecutor(workers()) as pool:
         spans = pairwise(bounds)
         counts = pool.map(lambda s: quotient(data, weight, data, WIENER_CONSTANT, alternate, *s), spans)
         unfit = sum(counts)
@@ -310,45 +310,11 @@ def _quotient(sums: FourierSums, *, alternate: bool) -> Transform:
     return data
 
 
-def padded_inverse(transform: Transform, box_px: int) -> Volume:
-    """The real volume of a half transform padded with zeros to ``box_px``, as cisTEM resizes in Fourier space.
-
-    Axis by axis and in slabs, which is cheaper than padding first.
-
-    Args:
-        transform: half transform [kz, ky, kx] of an even or an equal box, coefficients divided by their number.
-        box_px: edge of the result; at least that of the transform.
-    """
-    from scipy import fft
-
-    options: dict[str, Any] = {"workers": _workers(), "overwrite_x": True, "norm": "forward"}
-    columns = fft.ifft(_padded(transform, 0, box_px), axis=0, **options)
-    voxels = np.empty((box_px,) * 3, np.float32)
-    for z in range(0, box_px, _PLANES):
-        rows = fft.ifft(_padded(columns[z : z + _PLANES], 1, box_px), axis=1, **options)
-        voxels[z : z + _PLANES] = fft.irfft(rows, n=box_px, axis=2, **options)
-    return voxels
-
-
-def _padded(transform: Transform, axis: int, box_px: int) -> Transform:
-    """Zeros between the positive and the negative frequencies of one axis; -Nyquist is copied to +Nyquist as cisTEM does."""
-    n = transform.shape[axis]
-    if n == box_px:
-        return transform
-    shape = list(transform.shape)
-    shape[axis] = box_px
-    out = np.zeros(shape, np.complex64)
-    source, target = np.moveaxis(transform, axis, 0), np.moveaxis(out, axis, 0)
-    target[: (n + 1) // 2] = source[: (n + 1) // 2]
-    target[box_px - n // 2 :] = source[n - n // 2 :]
-    if n % 2 == 0:
-        target[n // 2] = source[n // 2]
-    return out
-
-
 def _uncropped(voxels: Volume, uncropped_px: int, box_px: int) -> Volume:
     """A centred volume set into a larger box filled with the mean of its faces, then brought to ``box_px`` by Fourier padding."""
     from scipy import fft
+
+    from refine_hooks.fourier import padded_inverse, workers
 
     n = voxels.shape[0]
     core = voxels[1:-1, 1:-1, 1:-1]
@@ -358,12 +324,8 @@ def _uncropped(voxels: Volume, uncropped_px: int, box_px: int) -> Volume:
     out[(slice(start, start + n),) * 3] = voxels
     if uncropped_px == box_px:
         return out
-    transform = fft.rfftn(np.fft.ifftshift(out), workers=_workers(), norm="forward")
+    transform = fft.rfftn(np.fft.ifftshift(out), workers=workers(), norm="forward")
     return np.fft.fftshift(padded_inverse(transform, box_px))
-
-
-def _workers() -> int:
-    return len(os.sched_getaffinity(0))
 
 
 def half_maps_from_dumps(
@@ -401,21 +363,3 @@ def _check_halves(odd_paths: Sequence[Path], even_paths: Sequence[Path]) -> None
             faults.append(f"{path}: does not belong to {headers[0][1].name}: {', '.join(differences)}")
     if faults:
         raise SumsError(*faults)
-
-
-def sphere_masked(
-    volume: Map, radius_A: float, inner_radius_A: float = 0.0, edge_A: float = MASK_EDGE_A
-) -> tuple[Map, float]:
-    """A map under cisTEM's spherical mask, as merge3d writes its half maps, and the sum of the squared mask in voxels.
-
-    Args:
-        volume: unmasked map.
-        radius_A: middle of the outer cosine edge.
-        inner_radius_A: middle of the inner edge; 0 for none.
-        edge_A: width of both edges.
-    """
-    from refine_hooks.masks.cistem import ring_masked
-
-    scale = 1 / volume.voxel_size_A
-    voxels, squares = ring_masked(volume.voxels, radius_A * scale, inner_radius_A * scale, edge_A * scale)
-    return Map(voxels, volume.voxel_size_A, volume.origin_A), squares

@@ -1,0 +1,63 @@
+"""Options that several commands share, and the tables of a settings file that they stand for."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Project = Annotated[
+    Path, typer.Argument(help="the refinement project's folder (for RELION also a single job's)", show_default=False)
+]
+Out = Annotated[
+    Path | None, typer.Option(help="where everything is written [default: PROJECT/refine_hooks]", show_default=False)
+]
+Config = Annotated[
+    Path | None, typer.Option(help="TOML file laid over the defaults (see check-config)", show_default=False)
+]
+Adapter = Annotated[
+    str, typer.Option("--project", help="the refinement program, where the folder does not tell", show_default=False)
+]
+Masks = Annotated[
+    list[str] | None,
+    typer.Option("--mask", help="a further mask, FILE or NAME=FILE; may be given again", show_default=False),
+]
+Radius = Annotated[
+    float, typer.Option(help="radius of the spherical mask in A [default: the program's own]", show_default=False)
+]
+Mass = Annotated[float, typer.Option(help="molecular mass in kDa [default: the program's own]", show_default=False)]
+Full = Annotated[
+    bool, typer.Option("--full", help="also anisotropy, half-bit, 3-sigma, false discovery rate and Guinier analysis")
+]
+Reconstruct = Annotated[
+    str, typer.Option(help="half maps from the particles: never, missing or always", show_default=False)
+]
+
+
+def overrides_of(
+    mask: list[str] | None, radius: float, mass: float, reconstruct: str = "", full: bool = False
+) -> dict[str, Any]:
+    """The command line's options as the tables of a settings file."""
+    table: dict[str, Any] = {}
+    if mask:
+        table["masks"] = named_masks(mask)
+    if radius:
+        table["sphere"] = {"radius_A": radius}
+    if mass:
+        table["program"] = {"molecular_mass_kDa": mass}
+    if reconstruct:
+        table["reconstruct"] = {"when": reconstruct}
+    if full:
+        table["fsc"] = {"full": True}
+    return table
+
+
+def named_masks(masks: list[str]) -> dict[str, str]:
+    """``FILE`` is the mask called user (user2, ... for further ones), ``NAME=FILE`` has its own name; files become absolute."""
+    named: dict[str, str] = {}
+    for text in masks:
+        name, equals, file = text.partition("=")
+        if not equals or "/" in name:
+            nameless = sum(known.startswith("user") for known in named)
+            name, file = f"user{nameless + 1}" if nameless else "user", text
+        named[name] = str(Path(file).absolute())
+    return named
