@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from refine_hooks.cli._app import app
-from refine_hooks.cli.watch import Adapter, Config, Out, Project, Reconstruct
+from refine_hooks.cli._options import Adapter, Config, Out, Project, Reconstruct
 
 if TYPE_CHECKING:
     from refine_hooks.explain import ExplainedRound, Explanation
