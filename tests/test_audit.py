@@ -2,74 +2,19 @@
 
 import csv
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
+from rounds_data import SHELLS, Values, a_round, falling, healthy
 
 from refine_hooks import curves
 from refine_hooks.audit import Finding, audit, worst
-from refine_hooks.fourier import shell_frequency_per_A, voxels_in_shell
+from refine_hooks.fourier import voxels_in_shell
 from refine_hooks.journal import Journal
 from refine_hooks.projects.relion.star import read_star
-from refine_hooks.records import Failed, HalfMapsRecord, InputFile, Key, LogLine, MaskRecord, RoundRecord, Stamp, now
-
-BOX, VOXEL_A = 128, 1.5
-FREQUENCY = shell_frequency_per_A(BOX, VOXEL_A)
-SHELLS = len(FREQUENCY)
-Values = NDArray[np.float64]
-
-
-def falling(shell: float, width: float = 3.0, shells: int = SHELLS) -> Values:
-    return 1 / (1 + np.exp((np.arange(shells) - shell) / width))
-
-
-def masks_of(fraction: float = 0.02) -> tuple[MaskRecord, ...]:
-    box_A3 = (BOX * VOXEL_A) ** 3
-    sphere = MaskRecord(
-        name="sphere", volume_A3=0.3 * box_A3, volume_fraction=0.3, parameters={"radius_A": 75.0, "edge_A": 10.0}
-    )
-    return sphere, MaskRecord(name="automask", volume_A3=fraction * box_A3, volume_fraction=fraction)
-
-
-def a_round(
-    values: dict[str, Values], iteration: int = 1, null_sd: float = 0.01, onset: int = 12, **more: Any
-) -> RoundRecord:
-    records = []
-    for name, correlation in values.items():
-        mask = None if name.startswith(("reported", "unmasked")) else name.split("_")[0]
-        known: dict[str, Any] = {}
-        if mask not in (None, "sphere") or name.endswith("_scaled"):
-            known = {"null_mean": np.zeros(SHELLS), "null_sd": np.full(SHELLS, null_sd), "onset_shell": onset}
-        records.append(curves.curve(name, mask, correlation, FREQUENCY, sd=np.full(SHELLS, 0.01), **known))
-    fields: dict[str, Any] = {
-        "program": "test",
-        "label": f"Round {iteration}",
-        "measured_at": now(),
-        "key": Key(run="run", iteration=iteration, class_id=1),
-        "stamp": Stamp(inputs=(InputFile(name=f"{iteration}", size=1, mtime_ns=1),)),
-        "box_px": BOX,
-        "voxel_size_A": VOXEL_A,
-        "frequency_per_A": tuple(FREQUENCY.tolist()),
-        "voxels_in_shell": tuple(voxels_in_shell(BOX).tolist()),
-        "half_maps": HalfMapsRecord(origin="merged", paths=("a", "b")),
-        "masks": masks_of(),
-        "curves": tuple(records),
-    }
-    return RoundRecord(**{**fields, **more})
-
-
-def healthy(iteration: int = 1, shell: float = 30.0, **more: Any) -> RoundRecord:
-    values = {
-        "unmasked": falling(shell - 4),
-        "sphere": falling(shell - 3),
-        "automask": falling(shell),
-        "automask_corrected": falling(shell),
-    }
-    return a_round(values, iteration, **more)
+from refine_hooks.records import Failed, HalfMapsRecord, InputFile, Key, LogLine, RoundRecord, Stamp, now
 
 
 def rules(*lines: LogLine) -> dict[str, Finding]:

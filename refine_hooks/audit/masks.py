@@ -12,6 +12,7 @@ from refine_hooks.audit.reading import (
     found,
     mask_names,
     measured,
+    overlap,
     resolution,
     shell_of,
     values,
@@ -120,7 +121,7 @@ def mask_and_sphere(record: RoundRecord, settings: Settings) -> Iterator[Finding
         if curve is None or own is None:
             continue
         shells = shell_of(record, own) - shell_of(record, number)
-        if abs(shells) <= limit or _overlap(curve, whole):
+        if abs(shells) <= limit or overlap(curve, whole):
             continue
         fraction = _fraction(record, name)
         holds = "" if fraction is None else f"; the mask holds {100 * fraction:.1f} % of it"
@@ -149,13 +150,6 @@ def mask_and_sphere(record: RoundRecord, settings: Settings) -> Iterator[Finding
                 "the rest is solvent noise. Quote the corrected curve under the mask, and do not scale the other"
             )
             yield found(record, "mask_and_sphere", "note", text, curve=curve.name, shells=where, **common)
-
-
-def _overlap(one: Curve, other: Curve) -> bool:
-    """Whether the intervals of two resolutions share a value; False where either has none."""
-    if one.interval_A is None or other.interval_A is None:
-        return False
-    return one.interval_A[0] >= other.interval_A[1] and other.interval_A[0] >= one.interval_A[1]
 
 
 def _fraction(record: RoundRecord, name: str) -> float | None:

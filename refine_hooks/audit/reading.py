@@ -118,6 +118,13 @@ def resolution(record: RoundRecord, curve: Curve, level: float) -> float | None:
     return at(record, shell + float((correlation[shell] - level) / (correlation[shell] - correlation[shell + 1])))
 
 
+def overlap(one: Curve, other: Curve) -> bool:
+    """Whether the intervals of two resolutions share a value; False where either has none."""
+    if one.interval_A is None or other.interval_A is None:
+        return False
+    return one.interval_A[0] >= other.interval_A[1] and other.interval_A[0] >= one.interval_A[1]
+
+
 def is_scaled(name: str) -> bool:
     """Whether a curve was scaled to the volume of the particle: never the source of a number."""
     return name.endswith("_scaled") or (name.startswith("reported_") and name.endswith(_SCALED_REPORTS))

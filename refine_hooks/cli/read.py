@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from refine_hooks.cli._app import app
-
-if TYPE_CHECKING:
-    from refine_hooks.journal import Journal
-    from refine_hooks.records import RoundRecord
+from refine_hooks.cli._logs import read_log, round_of
 
 Log = Annotated[Path, typer.Argument(help="rounds.jsonl, the folder that holds it, or the project", show_default=False)]
 LogOption = Annotated[Path, typer.Option("--log", help="rounds.jsonl, the folder that holds it, or the project")]
@@ -37,7 +34,7 @@ def audit(
 
     if fail_on not in ("", "note", "warning"):
         raise InputError(f"--fail-on {fail_on}: give note or warning")
-    journal = _journal(log)
+    journal = read_log(log)
     findings = find(journal, load_settings(config))
     if as_json:
         print(json.dumps([finding.model_dump(mode="json") for finding in findings], indent=2))
@@ -64,9 +61,9 @@ def show(
     """Show one round with all its numbers, or the table of all rounds."""
     import json
 
-    journal = _journal(log)
+    journal = read_log(log)
     if as_json:
-        records = [_round(journal, key)] if key else list(journal.rounds)
+        records = [round_of(journal, key)] if key else list(journal.rounds)
         tables = [record.model_dump(mode="json") for record in records]
         print(json.dumps(tables[0] if key else tables, indent=2))
         return
@@ -75,7 +72,7 @@ def show(
 
     findings = find(journal)
     if key:
-        record = _round(journal, key)
+        record = round_of(journal, key)
         show_round(record, [finding for finding in findings if finding.round == str(record.key)])
     else:
         show_rounds(journal, findings)
@@ -116,7 +113,7 @@ def export(
     """Write a round's curves for EMDB, for RELION's readers, or as a table."""
     from refine_hooks.report.export import export as exported
 
-    text = exported(_round(_journal(log), key), kind)
+    text = exported(round_of(read_log(log), key), kind)
     if out is None:
         sys.stdout.write(text)
         return
@@ -124,25 +121,3 @@ def export(
 
     Store(out.absolute().parent).write_text(out.absolute(), text)
     print(out)
-
-
-def _journal(log: Path) -> Journal:
-    """The log; lines that are none of ours are told on standard error."""
-    from refine_hooks.journal import find_log, read_journal
-
-    journal = read_journal(find_log(log))
-    for fault in journal.faults:
-        print(fault, file=sys.stderr)
-    return journal
-
-
-def _round(journal: Journal, text: str) -> RoundRecord:
-    from refine_hooks.errors import InputError
-    from refine_hooks.records import Key
-
-    key = Key.parse(text)
-    for record in journal.rounds:
-        if record.key == key:
-            return record
-    known = ", ".join(str(record.key) for record in journal.rounds) or "none"
-    raise InputError(f"{key}: the log holds no such round; it holds: {known}")

@@ -1,0 +1,42 @@
+"""How commands come by a log and by one of its rounds."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from refine_hooks.journal import Journal
+    from refine_hooks.records import RoundRecord
+
+
+def read_log(place: Path) -> Journal:
+    """The log that ``place`` means; lines that are none of ours are told on standard error.
+
+    Raises:
+        InputError: there is none.
+    """
+    from refine_hooks.journal import find_log, read_journal
+
+    journal = read_journal(find_log(place))
+    for fault in journal.faults:
+        print(fault, file=sys.stderr)
+    return journal
+
+
+def round_of(journal: Journal, text: str) -> RoundRecord:
+    """The round that ``text`` (RUN/ITERATION/CLASS) names.
+
+    Raises:
+        InputError: not a key, or the log holds no such round; names those that it holds.
+    """
+    from refine_hooks.errors import InputError
+    from refine_hooks.records import Key
+
+    key = Key.parse(text)
+    for record in journal.rounds:
+        if record.key == key:
+            return record
+    known = ", ".join(str(record.key) for record in journal.rounds) or "none"
+    raise InputError(f"{key}: the log holds no such round; it holds: {known}")
