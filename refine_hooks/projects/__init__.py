@@ -19,6 +19,8 @@ from refine_hooks.projects.adapter import FUNCTIONS, Adapter
 ADAPTERS: dict[str, str] = {
     "cistem": "refine_hooks.projects.cistem",
     "relion": "refine_hooks.projects.relion",
+    "eman2": "refine_hooks.projects.eman2",
+    "sphire": "refine_hooks.projects.sphire",
 }
 GROUP = "refine_hooks.projects"
 
