@@ -1,6 +1,9 @@
 """The state of a log in Prometheus' text format (version 0.0.4), for a node exporter's text file or a scrape of the page."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from refine_hooks.audit import Finding
 from refine_hooks.journal import Journal
@@ -33,6 +36,42 @@ def prometheus_text(log: Journal, findings: Sequence[Finding]) -> str:
                 samples["refine_hooks_resolution_angstrom"].append(
                     _sample({**where, "curve": curve.name}, curve.resolution_A)
                 )
+    return "".join(_family(name, lines) for name, lines in samples.items() if lines)
+
+
+@dataclass(frozen=True, slots=True)
+class LogState:
+    """What the live page's metrics need of one of its logs.
+
+    Attributes:
+        name: tells the logs apart.
+        rows: its rounds as the page lists them (`report.data.row`), in the order of the log.
+        failed: number of rounds that failed and have not been measured since.
+    """
+
+    name: str
+    rows: Sequence[dict[str, Any]]
+    failed: int
+
+
+def prometheus_text_of(states: Iterable[LogState]) -> str:
+    """All metrics of several logs, each sample labelled with its log."""
+    samples: dict[str, list[str]] = {name: [] for name in _HELP}
+    for state in states:
+        log = {"log": state.name}
+        samples["refine_hooks_rounds_measured"].append(_sample(log, len(state.rows)))
+        samples["refine_hooks_rounds_failed"].append(_sample(log, state.failed))
+        for place, severity in enumerate(("warning", "note")):
+            count = sum(row["found"][place] for row in state.rows if row["found"])
+            samples["refine_hooks_findings"].append(_sample({**log, "severity": severity}, count))
+        newest = {(row["run"], row["class"]): row for row in state.rows}
+        for row in newest.values():
+            where = {**log, "program": row["program"], "run": row["run"], "class": str(row["class"])}
+            samples["refine_hooks_iteration"].append(_sample(where, row["iteration"]))
+            measured_at = datetime.fromisoformat(row["at"]).timestamp()
+            samples["refine_hooks_measured_timestamp_seconds"].append(_sample(where, measured_at))
+            for curve, numbers in row["res"].items():
+                samples["refine_hooks_resolution_angstrom"].append(_sample({**where, "curve": curve}, numbers[0]))
     return "".join(_family(name, lines) for name, lines in samples.items() if lines)
 
 

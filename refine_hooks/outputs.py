@@ -99,8 +99,10 @@ def write_pictures(
     from refine_hooks.report.pictures import write_pictures as draw
 
     mask = next((m.values for m in measurement.masks if m.record.name == "automask"), None)
+    numbers = {curve.name: curve.resolution_A for curve in measurement.curves}
+    resolution_A = numbers.get("automask_corrected") or numbers.get("sphere") or numbers.get("unmasked")
     try:
-        draw(store, key, label, Map(measurement.average, measurement.voxel_size_A), mask, angular)
+        draw(store, key, label, Map(measurement.average, measurement.voxel_size_A), mask, angular, resolution_A)
     except Exception as error:
         say(f"{key} {label}: no pictures ({type(error).__name__}: {error})")
 

@@ -6,18 +6,19 @@ digits that the page shows.
 
 import base64
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from refine_hooks.audit.reading import Finding, is_scaled, quoted
-from refine_hooks.records import Curve, Failed, Key, MaskRecord, RoundRecord, Start
-from refine_hooks.report.words import Standing, curve_title, mask_title, origin_words, standing, verdict
+from refine_hooks.records import Curve, Failed, MaskRecord, RoundRecord, Start
+from refine_hooks.report.meaning import in_words, meaning
+from refine_hooks.report.words import Standing, curve_title, mask_title, origin_words, titles, verdict
 
 STEP = 1e-4
 UNDEFINED = -32768
 _LARGEST = 32767
-_HIDDEN = ("unmasked",)
 
 
 def packed(values: Iterable[float | None] | None) -> str | None:
@@ -29,12 +30,18 @@ def packed(values: Iterable[float | None] | None) -> str | None:
     return base64.b64encode(np.where(np.isfinite(steps), steps, UNDEFINED).astype("<i2").tobytes()).decode("ascii")
 
 
-def row(record: RoundRecord) -> dict[str, Any]:
-    """What the list of rounds and the plot of resolutions need of a round."""
+def row(record: RoundRecord, findings: Sequence[Finding] | None = None) -> dict[str, Any]:
+    """What the list of rounds and the plot of resolutions need of a round.
+
+    Args:
+        record: the round.
+        findings: its findings; None where it has not been audited yet.
+    """
     curve = quoted(record)
     return {
         "key": str(record.key),
         "label": record.label,
+        "program": record.program,
         "run": record.key.run,
         "iteration": record.key.iteration,
         "class": record.key.class_id,
@@ -43,7 +50,14 @@ def row(record: RoundRecord) -> dict[str, Any]:
         "particles": record.particles,
         "headline": curve.name if curve else None,
         "res": {c.name: _numbers(c) for c in record.curves if c.resolution_A is not None},
+        "found": None if findings is None else counted(findings),
     }
+
+
+def counted(findings: Iterable[Finding]) -> list[int]:
+    """Number of warnings, number of notes."""
+    severities = [finding.severity for finding in findings]
+    return [severities.count("warning"), severities.count("note")]
 
 
 def _numbers(curve: Curve) -> list[float]:
@@ -68,7 +82,7 @@ def detail(record: RoundRecord, previous: Standing | None, findings: Sequence[Fi
         "voxel_size_A": record.voxel_size_A,
         "shells": len(record.frequency_per_A),
         "program": record.program,
-        "curves": [_curve(curve, accused) for curve in record.curves],
+        "curves": [_curve(curve, record, accused) for curve in record.curves],
         "masks": [_mask(mask) for mask in record.masks],
         "half_maps": maps.model_dump(mode="json") if maps else None,
         "origin_words": origin_words(maps),
@@ -80,19 +94,32 @@ def detail(record: RoundRecord, previous: Standing | None, findings: Sequence[Fi
         "notes": list(record.notes),
         "inputs": [[file.name, file.size, file.mtime_ns // 1_000_000] for file in record.stamp.inputs],
         "measured_in_s": record.measured_in_s,
-        "verdict": {"tone": judged.tone, "headline": judged.headline, "lying": judged.lying, "why": judged.why},
-        "findings": [finding.model_dump(mode="json") for finding in findings],
+        "verdict": asdict(judged),
+        "findings": [_finding(finding, record) for finding in findings],
     }
 
 
-def _curve(curve: Curve, accused: set[str | None]) -> dict[str, Any]:
+def _finding(finding: Finding, record: RoundRecord) -> dict[str, Any]:
+    told = in_words(finding.message, titles(record))
+    return {**finding.model_dump(mode="json"), "title": meaning(finding.rule).title, "told": told}
+
+
+def _shown_at_first(curve: Curve, record: RoundRecord, accused: set[str | None]) -> bool:
+    """Ours, and of the program's own those that are accused and have no twin among ours."""
+    if not curve.name.startswith("reported_"):
+        return curve.name in accused or curve.name != "unmasked" or len(record.curves) == 1
+    twin = any(is_scaled(own.name) == is_scaled(curve.name) for own in record.curves if own.mask is not None)
+    return record.half_maps is None or (curve.name in accused and not twin)
+
+
+def _curve(curve: Curve, record: RoundRecord, accused: set[str | None]) -> dict[str, Any]:
     mask = curve.mask or ""
     return {
         "name": curve.name,
         **style(curve.name),
         "mask": curve.mask,
         "mask_title": mask_title(mask) if mask else None,
-        "shown": curve.name in accused or (curve.name not in _HIDDEN and not curve.name.startswith("reported_")),
+        "shown": _shown_at_first(curve, record, accused),
         "c": packed(curve.correlation),
         "null_mean": packed(curve.null_mean),
         "null_sd": packed(curve.null_sd),
@@ -153,22 +180,28 @@ def provenance(start: Start | None) -> dict[str, Any]:
     }
 
 
-def standings(records: Sequence[RoundRecord]) -> dict[Key, Standing | None]:
-    """For every round the last one before it, of the same run and class, that has a resolution."""
+def standings(rows: Iterable[dict[str, Any]]) -> dict[str, Standing | None]:
+    """For every round, by its key, the last one before it, of the same run and class, that has a resolution."""
     latest: dict[tuple[str, int], Standing] = {}
-    before: dict[Key, Standing | None] = {}
-    for record in sorted(records, key=lambda r: r.key.iteration):
-        thread = (record.key.run, record.key.class_id)
-        before[record.key] = latest.get(thread)
-        here = standing(record)
+    before: dict[str, Standing | None] = {}
+    for one in sorted(rows, key=lambda row: row["iteration"]):
+        track = (one["run"], one["class"])
+        before[one["key"]] = latest.get(track)
+        here = _standing(one)
         if here is not None:
-            latest[thread] = here
+            latest[track] = here
     return before
 
 
-def counts(findings: Sequence[Finding]) -> dict[str, list[int]]:
-    """Round -> number of warnings, number of notes."""
-    table: dict[str, list[int]] = {}
-    for finding in findings:
-        table.setdefault(finding.round, [0, 0])[finding.severity == "note"] += 1
-    return table
+def standing_before(earlier: Iterable[dict[str, Any]]) -> Standing | None:
+    """What a round has to beat, from the rows of earlier rounds of its run and class, the oldest first."""
+    found = [here for row in earlier if (here := _standing(row)) is not None]
+    return found[-1] if found else None
+
+
+def _standing(row: dict[str, Any]) -> Standing | None:
+    numbers = row["res"].get(row["headline"])
+    if not numbers:
+        return None
+    interval = (numbers[1], numbers[2]) if len(numbers) == 3 else None
+    return Standing(row["label"], row["headline"], numbers[0], interval)

@@ -11,7 +11,7 @@ import html
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ from refine_hooks.records import Failed, Key, RoundRecord, Start
 from refine_hooks.report import data
 from refine_hooks.store import Store
 
-ROUNDS_WITH_CURVES = 300
-ROUNDS_WITH_PICTURES = 50
+ROUNDS_WITH_CURVES, WARNED_WITH_CURVES = 250, 50
+ROUNDS_WITH_PICTURES, WARNED_WITH_PICTURES = 50, 10
 PICTURE_BYTES = 3_500_000  # of all pictures in one report, in base64
 PICTURES = ("slices.png", "mask.png", "views.png")
 _ASSETS = Path(__file__).resolve().parent / "assets"
@@ -34,7 +34,8 @@ _SCRIPTS = ("base.js", "charts.js", "panels.js", "app.js")
 def write_report(store: Store, journal: Journal, findings: Sequence[Finding]) -> Path:
     """Write ``report.html`` of a log, whole or not at all.
 
-    All rounds are listed; the newest `ROUNDS_WITH_CURVES` have their curves and `ROUNDS_WITH_PICTURES` their pictures.
+    All rounds are listed. The newest `ROUNDS_WITH_CURVES` have their curves and `ROUNDS_WITH_PICTURES` their pictures; so have
+    the newest of the older rounds that the audit warns of.
 
     Raises:
         StorageError: the disk is full, read-only or gone.
@@ -45,37 +46,35 @@ def write_report(store: Store, journal: Journal, findings: Sequence[Finding]) ->
 
 def report_html(store: Store, journal: Journal, findings: Sequence[Finding]) -> str:
     """The report of a log as one self-contained HTML document."""
-    rounds = journal.rounds
+    rounds, by_round = journal.rounds, grouped(findings)
     starts = [line for line in journal.lines if isinstance(line, Start)]
-    log = head(store.out, rounds, journal.failures, journal.faults, starts[-1] if starts else None, findings)
-    log["rows"] = [data.row(record) for record in rounds]
-    log["details"] = _details(store, rounds, findings)
+    names = dict.fromkeys(curve.name for record in rounds for curve in record.curves)
+    log = head(store.out, names, journal.failures, journal.faults, starts[-1] if starts else None)
+    log["rows"] = [data.row(record, by_round[str(record.key)]) for record in rounds]
+    log["details"] = _details(store, rounds, log["rows"], by_round)
     page, _ = render(log["title"], {"mode": "file", "logs": [{**log, "id": "0"}]})
     return page
 
 
 def head(
     out: Path,
-    rounds: Iterable[RoundRecord],
+    curves: Iterable[str],
     failures: Iterable[Failed],
     faults: Iterable[str],
     start: Start | None,
-    findings: Sequence[Finding],
 ) -> dict[str, Any]:
     """What the page shows of a log besides its rounds.
 
     Args:
         out: the log's folder; names the log where no project is known.
-        rounds: the rounds whose curves are to have a name and a colour.
+        curves: names of the curves that are to have a title and a colour.
     """
-    names = dict.fromkeys(curve.name for record in rounds for curve in record.curves)
     return {
         "title": title(out, start),
-        "curves": {name: data.style(name) for name in names},
+        "curves": {name: data.style(name) for name in curves},
         "failures": [data.failure(line) for line in failures],
         "faults": list(faults),
         "provenance": data.provenance(start),
-        "counts": data.counts(findings),
     }
 
 
@@ -85,19 +84,37 @@ def title(out: Path, start: Start | None) -> str:
     return name or (out.parent.name if out.name == "refine_hooks" else out.name) or "refine_hooks"
 
 
-def _details(store: Store, rounds: Sequence[RoundRecord], findings: Sequence[Finding]) -> dict[str, Any]:
-    before = data.standings(rounds)
-    by_round = grouped(findings)
+def _details(
+    store: Store,
+    rounds: Sequence[RoundRecord],
+    rows: Sequence[dict[str, Any]],
+    findings: Mapping[str, Sequence[Finding]],
+) -> dict[str, Any]:
+    before = data.standings(rows)
     room = PICTURE_BYTES
     details: dict[str, Any] = {}
-    for age, record in enumerate(reversed(rounds[-ROUNDS_WITH_CURVES:])):
+    illustrated = _illustrated(rows)
+    for record in _with_curves(rounds, rows):
         key = str(record.key)
-        details[key] = data.detail(record, before[record.key], by_round[key])
-        if age < ROUNDS_WITH_PICTURES and room > 0:
+        details[key] = data.detail(record, before[key], findings[key])
+        if key in illustrated and room > 0:
             shown = pictures(store, record.key, record.label, embedded)
             details[key]["pictures"] = shown
             room -= sum(len(picture["src"]) for picture in shown)
     return details
+
+
+def _with_curves(rounds: Sequence[RoundRecord], rows: Sequence[dict[str, Any]]) -> list[RoundRecord]:
+    """The newest rounds, then the newest of the older ones that the audit warns of."""
+    newest, older = rounds[-ROUNDS_WITH_CURVES:], rounds[:-ROUNDS_WITH_CURVES]
+    warned = [record for record, row in zip(older, rows, strict=False) if row["found"][0]]
+    return [*reversed(newest), *reversed(warned[-WARNED_WITH_CURVES:])]
+
+
+def _illustrated(rows: Sequence[dict[str, Any]]) -> set[str]:
+    newest, older = rows[-ROUNDS_WITH_PICTURES:], rows[:-ROUNDS_WITH_PICTURES]
+    warned = [row for row in older if row["found"][0]][-WARNED_WITH_PICTURES:]
+    return {row["key"] for row in (*newest, *warned)}
 
 
 def grouped(findings: Iterable[Finding]) -> dict[str, list[Finding]]:

@@ -21,7 +21,10 @@ GAP_PX = 6
 _COARSE_PX = 64
 _SURFACE_PX = 96
 _GREYS = 32
+# A Gaussian of 0.225 d leaves 1/e of what has the wavelength d.
+_SMOOTHING = 0.225
 _OUTLINE_RGB = (255, 122, 0)
+_BAR_RGB = (255, 255, 255)
 _TICK_RGB = (90, 170, 255)
 _SURFACE_RGB = np.array([120.0, 190.0, 175.0])
 # Anchors of a map from few to many views: dark blue, teal, green, yellow; equally spaced and rising in lightness.
@@ -31,7 +34,13 @@ Picture = NDArray[np.uint8]
 
 
 def write_pictures(
-    store: Store, key: Key, label: str, average: Map, mask: Volume | None, angular: NDArray[np.float64] | None
+    store: Store,
+    key: Key,
+    label: str,
+    average: Map,
+    mask: Volume | None,
+    angular: NDArray[np.float64] | None,
+    resolution_A: float | None = None,
 ) -> list[Path]:
     """Write what can be drawn of a round below the store's ``pictures`` folder, each file whole or not at all.
 
@@ -39,6 +48,7 @@ def write_pictures(
         average: the average of the two half maps.
         mask: soft mask [z, y, x] in 0..1 of the same box, or None.
         angular: views per bin [theta 0..180, phi 0..360], or None.
+        resolution_A: what the slices are smoothed to; not at all where None.
 
     Returns:
         The files written: ``slices.png``, then ``mask.png`` and ``views.png`` where there is something to show.
@@ -46,7 +56,7 @@ def write_pictures(
     Raises:
         StorageError: the disk is full, read-only or gone.
     """
-    drawn = [("slices.png", *slices_picture(average.voxels, mask, average.voxel_size_A))]
+    drawn = [("slices.png", *slices_picture(average.voxels, mask, average.voxel_size_A, resolution_A))]
     if mask is not None and float(mask.max()) > 0.5:
         drawn.append(("mask.png", *surface_picture(mask)))
     if angular is not None and float(angular.sum()) > 0:
@@ -93,35 +103,83 @@ def densest_voxel(average: Volume, mask: Volume | None) -> tuple[int, int, int]:
     return int(z) * step + centre, int(y) * step + centre, int(x) * step + centre
 
 
-def slices_picture(average: Volume, mask: Volume | None, voxel_size_A: float) -> tuple[Picture, str]:
+def slices_picture(
+    average: Volume, mask: Volume | None, voxel_size_A: float, resolution_A: float | None = None
+) -> tuple[Picture, str]:
     """Three orthogonal slices through `densest_voxel` with the mask's outline, side by side, and their caption.
 
     Left to right: across z (x to the right, y up), across y (x, z up), across x (y, z up). Blue ticks at the edges mark
-    where the other two slices lie.
+    where the other two slices lie. All show the same cube: the mask with some room around it, or the whole box.
     """
-    z, y, x = densest_voxel(average, mask)
-    planes = [(average[z], x, y), (average[:, y], x, z), (average[:, :, x], y, z)]
-    outlines = [mask[z], mask[:, y], mask[:, :, x]] if mask is not None else [None, None, None]
-    low, high = _contrast(np.concatenate([p.ravel() for p, _, _ in planes]))
+    at = densest_voxel(average, mask)
+    start, edge = _window(mask) if mask is not None else ((0, 0, 0), average.shape[0])
+    sigma_px = _SMOOTHING * resolution_A / voxel_size_A if resolution_A else 0.0
+    planes = [_framed(_smooth_plane(average, axis, at[axis], sigma_px), axis, start, edge) for axis in range(3)]
+    low, high = _contrast(np.concatenate([plane.ravel() for plane in planes]))
     panels = []
-    for (plane, across, up), outline in zip(planes, outlines, strict=True):
+    for axis, plane in enumerate(planes):
         panel = _grey(plane, low, high)
-        if outline is not None:
-            panel[_boundary(outline)] = _OUTLINE_RGB
-        panels.append(_ticked(panel[::-1], across / plane.shape[1], 1 - up / plane.shape[0]))
-    where = ", ".join(f"{axis} = {index * voxel_size_A:.0f} A" for axis, index in zip("zyx", (z, y, x), strict=True))
-    edge = "the orange line is the edge of the mask (value 0.5)" if mask is not None else "no mask"
+        if mask is not None:
+            panel[_boundary(_framed(np.take(mask, at[axis], axis), axis, start, edge))] = _OUTLINE_RGB
+        up, across = [(at[other] - start[other]) / edge for other in range(3) if other != axis]
+        panels.append(_ticked(panel[::-1], across, 1 - up))
+    bar_A = _bar_length(edge * voxel_size_A)
+    panels[0][-10:-7, 8 : 8 + round(bar_A / voxel_size_A / edge * PANEL_PX)] = _BAR_RGB
+    where = ", ".join(f"{axis} = {index * voxel_size_A:.0f} Å" for axis, index in zip("zyx", at, strict=True))
+    outline = "The orange line is the edge of the mask (value 0.5)" if mask is not None else "No mask"
+    smoothed = f", smoothed to {resolution_A:.3g} Å" if resolution_A else ""
     caption = (
-        f"Average of the two half maps through its densest part, across z, y and x at {where} from the corner; {edge}."
+        f"Average of the two half maps{smoothed}, through its densest part: across z, y and x at {where} from the corner. "
+        f"{outline}; the bar is {bar_A:g} Å."
     )
     return _side_by_side(panels), caption
 
 
 def surface_picture(mask: Volume) -> tuple[Picture, str]:
     """The mask's surface at value 0.5 seen along z, y and x, shaded, on a transparent ground; and its caption."""
-    small = _fitted(mask, _SURFACE_PX)
+    (z, y, x), edge = _window(mask)
+    small = _fitted(mask[z : z + edge, y : y + edge, x : x + edge], _SURFACE_PX)
     panels = [_shaded(np.moveaxis(small, axis, 0)) for axis in range(3)]
     return _side_by_side(panels), "Surface of the mask (value 0.5) seen along z, y and x."
+
+
+def _window(mask: Volume) -> tuple[tuple[int, int, int], int]:
+    """First voxel (z, y, x) and edge of the smallest cube in the box that holds the mask with an eighth of room around it."""
+    inside = mask > 0.5
+    flat = np.asarray(inside.any(axis=0))
+    shadows = [np.asarray(one) for one in (inside.any(axis=(1, 2)), flat.any(axis=1), flat.any(axis=0))]
+    if not flat.any():
+        return (0, 0, 0), mask.shape[0]
+    ends = [(int(np.argmax(one)), len(one) - int(np.argmax(one[::-1]))) for one in shadows]
+    edge = min(mask.shape[0], round(1.25 * max(last - first for first, last in ends)))
+    z, y, x = (min(max((first + last - edge) // 2, 0), mask.shape[0] - edge) for first, last in ends)
+    return (z, y, x), edge
+
+
+def _framed(plane: NDArray[np.float32], axis: int, start: tuple[int, int, int], edge: int) -> NDArray[np.float32]:
+    up, across = (start[other] for other in range(3) if other != axis)
+    return plane[up : up + edge, across : across + edge]
+
+
+def _smooth_plane(average: Volume, axis: int, index: int, sigma_px: float) -> NDArray[np.float32]:
+    """One plane of the average smoothed by a Gaussian in all three directions, without touching the rest of the volume."""
+    from scipy.ndimage import gaussian_filter
+
+    reach = int(np.ceil(2.5 * sigma_px))
+    if reach == 0:
+        return np.asarray(np.take(average, index, axis), np.float32)
+    near = np.arange(max(index - reach, 0), min(index + reach + 1, average.shape[axis]))
+    weight = np.exp(-0.5 * ((near - index) / sigma_px) ** 2)
+    slab = np.moveaxis(average, axis, 0)[near[0] : near[-1] + 1]
+    plane = np.tensordot((weight / weight.sum()).astype(np.float32), slab, 1)
+    smooth: NDArray[np.float32] = gaussian_filter(plane, sigma_px)
+    return smooth
+
+
+def _bar_length(edge_A: float) -> float:
+    """A round length near a fifth of the edge."""
+    power = 10.0 ** np.floor(np.log10(edge_A / 5))
+    return float(max(step * power for step in (1, 2, 5) if step * power <= edge_A / 5))
 
 
 def views_picture(angular: NDArray[np.float64]) -> tuple[Picture, str]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from refine_hooks.audit.reading import Finding, is_scaled, quoted
-from refine_hooks.records import Curve, HalfMapsRecord, RoundRecord
+from refine_hooks.records import HalfMapsRecord, RoundRecord
+from refine_hooks.report.meaning import in_words, meaning
 
 Tone = Literal["better", "worse", "same", "first", "unknown"]
 
@@ -36,12 +37,25 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A round in three sentences; ``lying`` names the curve that misleads most, None where none does."""
+    """A round in the three answers that a reader wants first.
+
+    Attributes:
+        tone: whether it is better than the round before.
+        headline: the answer in a few words: "Better: 8.53 Å, was 10.42 Å".
+        basis: what that was read off, and what it was compared with.
+        lying: the curve that misleads most as the log names it; None where none does.
+        accusation: what not to trust, and what it claims; empty where nothing is to be doubted.
+        why: why it misleads, or that nothing does.
+        do: what to do about it.
+    """
 
     tone: Tone
     headline: str
+    basis: str
     lying: str | None
+    accusation: str
     why: str
+    do: str
 
 
 def curve_title(name: str) -> str:
@@ -73,8 +87,8 @@ def origin_words(half_maps: HalfMapsRecord | None) -> str:
 
 
 def round_name(label: str) -> str:
-    """A round's label as the beginning of a sentence."""
-    return label[:1].upper() + label[1:] if label.lower().startswith("round") else f"Round {label}"
+    """A round's label where it is not clear that a round is meant."""
+    return label if "round" in label.lower() else f"round {label}"
 
 
 def standing(record: RoundRecord) -> Standing | None:
@@ -93,33 +107,33 @@ def verdict(record: RoundRecord, previous: Standing | None, findings: Sequence[F
         previous: the last earlier round of the same run and class that has a resolution.
         findings: the findings of this round.
     """
-    here = standing(record)
-    tone, headline = _headline(record, here, previous)
-    lying, why = _lie(record, findings)
-    return Verdict(tone, headline, lying, why)
+    tone, headline, basis = _progress(record, standing(record), previous)
+    return Verdict(tone, headline, basis, *_doubt(record, findings))
 
 
-def _headline(record: RoundRecord, here: Standing | None, previous: Standing | None) -> tuple[Tone, str]:
-    name = round_name(record.label)
+def _progress(record: RoundRecord, here: Standing | None, previous: Standing | None) -> tuple[Tone, str, str]:
     if here is None:
-        return "unknown", f"{name} has no resolution that can be stood by: {_why_none(record)}"
-    number = f"{here.resolution_A:.2f} Å"
+        return "unknown", "No resolution that can be stood by", _why_none(record)
+    number, curve = f"{here.resolution_A:.2f} Å", f"“{curve_title(here.curve)}”{_between(here)}"
     if previous is None:
-        return (
-            "first",
-            f"{name}: {number}, read off “{curve_title(here.curve)}”. There is no earlier round to compare with.",
-        )
-    before = f"{previous.resolution_A:.2f} Å in {previous.label}"
+        return "first", number, f"Read off {curve}. There is no earlier round to compare with."
+    before = f"{previous.resolution_A:.2f} Å"
     if previous.curve != here.curve:
-        return "same", (
-            f"{name}: {number} by “{curve_title(here.curve)}”; {before} was read off "
-            f"“{curve_title(previous.curve)}”, so the two cannot be compared."
+        return (
+            "same",
+            f"{number}, not comparable",
+            f"Read off {curve}; the {before} of {round_name(previous.label)} were read off “{curve_title(previous.curve)}”.",
         )
+    against = f"Read off {curve}; compared with {round_name(previous.label)}"
     if _overlap(here, previous):
-        return "same", f"{name} is no different: {number}, {before}; the intervals overlap."
+        return "same", f"No different: {number}, was {before}", f"{against}: the intervals overlap."
     better = here.resolution_A < previous.resolution_A
     tone: Tone = "better" if better else "worse"
-    return tone, f"{name} is {tone}: {number}, {before}."
+    return tone, f"{tone.capitalize()}: {number}, was {before}", f"{against}."
+
+
+def _between(here: Standing) -> str:
+    return f" (90 %: {here.interval_A[0]:.2f} to {here.interval_A[1]:.2f} Å)" if here.interval_A else ""
 
 
 def _overlap(one: Standing, other: Standing) -> bool:
@@ -130,29 +144,36 @@ def _overlap(one: Standing, other: Standing) -> bool:
 
 def _why_none(record: RoundRecord) -> str:
     if record.half_maps is not None and record.half_maps.origin == "regularised":
-        return "its only half maps are filtered by the program."
+        return "The only half maps are filtered by the program."
     curve = quoted(record)
     if curve is None:
-        return "there is no curve to read it off."
-    return curve.note or f"“{curve_title(curve.name)}” has no crossing of the threshold."
+        return "There is no curve to read it off."
+    if curve.note:
+        return in_words(curve.note, ())
+    return f"“{curve_title(curve.name)}” has no crossing of the threshold."
 
 
-def _lie(record: RoundRecord, findings: Sequence[Finding]) -> tuple[str | None, str]:
+def _doubt(record: RoundRecord, findings: Sequence[Finding]) -> tuple[str | None, str, str, str]:
     """The first warning about a curve, scaled curves first; else the first warning; else a clean bill."""
     warnings = [finding for finding in findings if finding.severity == "warning"]
-    named = [finding for finding in warnings if finding.curve is not None]
-    named.sort(key=lambda finding: not is_scaled(finding.curve or ""))
-    if named:
-        return _accused(record, named[0]), named[0].message
-    if warnings:
-        return None, warnings[0].message
-    notes = f" {len(findings)} notes below." if len(findings) > 1 else " One note below." if findings else ""
-    return None, f"No curve of this round is caught misleading.{notes}"
+    warnings.sort(key=lambda finding: (finding.curve is None, not is_scaled(finding.curve or "")))
+    if not warnings:
+        notes = f" {len(findings)} notes below." if len(findings) > 1 else " One note below." if findings else ""
+        return None, "", f"No curve of this round is caught misleading.{notes}", ""
+    worst = warnings[0]
+    known = meaning(worst.rule)
+    why = known.why or in_words(worst.message, titles(record))
+    if worst.curve is None:
+        return None, known.title, why, known.do
+    curve = record.curve(worst.curve)
+    number = quoted(record)
+    if curve is not None and number is not None and curve.name == number.name:
+        return worst.curve, known.title, why, known.do
+    claim = f" says {curve.resolution_A:.2f} Å" if curve is not None and curve.resolution_A is not None else ""
+    read = f" Here: {number.resolution_A:.2f} Å." if number is not None and number.resolution_A is not None else ""
+    return worst.curve, f"“{curve_title(worst.curve)}”{claim}", why, known.do + read
 
 
-def _accused(record: RoundRecord, finding: Finding) -> str:
-    curve: Curve | None = record.curve(finding.curve or "")
-    title = f"“{curve_title(finding.curve or '')}”"
-    if curve is None or curve.resolution_A is None:
-        return f"Do not trust {title}."
-    return f"Do not trust {title}: it says {curve.resolution_A:.2f} Å."
+def titles(record: RoundRecord) -> list[tuple[str, str]]:
+    """Name and title of a round's curves."""
+    return [(curve.name, curve_title(curve.name)) for curve in record.curves]

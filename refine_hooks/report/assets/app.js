@@ -41,12 +41,15 @@ async function openLog(id) {
   state.log.rows ||= [];
   state.seq = state.log.seq || 0;
   Object.assign(state, { track: "", compare: "", key: null, overrides: {}, plots: {} });
-  const newest = allRows().at(-1);
+  const newest = allRows().find((r) => r.key === linkedTo()) || allRows().at(-1);
   $("title").textContent = state.log.title; document.title = state.log.title + " – refine_hooks";
   $("where").textContent = state.log.provenance?.project || "";
   showTracks();
   await select(newest ? newest.key : null);
 }
+
+// The address may name a round, so that one round can be pointed out to a colleague.
+function linkedTo() { const m = /^#round=(.+)$/.exec(location.hash); try { return m && decodeURIComponent(m[1]); } catch { return null; } }
 
 function showTracks() {
   const tracks = [...new Set(allRows().map(trackOf))];
@@ -62,6 +65,7 @@ async function select(key) {
   const [detail, other] = await Promise.all([key && source.detail(state.log, key), comparedDetail()]);
   if (state.key !== key) return;  // another round was chosen meanwhile
   Object.assign(state, { detail, other, row });
+  if (key) history.replaceState(null, "", "#round=" + encodeURIComponent(key));
   if (detail && !detail.curves.some((c) => c.name === state.active && state.visible(c))) state.active = row.headline || detail.curves[0]?.name;
   showEverything();
 }
@@ -80,8 +84,8 @@ async function comparedDetail() {
 }
 
 function showEverything() {
-  showVerdict(state.detail, state.row);
-  showRounds(state.rows, state.log.counts, state, select);
+  showVerdict(state.detail, state.row, activate);
+  showRounds(state.rows, state, select);
   showFailures(state.log.failures || [], state.log.faults || []);
   showCompare();
   showResolution();
@@ -93,13 +97,16 @@ function showEverything() {
   showProvenance(state.detail, state.row, state.log);
 }
 
+function activate(curve) { state.active = curve.name; state.overrides[curve.name] = true; showFsc(); }
+
 function showFsc() {
   const { detail, other } = state, place = state.row.label;
-  showCurves(detail, state, (c, on) => { state.overrides[c.name] = on; showFsc(); }, (c) => { state.active = c.name; state.overrides[c.name] = true; showFsc(); });
+  showCurves(detail, state, (c, on) => { state.overrides[c.name] = on; showFsc(); }, activate);
   charts.fsc?.destroy();
-  charts.fsc = fscChart($("fsc"), detail, other, state, (idx, x) => {
-    const shell = idx === null || idx === undefined ? null : Math.round(x[idx] * detail.box_px * detail.voxel_size_A);
-    showHere(detail, shell !== null && shell < detail.shells ? shell : null, place);
+  charts.fsc = fscChart($("fsc"), detail, other, state, (u) => {
+    const idx = u.cursor.idx, at = idx === null || idx === undefined ? null : Math.round(u.data[0][idx] * detail.box_px * detail.voxel_size_A);
+    const shell = at !== null && at < detail.shells && u.cursor.left >= 0 ? at : null, title = showHere(detail, shell, place);
+    readout($("fsc"), u, title, shell === null ? null : detail.curves.filter(state.visible).map((c) => [c, correlation(c.values[shell])]));
   });
   showHere(detail, null, place);
   showKey(detail, state, other);
@@ -195,7 +202,7 @@ function listen() {
   stream.onopen = () => { say("live"); if (state.log) arrived(state.log.id).catch(fault); };
   stream.onerror = () => say("connection lost; trying again", true);
   stream.addEventListener("log", (event) => arrived(JSON.parse(event.data).id).catch(fault));
-  stream.addEventListener("logs", () => showLogs().catch(fault));
+  stream.addEventListener("logs", () => showLogs().then(() => state.log || !state.logs.length ? null : openLog(state.logs[0].id)).catch(fault));
 }
 
 async function showLogs() {

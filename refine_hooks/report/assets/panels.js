@@ -3,22 +3,26 @@ const MARKS = { better: "▲", worse: "▼", same: "＝", first: "●", unknown:
 const TONES = { better: "better", worse: "worse", same: "no different", first: "first round", unknown: "no resolution" };
 const ROW_PX = 50;
 
-function showVerdict(detail, row) {
+// The three answers that a reader wants first: is it better, which curve is lying, why and what to do.
+function showVerdict(detail, row, onCurve) {
   const node = $("verdict");
   if (!detail) {
     const r = row && row.headline ? row.res[row.headline] : null;
     fill(node, el("h1", {}, row ? `${row.label}: ${r ? angstrom(r[0]) : "no resolution"}` : "No round has been measured yet."),
-      row && el("p", { class: "why" }, "The curves of this round are in the log; the report holds those of the newest rounds only."));
+      row && el("p", { class: "quiet" }, "The curves of this round are in the log; the report holds those of the newest rounds only. The live page (refine-hooks serve) shows every round."));
     return;
   }
-  const v = detail.verdict;
+  const v = detail.verdict, curve = detail.curves.find((c) => c.name === v.lying), own = curve && row.headline === curve.name;
   fill(node,
-    el("h1", { "data-tone": v.tone, "data-mark": MARKS[v.tone] }, el("span", { class: "hidden" }, TONES[v.tone] + ": "), v.headline),
-    v.lying && el("p", { class: "lying" }, v.lying), el("p", { class: "why" }, v.why));
+    el("div", { class: "answer" }, el("h2", {}, row.label), el("h1", { "data-tone": v.tone, "data-mark": MARKS[v.tone] }, el("span", { class: "hidden" }, TONES[v.tone] + ": "), v.headline), el("p", {}, v.basis)),
+    el("div", { class: "answer" }, el("h2", {}, own || !curve ? "To be doubted" : "The curve that misleads"),
+      v.accusation ? el("h1", { "data-mark": "⚠", "data-tone": "doubt" }, v.accusation) : el("h1", { "data-mark": "✓", "data-tone": "better" }, "None"),
+      el("p", {}, v.why), v.do && el("p", { class: "do" }, v.do),
+      el("p", { class: "quiet" }, curve && el("button", { type: "button", onclick: () => onCurve(curve) }, "Show this curve"), " ", detail.findings.length > 1 && el("a", { href: "#h-find" }, `All ${detail.findings.length} findings`))));
 }
 
 // Only the rows in sight exist, so that five thousand rounds scroll like fifty.
-function showRounds(rows, counts, state, onPick) {
+function showRounds(rows, state, onPick) {
   const node = $("rounds"), n = rows.length, spacer = el("div", { role: "presentation" });
   spacer.style.height = n * ROW_PX + "px";
   node.style.height = n * ROW_PX + 2 + "px";
@@ -26,7 +30,7 @@ function showRounds(rows, counts, state, onPick) {
   const draw = () => {
     const first = Math.max(0, Math.floor(node.scrollTop / ROW_PX) - 4), last = Math.min(n, first + Math.ceil((node.clientHeight || 600) / ROW_PX) + 8);
     const made = [];
-    for (let i = first; i < last; i++) made.push(roundRow(rows, n - 1 - i, i, counts, state, onPick));
+    for (let i = first; i < last; i++) made.push(roundRow(rows, n - 1 - i, i, state, onPick));
     fill(spacer, made);
     node.setAttribute("aria-activedescendant", "round-" + rows.findIndex((r) => r.key === state.key));
   };
@@ -37,13 +41,13 @@ function showRounds(rows, counts, state, onPick) {
   draw();
 }
 
-function roundRow(rows, index, position, counts, state, onPick) {
-  const row = rows[index], before = earlier(rows, index), [warnings] = counts[row.key] || [0, 0];
+function roundRow(rows, index, position, state, onPick) {
+  const row = rows[index], before = earlier(rows, index), [warnings] = row.found || [0, 0];
   const here = row.headline ? row.res[row.headline] : null, there = before && before.headline === row.headline && here ? before.res[before.headline] : null;
   const change = there ? here[0] - there[0] : null;
   const node = el("div", { class: "row", role: "option", id: "round-" + index, "aria-selected": String(row.key === state.key), "aria-posinset": position + 1, "aria-setsize": rows.length, title: row.key, onclick: () => onPick(row.key) },
     el("b", {}, row.label), el("span", { class: "number" }, here ? angstrom(here[0]) : "–"),
-    el("small", {}, warnings ? el("span", { class: "warn" }, `⚠ ${warnings} `) : "", row.particles ? `${count(row.particles)} particles` : row.origin || ""),
+    el("small", {}, warnings ? el("span", { class: "warn", title: `${warnings} warning${warnings > 1 ? "s" : ""}` }, `⚠ ${warnings} `) : "", row.particles ? `${count(row.particles)} particles` : row.origin || ""),
     el("small", { class: change === null || Math.abs(change) < 0.005 ? "" : change < 0 ? "up" : "down" }, change === null ? "" : `${change < 0 ? "−" : "+"}${Math.abs(change).toFixed(2)}`));
   node.style.top = position * ROW_PX + "px";
   return node;
@@ -60,7 +64,7 @@ function showFailures(failures, faults) {
 
 function showCurves(detail, state, onVisible, onActive) {
   const accused = new Set(detail.findings.filter((f) => f.severity === "warning").map((f) => f.curve));
-  const head = el("thead", {}, el("tr", {}, ["Curve", "0.143 at", "90 % interval", "crossings", "here", "null here"].map((t, i) => el("th", { scope: "col", class: i ? "n" : "" }, t))));
+  const head = el("thead", {}, el("tr", {}, ["Curve", "0.143 at", "90 % interval", "crossings", "at cursor", "null at cursor"].map((t, i) => el("th", { scope: "col", class: i ? "n" : "" }, t))));
   const body = detail.curves.map((curve) => el("tr", { "data-curve": curve.name, "data-active": String(curve.name === state.active) },
     el("td", {}, el("input", { type: "checkbox", checked: state.visible(curve), "aria-label": "Show " + curve.title, onchange: (e) => onVisible(curve, e.target.checked) }),
       el("span", { class: "swatch", "data-kind": curve.kind, color: colour(curve) }),
@@ -75,7 +79,8 @@ function showCurves(detail, state, onVisible, onActive) {
 // Values under the cursor, into the cells that showCurves left for them.
 function showHere(detail, shell, place) {
   const f = frequencies(detail);
-  $("fsc-of").textContent = shell === null ? place : `${place} · shell ${shell} · ${shell ? angstrom(1 / f[shell]) : "whole box"}`;
+  const title = shell === null ? place : `shell ${shell} · ${shell ? `${angstrom(1 / f[shell])} · ${f[shell].toFixed(4)} /Å` : "whole box"}`;
+  $("fsc-of").textContent = title;
   for (const curve of detail.curves) {
     curve.values ||= unpacked(curve.c); curve.mean ||= unpacked(curve.null_mean) || []; curve.sd ||= unpacked(curve.null_sd) || [];
     const at = (list) => (shell === null ? "" : correlation(list[shell]));
@@ -83,6 +88,7 @@ function showHere(detail, shell, place) {
     if (here) here.textContent = at(curve.values);
     if (none) none.textContent = shell === null || !curve.mean.length ? "" : `${at(curve.mean)} ± ${at(curve.sd)}`;
   }
+  return title;
 }
 
 function showKey(detail, state, other) {
@@ -107,8 +113,14 @@ function showPictures(pictures) {
 
 function showFindings(findings) {
   const sorted = [...findings].sort((a, b) => (a.severity === "warning" ? 0 : 1) - (b.severity === "warning" ? 0 : 1));
-  fill($("findings"), sorted.length ? sorted.map((f) => el("div", { class: "finding", "data-severity": f.severity },
-    el("b", {}, f.severity === "warning" ? "Warning" : "Note"), f.message, el("small", {}, [f.rule.replace(/_/g, " "), f.curve && `curve ${f.curve}`, f.shells && `shells ${f.shells[0]}–${f.shells[1]}`, ...Object.entries(f.evidence).map(([k, v]) => `${k} ${typeof v === "object" ? JSON.stringify(v) : v}`)].filter(Boolean).join(" · ")))) : el("p", { class: "quiet" }, "Nothing to say against this round."));
+  fill($("findings"), sorted.length ? sorted.map(showFinding) : el("p", { class: "quiet" }, "Nothing to say against this round."));
+}
+
+function showFinding(f) {
+  const evidence = [["rule", f.rule], ["curve", f.curve], ["shells", f.shells && `${f.shells[0]} to ${f.shells[1]}`], ...Object.entries(f.evidence).map(([k, v]) => [k.replace(/_/g, " "), typeof v === "object" ? JSON.stringify(v) : String(v)])];
+  return el("div", { class: "finding", "data-severity": f.severity, "data-rule": f.rule },
+    el("h3", {}, el("b", {}, f.severity === "warning" ? "⚠ Warning" : "Note"), " ", f.title), el("p", {}, f.told),
+    el("details", {}, el("summary", {}, "Numbers behind it"), pairs(evidence)));
 }
 
 function pairs(entries) { return el("dl", {}, entries.filter(([, v]) => v !== null && v !== undefined && v !== "").map(([k, v]) => [el("dt", {}, k), el("dd", {}, v)]).flat()); }

@@ -1,0 +1,149 @@
+"""Addresses and answers of the live page. Everything is read from the logs; there is nothing to write."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from refine_hooks.errors import InputError, RefineHooksError
+from refine_hooks.metrics import LogState, prometheus_text_of
+from refine_hooks.records import Key
+from refine_hooks.report import page
+from refine_hooks.serve import files
+from refine_hooks.serve.events import Hub
+from refine_hooks.serve.followed import Followed
+from refine_hooks.serve.shelf import Shelf
+
+Wait = Callable[[], Awaitable[None]]
+
+
+def application(shelf: Shelf, hub: Hub, wait: Wait) -> Starlette:
+    """The application over a shelf of logs.
+
+    Args:
+        shelf: the logs.
+        hub: tells the open pages.
+        wait: returns when it is time to look at the logs again.
+    """
+
+    @asynccontextmanager
+    async def looking(_: Starlette) -> AsyncIterator[None]:
+        task = asyncio.create_task(keep_looking(shelf, hub, wait))
+        try:
+            yield
+        finally:
+            hub.close()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    routes = [
+        Route("/", _page),
+        Route("/api/logs", _logs),
+        Route("/api/events", _events),
+        Route("/api/log/{id}", _log),
+        Route("/api/log/{id}/round", _round),
+        Route("/api/log/{id}/picture", _picture),
+        Route("/api/log/{id}/file", _file),
+        Route("/metrics", _metrics),
+    ]
+    handlers: dict[Any, Any] = {RefineHooksError: _not_there}
+    app = Starlette(routes=routes, lifespan=looking, exception_handlers=handlers)
+    app.state.shelf, app.state.hub = shelf, hub
+    return app
+
+
+async def keep_looking(shelf: Shelf, hub: Hub, wait: Wait) -> None:
+    """Look at the logs, tell of news, audit what has not been; then wait, and again."""
+    while True:
+        found, news = await run_in_threadpool(shelf.look)
+        if found:
+            hub.tell("logs")
+        for log in news:
+            hub.tell("log", id=log)
+        judged: set[str] = set()
+        while more := await run_in_threadpool(shelf.judge):
+            judged.update(more)
+        for log in judged:
+            hub.tell("log", id=log)
+        await wait()
+
+
+async def _page(request: Request) -> Response:
+    text, policy = page.render("refine_hooks", {"mode": "live"})
+    return HTMLResponse(text, headers={"content-security-policy": policy + "; frame-ancestors 'none'"})
+
+
+async def _logs(request: Request) -> Response:
+    logs = [{"id": log.id, "title": log.title, "where": str(log.out)} for log in _shelf(request).logs.values()]
+    return JSONResponse({"logs": sorted(logs, key=lambda log: (log["title"], log["where"]))})
+
+
+async def _log(request: Request) -> Response:
+    log = _followed(request)
+    try:
+        after = int(request.query_params.get("after", "0"))
+    except ValueError as error:
+        raise HTTPException(400, "after: give the number of the last change that is known") from error
+    return JSONResponse(await run_in_threadpool(log.since, after))
+
+
+async def _round(request: Request) -> Response:
+    log, key = _followed(request), _key(request)
+
+    def told() -> dict[str, Any]:
+        record = log.record(key)
+        return {**log.detail(key), "pictures": files.pictures(log, record), "links": files.links(log, record)}
+
+    return JSONResponse(await run_in_threadpool(told))
+
+
+async def _picture(request: Request) -> Response:
+    log, key, what = _followed(request), _key(request), request.query_params.get("what", "")
+    handle = await run_in_threadpool(lambda: files.opened_picture(log, log.record(key), what))
+    return files.HeldFile(handle, "image/png")
+
+
+async def _file(request: Request) -> Response:
+    log, key, what = _followed(request), _key(request), request.query_params.get("what", "")
+    handle, name = await run_in_threadpool(lambda: files.opened_map(log, log.record(key), what))
+    return files.HeldFile(handle, "application/octet-stream", name)
+
+
+async def _events(request: Request) -> Response:
+    hub: Hub = request.app.state.hub
+    if hub.full:
+        return PlainTextResponse("too many pages are open\n", 503, {"retry-after": "30"})
+    return StreamingResponse(hub.stream(), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+
+
+async def _metrics(request: Request) -> Response:
+    logs = list(_shelf(request).logs.values())
+    states = [LogState(str(log.out), log.rows(), log.failures()) for log in logs]
+    return PlainTextResponse(prometheus_text_of(states), headers={"content-type": "text/plain; version=0.0.4"})
+
+
+async def _not_there(request: Request, error: Exception) -> Response:
+    return PlainTextResponse(f"{error}\n", 404)
+
+
+def _shelf(request: Request) -> Shelf:
+    shelf: Shelf = request.app.state.shelf
+    return shelf
+
+
+def _followed(request: Request) -> Followed:
+    log = _shelf(request).logs.get(request.path_params["id"])
+    if log is None:
+        raise InputError("there is no such log")
+    return log
+
+
+def _key(request: Request) -> Key:
+    return Key.parse(request.query_params.get("key", ""))

@@ -1,0 +1,118 @@
+"""The socket of the live page: bound, announced, and closed without waiting for pages that are open."""
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from refine_hooks.errors import InputError
+from refine_hooks.serve.guard import Guard, is_loopback, own_names
+
+TOKEN_VARIABLE = "REFINE_HOOKS_TOKEN"  # noqa: S105  (the name of a variable)
+POLL_S = 2.0
+PATIENCE_S = 5  # for downloads that are under way when the server ends
+
+
+def serve(
+    place: Path,
+    host: str,
+    port: int,
+    names: Sequence[str],
+    say: Callable[[str], None],
+    poll_s: float = POLL_S,
+) -> None:
+    """Serve the logs of a place until SIGINT or SIGTERM.
+
+    Args:
+        place: a log, its folder, a project, or a folder of projects.
+        host: address to listen on; any but this machine's own needs a token, from the environment or made anew.
+        port: port to listen on; 0 takes a free one.
+        names: further host names that the server is called by.
+        say: gets one line for each thing worth knowing; the first holds the address.
+        poll_s: pause between looks at the logs.
+
+    Raises:
+        InputError: the place is not there, the port is taken, the token is too short, or an extra is missing.
+    """
+    try:
+        import uvicorn
+
+        from refine_hooks.serve.app import application
+        from refine_hooks.serve.events import Hub
+        from refine_hooks.serve.shelf import shelf_at
+    except ImportError as error:
+        raise InputError("the live page needs Starlette and uvicorn: pip install 'refine_hooks[serve]'") from error
+
+    token = token_for(host)
+    shelf, hub = shelf_at(place), Hub()
+    listening = bound(host, port)
+    number = listening.getsockname()[1]
+    app = application(shelf, hub, lambda: asyncio.sleep(poll_s))
+    guarded = Guard(app, own_names(host, names), token, f"refine_hooks_{number}")
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            say(address(host, number, token))
+            say(f"{len(shelf.logs)} log{'s' * (len(shelf.logs) != 1)} below {shelf.place}; Ctrl-C ends")
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            hub.close()
+            await super().shutdown(sockets)
+
+    config = uvicorn.Config(
+        guarded,
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        ws="none",
+        lifespan="on",
+        timeout_graceful_shutdown=PATIENCE_S,
+    )
+    with listening:
+        Server(config).run(sockets=[listening])
+
+
+def token_for(host: str) -> str | None:
+    """The token that readers must show: none on this machine alone unless one is set.
+
+    Raises:
+        InputError: the one that is set can be guessed.
+    """
+    given = os.environ.get(TOKEN_VARIABLE)
+    if given:
+        if len(given) < 16 or not given.isascii() or not given.replace("-", "").replace("_", "").isalnum():
+            raise InputError(f"{TOKEN_VARIABLE}: give at least 16 letters, digits, - or _")
+        return given
+    return None if is_loopback(host) else secrets.token_urlsafe(24)
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A listening socket.
+
+    Raises:
+        InputError: the address cannot be had.
+    """
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind(where)
+        except OSError:
+            listening.close()
+            raise
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{host}:{port}: cannot listen there ({reason}); name another --port or --host") from error
+    return listening
+
+
+def address(host: str, port: int, token: str | None) -> str:
+    """What the user opens."""
+    machine = socket.gethostname() if host in ("0.0.0.0", "::") else host  # noqa: S104  (the user asked for it)
+    place = f"[{machine}]" if ":" in machine else machine
+    return f"http://{place}:{port}/" + (f"?token={token}" if token else "")

@@ -1,0 +1,92 @@
+"""All logs that are shown: found below a folder, looked at again and again, never through a link that leads out of it."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from refine_hooks.errors import InputError
+from refine_hooks.journal import find_log
+from refine_hooks.serve.followed import Followed
+
+LOG = "rounds.jsonl"
+DEPTH = 4
+ENTRIES = 2000  # of one folder; one that holds more is no folder of projects
+SEARCH_EVERY = 15  # looks
+
+
+@dataclass(slots=True)
+class Shelf:
+    """The logs of a place.
+
+    Attributes:
+        place: a log, the folder that holds it, a project, or a folder of projects.
+    """
+
+    place: Path
+    logs: dict[str, Followed] = field(default_factory=dict)
+    _looks: int = 0
+
+    def look(self) -> tuple[bool, list[str]]:
+        """Read what is new: whether a log was found, and the ids of the logs that have news."""
+        fresh = self._search() if self._looks % SEARCH_EVERY == 0 else []
+        self._looks += 1
+        news = [log.id for log in list(self.logs.values()) if log.look()]
+        return bool(fresh), news
+
+    def judge(self) -> list[str]:
+        """Audit some of the rounds that have not been; the ids of their logs."""
+        return [log.id for log in list(self.logs.values()) if log.judge()]
+
+    def _search(self) -> list[Followed]:
+        fresh = []
+        for path in found_logs(self.place):
+            log = Followed(path)
+            if log.id not in self.logs:
+                self.logs[log.id] = log
+                fresh.append(log)
+        return fresh
+
+
+def shelf_at(place: Path) -> Shelf:
+    """The logs of a place, read once.
+
+    Raises:
+        InputError: the place is not there.
+    """
+    if not place.exists():
+        raise InputError(
+            f"{place}: is not there; name a log (rounds.jsonl), its folder, a project, or a folder of projects"
+        )
+    shelf = Shelf(place.absolute())
+    shelf.look()
+    return shelf
+
+
+def found_logs(place: Path) -> list[Path]:
+    """The logs that a place means: its own, else every one at most `DEPTH` folders below it, in the order of their paths."""
+    try:
+        return [find_log(place)]
+    except InputError:
+        root = place.resolve()
+        return sorted(path for path in _below(place, DEPTH) if path.resolve().is_relative_to(root))
+
+
+def _below(folder: Path, depth: int) -> Iterator[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            inside = [entry for entry, _ in zip(entries, range(ENTRIES), strict=False)]
+    except OSError:
+        return
+    for entry in inside:
+        try:
+            here = Path(entry.path)
+            if not entry.is_dir(follow_symlinks=False) or entry.name.startswith("."):
+                continue
+            log = next((c for c in (here / LOG, here / "refine_hooks" / LOG) if c.is_file()), None)
+        except OSError:
+            continue
+        if log is not None:
+            yield log
+        elif depth > 1:
+            yield from _below(here, depth - 1)

@@ -1,0 +1,403 @@
+"""The live page gives what a log holds to who may have it, and nothing to anyone else."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import live_logs
+import pytest
+from starlette.testclient import TestClient
+
+from refine_hooks import journal
+from refine_hooks.errors import InputError
+from refine_hooks.records import Failed, Stamp, now
+from refine_hooks.serve import files, server
+from refine_hooks.serve.app import application, keep_looking
+from refine_hooks.serve.events import Hub
+from refine_hooks.serve.followed import Followed
+from refine_hooks.serve.guard import Guard, own_names
+from refine_hooks.serve.shelf import Shelf, found_logs, shelf_at
+
+TOKEN = "a-token-that-is-long-enough"
+
+
+@pytest.fixture(scope="session")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return live_logs.measured_project(tmp_path_factory.mktemp("measured") / "project")
+
+
+@pytest.fixture
+def log(measured: Path, tmp_path: Path) -> Path:
+    return live_logs.copied(measured, tmp_path / "lab" / "project")
+
+
+def client(place: Path, host: str = "127.0.0.1", token: str | None = None, **more: Any) -> TestClient:
+    shelf = shelf_at(place)
+    while shelf.judge():
+        pass
+
+    async def for_ever() -> None:
+        await asyncio.Event().wait()
+
+    app = Guard(application(shelf, Hub(), for_ever), own_names(host), token)
+    return TestClient(app, base_url="http://127.0.0.1:8642", follow_redirects=False, **more)
+
+
+def only_log(asked: TestClient) -> dict[str, Any]:
+    (one,) = asked.get("/api/logs").json()["logs"]
+    return asked.get(f"/api/log/{one['id']}?after=0").json()
+
+
+def test_the_page_its_rounds_and_one_round_are_given(log: Path) -> None:
+    asked = client(log)
+    page = asked.get("/")
+    assert page.status_code == 200
+    assert '"mode":"live"' in page.text
+    told = only_log(asked)
+    assert [row["key"] for row in told["rows"]] == ["run/1/1", "run/2/1", "run/3/1"]
+    assert told["rows"][0]["found"] is not None
+    assert told["title"] == "project"
+    one = asked.get(f"/api/log/{told['id']}/round", params={"key": "run/2/1"}).json()
+    assert one["verdict"]["headline"]
+    assert {curve["name"] for curve in one["curves"]} >= {"sphere", "automask_corrected"}
+    assert one["pictures"][0]["caption"].startswith("Average")
+
+
+def test_pictures_and_volumes_of_a_round_are_downloaded_whole_and_in_parts(log: Path) -> None:
+    asked = client(log)
+    told = only_log(asked)
+    one = asked.get(f"/api/log/{told['id']}/round", params={"key": "run/1/1"}).json()
+    assert set(one["links"]) == {"half1", "half2", "mask:automask"}
+    half = log.parent / one["half_maps"]["paths"][0]
+    answer = asked.get("/" + one["links"]["half1"])
+    assert answer.content == half.read_bytes()
+    assert answer.headers["content-disposition"] == 'attachment; filename="run_1_1_half1.mrc"'
+    part = asked.get("/" + one["links"]["half1"], headers={"range": "bytes=208-211"})
+    assert (part.status_code, part.content) == (206, b"MAP ")
+    assert asked.get("/" + one["pictures"][0]["src"]).headers["content-type"] == "image/png"
+    assert asked.head("/" + one["links"]["half2"]).headers["content-length"] == str(half.stat().st_size)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
+def test_nothing_can_be_written(log: Path, method: str) -> None:
+    for path in ("/", "/api/logs", "/metrics"):
+        answer = client(log).request(method, path)
+        assert answer.status_code == 405
+        assert answer.headers["allow"] == "GET, HEAD"
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:8642", 200),
+        ("localhost:9000", 200),
+        ("LOCALHOST", 200),
+        ("[::1]:8642", 200),
+        ("evil.example:8642", 421),
+        ("localhost.evil.example", 421),
+        ("localhost@evil.example", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("[::1", 421),
+        ("", 421),
+    ],
+)
+def test_a_name_that_was_made_to_mean_this_machine_is_refused(log: Path, host: str, status: int) -> None:
+    assert client(log).get("/api/logs", headers={"host": host}).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"origin": "http://127.0.0.1:8642"}, 200),
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "http://127.0.0.1:9999"}, 403),
+        ({"origin": "null"}, 403),
+        ({"sec-fetch-site": "same-origin", "sec-fetch-mode": "cors"}, 200),
+        ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"}, 403),
+        ({"sec-fetch-site": "same-site", "sec-fetch-mode": "cors", "sec-fetch-dest": "empty"}, 403),
+        ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "iframe"}, 403),
+        ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}, 200),
+    ],
+)
+def test_the_page_of_another_site_reads_nothing(log: Path, headers: dict[str, str], status: int) -> None:
+    assert client(log).get("/api/logs", headers=headers).status_code == status
+
+
+def test_every_answer_says_how_it_may_be_used(log: Path) -> None:
+    asked = client(log)
+    for path in ("/", "/api/logs", "/metrics", "/no/such", "/api/log/none"):
+        said = asked.get(path).headers
+        assert said["x-content-type-options"] == "nosniff"
+        assert said["x-frame-options"] == "DENY"
+        assert "frame-ancestors 'none'" in said["content-security-policy"]
+        assert "unsafe" not in said["content-security-policy"]
+        assert "access-control-allow-origin" not in said
+
+
+def test_readers_from_elsewhere_need_the_token(log: Path) -> None:
+    asked = client(log, host="0.0.0.0", token=TOKEN)
+    assert asked.get("/api/logs").status_code == 401
+    for wrong in ("", "x", TOKEN[:-1], TOKEN + "x", "ü"):
+        assert asked.get("/", params={"token": wrong}).status_code == 401
+        assert asked.get("/", headers={"cookie": f"refine_hooks={wrong}".encode()}).status_code == 401
+    assert asked.get("/metrics", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 200
+    entered = asked.get("/", params={"token": TOKEN})
+    assert (entered.status_code, entered.headers["location"]) == (303, "/")
+    assert {"HttpOnly", "SameSite=strict"} <= {word.strip() for word in entered.headers["set-cookie"].split(";")}
+    assert asked.get("/api/logs").status_code == 200, "the cookie is remembered"
+
+
+def test_a_token_is_made_for_other_hosts_alone_and_a_weak_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(server.TOKEN_VARIABLE, raising=False)
+    assert [server.token_for(host) for host in ("127.0.0.1", "::1", "localhost")] == [None] * 3
+    assert len(server.token_for("0.0.0.0") or "") >= 32
+    monkeypatch.setenv(server.TOKEN_VARIABLE, TOKEN)
+    assert server.token_for("127.0.0.1") == TOKEN
+    monkeypatch.setenv(server.TOKEN_VARIABLE, "secret")
+    with pytest.raises(InputError, match="16"):
+        server.token_for("0.0.0.0")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/../../../etc/passwd",
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "/api/log/../../etc/passwd",
+        "/api/log/{id}/file?key=run/1/1&what=../../../etc/passwd",
+        "/api/log/{id}/file?key=run/1/1&what=half1%00",
+        "/api/log/{id}/picture?key=run/1/1&what=../rounds.jsonl",
+        "/api/log/{id}/picture?key=../../run/1/1&what=slices.png",
+        "/api/log/{id}/round?key=",
+        "/api/log/{id}/round?key=run/99999999999999999999/1",
+    ],
+)
+def test_no_address_leads_out(log: Path, path: str) -> None:
+    asked = client(log)
+    answer = asked.get(path.format(id=only_log(asked)["id"]))
+    assert answer.status_code == 404
+    assert "root:" not in answer.text
+
+
+def outside(tmp_path: Path, log: Path) -> Path:
+    """A real map that is none of this project's."""
+    target = tmp_path / "elsewhere" / "secret.mrc"
+    target.parent.mkdir()
+    shutil.copy(next((log.parent / "half_maps").rglob("*.mrc")), target)
+    return target
+
+
+@pytest.mark.parametrize("how", ["absolute", "dots", "link", "link to a folder", "no map", "a pipe"])
+def test_a_record_that_names_a_file_outside_gives_nothing_away(tmp_path: Path, log: Path, how: str) -> None:
+    target = outside(tmp_path, log)
+    if how == "link":
+        (log.parent / "link.mrc").symlink_to(target)
+    elif how == "link to a folder":
+        (log.parent / "folder").symlink_to(target.parent)
+    elif how == "no map":
+        (log.parent / "notes.mrc").write_text("private" * 100)
+    elif how == "a pipe":
+        os.mkfifo(log.parent / "pipe.mrc")
+    path = {
+        "absolute": str(target),
+        "dots": os.path.relpath(target, log.parent),
+        "link": "link.mrc",
+        "link to a folder": "folder/secret.mrc",
+        "no map": "notes.mrc",
+        "a pipe": "pipe.mrc",
+    }[how]
+    halves = live_logs.rounds_of(log)[0].half_maps
+    assert halves is not None
+    live_logs.another_round(log, 9, half_maps=halves.model_copy(update={"paths": (path, halves.paths[1])}))  # type: ignore[index]
+    asked = client(log)
+    told = only_log(asked)
+    assert "half1" not in asked.get(f"/api/log/{told['id']}/round", params={"key": "run/9/1"}).json()["links"]
+    for what, status in (("half1", 404), ("half2", 200)):
+        answer = asked.get(f"/api/log/{told['id']}/file", params={"key": "run/9/1", "what": what})
+        assert answer.status_code == status
+
+
+def test_a_link_to_a_file_inside_is_followed(log: Path) -> None:
+    real = next((log.parent / "half_maps").rglob("*.mrc"))
+    (log.parent / "alias.mrc").symlink_to(real)
+    handle = files.opened_below(log.parent / "alias.mrc", [log.parent])
+    assert os.read(handle, 4) == real.read_bytes()[:4]
+    os.close(handle)
+
+
+def test_no_file_stays_open_after_its_answer(log: Path) -> None:
+    asked = client(log)
+    told = only_log(asked)
+    one = asked.get(f"/api/log/{told['id']}/round", params={"key": "run/1/1"}).json()
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        asked.get("/" + one["links"]["half1"])
+        asked.get("/" + one["links"]["half1"], headers={"range": "bytes=9999999999-"})
+        asked.head("/" + one["pictures"][0]["src"])
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_names_in_a_log_cannot_make_headers_or_markup(log: Path) -> None:
+    evil = 'x"\r\nset-cookie: a=b\r\n\r\n<script>alert(1)</script>'
+    live_logs.another_round(log, 9, run_=evil, label=evil)
+    asked = client(log)
+    told = only_log(asked)
+    key = f"{evil}/9/1"
+    for what in ("half1", "mask:automask"):
+        answer = asked.get(f"/api/log/{told['id']}/file", params={"key": key, "what": what})
+        assert answer.status_code == 200
+        assert "set-cookie" not in answer.headers
+        assert "\n" not in answer.headers["content-disposition"]
+    assert asked.get(f"/api/log/{told['id']}/round", params={"key": key}).headers["content-type"] == "application/json"
+    missing = asked.get(f"/api/log/{told['id']}/round", params={"key": f"{evil}/8/1"})
+    assert missing.headers["content-type"].startswith("text/plain")
+
+
+def test_only_what_is_new_is_sent_and_a_replaced_log_is_sent_whole(log: Path) -> None:
+    followed = Followed(log)
+    assert followed.look()
+    assert not followed.look()
+    all_of_it = followed.since(0)
+    assert len(all_of_it["rows"]) == 3
+    live_logs.another_round(log, 4)
+    assert followed.look()
+    news = followed.since(all_of_it["seq"])
+    assert ([row["key"] for row in news["rows"]], news["restarted"]) == (["run/4/1"], False)
+    assert followed.judge()
+    assert not followed.judge()
+    assert all(row["found"] is not None for row in followed.rows())
+    with log.open("ab") as stream:
+        stream.write(b'{"type": "round", "torn')
+    assert not followed.look()
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join(lines[:2]))
+    assert followed.look()
+    anew = followed.since(news["seq"])
+    assert (anew["restarted"], len(anew["rows"])) == (True, 1)
+    log.unlink()
+    assert not followed.look()
+    assert len(followed.rows()) == 1
+
+
+def test_a_log_whose_end_was_edited_in_place_is_read_anew(log: Path) -> None:
+    record = live_logs.another_round(log, 5)
+    followed = Followed(log)
+    followed.look()
+    text = log.read_bytes()
+    place = text.rindex(b'"label":"it5"')
+    with log.open("r+b") as stream:
+        stream.seek(place)
+        stream.write(b'"label":"IT5"')
+    journal.append(log, [record.model_copy(update={"key": record.key.model_copy(update={"iteration": 6})})])
+    assert followed.look()
+    assert [row["label"] for row in followed.rows()][-2] == "IT5"
+
+
+def test_failures_faults_and_repeated_rounds_are_told(log: Path) -> None:
+    first = live_logs.rounds_of(log)[0]
+    gone = Failed(
+        failed_at=now(),
+        program="test",
+        label="it8",
+        key=first.key.model_copy(update={"iteration": 8}),
+        stamp=Stamp(),
+        reason="torn",
+    )
+    journal.append(log, [gone, first.model_copy(update={"particles": 77})])
+    with log.open("ab") as stream:
+        stream.write(b"not json\n")
+    told = only_log(client(log))
+    assert [f["reason"] for f in told["failures"]] == ["torn"]
+    assert told["rows"][0]["particles"] == 77
+    assert len(told["rows"]) == 3
+    assert "line" in told["faults"][0]
+
+
+def test_several_projects_stand_in_one_list_and_links_out_of_the_folder_are_passed_over(
+    measured: Path, tmp_path: Path
+) -> None:
+    lab = tmp_path / "lab"
+    for place in ("one", "group/two", "a/b/c/d/too_deep", ".hidden/three"):
+        live_logs.copied(measured, lab / place)
+    (lab / "alias").symlink_to(measured.parents[1])
+    (lab / "linked").mkdir()
+    (lab / "linked" / "rounds.jsonl").symlink_to(measured)
+    assert [path.parents[1].name for path in found_logs(lab)] == ["two", "one"]
+    logs = client(lab).get("/api/logs").json()["logs"]
+    assert [one["title"] for one in logs] == ["one", "two"]
+    assert len({one["id"] for one in logs}) == 2
+
+
+def test_a_place_may_be_empty_at_first_but_must_be_there(tmp_path: Path) -> None:
+    assert client(tmp_path).get("/api/logs").json() == {"logs": []}
+    with pytest.raises(InputError, match="not there"):
+        shelf_at(tmp_path / "nowhere")
+
+
+def test_those_who_listen_are_told_of_every_round_and_of_the_end(log: Path) -> None:
+    async def story() -> list[str]:
+        hub, shelf, turn = Hub(), Shelf(log), asyncio.Semaphore(0)
+        heard = hub.stream()
+        told = [await anext(heard)]
+        looking = asyncio.create_task(keep_looking(shelf, hub, turn.acquire))
+        while not told[-1].startswith("event: log\n"):
+            told.append(await anext(heard))
+        live_logs.another_round(log, 4)
+        turn.release()
+        told.append(await anext(heard))
+        hub.close()
+        told += [message async for message in heard]
+        looking.cancel()
+        return told
+
+    told = asyncio.run(asyncio.wait_for(story(), 60))
+    followed = Followed(log)
+    assert told[1].startswith("event: logs")
+    assert f'"id": "{followed.id}"' in told[-1]
+
+
+def test_metrics_of_all_logs_are_in_prometheus_format(log: Path) -> None:
+    answer = client(log.parents[2]).get("/metrics")
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4"
+    lines = answer.text.splitlines()
+    assert any(line.startswith(f'refine_hooks_rounds_measured{{log="{log.parent}"}} 3') for line in lines)
+    assert len([line for line in lines if line.startswith("# TYPE")]) == len(
+        {line.split()[2] for line in lines if line.startswith("# TYPE")}
+    )
+    assert any('curve="automask_corrected"' in line for line in lines)
+
+
+@pytest.fixture
+def running(log: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    command = [sys.executable, "-c", "from refine_hooks.cli import main; main()", "serve", str(log), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield process, process.stdout.readline().strip()
+        process.kill()
+
+
+def test_control_c_ends_the_server_at_once_while_pages_are_open(running: tuple[subprocess.Popen[str], str]) -> None:
+    process, address = running
+    assert address.startswith("http://127.0.0.1:")
+    with urllib.request.urlopen(address + "api/events", timeout=30) as stream:
+        assert stream.readline().startswith(b"retry")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=server.PATIENCE_S - 1) in (0, 130)
+        stream.read()
+    assert process.stderr is not None
+    assert "Traceback" not in process.stderr.read()
+
+
+def test_a_port_that_is_taken_is_a_clear_error(running: tuple[subprocess.Popen[str], str]) -> None:
+    port = int(running[1].rstrip("/").rsplit(":", 1)[1])
+    with pytest.raises(InputError, match="--port"):
+        server.bound("127.0.0.1", port)
+    with pytest.raises(InputError, match="--host"):
+        server.bound("no.such.host.invalid", 1)
