@@ -52,6 +52,7 @@ def half_maps_of(job: ParticlesJob, name: str, settings: Settings, say: Callable
     """
     plan = plan_of(job)
     sums = _inserted(plan, name, settings, say)
+    insertion.apply_symmetry(plan, sums, settings.reconstruct.threads)
     half1, half2 = (_finished(plan, sums, half) for half in (1, 2))
     images = tuple(int(np.count_nonzero(plan.particles.half == half)) for half in (1, 2))
     return HalfMaps(

@@ -261,6 +261,32 @@ def _matrices(plan: Plan, rows: Particles, box_px: int) -> NDArray[np.float64]:
     return np.asarray(np.einsum("mij,pjk->mpik", mates, first * scale[:, None, None]))
 
 
+def apply_symmetry(plan: Plan, sums: Floats, threads: int = 0) -> None:
+    """Finish RELION's sums in place: mates on the plane x = 0 added up, then the point group applied by trilinear interpolation.
+
+    cisTEM's need nothing: all symmetry mates were inserted, and mates are added up when the map is made. For a group other than
+    C1 this takes the memory of one half set's sums in addition.
+    """
+    from refine_hooks.sums import _symmetry_kernels as kernels
+
+    if plan.package == "cistem":
+        return
+    matrices = rotations(plan.symmetry, plan.package)
+    threads = threads or cores()
+    whole = np.empty_like(sums[0]) if len(matrices) > 1 else None
+    for mine in sums:
+        kernels.complete_mates(mine, plan.half)
+        if whole is not None:
+            cuts = np.linspace(0, len(mine), 4 * threads + 1).astype(int).tolist()
+            with ThreadPoolExecutor(threads) as pool:
+                todo = [
+                    pool.submit(kernels.symmetrise, mine, matrices, plan.half, whole, *cut) for cut in pairwise(cuts)
+                ]
+            for slab in todo:
+                slab.result()
+            mine[:] = whole
+
+
 def fourier_sums(plan: Plan, sums: Floats, half_set: int) -> FourierSums:
     """One half's sums as a half transform in FFT order.
 

@@ -17,17 +17,13 @@ def particles(directory: Path, round_: Round) -> ParticlesJob:
     """The particles behind a round: its own ``data.star``, split by rlnRandomSubset.
 
     Raises:
-        ParticlesError: the table or a stack is not there, or the refinement has symmetry, which is not applied here.
+        ParticlesError: the table or a stack is not there, or it is a body of a multi-body refinement.
     """
     inputs = round_.inputs
     table = inputs.data or inputs.job.folder / f"{inputs.stem}_data.star"
     if not table.is_file():
         raise ParticlesError(f"{table}: is not there (any more), so this round's particles are not known")
     symmetry = (round_.facts.symmetry or "C1").upper()
-    if symmetry != "C1":
-        raise ParticlesError(
-            f"{table}: was refined in {symmetry}; RELION's symmetry is not applied here, only C1 is reconstructed"
-        )
     if inputs.kind != "class":
         raise ParticlesError(f"{table}: bodies of a multi-body refinement are not reconstructed here")
     rows_of_class = read_star(table, root=inputs.job.project, class_id=round_.key.class_id)
