@@ -10,12 +10,11 @@ from typing import Any, Literal
 from refine_hooks import journal, watch
 from refine_hooks.errors import RefineHooksError
 from refine_hooks.projects import Claim
-from refine_hooks.projects.adapter import Round, nothing_to_capture
-from refine_hooks.reconstruct import RECONSTRUCTED
+from refine_hooks.projects.adapter import KEPT_FIRST, Round, no_particles, nothing_to_capture
 from refine_hooks.records import Failed
 from refine_hooks.run import Watch
 
-Action = Literal["measure", "record", "wait", "fail", "nothing"]
+Action = Literal["measure", "record", "capture", "wait", "fail", "nothing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,8 @@ class ExplainedRound:
 
     Attributes:
         origin: ``none`` where there are no half maps, ``unknown`` where only reading them tells.
-        action: measure it, record what the program reports without half maps, wait, write it down as failed, or nothing.
+        action: measure it, record what the program reports without half maps, capture its half maps first, wait, write it down as
+            failed, or nothing.
     """
 
     key: str
@@ -101,7 +101,7 @@ def explain(w: Watch, claims: Iterable[Claim] = ()) -> Explanation:
         file_system=watch.file_system_type(w.project) or "unknown",
         events=not w.settings.watch.force_poll and watch.events_arrive(w.project),
         poll_s=w.settings.watch.poll_s,
-        captures=w.adapter.capture is not nothing_to_capture,
+        captures=getattr(w.adapter, "captures", w.adapter.capture is not nothing_to_capture),
         kept=sum(1 for path in w.store.spool.rglob("*") if path.is_file()),
         out=_place(w, past),
         rounds=tuple(_explained(w, round_) for round_ in rounds),
@@ -155,7 +155,8 @@ def _explained(w: Watch, round_: Round) -> ExplainedRound:
 
 def _action(w: Watch, round_: Round, origin: str) -> tuple[Action, str]:
     if round_.missing:
-        return "wait", f"awaited: {', '.join(round_.missing)}"
+        copied = round_.missing == (KEPT_FIRST,)
+        return ("capture", "then measured from the copy") if copied else ("wait", f"for {', '.join(round_.missing)}")
     if w.done(round_):
         line = w.state[round_.key]
         return "nothing", f"the log has it as failed: {line.reason}" if isinstance(line, Failed) else "the log has it"
@@ -164,7 +165,7 @@ def _action(w: Watch, round_: Round, origin: str) -> tuple[Action, str]:
         return "fail", f"{settle}: {round_.fault}"
     words = ["again, since its files have changed"] if round_.key in w.state else []
     words.append("at once: its files prove that they are whole" if round_.complete else settle)
-    if origin in ("none", "regularised") and w.reconstruct != "never" and w.program in RECONSTRUCTED:
+    if origin in ("none", "regularised") and w.reconstruct != "never" and w.adapter.particles is not no_particles:
         return "measure", "; ".join([*words, "from the particles where they can be had"])
     if origin == "none":
         return "record", "; ".join([*words, "only what the program reports"])

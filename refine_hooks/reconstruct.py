@@ -15,8 +15,6 @@ from refine_hooks.sums import insertion, normalise
 from refine_hooks.sums import relion as relion_sums
 from refine_hooks.sums.weights import cistem_weights, even_weights
 
-RECONSTRUCTED = ("cistem", "relion")  # programs whose particles are understood
-
 
 def reconstructed(
     adapter: Adapter, project: Path, round_: Round, settings: Settings, say: Callable[[str], None]

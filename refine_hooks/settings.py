@@ -5,11 +5,12 @@ holds only what differs for one refinement program. A user's file is laid over b
 """
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from refine_hooks.errors import SettingsError
 
@@ -141,7 +142,7 @@ class Hook(Section):
 
 
 class GenericSettings(Section):
-    """Two filename patterns for a program that refine_hooks does not know."""
+    """One or two filename patterns for a program that refine_hooks does not know."""
 
     half1: str = Field(
         "",
@@ -149,11 +150,51 @@ class GenericSettings(Section):
     )
     half2: str = Field("", description="the second half's pattern; not needed where the first has a group named half")
     folders: tuple[str, ...] = Field(
-        (".",), description="folders, relative to the project and without wildcards below them, that hold the maps"
+        (".",),
+        description="folders that hold the maps, relative to the project, * is a wildcard; nothing below them counts",
     )
     voxel_size_A: float = Field(0.0, ge=0, description="0: from the map's header")
-    radius_A: float = Field(0.0, ge=0)
-    molecular_mass_kDa: float = Field(0.0, ge=0)
+    radius_A: float = Field(0.0, ge=0, description="0: the largest sphere that fits the box")
+    molecular_mass_kDa: float = Field(0.0, ge=0, description="0: not known")
+
+    @model_validator(mode="after")
+    def _patterns_can_be_used(self) -> "GenericSettings":
+        faults = [*_folder_faults(self.folders), *_pattern_faults(self.half1, self.half2)]
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+
+def _folder_faults(folders: tuple[str, ...]) -> list[str]:
+    wrong = [f for f in folders if not f or f.startswith("/") or ".." in f.split("/") or "**" in f]
+    return [f"folders: {folder!r} is not a folder below the project without '..' and '**'" for folder in wrong]
+
+
+def _pattern_faults(half1: str, half2: str) -> list[str]:
+    """All that is wrong with two patterns for half maps."""
+    faults, groups = [], {}
+    for name, text in (("half1", half1), ("half2", half2)):
+        try:
+            groups[name] = set(re.compile(text).groupindex)
+        except re.error as error:
+            faults.append(f"{name}: is no regular expression ({error})")
+    for name, found in groups.items():
+        unknown = sorted(found - {"iteration", "class", "run", "half"})
+        if unknown:
+            faults.append(f"{name}: has the group {', '.join(unknown)}; known are iteration, class, run and half")
+    one, two = groups.get("half1", set()), groups.get("half2", set())
+    if half2 and not half1:
+        faults.append("half1: is empty, though half2 is not")
+    elif half1 and not half2 and "half1" in groups and "half" not in one:
+        faults.append("half1: needs a group half, (?P<half>...), where half2 is empty")
+    elif half1 and half2 and len(groups) == 2:
+        if "half" in one | two:
+            faults.append("half2: must be empty where a group half tells the halves apart")
+        if one - {"half"} != two - {"half"}:
+            faults.append(
+                f"half2: its groups must be those of half1 ({', '.join(sorted(one)) or 'none'}), not {sorted(two)}"
+            )
+    return faults
 
 
 class ProgramSettings(Section):
@@ -161,6 +202,9 @@ class ProgramSettings(Section):
 
     name: str = Field("", description="the adapter to use when several recognise the directory")
     molecular_mass_kDa: float = Field(0.0, ge=0, description="0: what the program says")
+    voxel_size_A: float = Field(
+        0.0, ge=0, description="0: what the maps' headers say; read where the program states it nowhere else"
+    )
 
 
 class Settings(Section):

@@ -166,7 +166,7 @@ def open_watch(
     Raises:
         RefineHooksError: not a project, wrong settings, a mask that is not there.
     """
-    from refine_hooks.projects import claim
+    from refine_hooks.projects import adapted, claim
     from refine_hooks.run import Watch
     from refine_hooks.settings import load_settings, own_table
     from refine_hooks.store import Store
@@ -177,6 +177,7 @@ def open_watch(
     wanted = program or early.program.name or ("generic" if early.generic.half1 else "")
     name, adapter = claim(project, wanted, say)
     settings = load_settings(config, name, overrides, own)
+    adapter = adapted(adapter, settings)
     _require_files(settings.masks)
     when = settings.reconstruct.when
     store = Store((out or project / "refine_hooks").absolute(), int(settings.keep.min_free_GB * 1e9))

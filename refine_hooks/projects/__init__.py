@@ -1,8 +1,8 @@
 """The refinement programs that refine_hooks understands: one module or package each, and a dict.
 
-To add one: a module with the functions of `refine_hooks.projects.adapter.Adapter`, a line in `ADAPTERS`, a small tree in
-tests/data and one call of the shared adapter test. Adapters that live in other packages register under the entry-point group
-``refine_hooks.projects``.
+To add one: a module with the functions of `refine_hooks.projects.adapter.Adapter`, or with a value that has them (see `_pairs`), a
+line in `ADAPTERS`, a small tree for the tests and one call of the shared adapter test. Adapters of other packages register under
+the entry-point group ``refine_hooks.projects``.
 """
 
 import os
@@ -15,12 +15,21 @@ from typing import cast
 
 from refine_hooks.errors import ProjectError
 from refine_hooks.projects.adapter import FUNCTIONS, Adapter
+from refine_hooks.settings import Settings
 
 ADAPTERS: dict[str, str] = {
     "cistem": "refine_hooks.projects.cistem",
     "relion": "refine_hooks.projects.relion",
     "eman2": "refine_hooks.projects.eman2",
     "sphire": "refine_hooks.projects.sphire",
+    "nextpyp": "refine_hooks.projects.nextpyp:ADAPTER",
+    "simple": "refine_hooks.projects.simple:ADAPTER",
+    "warp": "refine_hooks.projects.warp:ADAPTER",
+    "stopgap": "refine_hooks.projects.stopgap:ADAPTER",
+    "emclarity": "refine_hooks.projects.emclarity:ADAPTER",
+    "dynamo": "refine_hooks.projects.dynamo:ADAPTER",
+    "cryodrgn": "refine_hooks.projects.cryodrgn:ADAPTER",
+    "generic": "refine_hooks.projects.generic:ADAPTER",
 }
 GROUP = "refine_hooks.projects"
 
@@ -55,7 +64,8 @@ def adapter_called(name: str) -> Adapter:
         ProjectError: there is none, or it is another package's and broken.
     """
     if name in ADAPTERS:
-        return cast("Adapter", import_module(ADAPTERS[name]))
+        module, _, value = ADAPTERS[name].partition(":")
+        return cast("Adapter", getattr(import_module(module), value) if value else import_module(module))
     for entry in _elsewhere():
         if entry.name == name:
             return _loaded(entry)
@@ -72,6 +82,12 @@ def _loaded(entry: EntryPoint) -> Adapter:
     if lacking:
         raise ProjectError(f"{where} is none: it has no function {', '.join(lacking)}")
     return cast("Adapter", adapter)
+
+
+def adapted(adapter: Adapter, settings: Settings) -> Adapter:
+    """The adapter as these settings make it."""
+    configured: Callable[[Settings], Adapter] | None = getattr(adapter, "configured", None)
+    return configured(settings) if configured is not None else adapter
 
 
 def claims(directory: Path) -> list[Claim]:

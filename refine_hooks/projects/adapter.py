@@ -32,6 +32,10 @@ class Facts:
     notes: tuple[str, ...] = ()
 
 
+# What a round waits for whose half maps the program will write over: they are measured from a copy.
+KEPT_FIRST = "a copy of its half maps, which the program writes over: it is made first"
+
+
 @dataclass(frozen=True, slots=True)
 class Round:
     """One round of one class as it is on disk now; made anew at every look.
@@ -135,9 +139,10 @@ class ParticlesJob:
 
 
 class Adapter(Protocol):
-    """One refinement program. Functions of a module: no state, nothing of the project is opened for writing.
+    """One refinement program. Functions of a module, or of one value in it: no state, nothing of the project is opened for writing.
 
-    A module may also have ``why(directory) -> str``: what speaks for a directory's being this program's, or against it.
+    A module may also have ``why(directory) -> str``: what speaks for a directory's being this program's, or against it; and
+    ``configured(settings) -> Adapter``: the adapter to use under these settings.
     """
 
     def recognises(self, directory: Path) -> bool:

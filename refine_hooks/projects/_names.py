@@ -1,0 +1,144 @@
+"""What names say: half maps of one folder put together to pairs, by expressions over their paths relative to the project.
+
+The named groups of such an expression: ``half`` tells the halves apart (where a kind has two expressions, these do), ``iteration``
+and ``class`` are numbers, ``run`` is a name, and ``state`` names a state that has no number: such states are numbered in the order
+of their times.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from refine_hooks.errors import InputError
+from refine_hooks.maps import Map, MrcHeader, read_header, read_map, read_voxels
+from refine_hooks.records import Origin
+from refine_hooks.store import slug
+
+TOGETHER_S = 60.0  # files of one iteration are written within this time, unless the program's next one comes first
+_Key = tuple[str, int, int | None, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One way of a program's to call its half maps, and what is known of such maps.
+
+    Attributes:
+        names: one expression with a group ``half``, or one for each half.
+        origin: ``found`` where the maps are neither filtered nor regularised.
+        valid_shells: the last shell with data, from the box in px.
+        header: what a file says of its voxels, where it is no MRC file.
+    """
+
+    names: tuple[re.Pattern[str], ...]
+    origin: Origin
+    masked_by: str | None = None
+    valid_shells: Callable[[int], int] | None = None
+    notes: tuple[str, ...] = ()
+    header: Callable[[Path], MrcHeader] = read_header
+
+    def read(self, path: Path, voxel_size_A: float | None) -> Map:
+        """One half.
+
+        Raises:
+            NotReadyError, MapError: see `refine_hooks.maps.read_map`.
+        """
+        if self.header is read_header:
+            return read_map(path, voxel_size_A)
+        return Map(read_voxels(path, self.header(path)), voxel_size_A or 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The files of one round as they are now; ``iteration`` is None while only their times may tell it."""
+
+    run: str
+    class_id: int
+    iteration: int | None
+    state: str
+    kind: Kind
+    files: dict[str, Path] = field(hash=False)
+
+    @property
+    def halves(self) -> tuple[Path, Path] | None:
+        """Both halves in the order of their names; None where one is not there."""
+        ordered = [self.files[half] for half in sorted(self.files)]
+        return (ordered[0], ordered[1]) if len(ordered) == 2 else None
+
+    @property
+    def newest_ns(self) -> int:
+        """When the youngest of its files was written; 0 where none is there."""
+        return max((ns for path in self.files.values() if (ns := written_ns(path)) is not None), default=0)
+
+
+def pairs_in(directory: Path, names: Iterable[str], kinds: Iterable[Kind]) -> list[Pair]:
+    """Every round that has a half among ``names``, of the best kind that is not out of date, oldest first.
+
+    Raises:
+        InputError: an expression takes something for a number that is none.
+    """
+    found: dict[_Key, list[Pair]] = {}
+    names = list(names)
+    for kind in kinds:
+        for key, files in _sorted_files(directory, names, kind).items():
+            found.setdefault(key, []).append(Pair(*key, kind, files))
+    best = [_best(candidates) for candidates in found.values()]
+    return sorted(_with_numbers(best), key=lambda pair: (pair.run, pair.iteration or 0, pair.class_id))
+
+
+def _sorted_files(directory: Path, names: Iterable[str], kind: Kind) -> dict[_Key, dict[str, Path]]:
+    found: dict[_Key, dict[str, Path]] = {}
+    for name in names:
+        for position, pattern in enumerate(kind.names):
+            match = pattern.fullmatch(name)
+            if match:
+                half = match.groupdict().get("half") or str(position + 1)
+                files = found.setdefault(key_of(match, name), {})
+                if half in files:
+                    other = files[half].relative_to(directory)
+                    raise InputError(
+                        f"{other} and {name}: both would be half {half} of one round; the pattern tells too little"
+                    )
+                files[half] = directory / name
+    return found
+
+
+def key_of(match: re.Match[str], name: str) -> _Key:
+    """Run, class (from 1), iteration and state that a name tells.
+
+    Raises:
+        InputError: the expression takes something for a number that is none.
+    """
+    groups = match.groupdict()
+    wrong = [f"{what} {groups[what]!r}" for what in ("iteration", "class") if not (groups.get(what) or "0").isdecimal()]
+    if wrong:
+        raise InputError(f"{name}: {' and '.join(wrong)} is no number; correct the pattern")
+    run = "/".join(slug(part) for part in (groups.get("run") or "run").split("/"))
+    iteration = groups.get("iteration")
+    return run, int(groups.get("class") or 1), None if iteration is None else int(iteration), groups.get("state") or ""
+
+
+def _best(candidates: list[Pair]) -> Pair:
+    """The first kind whose pair is complete and not left over from an earlier iteration."""
+    complete = [pair for pair in candidates if pair.halves is not None]
+    newest_ns = max((pair.newest_ns for pair in complete), default=0)
+    return next((p for p in complete if p.newest_ns >= newest_ns - TOGETHER_S * 1e9), candidates[0])
+
+
+def _with_numbers(pairs: list[Pair]) -> Iterator[Pair]:
+    """States are numbered in the order of their times, and classes that the program counts from 0 are counted from 1."""
+    order: dict[tuple[str, int], int] = {}
+    from_zero = {pair.run for pair in pairs if pair.class_id == 0}
+    for pair in sorted(pairs, key=lambda p: (p.newest_ns, p.state)):
+        number = pair.iteration
+        if pair.state:
+            number = order[pair.run, pair.class_id] = order.get((pair.run, pair.class_id), 0) + 1
+        yield replace(pair, iteration=number, class_id=pair.class_id + (pair.run in from_zero))
+
+
+def written_ns(path: Path) -> int | None:
+    """When a file was last written; None where it is not there."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return None

@@ -1,0 +1,315 @@
+"""Programs told by names alone, on imitations of their folders: rounds, half maps with their origin, own curves, copies."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from adapter_contract import check_adapter
+from pairs_data import PROGRAMS, VOXEL_A, dated, nextpyp, put, put_text, simple, stopgap_classes, true_fsc, write_em
+from small_program import BOX, half_maps_of
+
+from refine_hooks.errors import ProjectError
+from refine_hooks.journal import read_journal
+from refine_hooks.maps import read_map
+from refine_hooks.projects import adapter_called, claim, claims
+from refine_hooks.projects.adapter import KEPT_FIRST, Round
+from refine_hooks.projects.dynamo import em_header
+from refine_hooks.records import RoundRecord
+from refine_hooks.run import Watch, run
+from refine_hooks.settings import Settings, load_settings
+from refine_hooks.store import Store
+
+NAMES = sorted(PROGRAMS)
+
+
+def settings_of(name: str, **watch: float) -> Settings:
+    program = dict(PROGRAMS[name].settings)
+    return load_settings(program=name, overrides={"program": program, "watch": {"settle_s": 0.0, **watch}})
+
+
+def rounds_of(name: str, project: Path) -> list[Round]:
+    return list(adapter_called(name).rounds(project, settings_of(name), Store(project / "refine_hooks")))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_adapter_keeps_every_promise(name: str, tmp_path: Path) -> None:
+    program = PROGRAMS[name]
+    project = program.finished(tmp_path / "project")
+    (tmp_path / "elsewhere").mkdir()
+    rounds = check_adapter(
+        adapter_called(name),
+        project,
+        tmp_path / "elsewhere",
+        with_halves=program.late,
+        settings=settings_of(name),
+    )
+    assert tuple(round_.label for round_ in rounds)[-program.late :] == program.labels[-program.late :]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_exactly_one_adapter_claims_it_and_says_why(name: str, tmp_path: Path) -> None:
+    project = PROGRAMS[name].finished(tmp_path)
+    assert claim(project)[0] == name
+    assert all(each.why for each in claims(project))
+
+
+def watched(name: str, project: Path, out: Path) -> Watch:
+    said: list[str] = []
+    return Watch(project, name, adapter_called(name), settings_of(name), Store(out), said.append)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_iteration_that_is_watched_keeps_its_own_half_maps_and_curve(name: str, tmp_path: Path) -> None:
+    program, out = PROGRAMS[name], tmp_path / "out"
+    project = tmp_path / "project"
+    project.mkdir()
+    for iteration in range(1, program.live + 1):
+        program.play(project, iteration)
+        run(watched(name, project, out), [0.0, 1.0])
+    records = [line for line in read_journal(out / "rounds.jsonl").lines if isinstance(line, RoundRecord)]
+    assert tuple(record.label for record in records) == program.labels
+    for iteration, record in enumerate(records, 1):
+        assert record.half_maps is not None
+        assert record.half_maps.origin == program.origin
+        assert record.half_maps.paths is not None
+        halves = [read_map(out / path).voxels for path in record.half_maps.paths]
+        wanted = [half.voxels for half in half_maps_of(iteration)]
+        assert sorted(h.tobytes() for h in halves) == sorted(w.tobytes() for w in wanted)
+        assert record.voxel_size_A == VOXEL_A
+        if program.curve:
+            curve = record.curve(f"reported_{program.curve}")
+            assert curve is not None
+            told = np.array(curve.correlation, float)
+            good = np.isfinite(told)
+            assert good[1 : BOX // 2].all()
+            np.testing.assert_allclose(told[good], true_fsc(iteration)[good], atol=1e-4)
+    assert not list((out / "spool").rglob("*.mrc")), "copies are removed once the half maps are written"
+
+
+def test_what_is_written_over_is_first_copied_and_measured_from_the_copy(tmp_path: Path) -> None:
+    simple(tmp_path, 1)
+    (waiting,) = rounds_of("simple", tmp_path)
+    assert waiting.missing == (KEPT_FIRST,)
+    adapter = adapter_called("simple")
+    store = Store(tmp_path / "refine_hooks")
+    adapter.capture(tmp_path, store.spool)
+    simple(tmp_path, 2)
+    first, second = adapter.rounds(tmp_path, settings_of("simple"), store)
+    assert (first.missing, second.missing) == ((), (KEPT_FIRST,))
+    halves = adapter.half_maps(tmp_path, first, store)
+    assert halves is not None
+    assert halves.paths is None, "a copy in the spool is no place to stay"
+    np.testing.assert_array_equal(halves.half1.voxels, half_maps_of(1)[0].voxels)
+
+
+def test_iterations_that_nobody_watched_keep_their_curves(tmp_path: Path) -> None:
+    project = PROGRAMS["nextpyp"].finished(tmp_path / "project")
+    adapter = adapter_called("nextpyp")
+    rounds = rounds_of("nextpyp", project)
+    assert [(r.label, r.inputs.origin) for r in rounds] == [("it001", None), ("it002", None), ("it003", "found")]
+    for iteration, round_ in enumerate(rounds[:2], 1):
+        (curve,) = adapter.reported(project, round_)
+        np.testing.assert_allclose(curve.correlation[1:], true_fsc(iteration)[1:], atol=1e-4)
+
+
+@pytest.mark.parametrize("scale", [1.0, VOXEL_A, BOX * VOXEL_A])
+def test_nextpyp_s_frequencies_are_understood_whatever_their_unit(scale: float, tmp_path: Path) -> None:
+    nextpyp(tmp_path, 1)
+    table = tmp_path / "frealign" / "maps" / "t20s_r01_fsc.txt"
+    rows = np.loadtxt(table)
+    rows[:, 0] *= scale
+    np.savetxt(table, rows, fmt="%10.5f")
+    adapter = adapter_called("nextpyp")
+    store = Store(tmp_path / "out")
+    adapter.capture(tmp_path, store.spool)
+    (round_,) = adapter.rounds(tmp_path, settings_of("nextpyp"), store)
+    (curve,) = adapter.reported(tmp_path, round_)
+    np.testing.assert_allclose(curve.correlation[1:], true_fsc(1)[1:], atol=1e-3)
+
+
+def test_without_unfiltered_half_maps_simple_s_are_regularised(tmp_path: Path) -> None:
+    simple(tmp_path, 1, unfiltered=False)
+    (waiting,) = rounds_of("simple", tmp_path)
+    assert waiting.inputs.origin == "regularised"
+
+
+def test_an_unfiltered_pair_left_over_from_an_earlier_stage_is_not_taken(tmp_path: Path) -> None:
+    simple(tmp_path, 1)
+    simple(tmp_path, 2, unfiltered=False)
+    (waiting,) = rounds_of("simple", tmp_path)
+    assert waiting.inputs.origin == "regularised"
+
+
+@pytest.mark.parametrize(("late_s", "number"), [(-5, 4), (5, 4), (-500, 5)])
+def test_the_number_is_that_of_the_map_nearest_in_time(late_s: float, number: int, tmp_path: Path) -> None:
+    """Whether a program writes the merged map a little before or after the halves; one far away is another iteration's."""
+    simple(tmp_path, 4)
+    newest = max(path.stat().st_mtime for path in tmp_path.glob("recvol_state01_*_unfil.mrc"))
+    os.utime(tmp_path / "recvol_state01_iter004.mrc", (newest + late_s, newest + late_s))
+    (waiting,) = rounds_of("simple", tmp_path)
+    assert (waiting.key.iteration, waiting.missing) == (number, (KEPT_FIRST,))
+
+
+def test_a_pair_whose_number_may_still_come_is_waited_for(tmp_path: Path) -> None:
+    simple(tmp_path, 1)
+    for path in tmp_path.glob("recvol_state01_*_unfil.mrc"):
+        path.touch()
+    (waiting,) = rounds_of("simple", tmp_path)
+    assert waiting.missing == ("a file that tells its iteration",)
+
+
+def test_classes_of_one_iteration_are_told_apart(tmp_path: Path) -> None:
+    stopgap_classes(tmp_path, 1)
+    assert [str(r.key) for r in rounds_of("stopgap", tmp_path)] == ["ref/1/1", "ref/1/2"]
+
+
+def test_classes_counted_from_0_are_counted_from_1(tmp_path: Path) -> None:
+    project = PROGRAMS["emclarity"].finished(tmp_path)
+    assert {r.key.class_id for r in rounds_of("emclarity", project)} == {1}
+
+
+def test_m_s_states_are_numbered_in_their_order_and_its_mask_is_found(tmp_path: Path) -> None:
+    project = PROGRAMS["warp"].finished(tmp_path)
+    rounds = rounds_of("warp", project)
+    assert [str(r.key) for r in rounds] == [f"ribosome_1a2b3c4d/{n}/1" for n in (1, 2, 3)]
+    adapter, store = adapter_called("warp"), Store(tmp_path / "out")
+    halves = adapter.half_maps(project, rounds[0], store)
+    assert halves is not None
+    assert halves.valid_shells == BOX // 2 - 3
+    mask = adapter.refinement_mask(project, rounds[0], halves)
+    assert mask is not None
+    assert mask.path == project / "species/ribosome_1a2b3c4d/versions/0faded00/ribosome_mask.mrc"
+
+
+def torn(project: Path) -> str:
+    path = project / "ref" / "ref_B_2.mrc"
+    path.write_bytes(path.read_bytes()[:-9])
+    return "its header states"
+
+
+def alone(project: Path) -> str:
+    (project / "ref" / "ref_A_2.mrc").unlink()
+    return "the other half of ref_B_2.mrc"
+
+
+def other_box(project: Path) -> str:
+    put(project / "ref" / "ref_B_2.mrc", half_maps_of(2)[1].__class__(np.zeros((8, 8, 8), np.float32), VOXEL_A))
+    return "ref_A_2.mrc has a box of 24 x 24 x 24 voxels, ref_B_2.mrc one of 8 x 8 x 8"
+
+
+def no_voxel_size(project: Path) -> str:
+    for path in project.glob("ref/ref_[AB]_2.mrc"):
+        raw = bytearray(path.read_bytes())
+        raw[40:52] = bytes(12)
+        path.write_bytes(raw)
+    return "voxel_size_A in [program]"
+
+
+def no_map(project: Path) -> str:
+    (project / "ref" / "ref_B_2.mrc").write_bytes(b"no map, but long enough to be one" * 100)
+    return "is not an MRC map"
+
+
+@pytest.mark.parametrize("spoil", [torn, alone, other_box, no_voxel_size, no_map])
+def test_what_is_wrong_or_awaited_is_said_and_the_other_rounds_go_on(
+    spoil: Callable[[Path], str], tmp_path: Path
+) -> None:
+    project = PROGRAMS["stopgap"].finished(tmp_path)
+    told = spoil(project)
+    found = {r.label: r for r in rounds_of("stopgap", project)}
+    assert told in "; ".join([*found["it002"].missing, found["it002"].fault or ""])
+    for label in ("it001", "it003"):
+        assert (found[label].missing, found[label].fault) == ((), None)
+
+
+def test_a_voxel_size_that_no_header_states_is_taken_from_the_settings(tmp_path: Path) -> None:
+    project = PROGRAMS["stopgap"].finished(tmp_path)
+    no_voxel_size(project)
+    adapter, store = adapter_called("stopgap"), Store(tmp_path / "out")
+    settings = load_settings(overrides={"program": {"voxel_size_A": 2.5}})
+    second = list(adapter.rounds(project, settings, store))[1]
+    assert second.fault is None
+    halves = adapter.half_maps(project, second, store)
+    assert halves is not None
+    assert halves.half1.voxel_size_A == 2.5
+
+
+def test_references_of_a_dynamo_project_without_half_sets_are_no_halves(tmp_path: Path) -> None:
+    project = PROGRAMS["dynamo"].finished(tmp_path / "project")
+    shutil.move(project / "align_eo", project / "classes")
+    for table in project.glob("classes/results/*/averages/*.fsc"):
+        table.unlink()
+    rounds = rounds_of("dynamo", project)
+    assert [r.inputs.origin for r in rounds] == [None, None, None]
+    assert not any(r.missing or r.fault for r in rounds)
+
+
+def test_an_em_file_is_read_in_both_byte_orders_and_refused_where_it_is_none(tmp_path: Path) -> None:
+    volume = half_maps_of(1)[0]
+    little = write_em(tmp_path / "little.em", volume)
+    raw = bytearray(little.read_bytes())
+    raw[0] = 5
+    raw[4:16] = np.frombuffer(bytes(raw[4:16]), "<i4").astype(">i4").tobytes()
+    raw[512:] = volume.voxels.astype(">f4").tobytes()
+    big = tmp_path / "big.em"
+    big.write_bytes(raw)
+    from refine_hooks.maps import read_voxels
+
+    for path in (little, big):
+        np.testing.assert_array_equal(read_voxels(path, em_header(path)), volume.voxels)
+
+
+def test_older_tables_and_names_of_cryodrgn_are_read(tmp_path: Path) -> None:
+    for half, volume in zip((1, 2), half_maps_of(1), strict=True):
+        put(tmp_path / f"vol_half-map{half}.mrc", volume)
+    rows = "".join(f"{k} {k / BOX} {v}\n" for k, v in enumerate(true_fsc(1)[:-1]))
+    put_text(tmp_path / "vol_fsc-vals.txt", rows)
+    (round_,) = rounds_of("cryodrgn", tmp_path)
+    (curve,) = adapter_called("cryodrgn").reported(tmp_path, round_)
+    np.testing.assert_allclose(curve.correlation[:-1], true_fsc(1)[:-1], atol=1e-6)
+
+
+@pytest.mark.parametrize("text", ["", "no numbers at all\n", "0.1\n", "nan nan\n" * 9])
+@pytest.mark.parametrize("name", [n for n in NAMES if PROGRAMS[n].curve])
+def test_a_table_that_holds_no_curve_is_passed_over(name: str, text: str, tmp_path: Path) -> None:
+    program = PROGRAMS[name]
+    project = program.finished(tmp_path / "project")
+    adapter, store = adapter_called(name), Store(tmp_path / "out")
+    for path in project.rglob("*"):
+        if path.suffix in (".txt", ".star", ".fsc", ".bin"):
+            path.write_text(text)
+            dated([path], program.live)
+    adapter.capture(project, store.spool)
+    rounds = list(adapter.rounds(project, settings_of(name), store))
+    assert rounds
+    for round_ in rounds:
+        assert all(np.isnan(curve.correlation).all() for curve in adapter.reported(project, round_))
+
+
+def test_two_programs_names_in_one_folder_are_told_apart_by_the_user(tmp_path: Path) -> None:
+    for name in ("stopgap", "cryodrgn"):
+        PROGRAMS[name].finished(tmp_path)
+    with pytest.raises(ProjectError, match=r"stopgap and cryodrgn.*--project"):
+        claim(tmp_path)
+    assert claim(tmp_path, "stopgap")[0] == "stopgap"
+
+
+def test_nothing_below_the_folders_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = PROGRAMS["stopgap"].finished(tmp_path)
+    for path in list((project / "ref").glob("*.mrc")):
+        put_text(project / "ref" / "old" / path.name, "")
+    assert len(rounds_of("stopgap", project)) == 3
+
+
+def test_a_file_that_goes_between_two_looks_harms_nothing(tmp_path: Path) -> None:
+    project = PROGRAMS["simple"].finished(tmp_path / "project")
+    seen: list[Any] = []
+    for path in sorted(project.iterdir()):
+        path.unlink()
+        seen.append(rounds_of("simple", project))
+        adapter_called("simple").capture(project, tmp_path / "spool")
+    assert seen[-1] == []
