@@ -17,9 +17,18 @@ from refine_hooks.audit.masks import (
     signal_outside,
 )
 from refine_hooks.audit.reading import Finding, Severity
-from refine_hooks.audit.rounds import anisotropy, not_honest, program_warning, reported_curve, reported_number
+from refine_hooks.audit.rounds import anisotropy, not_honest, reported_curve, reported_number
 from refine_hooks.audit.scaled import scaled_curve
-from refine_hooks.audit.series import failed, jumps, missing, oscillates, repeated, worse
+from refine_hooks.audit.series import (
+    failed,
+    jumps,
+    missing,
+    no_half_maps,
+    oscillates,
+    program_warning,
+    repeated,
+    worse,
+)
 from refine_hooks.journal import Journal
 from refine_hooks.records import Key, LogLine, RoundRecord
 from refine_hooks.settings import Settings
@@ -65,11 +74,10 @@ RULES: tuple[Rule, ...] = (
             anisotropy,
             reported_curve,
             reported_number,
-            program_warning,
             not_honest,
         ),
     ),
-    *map(_whole_log, (worse, oscillates, jumps, missing, failed, repeated)),
+    *map(_whole_log, (worse, oscillates, jumps, program_warning, missing, failed, no_half_maps, repeated)),
 )
 
 

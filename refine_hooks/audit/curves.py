@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from refine_hooks.audit.reading import (
+    CORRELATES,
     SUPPORTED_SD,
     Finding,
     Values,
@@ -141,31 +142,54 @@ def rising_tail(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
 
 
 def never_below(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
-    """A curve that is above the level in every shell up to Nyquist."""
+    """Curves that are above the level in every shell up to Nyquist; said once, of the one that matters most."""
     level = settings.fsc.threshold
-    for curve in honest_curves(record):
-        correlation = measured(curve)
-        whole = 4 <= len(correlation) >= len(record.frequency_per_A)
-        if not whole or float(correlation[1:].min()) < level or _identical(record):
-            continue
-        end, nyquist = float(correlation[-4:].mean()), at(record, len(correlation) - 1)
-        likely = (
-            "the voxels are too large for this map: use a smaller pixel"
-            if end > 0.5
-            else "particles that are in both halves (duplicates, overlapping segments), a mask that correlates by itself, or too "
-            "large a pixel: look at them in this order"
+    above = [curve for curve in honest_curves(record) if _stays_above(record, curve, level)]
+    if not above or _identical(record):
+        return
+    curve = next((c for c in above if c is quoted(record)), above[0])
+    correlation = measured(curve)
+    end, last = float(correlation[-4:].mean()), len(correlation) - 1
+    others = [other.name for other in above if other is not curve]
+    yield found(
+        record,
+        "never_below",
+        "warning" if any(c.name in ("unmasked", "sphere") or c is quoted(record) for c in above) else "note",
+        f"{curve.name} never falls below {level:g}: it still is {end:.2f} at Nyquist ({at(record, last):.2f} A), and no resolution "
+        f"can be read off it{f' (nor off {_listed(others)})' if others else ''}. {_why_above(record, curve)}",
+        curve=curve.name,
+        shells=(last - 3, last),
+        at_nyquist=end,
+        nyquist_A=at(record, last),
+        curves=[other.name for other in above],
+    )
+
+
+def _stays_above(record: RoundRecord, curve: Curve, level: float) -> bool:
+    correlation = measured(curve)
+    return 4 <= len(correlation) >= len(record.frequency_per_A) and float(correlation[1:].min()) >= level
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _why_above(record: RoundRecord, curve: Curve) -> str:
+    """The likely cause: the mask's own correlation, signal up to Nyquist, or halves that share particles."""
+    correlation, null = measured(curve), values(curve.null_mean)
+    width = max(4, round(TAIL_SHARE * len(correlation)))
+    if curve.mask and null.size and np.nan_to_num(null[-width:]).mean() > CORRELATES:
+        return (
+            f"Randomised phases still give {np.nan_to_num(null[-width:]).mean():.2f} there: the mask {curve.mask!r} correlates by "
+            "itself; give it a softer edge, or quote its corrected curve"
         )
-        yield found(
-            record,
-            "never_below",
-            "warning" if curve.name in ("unmasked", "sphere") or curve is quoted(record) else "note",
-            f"{curve.name} never falls below {level:g}: it still is {end:.2f} at Nyquist ({nyquist:.2f} A), and no resolution "
-            f"can be read off it. Likely {likely}",
-            curve=curve.name,
-            shells=(len(correlation) - 4, len(correlation) - 1),
-            at_nyquist=end,
-            nyquist_A=nyquist,
-        )
+    before = correlation[-2 * width : -width]
+    if before.size and float(before.mean() - correlation[-width:].mean()) > RISE:
+        return "It is still falling, so there is signal up to Nyquist: the voxels are too large; use a smaller pixel"
+    return (
+        "It has levelled off, which resolution does not do: look for particles that are in both halves (duplicates, overlapping "
+        "segments), then for a mask that correlates by itself"
+    )
 
 
 def _identical(record: RoundRecord) -> bool:
@@ -195,28 +219,37 @@ def identical_halves(record: RoundRecord, settings: Settings) -> Iterator[Findin
 
 
 def truncation(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
-    """A curve that ends, or drops to exactly zero, before it has fallen: a cut-off, not a resolution."""
-    for curve in honest_curves(record):
-        correlation = measured(curve)
-        fall = falls_after(correlation, settings.fsc.threshold)
-        if fall is None:
-            cut = 3 <= len(correlation) < len(record.frequency_per_A)
-            cut, fall = cut and float(correlation[1:].min()) >= settings.fsc.threshold, len(correlation) - 1
-        else:
-            cut = len(correlation) - fall > NEAR_SHELLS and not correlation[fall + 1 :].any()
-        if not cut:
-            continue
-        stated = record.reported_resolution_A
-        own = stated is not None and abs(shell_of(record, stated) - fall) <= 1.5
-        yield found(
-            record,
-            "truncation",
-            "note",
-            f"{curve.name} is cut off at {at(record, fall):.2f} A, where it still is {correlation[fall]:.2f}: a limit of the "
-            f"reconstruction, not a crossing{', and what the program reports' if own else ''}. The map may be better: look at a "
-            "round without this limit",
-            curve=curve.name,
-            shells=(fall, fall),
-            cut_A=at(record, fall),
-            value=correlation[fall],
-        )
+    """Curves that end, or drop to exactly zero, before they have fallen: a cut-off, not a resolution; said once a round."""
+    cut = [(curve, shell) for curve in honest_curves(record) if (shell := _cut_at(record, curve, settings)) is not None]
+    if not cut:
+        return
+    curve, shell = next(((c, s) for c, s in cut if c is quoted(record)), cut[0])
+    value, stated = float(measured(curve)[shell]), record.reported_resolution_A
+    own = stated is not None and abs(shell_of(record, stated) - shell) <= 1.5
+    if not own and curve.name.startswith("reported_") and curve is not quoted(record):
+        return
+    others = len(cut) - 1
+    yield found(
+        record,
+        "truncation",
+        "note",
+        f"{curve.name} is cut off at {at(record, shell):.2f} A, where it still is {value:.2f}"
+        f"{f' (so are {others} other curves)' if others > 1 else ' (so is one other curve)' if others else ''}: a limit of the "
+        f"reconstruction, not a crossing{'; yet it is the number that the program states' if own else ''}. The map may be better: "
+        "look at a round without this limit",
+        curve=curve.name,
+        shells=(shell, shell),
+        cut_A=at(record, shell),
+        value=value,
+        curves=[c.name for c, _ in cut],
+    )
+
+
+def _cut_at(record: RoundRecord, curve: Curve, settings: Settings) -> int | None:
+    """The last shell of a curve that was cut while it was above the level; None for one that fell by itself."""
+    correlation = measured(curve)
+    fall = falls_after(correlation, settings.fsc.threshold)
+    if fall is not None:
+        return fall if len(correlation) - fall > NEAR_SHELLS and not correlation[fall + 1 :].any() else None
+    ends = 3 <= len(correlation) < len(record.frequency_per_A)
+    return len(correlation) - 1 if ends and float(correlation[1:].min()) >= settings.fsc.threshold else None

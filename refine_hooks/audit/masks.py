@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from refine_hooks.audit.reading import (
+    CORRELATES,
     Finding,
     at,
     between,
@@ -13,6 +14,7 @@ from refine_hooks.audit.reading import (
     mask_names,
     measured,
     overlap,
+    quoted,
     resolution,
     shell_of,
     values,
@@ -21,7 +23,6 @@ from refine_hooks.audit.reading import (
 from refine_hooks.records import Curve, RoundRecord
 from refine_hooks.settings import Settings
 
-CORRELATES = 0.1  # RELION's postprocess warns above the same value
 ONSET_REACH = 8  # a dip that begins within so many shells of the onset is the correction's
 GAP = 0.3
 RECOVERY = 0.1
@@ -110,7 +111,10 @@ def mask_too_tight(record: RoundRecord, settings: Settings) -> Iterator[Finding]
 
 
 def mask_and_sphere(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
-    """A mask and the sphere disagree: finer under the mask is explained by the solvent or is not, coarser cuts the molecule."""
+    """A mask and the sphere disagree: finer under the mask is explained by the solvent or is not, coarser cuts the molecule.
+
+    The finer one is said of the quoted curve's mask alone, the coarser one of every mask.
+    """
     level, limit, whole = settings.fsc.threshold, settings.audit.disagree_shells, whole_map(record)
     number = None if whole is None else resolution(record, whole, level)
     if whole is None or number is None:
@@ -121,35 +125,46 @@ def mask_and_sphere(record: RoundRecord, settings: Settings) -> Iterator[Finding
         if curve is None or own is None:
             continue
         shells = shell_of(record, own) - shell_of(record, number)
-        if abs(shells) <= limit or overlap(curve, whole):
+        if abs(shells) <= limit or overlap(curve, whole) or (shells > 0 and curve is not quoted(record)):
             continue
-        fraction = _fraction(record, name)
-        holds = "" if fraction is None else f"; the mask holds {100 * fraction:.1f} % of it"
-        expected = _without_solvent(record, whole, fraction, level)
-        common = {
-            "shells_apart": shells,
-            "mask_A": own,
-            "whole_A": number,
-            "fraction": fraction,
-            "expected_A": expected,
-        }
-        where = (
-            round(min(shell_of(record, own), shell_of(record, number))),
-            round(max(shell_of(record, own), shell_of(record, number))),
+        yield _apart(record, name, curve, own, whole, number, level)
+
+
+def _apart(
+    record: RoundRecord, name: str, curve: Curve, own: float, whole: Curve, number: float, level: float
+) -> Finding:
+    shells, fraction = shell_of(record, own) - shell_of(record, number), _fraction(record, name)
+    holds = "" if fraction is None else f"; the mask holds {100 * fraction:.1f} % of {_whole_words(record)}"
+    expected = _without_solvent(record, whole, fraction, level)
+    if shells < 0:
+        text = (
+            f"{curve.name} ends at {own:.2f} A and {whole.name} at {number:.2f} A, {-shells:.0f} shells finer: the mask "
+            f"{name!r} takes signal away{holds}. It cuts the molecule or is too tight: look at its outline, and widen it"
         )
-        if shells < 0:
-            text = (
-                f"{curve.name} ends at {own:.2f} A and {whole.name} at {number:.2f} A, {-shells:.0f} shells finer: the mask "
-                f"{name!r} takes signal away{holds}. It cuts the molecule or is too tight: look at its outline, and widen it"
-            )
-            yield found(record, "mask_and_sphere", "warning", text, curve=curve.name, shells=where, **common)
-        else:
-            reason = "" if expected is None else f" ({expected:.2f} A is expected from that alone)"
-            text = (
-                f"{curve.name} reaches {own:.2f} A, {whole.name} only {number:.2f} A, {shells:.0f} shells less{holds}{reason}: "
-                "the rest is solvent noise. Quote the corrected curve under the mask, and do not scale the other"
-            )
-            yield found(record, "mask_and_sphere", "note", text, curve=curve.name, shells=where, **common)
+    else:
+        reason = "" if expected is None else f", and without the solvent outside it {expected:.2f} A are to be expected"
+        text = (
+            f"{curve.name} reaches {own:.2f} A, {whole.name} only {number:.2f} A, {shells:.0f} shells less{holds}{reason}. "
+            "Quote the corrected curve under the mask; scaling the other one up instead multiplies its noise"
+        )
+    return found(
+        record,
+        "mask_and_sphere",
+        "warning" if shells < 0 else "note",
+        text,
+        curve=curve.name,
+        shells=between(record, own, number),
+        shells_apart=shells,
+        mask_A=own,
+        whole_A=number,
+        fraction=fraction,
+        expected_A=expected,
+    )
+
+
+def _whole_words(record: RoundRecord) -> str:
+    sphere = record.mask("sphere")
+    return "the sphere" if sphere is not None and sphere.volume_A3 > 0 else "the box"
 
 
 def _fraction(record: RoundRecord, name: str) -> float | None:
@@ -185,17 +200,22 @@ def alignment_limit(record: RoundRecord, settings: Settings) -> Iterator[Finding
     if shells < -1:
         return
     inside = shells > 1
+    text = (
+        f"{curve.name} ends at {number:.2f} A, {'inside' if inside else 'at'} the limit of {limit_A:.2f} A up to which both halves "
+        "were aligned to one reference. "
+    )
+    if inside:
+        text += (
+            "Inside it they agree in noise, too, and the number flatters: quote it only when a round with a limit coarser than "
+            f"{number:.1f} A confirms it"
+        )
+    else:
+        text += "A fall just there can be the limit's doing: compare with a round of a coarser limit"
     yield found(
         record,
         "alignment_limit",
         "warning" if inside else "note",
-        f"{curve.name} ends at {number:.2f} A, {'inside' if inside else 'at'} the limit of {limit_A:.2f} A up to which both "
-        "halves were aligned to one reference: there they agree in noise too, and the number is too good. "
-        + (
-            "Refine again with a coarser limit"
-            if inside
-            else "A drop at the limit itself is a sign of it: compare with a coarser limit"
-        ),
+        text,
         curve=curve.name,
         shells=between(record, number, limit_A),
         resolution_A=number,
@@ -215,8 +235,8 @@ def limit_unsupported(record: RoundRecord, settings: Settings) -> Iterator[Findi
         record,
         "limit_unsupported",
         "warning",
-        f"particles were aligned up to {limit_A:.2f} A, but {curve.name} supports {coarse:.2f} to {fine:.2f} A (90 % interval): "
-        f"beyond that they are aligned to noise. Set the high-resolution limit of the next round to {coarse:.1f} A or coarser",
+        f"particles were aligned up to {limit_A:.2f} A, but {curve.name} supports no more than {coarse:.2f} to {fine:.2f} A (90 % "
+        f"interval): beyond, they are aligned to noise. Set the next round's high-resolution limit to {coarse:.1f} A or coarser",
         curve=curve.name,
         shells=between(record, fine, limit_A),
         limit_A=limit_A,

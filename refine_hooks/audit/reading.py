@@ -13,8 +13,9 @@ from refine_hooks.records import Curve, Record, RoundRecord
 Values = NDArray[np.float64]
 Severity = Literal["note", "warning"]
 
+CORRELATES = 0.1  # RELION's postprocess, too, warns where randomised phases give more than this
 SUPPORTED_SD = 3.0  # a shell is supported where it exceeds the null by so many of its standard deviations
-_SCALED_REPORTS = ("part_fsc", "mask_fraction", "mol_weight", "scaled")
+_SCALED_REPORTS = ("part_fsc", "mask_fraction", "molecular_weight", "scaled")
 
 
 class Finding(Record):

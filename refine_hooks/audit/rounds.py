@@ -21,6 +21,9 @@ from refine_hooks.records import Curve, RoundRecord
 from refine_hooks.settings import Settings
 
 UNEQUAL = 0.1
+_HARMLESS = (
+    "inscribed in the box"  # a sphere that touches the box: as RELION writes every half map, and EMDB takes them
+)
 SAME_CURVE = 0.05
 _LIKE_FOR_LIKE = (
     ("refinement_corrected", "reported_postprocess_corrected"),
@@ -30,36 +33,24 @@ _LIKE_FOR_LIKE = (
     ("sphere_scaled", "reported_part_fsc"),
 )
 _HALF = re.compile(r"\b0?\.5\b")
-_PROGRAM_WARNINGS = (
-    (
-        re.compile(r"dipped below 0\.5 and rose again|rose again", re.I),
-        "too tight a mask, or a false return near the limit",
-    ),
-    (re.compile(r"never (drops|drop|falls|dropped) below 0\.8", re.I), "the correction for the mask was left out"),
-    (re.compile(r"\bwarning\b", re.I), "see the program's own output"),
-)
 
 
 def not_honest(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """Half maps that are not what came out of the reconstruction, or not independent of each other."""
     halves = record.half_maps
     if halves is None:
-        text = (
-            "there are no half maps for this round: only what the program reports is known; let it write them, or reconstruct "
-            "them"
-        )
-        yield found(record, "not_honest", "note", text)
         return
+    masked = f", and were multiplied by a mask ({halves.masked_by})" if halves.masked_by else ""
     if halves.origin == "regularised":
         text = (
-            "the half maps are filtered or masked by the program: their FSC shows its filter. No resolution is stated; take "
+            f"the half maps are filtered by the program{masked}: their FSC shows its filter. No resolution is stated; take "
             "unfiltered halves"
         )
         yield found(record, "not_honest", "warning", text, valid_shells=halves.valid_shells)
-    if halves.masked_by:
+    elif halves.masked_by and _HARMLESS not in halves.masked_by:
         text = (
-            f"the half maps were multiplied by a mask ({halves.masked_by}): every curve is at least that tight. Take unmasked "
-            "ones where they exist"
+            f"the half maps were multiplied by a mask ({halves.masked_by}): every curve is at least that tight, and EMDB wants "
+            "them unmasked. Merge or reconstruct them instead, where the sums or the particles are there"
         )
         yield found(record, "not_honest", "note", text)
     curve = quoted(record)
@@ -75,14 +66,6 @@ def not_honest(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     if one and two and abs(one - two) > UNEQUAL * max(one, two):
         text = f"the halves are unequal, {one} and {two} images: the FSC is that of the smaller one; look how they were divided"
         yield found(record, "not_honest", "note", text, images=[one, two])
-
-
-def program_warning(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
-    """What the program itself warned of, as its adapter noted it."""
-    for note in record.notes:
-        why = next((why for pattern, why in _PROGRAM_WARNINGS if pattern.search(note)), None)
-        if why is not None:
-            yield found(record, "program_warning", "warning", f"the program warned: {note.strip().rstrip('.')} ({why})")
 
 
 def reported_curve(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
@@ -128,12 +111,13 @@ def reported_number(record: RoundRecord, settings: Settings) -> Iterator[Finding
     if not stated or curve is None:
         return
     half = _HALF.search(record.reported_rule or "") is not None
-    own = curve.resolution_at_half_A if half else resolution(record, curve, settings.fsc.threshold)
-    if own is None:
+    own = _read_like(record, curve, half, settings)
+    if own is None or any(
+        abs(shell_of(record, stated) - shell_of(record, known)) <= settings.audit.disagree_shells
+        for known in (own, *_other_readings(record, half, settings))
+    ):
         return
     shells = shell_of(record, stated) - shell_of(record, own)
-    if abs(shells) <= settings.audit.disagree_shells:
-        return
     fine_A = curve.interval_A[1] if curve.interval_A is not None and not half else own
     severity: Severity = "warning" if shells > 0 and stated < fine_A else "note"
     better = "finer" if shells > 0 else "coarser"
@@ -150,6 +134,20 @@ def reported_number(record: RoundRecord, settings: Settings) -> Iterator[Finding
         own_A=own,
         shells_apart=shells,
     )
+
+
+def _read_like(record: RoundRecord, curve: Curve, half: bool, settings: Settings) -> float | None:
+    return curve.resolution_at_half_A if half else resolution(record, curve, settings.fsc.threshold)
+
+
+def _other_readings(record: RoundRecord, half: bool, settings: Settings) -> Iterator[float]:
+    """What else the program may have read: the curve under its own mask, or, of FSC = 0.5, that of the whole map."""
+    names = ("refinement_corrected", "refinement", *(("sphere", "unmasked") if half else ()))
+    for name in names:
+        curve = record.curve(name)
+        number = None if curve is None else _read_like(record, curve, half, settings)
+        if number is not None:
+            yield number
 
 
 def anisotropy(record: RoundRecord, settings: Settings) -> Iterator[Finding]:

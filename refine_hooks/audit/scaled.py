@@ -1,5 +1,6 @@
 """The rule this project exists for: a curve scaled to the particle's volume shows its noise as resolution."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -25,62 +26,99 @@ from refine_hooks.records import Curve, RoundRecord
 from refine_hooks.settings import Settings
 
 _BEYOND_SHELLS = 3  # the tail that noise is estimated from begins so many shells beyond every other curve's crossing
+_SAME_CURVE = 0.05
+_FRACTION = re.compile(r"volume fraction ([0-9.e+-]+)")
 
 
 @dataclass(frozen=True, slots=True)
 class _Doubt:
-    """Where a scaled curve claims more than its noise supports; ``value`` and ``noise_sd`` belong to the claimed shell."""
+    """Where a scaled curve claims more than its noise supports; ``behind`` and ``noise_sd`` belong to the claimed shell."""
 
     claim: int
-    value: float
+    scaled: float
+    behind: float
     noise_sd: float
     supported: bool
-    late: Values  # shells beyond the claim that are above the level without support
+    late: tuple[int, ...]  # shells beyond the claim that are above the level without support
+    supported_to: int  # last shell of the first unbroken run above the noise
 
 
 def scaled_curve(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """A scaled curve that is above the level where its own noise is as high: oscillations and false crossings near Nyquist.
 
-    Part_FSC = FSC/(f + (1-f)|FSC|) multiplies noise by 1/f, f the particle's share of the sphere (Grant, Rohou &
-    Grigorieff 2018, doi:10.7554/eLife.35383).
+    Part_FSC = FSC/(f + (1-f)|FSC|) multiplies noise by up to 1/f, f the particle's share of the mask (Grant, Rohou &
+    Grigorieff 2018, doi:10.7554/eLife.35383). What is tested is the FSC behind each of its values, against the noise of that.
     """
+    level = settings.fsc.threshold
+    own = [curve for curve in record.curves if is_scaled(curve.name) and not curve.name.startswith("reported_")]
+    told: set[str] = set()
+    for curve in own:
+        doubt = _doubt(record, curve, level)
+        if doubt is not None:
+            same = [other for other in record.curves if _is_same(curve, other)]
+            told |= {other.name for other in same}
+            yield _finding(record, curve, same, doubt, level)
     for curve in record.curves:
-        if is_scaled(curve.name):
-            doubt = _doubt(record, curve, settings.fsc.threshold)
+        if is_scaled(curve.name) and curve not in own and curve.name not in told:
+            doubt = _doubt(record, curve, level)
             if doubt is not None:
-                yield _finding(record, curve, doubt, settings.fsc.threshold)
+                yield _finding(record, curve, [], doubt, level)
+
+
+def _is_same(own: Curve, reported: Curve) -> bool:
+    """Whether the program's own table holds the curve that was scaled here."""
+    if own.mask != "sphere" or not reported.name.startswith("reported_") or not is_scaled(reported.name):
+        return False
+    one, other = measured(own), measured(reported)
+    stop = min(len(one), len(other))
+    return stop > 3 and float(np.abs(one[1:stop] - other[1:stop]).mean()) < _SAME_CURVE
 
 
 def _doubt(record: RoundRecord, curve: Curve, level: float) -> _Doubt | None:
     correlation = measured(curve)
-    tested, sd = _tested(record, curve, level)
-    stop = min(len(correlation), len(tested), len(sd))
+    behind, sd = _behind(record, curve, level)
+    stop = min(len(correlation), len(behind), len(sd))
     if stop < 3:
         return None
-    unsupported = tested[:stop] < SUPPORTED_SD * sd[:stop]
-    fall = falls_after(correlation[:stop], level)
+    correlation, behind, sd = correlation[:stop], behind[:stop], sd[:stop]
+    unsupported = behind < SUPPORTED_SD * sd
+    fall = falls_after(correlation, level)
     claim = fall if fall is not None else stop - 1
-    late = (correlation[:stop] >= level) & unsupported
+    late = (correlation >= level) & unsupported
     late[: claim + 1] = False
     supported = not unsupported[claim] or correlation[claim] < level
     if supported and not late.any():
         return None
-    return _Doubt(claim, float(tested[claim]), float(sd[claim]), supported, np.flatnonzero(late).astype(np.float64))
+    noisy = np.flatnonzero(unsupported[1:])
+    return _Doubt(
+        claim,
+        float(correlation[claim]),
+        float(behind[claim]),
+        float(sd[claim]),
+        supported,
+        tuple(int(shell) for shell in np.flatnonzero(late)),
+        int(noisy[0]) if noisy.size else stop - 1,
+    )
 
 
-def _tested(record: RoundRecord, curve: Curve, level: float) -> tuple[Values, Values]:
-    """A quantity whose noise is known, and that noise.
+def _behind(record: RoundRecord, curve: Curve, level: float) -> tuple[Values, Values]:
+    """The FSC that a scaled curve was made of, and the standard deviation of its noise, over the shells 0..N//2.
 
-    The scaled curve above its own null where there is one, else the curve it was made of above its null, else that curve
-    and the spread of its tail.
+    Where the volume fraction is known the scaling is undone, of the curve and of its error. A reported curve is tested on the
+    one that it was made of: with that one's own error, else with the spread of its tail.
     """
-    for candidate in (curve, _unscaled(record, curve.name)):
-        if candidate is not None and candidate.null_sd is not None:
-            mean = values(candidate.null_mean) if candidate.null_mean is not None else np.zeros(len(candidate.null_sd))
-            return np.nan_to_num(values(candidate.correlation) - mean), np.nan_to_num(values(candidate.null_sd))
+    fraction = _FRACTION.search(curve.note or "")
+    if fraction is not None and curve.null_sd is not None:
+        f, scaled = float(fraction[1]), np.nan_to_num(values(curve.correlation))
+        unscaled = f * scaled / np.maximum(1 - (1 - f) * np.abs(scaled), 1e-9)
+        gain = f / (f + (1 - f) * np.abs(unscaled)) ** 2
+        return unscaled, np.nan_to_num(values(curve.null_sd)) / gain
     base = _unscaled(record, curve.name)
     if base is None:
         return values(None), values(None)
+    known = next((c for c in (base, whole_map(record)) if c is not None and c.sd is not None), None)
+    if known is not None:
+        return np.nan_to_num(values(base.correlation)), np.nan_to_num(values(known.sd))
     finest = max((falls_after(measured(c), level) or 0 for c in honest_curves(record)), default=0)
     noise = spread(measured(base)[finest + _BEYOND_SHELLS :])
     return measured(base), np.full(len(measured(base)), noise) if np.isfinite(noise) else values(None)
@@ -93,44 +131,61 @@ def _unscaled(record: RoundRecord, name: str) -> Curve | None:
     return next((curve for name in names if (curve := record.curve(name)) is not None), None)
 
 
-def _finding(record: RoundRecord, curve: Curve, doubt: _Doubt, level: float) -> Finding:
-    correlation, late = measured(curve), doubt.late.astype(int)
-    peak = int(late[np.argmax(correlation[late])]) if late.size else None
-    sds, needed = doubt.value / max(doubt.noise_sd, 1e-9), max(doubt.value, 0.0) / SUPPORTED_SD
-    said = []
+def _finding(record: RoundRecord, curve: Curve, same: list[Curve], doubt: _Doubt, level: float) -> Finding:
+    correlation, late = measured(curve), doubt.late
+    peak = max(late, key=lambda shell: correlation[shell], default=None)
+    sds, needed = doubt.behind / max(doubt.noise_sd, 1e-9), max(doubt.behind, 0.0) / SUPPORTED_SD
+    grave = not doubt.supported or (peak is not None and correlation[peak] >= 2 * level)
+    name = curve.name + "".join(
+        f" (in the program's own table: {other.name.removeprefix('reported_')})" for other in same
+    )
+    said = [name + " shows noise as resolution."]
     if not doubt.supported:
         said.append(
-            f"at {at(record, doubt.claim):.2f} A, its claim, the value behind it is {doubt.value:.3f} with a noise sd of "
-            f"{doubt.noise_sd:.3f} ({sds:.1f} sd; the claim would need a noise sd of {needed:.3f} or less)"
+            f"It falls below {level:g} at {at(record, doubt.claim):.2f} A, but the FSC behind it is only {doubt.behind:.3f} there, "
+            f"with a noise sd of {doubt.noise_sd:.3f} ({sds:.1f} sd), scaled up {doubt.scaled / max(doubt.behind, 1e-9):.0f} "
+            f"times; that claim would need a noise sd of {needed:.4f} or less."
         )
     if peak is not None:
+        shells = f"{len(late)} shells" if len(late) > 1 else "1 shell"
         said.append(
-            f"beyond its crossing it rises to {correlation[peak]:.2f} at {at(record, peak):.2f} A, {late.size} shells above "
-            f"{level:g} without support"
+            f"Beyond its crossing it rises again to {correlation[peak]:.2f} at {at(record, peak):.2f} A, {shells} above "
+            f"{level:g} that the noise does not support."
         )
-    grave = not doubt.supported or (peak is not None and correlation[peak] >= 2 * level)
     return found(
         record,
         "scaled_curve",
         "warning" if grave else "note",
-        f"{curve.name} shows its own noise, multiplied by scaling it to the particle's volume: {'; '.join(said)}. "
-        f"{_instead(record, level)}; a smaller sphere or a mask in the refinement makes this curve quieter",
+        " ".join([*said, _instead(record, curve, level)]),
         curve=curve.name,
-        shells=(doubt.claim, int(late[-1]) if late.size else doubt.claim),
+        shells=(doubt.claim, late[-1] if late else doubt.claim),
         claimed_A=at(record, doubt.claim),
-        value=doubt.value,
+        fsc=doubt.behind,
         noise_sd=doubt.noise_sd,
         sds=sds,
         sd_needed=needed,
         supported=doubt.supported,
+        supported_A=at(record, doubt.supported_to),
         peak=None if peak is None else correlation[peak],
         peak_A=None if peak is None else at(record, peak),
     )
 
 
-def _instead(record: RoundRecord, level: float) -> str:
+def _instead(record: RoundRecord, curve: Curve, level: float) -> str:
+    """What to read instead, and what makes this curve quieter in the next round."""
     other = quoted(record)
-    if other is None:
-        return "Do not read a number off it"
-    number = resolution(record, other, level)
-    return f"Read {other.name}{'' if number is None else f' ({number:.2f} A)'} instead"
+    number = None if other is None else resolution(record, other, level)
+    read = "Read no number off it"
+    if other is not None and not is_scaled(other.name):
+        read = f"Read {other.name}{'' if number is None else f' ({number:.2f} A)'} instead"
+    fraction = _FRACTION.search(curve.note or "")
+    if fraction is None or float(fraction[1]) >= 0.5:
+        return f"{read}."
+    times = f"{1 / float(fraction[1]):.0f} times the particle's volume"
+    if curve.mask == "sphere":
+        return (
+            f"{read}; the sphere holds {times}: a smaller one, or a mask in the refinement, makes this curve quieter."
+        )
+    return (
+        f"{read}; the mask {curve.mask!r} holds {times}, too wide for scaling: a tighter one makes this curve quieter."
+    )

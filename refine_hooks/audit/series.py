@@ -13,8 +13,31 @@ from refine_hooks.records import Curve, Key, RoundRecord
 from refine_hooks.settings import Settings
 
 MUCH_WORSE = 0.2
+_MASK_CHANGE = 0.05
 SWINGS = 3
 _ROUND_NUMBER = re.compile(r"\bround\s+(\d+)", re.I)
+
+_DIGITS = re.compile(r"\d+")
+_PROGRAM_WARNINGS = (
+    (
+        re.compile(r"dipped below 0\.5 and rose again|rose again", re.I),
+        "It took the higher resolution, the one after the dip: too tight a mask, or a false return near the limit. Compare with "
+        "the corrected curve, and refine on with a softer mask",
+    ),
+    (
+        re.compile(r"never (drops|drop|falls|dropped) below 0\.8", re.I),
+        "It left the correction for its mask out, so its own number may be the mask's",
+    ),
+    (
+        re.compile(r"unmasked FSC extends beyond", re.I),
+        "Its mask takes signal away: look at the mask's outline, and widen it",
+    ),
+    (
+        re.compile(r"phase-randomi[sz]ed FSC is larger", re.I),
+        "Its mask correlates by itself: give it a softer edge and less detail",
+    ),
+    (re.compile(r"\bwarning\b", re.I), "See the program's own output"),
+)
 
 Series = list[RoundRecord]
 
@@ -34,19 +57,26 @@ def _same_measure(group: Series) -> list[list[tuple[RoundRecord, Curve, float]]]
         curve = quoted(record)
         number = None if curve is None else resolution(record, curve, 0.143)
         if curve is not None and number is not None:
-            origin = record.half_maps.origin if record.half_maps else ""
-            divided[curve.name, origin].append((record, curve, number))
+            divided[curve.name, _origin(record)].append((record, curve, number))
     return list(divided.values())
 
 
+def _origin(record: RoundRecord) -> str:
+    return record.half_maps.origin if record.half_maps else ""
+
+
 def worse(log: Journal, settings: Settings) -> Iterator[Finding]:
-    """A round that is worse than the best one before it by more than either interval."""
+    """A round that is worse than the best one before it by more than either interval; one no worse than the last is not told."""
+    limit = settings.audit.disagree_shells
     for group in series(log.rounds):
         for rounds in _same_measure(group):
             best: tuple[RoundRecord, Curve, float] | None = None
+            told_A: float | None = None
             for record, curve, number in rounds:
-                if best is not None:
-                    yield from _worse(record, curve, number, best, settings)
+                said = list(_worse(record, curve, number, best, settings)) if best is not None else []
+                again = told_A is not None and shell_of(record, told_A) - shell_of(record, number) <= limit
+                yield from () if again else said
+                told_A = number if said else None
                 if best is None or number < best[2]:
                     best = (record, curve, number)
 
@@ -70,17 +100,34 @@ def _worse(
         "worse",
         "warning" if much else "note",
         f"{curve.name} went from {its_number:.2f} A in {before.key} to {number:.2f} A, {shells:.0f} shells worse: "
-        + (
-            "something changed; compare particles, mask and limits of the two rounds"
-            if much
-            else "more rounds like this one will not help"
-        ),
+        + _advice(before, record, much),
         curve=curve.name,
         shells=between(record, number, its_number),
         before_A=its_number,
         now_A=number,
         best_round=str(before.key),
     )
+
+
+def _advice(before: RoundRecord, record: RoundRecord, much: bool) -> str:
+    """What is not the same in the two rounds, where that is known."""
+    changed = []
+    if before.particles and record.particles and before.particles != record.particles:
+        changed.append(f"{before.particles} -> {record.particles} particles")
+    if (before.alignment_limit_A or 0) != (record.alignment_limit_A or 0):
+        limits = (
+            f"{limit:.2f} A" if limit else "none" for limit in (before.alignment_limit_A, record.alignment_limit_A)
+        )
+        changed.append("alignment limit " + " -> ".join(limits))
+    for mask in record.masks:
+        earlier = before.mask(mask.name)
+        if earlier is not None and mask.volume_A3 > 0 and _jumped(earlier.volume_A3, mask.volume_A3, _MASK_CHANGE):
+            changed.append(f"mask {mask.name!r} {earlier.volume_A3 / 1e3:.0f} -> {mask.volume_A3 / 1e3:.0f} nm3")
+    if changed:
+        return f"what changed is {', '.join(changed)}; look there first"
+    if much:
+        return "particles, masks and limits are as before: look at the settings of the round"
+    return "nothing else changed; more rounds like this one will not help"
 
 
 def oscillates(log: Journal, settings: Settings) -> Iterator[Finding]:
@@ -120,7 +167,8 @@ def jumps(log: Journal, settings: Settings) -> Iterator[Finding]:
                     "resolutions are not of the same data; make sure that this was meant"
                 )
                 yield found(record, "particles_jumped", "note", text, before=before.particles, now=record.particles)
-            yield from _mask_jumps(before, record, limit)
+            if _origin(before) == _origin(record):
+                yield from _mask_jumps(before, record, limit)
 
 
 def _jumped(before: float, now: float, limit: float) -> bool:
@@ -150,22 +198,25 @@ def _mask_jumps(before: RoundRecord, record: RoundRecord, limit: float) -> Itera
 def missing(log: Journal, settings: Settings) -> Iterator[Finding]:
     """Numbers that are left out between the rounds of a run."""
     failed = {line.key for line in log.failures}
+    told: set[tuple[str, tuple[int, ...]]] = set()
     for group in series(log.rounds):
         numbers = {number: record for record in group if (number := _number(record)) is not None}
         ordered = sorted(numbers)
         steps = np.diff(ordered)
         if len(ordered) < 3:
             continue
-        usual = int(np.median(steps))
+        usual = int(steps.min())
         for number, step in zip(ordered[1:], steps, strict=True):
             record = numbers[number]
             gone = [n for n in range(number - int(step) + usual, number, usual) if _key_of(record, n) not in failed]
-            if step <= usual or not gone:
+            if step <= usual or not gone or (record.key.run, tuple(gone)) in told:
                 continue
+            told.add((record.key.run, tuple(gone)))
             listed = ", ".join(str(n) for n in gone[:5]) + (", ..." if len(gone) > 5 else "")
+            these, are = ("rounds", "are") if len(gone) > 1 else ("round", "is")
             text = (
-                f"round {listed} of {record.key.run} (class {record.key.class_id}) is not in the log: it was not watched, or its "
-                "files are gone; 'refine-hooks once' measures what is still there"
+                f"{these} {listed} of {record.key.run} {are} not in the log: not watched, or the files are gone; "
+                "'refine-hooks once' measures what is still there"
             )
             yield found(record, "missing_round", "note", text, missing=gone[:100])
 
@@ -180,6 +231,36 @@ def _number(record: RoundRecord) -> int | None:
 
 def _key_of(record: RoundRecord, number: int) -> Key:
     return Key(run=record.key.run, iteration=number, class_id=record.key.class_id)
+
+
+def no_half_maps(log: Journal, settings: Settings) -> Iterator[Finding]:
+    """Rounds of which only what the program reports is known; said once of a run."""
+    runs: dict[str, Series] = defaultdict(list)
+    for record in log.rounds:
+        if record.half_maps is None:
+            runs[record.key.run].append(record)
+    for run, records in runs.items():
+        many = f"{len(records)} rounds" if len(records) > 1 else "1 round"
+        text = (
+            f"{many} of {run} have no half maps, so no FSC could be measured: only what the program reports is known. "
+            "'refine-hooks once PROJECT --reconstruct missing' makes them from the particles, where these are there"
+        )
+        yield found(records[0], "no_half_maps", "note", text, rounds=[str(record.key) for record in records[:100]])
+
+
+def program_warning(log: Journal, settings: Settings) -> Iterator[Finding]:
+    """What the program itself warned of, as its adapter noted it; said once of a run, since the note is there in every round."""
+    told: set[tuple[str, str]] = set()
+    for group in series(log.rounds):
+        for record in group:
+            for note in record.notes:
+                why = next((why for pattern, why in _PROGRAM_WARNINGS if pattern.search(note)), None)
+                one = (record.key.run, _DIGITS.sub("#", note))
+                if why is None or one in told:
+                    continue
+                told.add(one)
+                text = f"the program warned in {record.key.run}: {note.strip().rstrip('.')}. {why}"
+                yield found(record, "program_warning", "warning", text)
 
 
 def failed(log: Journal, settings: Settings) -> Iterator[Finding]:

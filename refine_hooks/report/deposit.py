@@ -156,11 +156,13 @@ def _map_faults(record: RoundRecord, path: Path, volume: Map) -> Iterator[str]:
         )
     constant = constant_share(volume)
     if constant > _CONSTANT_SHARE:
-        said = record.half_maps.masked_by if record.half_maps is not None else None
+        by = (
+            f" (by {record.half_maps.masked_by})" if record.half_maps is not None and record.half_maps.masked_by else ""
+        )
         yield (
-            f"{path}: {100 * constant:.0f} % of its voxels are one constant: it is masked"
-            f"{f' (by {said})' if said else ''}, and EMDB wants unmasked half maps. Deposit half maps merged from the program's "
-            "sums ('refine-hooks watch'), or reconstructed from the particles ('refine-hooks once --reconstruct always')"
+            f"{path}: {100 * constant:.0f} % of its voxels are one constant: it is masked{by}, "
+            "and EMDB wants unmasked half maps. Deposit half maps merged from the program's sums ('refine-hooks watch'), or "
+            "reconstructed from the particles ('refine-hooks once --reconstruct always')"
         )
 
 

@@ -417,4 +417,6 @@ def _facts(view: _View, iteration: Iteration, inputs: Inputs) -> Facts:
         split=_halves_expected(iteration),
         samplings=samplings,
     )
-    return replace(facts, notes=(*facts.notes, *run_warnings(view.job.folder / "run.err")))
+    folders = [view.job.folder, *([inputs.postprocess.path.parent] if inputs.postprocess else [])]
+    warnings = [said for folder in folders for said in run_warnings(folder / "run.err")]
+    return replace(facts, notes=(*facts.notes, *warnings))
