@@ -1,12 +1,15 @@
-"""cryoSPARC's ``.cs`` tables (numpy records) that hold both ``blob`` and ``alignments3D`` columns.
+"""cryoSPARC's ``.cs`` tables (numpy records): poses, shifts, CTF and half sets of particles, and where their images lie.
 
 A pose is a rotation vector that takes image coordinates into the volume; a shift is that of RELION's origin, in pixels of
-``alignments3D/psize_A``; ``blob/sign`` is -1 for dark particles.
+``alignments3D/psize_A``; ``blob/sign`` is -1 for dark particles. A job writes only the columns that it changed; the others are
+in its passthrough table beside it, told together by ``uid``.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from refine_hooks.errors import ParticlesError
 from refine_hooks.particles import Particles, table
@@ -27,30 +30,21 @@ _NEEDED = [
 
 
 def read_cs(path: Path, *, root: Path | None = None, stack: Path | None = None, **known: float) -> Particles:
-    """Particles of a ``.cs`` table.
+    """Particles of a ``.cs`` table, with the columns of the passthrough table beside it that it lacks itself.
 
     Raises:
         ParticlesError: no such table, or columns are missing.
     """
-    from scipy.spatial.transform import Rotation
-
-    try:
-        rows = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise ParticlesError(f"{path}: is not a table of cryoSPARC ({error})") from error
-    have = rows.dtype.names or ()
-    missing = [name for name in _NEEDED if name not in have]
+    rows = joined_rows(path)
+    missing = [name for name in _NEEDED if name not in rows]
     if missing:
-        raise ParticlesError(f"{path}: lacks the columns {', '.join(missing)}; join the passthrough table to it first")
-    phi, theta, psi = Rotation.from_rotvec(rows["alignments3D/pose"].astype(np.float64)).as_euler("ZYZ", degrees=True).T
+        raise ParticlesError(
+            f"{path}: lacks the columns {', '.join(missing)}, and no passthrough table beside it has them"
+        )
+    phi, theta, psi = angles_deg(rows["alignments3D/pose"])
     pixel = rows["blob/psize_A"].astype(np.float64)
-    shift = (
-        rows["alignments3D/shift"]
-        * np.atleast_1d(rows["alignments3D/psize_A"] if "alignments3D/psize_A" in have else pixel)[:, None]
-    )
-    names, number = np.unique(
-        [p.decode() if isinstance(p, bytes) else str(p) for p in rows["blob/path"]], return_inverse=True
-    )
+    shift = rows["alignments3D/shift"] * np.atleast_1d(rows.get("alignments3D/psize_A", pixel))[:, None]
+    names, number = np.unique([_text(p) for p in rows["blob/path"]], return_inverse=True)
     home = (
         root if root is not None else next((f for f in path.resolve().parents if (f / names[0]).is_file()), path.parent)
     )
@@ -63,15 +57,61 @@ def read_cs(path: Path, *, root: Path | None = None, stack: Path | None = None, 
         "defocus_1_A": rows["ctf/df1_A"],
         "defocus_2_A": rows["ctf/df2_A"],
         "defocus_angle_deg": np.rad2deg(rows["ctf/df_angle_rad"]),
-        "phase_shift_rad": rows["ctf/phase_shift_rad"] if "ctf/phase_shift_rad" in have else 0.0,
+        "phase_shift_rad": rows.get("ctf/phase_shift_rad", 0.0),
         "voltage_kV": rows["ctf/accel_kv"],
         "cs_mm": rows["ctf/cs_mm"],
         "amplitude_contrast": rows["ctf/amp_contrast"],
         "pixel_size_A": known.get("pixel_size_A", pixel),
-        "contrast": rows["blob/sign"] if "blob/sign" in have else -1.0,
-        "half": rows["alignments3D/split"].astype(np.int64) + 1 if "alignments3D/split" in have else 0,
+        "contrast": rows.get("blob/sign", -1.0),
+        "half": rows["alignments3D/split"].astype(np.int64) + 1 if "alignments3D/split" in rows else 0,
         "image": rows["blob/idx"].astype(np.int64) + 1,
         "stack": 0 if stack is not None else number,
     }
     stacks = (stack,) if stack is not None else tuple(home / name for name in names)
     return table(columns, stacks=stacks, source=str(path))
+
+
+def angles_deg(pose: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Angles phi, theta, psi in degrees of rotation vectors [particle, 3]."""
+    from scipy.spatial.transform import Rotation
+
+    phi, theta, psi = Rotation.from_rotvec(np.asarray(pose, np.float64)).as_euler("ZYZ", degrees=True).T
+    return phi, theta, psi
+
+
+def joined_rows(path: Path) -> dict[str, NDArray[Any]]:
+    """The columns of a table, and those of its passthrough tables for the same particles; only particles that are in all.
+
+    Raises:
+        ParticlesError: a table cannot be read.
+    """
+    own = _records(path)
+    columns = {name: own[name] for name in own.dtype.names or ()}
+    lacking = [name for name in _NEEDED if name not in columns]
+    for beside in sorted(path.parent.glob("*passthrough_particles*.cs")) if lacking and "uid" in columns else ():
+        if beside == path:
+            continue
+        more = _records(beside)
+        if "uid" not in (more.dtype.names or ()):
+            continue
+        _, mine, theirs = np.intersect1d(columns["uid"], more["uid"], return_indices=True)
+        order = np.argsort(mine)
+        columns = {name: values[mine[order]] for name, values in columns.items()}
+        columns |= {name: more[name][theirs[order]] for name in more.dtype.names or () if name not in columns}
+    return columns
+
+
+def _records(path: Path) -> NDArray[Any]:
+    """A table whole; numpy checks its header against the file's length, and nothing in it is ever executed."""
+    try:
+        rows = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise ParticlesError(f"{path}: is not a table of cryoSPARC ({error})") from error
+    if not isinstance(rows, np.ndarray) or not rows.dtype.names:
+        raise ParticlesError(f"{path}: is not a table of cryoSPARC (it has no named columns)")
+    return rows
+
+
+def _text(path: Any) -> str:
+    """A path; some versions put ``>`` before those that are relative to the project."""
+    return (path.decode() if isinstance(path, bytes) else str(path)).removeprefix(">")

@@ -20,6 +20,7 @@ from refine_hooks.settings import Settings
 ADAPTERS: dict[str, str] = {
     "cistem": "refine_hooks.projects.cistem",
     "relion": "refine_hooks.projects.relion",
+    "cryosparc": "refine_hooks.projects.cryosparc",
     "eman2": "refine_hooks.projects.eman2",
     "sphire": "refine_hooks.projects.sphire",
     "nextpyp": "refine_hooks.projects.nextpyp:ADAPTER",

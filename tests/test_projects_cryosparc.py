@@ -1,0 +1,354 @@
+"""cryoSPARC: iterations and classes from file names, what job.json and job.log say, half maps that are cleared, tables."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("h5py")
+
+from adapter_contract import check_adapter
+from cryosparc_data import BOX, MASKS, PIXEL, fsc_table, job_log, job_table, steps, write_iteration, write_project
+from eman2_data import halves_of
+
+from refine_hooks.errors import NotReadyError, ParticlesError
+from refine_hooks.maps import Map, write_map
+from refine_hooks.particles.cryosparc import read_cs
+from refine_hooks.projects import claim, cryosparc
+from refine_hooks.projects.cryosparc.halves import read_fsc_table
+from refine_hooks.projects.cryosparc.job import read_filter_radii, read_job, read_log
+from refine_hooks.settings import Settings
+from refine_hooks.store import Store
+
+
+def _rounds(project: Path, store: Store) -> list:
+    return list(cryosparc.rounds(project, Settings(), store))
+
+
+def _aged(folder: Path, by_s: float = 60) -> None:
+    """What was written just now was written a while ago."""
+    for path in folder.rglob("*"):
+        if path.is_file() and time.time() - path.stat().st_mtime < by_s / 2:
+            os.utime(path, (time.time() - by_s,) * 2)
+
+
+@pytest.mark.parametrize("stem", ["J5", "cryosparc_P1_J5", "P1_J5"])
+def test_a_finished_project_keeps_the_promises_of_every_adapter(tmp_path: Path, stem: str) -> None:
+    project = write_project(tmp_path / "project", 2, stem)
+    assert claim(project)[0] == "cryosparc"
+    assert claim(project / "J5")[0] == "cryosparc"
+    rounds = check_adapter(cryosparc, project, tmp_path, with_halves=2)
+    assert [(str(r.key), r.label) for r in rounds] == [("J5/0/1", "it000"), ("J5/1/1", "it001")]
+    assert all(r.complete for r in rounds)
+    assert [r.facts.particles for r in rounds] == [1000, 2000]
+
+
+def test_half_maps_are_found_where_they_are_and_their_window_is_told(tmp_path: Path) -> None:
+    project, store = write_project(tmp_path / "project"), Store(tmp_path / "out")
+    round_ = _rounds(project, store)[1]
+    halves = cryosparc.half_maps(project, round_, store)
+    assert halves.origin == "found"
+    assert halves.paths == tuple(project / "J5" / f"J5_001_volume_map_half_{h}.mrc" for h in "AB")
+    np.testing.assert_array_equal(halves.half2.voxels, halves_of(2)[1])
+    assert "window" in halves.masked_by
+    assert round_.facts.alignment_limit_A == 20.0
+    assert round_.facts.symmetry == "C1"
+    assert round_.facts.voxel_size_A == PIXEL
+
+
+def test_the_masks_of_a_round_are_named_by_their_use(tmp_path: Path) -> None:
+    project, store = write_project(tmp_path / "project"), Store(tmp_path / "out")
+    first, last = _rounds(project, store)
+    halves = cryosparc.half_maps(project, last, store)
+    np.testing.assert_array_equal(cryosparc.refinement_mask(project, last, halves).mask.voxels, MASKS["mask_refine"])
+    further = cryosparc.further_masks(project, last, halves)
+    np.testing.assert_array_equal(further["program_fsc"].mask.voxels, MASKS["mask_fsc"])
+    np.testing.assert_array_equal(further["program_fsc_auto"].mask.voxels, MASKS["mask_fsc_auto"])
+    assert list(cryosparc.further_masks(project, first, halves)) == ["program_fsc"]
+
+
+def test_the_reported_resolution_is_that_of_the_last_curve_of_each_iteration(tmp_path: Path) -> None:
+    project, store = write_project(tmp_path / "project"), Store(tmp_path / "out")
+    first, last = _rounds(project, store)
+    assert first.facts.reported_resolution_A == pytest.approx(BOX * PIXEL / 7)
+    assert "Tight Mask" in first.facts.reported_rule
+    assert last.facts.reported_resolution_A == pytest.approx(BOX * PIXEL / 9)
+    assert "Noise Sub" in last.facts.reported_rule
+
+
+def test_heartbeats_within_a_line_and_repeated_blocks_do_not_confuse_the_log(tmp_path: Path) -> None:
+    (tmp_path / "job.log").write_text(job_log(3, ended=True))
+    log = read_log(tmp_path / "job.log")
+    assert log.ended
+    assert [list(c.values()) for c in log.crossings] == [[4, 5, 6, 7], [5, 6, 7, 8], [6, 9.5, 9]]
+    (tmp_path / "job.log").write_text(job_log(3, ended=False))
+    assert not read_log(tmp_path / "job.log").ended
+
+
+@pytest.mark.shared
+def test_a_real_jobs_table_and_logs_agree_with_each_other(shared: Path) -> None:
+    """J209 of cryoSPARC 2.15: 256 px of 1.0273 A; what the log says in shells, the event log says in Angstrom."""
+    folder = shared / "realdata" / "cryosparc_J209"
+    table, log = read_job(folder / "job.json"), read_log(folder / "job.log")
+    radii_A = read_filter_radii(folder / "events.bson")
+    assert (table.type, table.symmetry, table.split_A) == ("homo_refine_new", "C1", 20.0)
+    assert table.particles == {0: 11764, 1: 53702, 2: 95796, 3: 95796, 4: 95796, 5: 95796}
+    assert log.ended
+    assert [len(c) for c in log.crossings] == [4, 4, 4, 4, 4, 5]
+    ours_A = [256 * 1.0273438 / list(c.values())[-1] for c in log.crossings]
+    np.testing.assert_allclose(ours_A, [radii_A[n] for n in range(6)], atol=6e-4)
+
+
+@pytest.mark.shared
+def test_a_real_table_of_particles_is_read_in_its_convention(shared: Path) -> None:
+    found = read_cs(shared / "realdata" / "particles_real" / "cryosparc_P12_J24_001_particles.cs")
+    assert len(found) == 2019
+    assert set(found.half) == {1, 2}
+    assert found.shift_x_A[0] == pytest.approx(-11.334375 * 2.95)
+    assert found.image[0] == 1
+
+
+@pytest.mark.parametrize("version", ["v2.15.0", "v4.4.1", "v5.0.0"])
+def test_job_tables_of_all_versions_are_understood(tmp_path: Path, version: str) -> None:
+    table = job_table("local_refine_new", "completed", 1, version, refine_symmetry="D7", refine_window=False)
+    (tmp_path / "job.json").write_text(json.dumps(table))
+    found = read_job(tmp_path / "job.json")
+    assert (found.type, found.symmetry, found.split_A, found.windowed) == ("local_refine_new", "D7", 20.0, False)
+    (tmp_path / "job.json").write_text(json.dumps(table)[:-20])
+    with pytest.raises(NotReadyError):
+        read_job(tmp_path / "job.json")
+
+
+def test_what_the_user_set_stands_above_the_default(tmp_path: Path) -> None:
+    table = job_table("homo_refine_new", "completed", 1)
+    table["params_spec"] = {"refine_symmetry": {"value": "O"}}
+    (tmp_path / "job.json").write_text(json.dumps(table))
+    assert read_job(tmp_path / "job.json").symmetry == "O"
+
+
+@pytest.mark.parametrize(
+    ("kind", "refines"),
+    [
+        ("homo_refine_new", True),
+        ("nonuniform_refine_new", True),
+        ("new_local_refine", True),
+        ("hetero_refine", True),
+        ("homo_abinit", True),
+        ("homo_reconstruct", True),
+        ("helix_refine", True),
+        ("extract_micrographs_multi", False),
+        ("ctf_refine_local", False),
+        ("class_2D_new", False),
+    ],
+)
+def test_only_jobs_that_make_maps_are_looked_into(tmp_path: Path, kind: str, refines: bool) -> None:
+    project = write_project(tmp_path, 1, kind=kind)
+    assert bool(_rounds(project, Store(tmp_path / "out"))) == refines
+
+
+def test_the_columns_of_a_curve_table_come_by_shell(tmp_path: Path) -> None:
+    truth = fsc_table(tmp_path / "a.txt", 1)
+    curves = read_fsc_table(tmp_path / "a.txt", BOX)
+    for name, values in curves.items():
+        assert len(values) == BOX // 2 + 1
+        known = np.isfinite(values)
+        np.testing.assert_allclose(values[known], truth[name][known], atol=1e-6)
+    assert set(curves) == set(truth)
+    assert np.isfinite(curves["tightmask"]).all()
+    bad = ~(np.abs(truth["noisesub_true"]) <= 1)
+    assert bad.any()
+    assert np.isnan(curves["noisesub_true"][bad]).all()
+
+
+def test_curves_before_and_after_the_tightening_keep_their_names(tmp_path: Path) -> None:
+    project, store = write_project(tmp_path / "project"), Store(tmp_path / "out")
+    first, last = _rounds(project, store)
+    assert "tightmask" in [c.name for c in cryosparc.reported(project, first)]
+    assert not any("after" in c.name for c in cryosparc.reported(project, first))
+    named = {c.name: c for c in cryosparc.reported(project, last)}
+    assert {"tightmask", "tightmask_after_tightening", "noisesub_after_tightening"} <= set(named)
+    assert named["noisesub_after_tightening"].resolution_A == last.facts.reported_resolution_A
+    assert named["noisesub"].resolution_A is None
+
+
+def test_a_curve_table_that_is_cut_off_is_not_ready(tmp_path: Path) -> None:
+    fsc_table(tmp_path / "a.txt", 1)
+    text = (tmp_path / "a.txt").read_text()
+    (tmp_path / "a.txt").write_text(text[: text.rindex("\t")])
+    with pytest.raises(NotReadyError):
+        read_fsc_table(tmp_path / "a.txt", BOX)
+
+
+def test_classes_count_from_1_and_have_no_half_maps(tmp_path: Path) -> None:
+    job = tmp_path / "project" / "J6"
+    job.mkdir(parents=True)
+    (job / "job.json").write_text(json.dumps(job_table("hetero_refine", "completed", 0)))
+    for index in (0, 1):
+        for iteration in (0, 42):
+            path = job / f"J6_class_{index:02d}_{iteration:05d}_volume.mrc"
+            write_map(path, Map(halves_of(1)[index], PIXEL), "cryosparc")
+    write_map(job / "J6_class_00_final_volume.mrc", Map(halves_of(1)[0], PIXEL), "cryosparc")
+    rounds = check_adapter(cryosparc, tmp_path / "project", tmp_path, with_halves=0)
+    assert [(str(r.key), r.label) for r in rounds] == [
+        ("J6/0/1", "it000"),
+        ("J6/42/1", "it042"),
+        ("J6/43/1", "final"),
+        ("J6/0/2", "it000"),
+        ("J6/42/2", "it042"),
+    ]
+    assert not any(r.missing for r in rounds)
+    assert "no half maps of a class" in rounds[0].facts.notes[0]
+
+
+def test_a_reconstruction_without_refinement_has_no_iteration(tmp_path: Path) -> None:
+    project = write_project(tmp_path / "project", 1, kind="homo_reconstruct")
+    for path in (project / "J5").glob("J5_000_volume*"):
+        path.rename(path.with_name(path.name.replace("J5_000", "J5")))
+    (round_,) = check_adapter(cryosparc, project, tmp_path, with_halves=1)
+    assert (str(round_.key), round_.label) == ("J5/0/1", "reconstruction")
+
+
+def test_every_iteration_of_a_running_job_survives_the_clearing(tmp_path: Path) -> None:
+    project, store = tmp_path / "project", Store(tmp_path / "out")
+    stamps = {}
+    for _ in steps(project, 3):
+        _aged(project)
+        cryosparc.capture(project, store.spool)
+        for round_ in _rounds(project, store):
+            if not round_.missing:
+                assert stamps.setdefault(round_.key, round_.stamp) == round_.stamp, "seen again as it was"
+    assert not list((project / "J5").glob("J5_000_volume*"))
+    rounds = _rounds(project, store)
+    assert [r.key.iteration for r in rounds] == [0, 1, 2]
+    for round_ in rounds:
+        halves = cryosparc.half_maps(project, round_, store)
+        np.testing.assert_array_equal(halves.half1.voxels, halves_of(round_.key.iteration + 1)[0])
+        assert halves.paths is None, "they are written into the store, since the job's own go"
+
+
+def test_saving_waits_for_the_masks_and_takes_no_space(tmp_path: Path) -> None:
+    project, store = tmp_path / "project", Store(tmp_path / "out")
+    for step in steps(project, 1):
+        if step == "0: map_half_B":
+            assert cryosparc.capture(project, store.spool) == [], "written this moment: the masks are still to come"
+        if step == "0: particles":
+            break
+    _aged(project)
+    saved = cryosparc.capture(project, store.spool)
+    assert [p.name.removeprefix("J5_000_volume_") for p in saved] == [
+        "map_half_A.mrc",
+        "map_half_B.mrc",
+        "mask_refine.mrc",
+        "mask_fsc.mrc",
+        "mask_fsc_auto.mrc",
+    ]
+    assert (project / "J5" / saved[0].name).stat().st_nlink == 2
+    (round_,) = _rounds(project, store)
+    for path in (project / "J5").glob("*volume*"):
+        path.unlink()
+    (round_,) = _rounds(project, store)
+    halves = cryosparc.half_maps(project, round_, store)
+    assert cryosparc.refinement_mask(project, round_, halves).mask is not None
+    assert set(cryosparc.further_masks(project, round_, halves)) == {"program_fsc", "program_fsc_auto"}
+
+
+def test_nothing_is_saved_of_jobs_that_have_ended(tmp_path: Path) -> None:
+    project, store = write_project(tmp_path / "project"), Store(tmp_path / "out")
+    _aged(project)
+    assert cryosparc.capture(project, store.spool) == []
+
+
+def test_half_maps_that_have_not_come_are_awaited_while_the_job_runs(tmp_path: Path) -> None:
+    project, store = tmp_path / "project", Store(tmp_path / "out")
+    seen = []
+    for step in steps(project, 2, clears=False):
+        seen.append((step, [(r.key.iteration, bool(r.missing), r.complete) for r in _rounds(project, store)]))
+    by_step = dict(seen)
+    assert by_step["0: map"] == [(0, True, False)]
+    assert by_step["0: map_half_A"] == [(0, True, False)]
+    assert by_step["0: map_half_B"] == [(0, False, False)]
+    assert by_step["1: map"] == [(0, False, True), (1, True, False)]
+    assert by_step["ended"] == [(0, False, True), (1, False, True)]
+
+
+def test_half_maps_that_were_cleared_before_anyone_looked_are_told(tmp_path: Path) -> None:
+    project, store = write_project(tmp_path / "project"), Store(tmp_path / "out")
+    for path in (project / "J5").glob("J5_000_volume_map_half*"):
+        path.unlink()
+    first, last = _rounds(project, store)
+    assert cryosparc.half_maps(project, first, store) is None
+    assert "not there (any more)" in first.facts.notes[0]
+    assert cryosparc.half_maps(project, last, store) is not None
+
+
+def test_particles_are_joined_with_the_passthrough_table_by_their_uid(tmp_path: Path) -> None:
+    project, store = write_project(tmp_path / "project"), Store(tmp_path / "out")
+    job = cryosparc.particles(project, _rounds(project, store)[1])
+    assert job.package == "relion"
+    assert len(job.particles) == 40
+    assert job.particles.stacks[0].name == "stack.mrc"
+    own = np.load(project / "J5" / "J5_001_particles.cs")
+    np.testing.assert_array_equal(job.particles.image - 1, own["uid"])
+    np.testing.assert_array_equal(job.particles.half - 1, own["alignments3D/split"])
+
+
+def test_a_pose_takes_the_image_into_the_volume(tmp_path: Path) -> None:
+    """Rz(phi) Ry(theta) Rz(psi) is the rotation of the vector, written out by Rodrigues' formula."""
+    project = write_project(tmp_path / "project")
+    found = read_cs(project / "J5" / "J5_001_particles.cs")
+    own = np.load(project / "J5" / "J5_001_particles.cs")
+
+    def about(axis: str, deg: float) -> np.ndarray:
+        c, s = np.cos(np.radians(deg)), np.sin(np.radians(deg))
+        return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]] if axis == "z" else [[c, 0, s], [0, 1, 0], [-s, 0, c]])
+
+    for row in (0, 7, 39):
+        vector = own["alignments3D/pose"][row].astype(float)
+        angle = np.linalg.norm(vector)
+        x, y, z = vector / angle
+        cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+        rotation = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+        ours = about("z", found.phi_deg[row]) @ about("y", found.theta_deg[row]) @ about("z", found.psi_deg[row])
+        np.testing.assert_allclose(ours, rotation, atol=1e-6)
+
+
+def test_views_are_counted_from_the_poses(tmp_path: Path) -> None:
+    project, store = write_project(tmp_path / "project"), Store(tmp_path / "out")
+    views = cryosparc.angular_distribution(project, _rounds(project, store)[0])
+    assert views.shape == (18, 72)
+    assert views.sum() == 40
+
+
+@pytest.mark.parametrize("fault", ["symmetry", "no table", "no passthrough"])
+def test_particles_that_cannot_be_had_are_explained(tmp_path: Path, fault: str) -> None:
+    project = write_project(tmp_path / "project", refine_symmetry="D7" if fault == "symmetry" else "C1")
+    if fault == "no table":
+        (project / "J5" / "J5_001_particles.cs").unlink()
+    if fault == "no passthrough":
+        (project / "J5" / "J5_passthrough_particles.cs").unlink()
+    words = {
+        "symmetry": "refined in D7",
+        "no table": "holds no J5_001",
+        "no passthrough": "lacks the columns blob/path",
+    }
+    with pytest.raises(ParticlesError, match=words[fault]):
+        cryosparc.particles(project, _rounds(project, Store(tmp_path / "out"))[1])
+
+
+def test_a_map_that_is_being_written_is_awaited(tmp_path: Path) -> None:
+    project, store = write_project(tmp_path / "project", 1), Store(tmp_path / "out")
+    path = project / "J5" / "J5_000_volume_map_half_A.mrc"
+    path.write_bytes(path.read_bytes()[:5000])
+    (round_,) = _rounds(project, store)
+    assert "being written" in round_.missing[0]
+
+
+def test_names_that_only_look_like_cryosparcs_are_not_its(tmp_path: Path) -> None:
+    (tmp_path / "J5").mkdir()
+    (tmp_path / "project.txt").touch()
+    assert not cryosparc.recognises(tmp_path)
+    assert next(iter(write_iteration(tmp_path / "J5", "J5", 0, tightened=True))) == "map"
+    assert cryosparc.recognises(tmp_path / "J5")
