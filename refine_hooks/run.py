@@ -48,6 +48,7 @@ class Watch:
     blind: bool = False
     stalled: bool = False
     progress: Callable[[int, int], None] = lambda done, total: None
+    inserting: Callable[[int, int], None] = lambda done, total: None
     expected: int = 0
     attempted: set[Key] = field(default_factory=set)
 
@@ -114,7 +115,7 @@ def run(w: Watch, ticks: Iterable[float], bell: watch.Bell | None = None, live: 
                 for round_ in watch.settled(lambda: _look(w), ticks, w.settings.watch.settle_s, w.done):
                     attempt(w, round_)
         except KeyboardInterrupt:
-            w.why_stop = "interrupted"
+            w.why_stop = w.why_stop if w.stop.is_set() else "interrupted"
         w.log(Stop(stopped_at=now(), reason=w.why_stop, rounds_measured=w.measured, rounds_failed=w.failed))
         outputs.finish(w.store, w.lines, w.settings, w.say)
         w.say(_summary(w))
@@ -204,6 +205,7 @@ def measured(w: Watch, round_: Round) -> RoundRecord:
             f"{round_.label}: its files changed while they were read; measured again once they are still"
         )
     half_record = outputs.write_half_maps(w.store, round_.key, round_.label, halves)
+    w.store.checkpoint_path(round_.key).unlink(missing_ok=True)
     mask_records = outputs.write_masks(w.store, round_.key, round_.label, measurement)
     outputs.write_pictures(
         w.store, round_.key, round_.label, measurement, w.adapter.angular_distribution(w.project, round_), w.say
@@ -218,9 +220,10 @@ def half_maps(w: Watch, round_: Round) -> HalfMaps | None:
     halves = w.adapter.half_maps(w.project, round_, w.store)
     poor = halves is None or halves.origin == "regularised"
     if w.reconstruct == "always" or (w.reconstruct == "missing" and poor):
-        from refine_hooks.reconstruct import reconstructed
+        from refine_hooks.reconstruct import Desk, reconstructed
 
-        return reconstructed(w.adapter, w.project, round_, w.settings, w.say) or halves
+        desk = Desk(w.say, w.inserting, w.stop.is_set, w.store.checkpoint_path(round_.key))
+        return reconstructed(w.adapter, w.project, round_, w.settings, desk) or halves
     return halves
 
 

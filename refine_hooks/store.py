@@ -58,6 +58,10 @@ class Store:
         stem = self._stem("pictures", key, label)
         return stem.with_name(f"{stem.name}_{slug(what)}")
 
+    def checkpoint_path(self, key: Key) -> Path:
+        """Where the partial sums of a round are kept while it is being reconstructed from its particles."""
+        return self.out / "checkpoints" / f"{slug(str(key))}.sums"
+
     def _stem(self, folder: str, key: Key, label: str) -> Path:
         run = [slug(part) for part in key.run.split("/") if part]
         return self.out.joinpath(folder, *run, f"{slug(label)}_class{key.class_id}")

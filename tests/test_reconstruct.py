@@ -15,7 +15,7 @@ from refine_hooks.particles import stacks
 from refine_hooks.particles.cistem import read_star
 from refine_hooks.projects import adapter_called, cistem, relion
 from refine_hooks.projects.adapter import HalfMaps
-from refine_hooks.reconstruct import reconstructed
+from refine_hooks.reconstruct import Desk, reconstructed
 from refine_hooks.records import RoundRecord
 from refine_hooks.run import Watch, run
 from refine_hooks.settings import load_settings
@@ -88,7 +88,7 @@ def test_a_round_of_cistem_is_reconstructed_as_its_own_programs_do(
     golden = shared / "golden" / "cistem"
     project, settings = golden / "project", load_settings(program="cistem")
     (round_,) = [r for r in cistem.rounds(project, settings, Store(tmp_path / "out")) if str(r.key) == key]
-    halves = reconstructed(adapter_called("cistem"), project, round_, settings, lambda text: None)
+    halves = reconstructed(adapter_called("cistem"), project, round_, settings, Desk(lambda text: None))
     assert halves is not None
     wanted = tuple(unpacked(golden / "expected" / f"{stem}_map{h}.mrc.gz", tmp_path) for h in (1, 2))
     frequency = shell_frequency_per_A(halves.half1.box_px, halves.half1.voxel_size_A)
@@ -144,7 +144,7 @@ def test_a_round_of_relion_is_reconstructed_to_full_resolution(shared: Path, tmp
     project, settings = shared / "golden" / "relion", load_settings(program="relion")
     rounds = list(relion.rounds(project, settings, Store(tmp_path / "out")))
     by_label = {r.label: r for r in rounds if r.key.run == "Refine3D/job001"}
-    halves = reconstructed(adapter_called("relion"), project, by_label["it008"], settings, lambda text: None)
+    halves = reconstructed(adapter_called("relion"), project, by_label["it008"], settings, Desk(lambda text: None))
     final = relion.half_maps(project, by_label["final"], Store(tmp_path / "out"))
     assert halves is not None
     assert final is not None

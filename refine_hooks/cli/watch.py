@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,8 +52,10 @@ def watch(
     overrides.setdefault("watch", {}).update({"force_poll": True} if poll else {})
     from refine_hooks.cli._say import speaking
 
-    with speaking() as (say, _):
-        why = _watch(open_watch(project, out, config, program, overrides, say, in_watch=True), until_idle)
+    with speaking() as (say, progress):
+        w = open_watch(project, out, config, program, overrides, say, in_watch=True)
+        w.inserting = partial(progress, what="particles")
+        why = _watch(w, until_idle)
     if why == "interrupted":
         raise typer.Exit(130)
 
@@ -96,7 +99,7 @@ def once(
     overrides = overrides_of(mask, radius, mass, reconstruct, full)
     with speaking() as (say, progress):
         w = open_watch(project, out, config, program, overrides, say, in_watch=False)
-        w.progress = progress
+        w.progress, w.inserting = progress, partial(progress, what="particles")
         from refine_hooks.run import run, two_looks
 
         why = run(w, two_looks(w))

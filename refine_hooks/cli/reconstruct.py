@@ -1,0 +1,234 @@
+"""The command that makes half maps from particles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from refine_hooks.cli._app import app
+from refine_hooks.cli._options import Adapter, Config
+from refine_hooks.errors import InputError, ProjectError, SettingsError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from refine_hooks.projects.adapter import HalfMaps, ParticlesJob
+    from refine_hooks.settings import Settings
+
+Known = Annotated[float, typer.Option(help="where the file does not tell", show_default=False)]
+
+
+@app.command()
+def reconstruct(
+    project: Annotated[
+        Path | None, typer.Argument(help="the refinement project's folder, with --round", show_default=False)
+    ] = None,
+    round_: Annotated[
+        str, typer.Option("--round", help="RUN/ITERATION/CLASS, as explain and show print it", show_default=False)
+    ] = "",
+    particles: Annotated[
+        Path | None,
+        typer.Option(help="instead of a project: .cistem, .star (cisTEM or RELION), .par or .cs", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="where the maps are written [default: PROJECT/refine_hooks/reconstructed]", show_default=False
+        ),
+    ] = None,
+    symmetry: Annotated[
+        str,
+        typer.Option(
+            help="point group, in the package's setting [default: the project's, else C1]", show_default=False
+        ),
+    ] = "",
+    package: Annotated[
+        str, typer.Option(help="cistem or relion: whose rules of summing [default: the file's]", show_default=False)
+    ] = "",
+    stack: Annotated[
+        Path | None, typer.Option(help="the particle stack, where the file names none or another", show_default=False)
+    ] = None,
+    root: Annotated[
+        Path | None, typer.Option(help="the folder that stack paths start from (RELION)", show_default=False)
+    ] = None,
+    class_id: Annotated[
+        int, typer.Option("--class", help="only this class (RELION) [default: all]", show_default=False)
+    ] = 0,
+    pixel_size: Annotated[float, typer.Option(help="in A, where the file does not tell", show_default=False)] = 0.0,
+    voltage: Annotated[float, typer.Option(help="in kV, where the file does not tell", show_default=False)] = 0.0,
+    cs: Annotated[float, typer.Option(help="in mm, where the file does not tell", show_default=False)] = 0.0,
+    amplitude_contrast: Known = 0.0,
+    mask_radius: Annotated[
+        float,
+        typer.Option(
+            help="of the particle in A: normalise images by the noise outside, as cisTEM does", show_default=False
+        ),
+    ] = 0.0,
+    score_weight: Annotated[float, typer.Option(help="cisTEM's particle weighting factor in A^2")] = 0.0,
+    white: Annotated[bool, typer.Option("--white", help="particles are brighter than the ice (cisTEM)")] = False,
+    ewald: Annotated[
+        bool, typer.Option("--ewald", help="refused: the Ewald sphere's curvature is not corrected")
+    ] = False,
+    cluster: Annotated[
+        str,
+        typer.Option(
+            help="on many machines: the address of a Dask scheduler, or slurm, pbs, lsf (see [cluster])",
+            show_default=False,
+        ),
+    ] = "",
+    config: Config = None,
+    program: Adapter = "",
+) -> None:
+    """Make the two half maps of any round from its particles, or of a parameter file.
+
+    Give PROJECT and --round, or --particles and --out. The paths of the two maps are printed. Work that is stopped, or killed,
+    goes on where it was when the same command is given again.
+    """
+    if ewald:
+        raise SettingsError(
+            "--ewald: the curvature of the Ewald sphere is not corrected here; use relion_reconstruct --ewald"
+        )
+    if (project is None) == (particles is None):
+        raise SettingsError("give either PROJECT with --round KEY, or --particles FILE with --out DIR")
+    if package not in ("", "cistem", "relion"):
+        raise SettingsError(f"--package {package}: is neither cistem nor relion")
+    from refine_hooks.settings import load_settings
+
+    overrides: dict[str, Any] = {"cluster": {"scheduler": cluster}} if cluster else {}
+    if project is not None:
+        _of_round(project, round_, out, symmetry, config, program, overrides)
+        return
+    if particles is None or out is None:
+        raise SettingsError("--particles needs --out DIR, the folder for the half maps")
+    settings = load_settings(config, overrides=overrides)
+    known = {
+        "pixel_size_A": pixel_size,
+        "voltage_kV": voltage,
+        "cs_mm": cs,
+        "amplitude_contrast": amplitude_contrast,
+    }
+    options: dict[str, Any] = {name: value for name, value in known.items() if value}
+    options.update({"stack": stack} if stack else {}, **({"root": root} if root else {}))
+    options.update({"class_id": class_id} if class_id else {}, **({"contrast": 1} if white else {}))
+    job = _job_of_file(particles, package, symmetry or "C1", mask_radius, score_weight, options)
+    stem = out.absolute() / particles.stem
+    paths = stem.with_name(f"{stem.name}_half1.mrc"), stem.with_name(f"{stem.name}_half2.mrc")
+    _write(job, particles.name, settings, paths, stem.parent / "checkpoints" / f"{stem.name}.sums")
+
+
+def _job_of_file(
+    path: Path, package: str, symmetry: str, mask_radius: float, score_weight: float, options: dict[str, Any]
+) -> ParticlesJob:
+    from refine_hooks.particles import package_of, read_particles
+    from refine_hooks.projects.adapter import ParticlesJob
+    from refine_hooks.sums.symmetry import rotations
+
+    if not path.is_file():
+        raise InputError(f"{path}: is not there; name a parameter file")
+    own = package_of(path)
+    rules = package or own
+    only = {"cistem": ("contrast",), "relion": ("root", "class_id")}
+    foreign = [name for name in options if name in only["relion" if own == "cistem" else "cistem"]]
+    if foreign:
+        spelled = {"contrast": "--white", "root": "--root", "class_id": "--class"}
+        raise SettingsError(f"{path}: {', '.join(spelled[name] for name in foreign)} is not for a file of {own}")
+    rotations(symmetry, "cistem" if rules == "cistem" else "relion")
+    table = read_particles(path, **options)
+    return ParticlesJob(
+        table,
+        "cistem" if rules == "cistem" else "relion",
+        symmetry=symmetry,
+        whitening_radius_A=mask_radius or None,
+        score_weight_A2=score_weight,
+    )
+
+
+def _of_round(
+    project: Path,
+    key: str,
+    out: Path | None,
+    symmetry: str,
+    config: Path | None,
+    program: str,
+    overrides: dict[str, Any],
+) -> None:
+    from refine_hooks.projects import claim
+    from refine_hooks.settings import load_settings
+    from refine_hooks.store import Store
+
+    project = project.absolute()
+    name, adapter = claim(project, program or load_settings(config, overrides=overrides).program.name)
+    settings = load_settings(config, name, overrides)
+    rounds = list(adapter.rounds(project, settings, Store(project / "refine_hooks")))
+    chosen = next((round_ for round_ in rounds if str(round_.key) == key), None)
+    if chosen is None:
+        what = f"there is no round {key!r}" if key else "name a round with --round"
+        raise ProjectError(f"{project}: {what}; there are: {', '.join(str(round_.key) for round_ in rounds) or 'none'}")
+    job = adapter.particles(project, chosen)
+    if job is None:
+        raise ProjectError(f"{project}: {name} keeps no particles of {key} that could be reconstructed here")
+    if symmetry:
+        job = replace(job, symmetry=symmetry)
+    store = Store((out or project / "refine_hooks" / "reconstructed").absolute(), int(settings.keep.min_free_GB * 1e9))
+    paths = store.half_map_paths(chosen.key, chosen.label)
+    _write(job, f"{key} {chosen.label}", settings, paths, store.checkpoint_path(chosen.key))
+
+
+def _write(job: ParticlesJob, name: str, settings: Settings, paths: tuple[Path, Path], checkpoint: Path) -> None:
+    from functools import partial
+
+    from refine_hooks.cli._say import speaking
+    from refine_hooks.maps import write_map
+    from refine_hooks.reconstruct import Desk, half_maps_of
+
+    with speaking() as (say, progress), _stopping(say) as stop:
+        desk = Desk(say, partial(progress, what="particles"), stop, checkpoint)
+        halves = half_maps_of(job, name, settings, desk)
+        for note in halves.notes:
+            say(note)
+        for number, (path, half) in enumerate(zip(paths, (halves.half1, halves.half2), strict=True), 1):
+            write_map(path, half, f"refine_hooks reconstructed half {number}: {name}")
+        checkpoint.unlink(missing_ok=True)
+        say(_resolution(halves))
+    for path in paths:
+        print(path)
+
+
+def _resolution(halves: HalfMaps) -> str:
+    from refine_hooks import curves, fsc
+    from refine_hooks.fourier import shell_frequency_per_A, transform
+
+    one, two = halves.half1, halves.half2
+    correlation = fsc.fsc(transform(one.voxels), transform(two.voxels))
+    value_A = curves.resolution_A(correlation, shell_frequency_per_A(one.box_px, one.voxel_size_A), 0.143)
+    images = " + ".join(str(number) for number in halves.images)
+    return f"{images} particles; unmasked FSC {'never below' if value_A is None else 'below'} 0.143" + (
+        "" if value_A is None else f" from {value_A:.2f} A"
+    )
+
+
+@contextmanager
+def _stopping(say: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
+    """The first SIGTERM or SIGINT saves what is done and ends; a second one ends at once."""
+    import signal
+    import threading
+
+    asked = threading.Event()
+
+    def stop(number: int, _: FrameType | None) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+        say("stopping after the particles in hand")
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield asked.is_set
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,190 @@
+"""Half maps from particles: the stack, the parameters, our own insertion, each package's own finish.
+
+Long work behaves: partial sums are saved now and then, and the work goes on from them.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from refine_hooks.errors import RefineHooksError, StorageError
+from refine_hooks.maps import Map
+from refine_hooks.particles import require_both_halves
+from refine_hooks.particles.stacks import checked_boxes
+from refine_hooks.projects.adapter import Adapter, HalfMaps, ParticlesJob, Round
+from refine_hooks.reconstruct import checkpoint
+from refine_hooks.settings import Settings
+from refine_hooks.sums import cistem as cistem_sums
+from refine_hooks.sums import insertion, normalise
+from refine_hooks.sums import relion as relion_sums
+from refine_hooks.sums.weights import cistem_weights, even_weights
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Who works: where partial sums are kept, who is told, and who may stop the work.
+
+    Attributes:
+        say: told what is done, in words.
+        progress: told how many particles of how many are inserted.
+        stop: asked after each block of particles.
+        checkpoint: the file of partial sums; None keeps none.
+        now: a clock in seconds.
+    """
+
+    say: Callable[[str], None]
+    progress: Callable[[int, int], None] = lambda done, total: None
+    stop: Callable[[], bool] = lambda: False
+    checkpoint: Path | None = None
+    now: Callable[[], float] = time.monotonic
+
+
+def reconstructed(adapter: Adapter, project: Path, round_: Round, settings: Settings, desk: Desk) -> HalfMaps | None:
+    """The half maps of a round from its particles; None, with a word why, where they cannot be had.
+
+    Args:
+        adapter: of the project's program.
+        project: the project's folder.
+        round_: what to reconstruct.
+        settings: threads, block size, cluster.
+        desk: who is told.
+
+    Raises:
+        KeyboardInterrupt: stopped; what was done is saved.
+    """
+    try:
+        job = adapter.particles(project, round_)
+        return None if job is None else half_maps_of(job, f"{round_.key} {round_.label}", settings, desk)
+    except RefineHooksError as error:
+        desk.say(f"{round_.key} {round_.label}: cannot be reconstructed from its particles: {error}")
+        return None
+
+
+def half_maps_of(job: ParticlesJob, name: str, settings: Settings, desk: Desk) -> HalfMaps:
+    """The two half maps of some particles. The checkpoint stays until the caller has the maps on disk.
+
+    Args:
+        job: the particles and the rules to sum them by.
+        name: what is reconstructed, for messages.
+        settings: threads, block size, cluster.
+        desk: who is told.
+
+    Raises:
+        ParticlesError: a stack, an image or a half set is not as the table says.
+        KeyboardInterrupt: stopped; what was done is saved.
+    """
+    plan = plan_of(job)
+    sums = _inserted(plan, name, settings, desk)
+    insertion.apply_symmetry(plan, sums, settings.reconstruct.threads)
+    half1, half2 = (_finished(plan, sums, half) for half in (1, 2))
+    one, two = (int(np.count_nonzero(plan.particles.half == half)) for half in (1, 2))
+    return HalfMaps(half1, half2, "reconstructed", images=(one, two), notes=(*job.particles.notes, *job.notes))
+
+
+def plan_of(job: ParticlesJob) -> insertion.Plan:
+    """What has to be inserted, after all has been checked that can be known before.
+
+    Raises:
+        ParticlesError: a stack that is missing or short, an image outside it, an empty half.
+    """
+    particles = job.particles
+    boxes = checked_boxes(particles)
+    require_both_halves(particles)
+    if job.package == "cistem":
+        weights = cistem_weights(
+            particles,
+            score_weight_A2=job.score_weight_A2,
+            adjust_scores=job.adjust_scores,
+            threshold=job.score_threshold,
+        )
+    else:
+        weights = even_weights(particles)
+    whitening = None
+    if job.whitening_radius_A is not None:
+        whitening = normalise.whitening_filter(particles, boxes, job.whitening_radius_A)
+    plan = insertion.plan(particles, boxes, weights, package=job.package, symmetry=job.symmetry, whitening=whitening)
+    require_both_halves(plan.particles)
+    return plan
+
+
+def _inserted(plan: insertion.Plan, name: str, settings: Settings, desk: Desk) -> insertion.Floats:
+    sums = insertion.empty_sums(plan)
+    saving = _Saving(plan, sums, desk)
+    begin = done = saving.resume(name)
+    where = settings.cluster.scheduler or f"{settings.reconstruct.threads or insertion.cores()} threads"
+    desk.say(f"{name}: reconstructing {len(plan)} particles at box {plan.box_px} on {where}")
+    desk.progress(done, len(plan))
+    saved = desk.now()
+    for done in _insertion(plan, sums, begin, settings, desk):
+        desk.progress(done, len(plan))
+        if desk.stop():
+            break
+        if desk.now() - saved >= settings.reconstruct.checkpoint_s and done < len(plan):
+            saving.save(done)
+            saved = desk.now()
+    if done < len(plan):
+        saving.save(done)
+        desk.say(f"{name}: stopped after {done} of {len(plan)} particles; the same command goes on from there")
+        raise KeyboardInterrupt
+    return sums
+
+
+def _insertion(
+    plan: insertion.Plan, sums: insertion.Floats, begin: int, settings: Settings, desk: Desk
+) -> Iterator[int]:
+    options = settings.reconstruct
+    if not settings.cluster.scheduler:
+        return insertion.insert(
+            plan, sums, begin=begin, threads=options.threads, block_particles=options.block_particles
+        )
+    from refine_hooks.reconstruct import cluster
+
+    return cluster.insert(
+        plan,
+        sums,
+        settings.cluster,
+        begin=begin,
+        block_particles=options.block_particles,
+        wave_s=options.checkpoint_s,
+        say=desk.say,
+        stop=desk.stop,
+        progress=lambda done: desk.progress(done, len(plan)),
+    )
+
+
+class _Saving:
+    """Saving and finding again the sums of one plan; a disk that is full costs the checkpoint, never the work."""
+
+    def __init__(self, plan: insertion.Plan, sums: insertion.Floats, desk: Desk) -> None:
+        self.sums, self.desk, self.total = sums, desk, len(plan)
+        self.what = checkpoint.fingerprint(plan) if desk.checkpoint else ""
+
+    def resume(self, name: str) -> int:
+        if self.desk.checkpoint is None:
+            return 0
+        there = self.desk.checkpoint.is_file()
+        done = checkpoint.resume(self.desk.checkpoint, self.what, self.sums)
+        from_there = f"going on after {done} of {self.total} particles" if done else "it is of other input; begun anew"
+        if there:
+            self.desk.say(f"{name}: {self.desk.checkpoint}: {from_there}")
+        return done
+
+    def save(self, done: int) -> None:
+        if self.desk.checkpoint is None:
+            return
+        try:
+            checkpoint.save(self.desk.checkpoint, self.what, done, self.sums)
+        except StorageError as error:
+            self.desk.say(f"the partial sums are not saved: {error}")
+
+
+def _finished(plan: insertion.Plan, sums: insertion.Floats, half: int) -> Map:
+    made = insertion.fourier_sums(plan, sums, half)
+    if plan.package == "cistem":
+        return cistem_sums.half_map(made, use_up=True)
+    grid = relion_sums.Grid(plan.box_px, plan.padding, plan.box_px)
+    voxels = relion_sums.half_map(made.data.real.copy, made.data.imag.copy, lambda: made.weight, grid)
+    return Map(voxels, plan.voxel_size_A)
