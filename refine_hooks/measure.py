@@ -61,6 +61,7 @@ class MeasuredMask:
     values: Volume | None
     extent: Extent | None = None
     correlated: float = 1.0  # see `fsc.correlated_voxels`
+    correlation: Curve | None = None  # the FSC under it, where making the mask took it
     softened: bool = False
 
 
@@ -86,6 +87,7 @@ class _Pair:
     half1: Map
     half2: Map
     transforms: tuple[HalfTransform, HalfTransform]
+    sums: ShellSums
     unmasked: Curve
     frequency_per_A: Curve
     onset_shell: int | None
@@ -185,7 +187,7 @@ def _prepared(halves: HalfMaps, facts: Facts, settings: Settings) -> _Pair:
             f"the unmasked FSC never falls below {settings.fsc.randomise_below:g}: no phases were randomised, no curve is corrected"
         )
     frequency = shell_frequency_per_A(one.box_px, one.voxel_size_A)
-    return _Pair(one, two, transforms, unmasked, frequency, onset_shell, valid, fault, tuple(notes))
+    return _Pair(one, two, transforms, sums, unmasked, frequency, onset_shell, valid, fault, tuple(notes))
 
 
 def _fault(one: Map, two: Map, sums: ShellSums, unmasked: Curve) -> str | None:
@@ -262,19 +264,30 @@ def _automask(pair: _Pair, settings: Settings, sphere: MeasuredMask) -> list[Mea
     if pair.fault is not None:
         empty = MaskRecord(name="automask", volume_A3=0.0, volume_fraction=0.0, note=f"no mask was made: {pair.fault}")
         return [MeasuredMask(empty, None)]
+    claim = None
+    if pair.onset_shell is not None:
+        claim = masks.Claim(pair.onset_shell, pair.sums, lambda curve: _claimed_shell(curve, pair, settings))
     made = masks.automask(
         pair.half1.voxels,
         pair.half2.voxels,
         pair.voxel_size_A,
         limit_radius_A=sphere.record.parameters["radius_A"],
         transforms=pair.transforms,
+        claim=claim,
     )
     if made.values is None:
         empty = MaskRecord(
             name="automask", volume_A3=0.0, volume_fraction=0.0, parameters=made.parameters, note=made.note
         )
         return [MeasuredMask(empty, None)]
-    return [_described("automask", made.values, pair.voxel_size_A, made.parameters, made.note)]
+    described = _described("automask", made.values, pair.voxel_size_A, made.parameters, made.note)
+    return [replace(described, correlation=made.correlation)]
+
+
+def _claimed_shell(correlation: Curve, pair: _Pair, settings: Settings) -> float | None:
+    curve = correlation if pair.valid_shells is None else correlation[: pair.valid_shells + 1]
+    resolution_A = curves.resolution_A(curve, pair.frequency_per_A, settings.fsc.threshold)
+    return pair.box_px * pair.voxel_size_A / resolution_A if resolution_A else None
 
 
 def _checked(pair: _Pair, mask: NamedMask) -> MeasuredMask:
@@ -333,7 +346,9 @@ def _mask_curves(pair: _Pair, settings: Settings, mask: MeasuredMask, null: Null
     if mask.values is None or mask.extent is None:
         return []
     name = mask.record.name
-    correlation = fsc.masked_fsc(pair.half1.voxels, pair.half2.voxels, mask.values, mask.extent.box)
+    correlation = mask.correlation
+    if correlation is None:
+        correlation = fsc.masked_fsc(pair.half1.voxels, pair.half2.voxels, mask.values, mask.extent.box)
     sd = fsc.sampling_sd(correlation, voxels_in_shell(pair.box_px), mask.correlated)
     found = [_curve(pair, settings, name, name, correlation, null, sd=sd)]
     if null is not None:

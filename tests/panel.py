@@ -121,7 +121,7 @@ def _joined(*parts: Atoms) -> Atoms:
 
 
 def _moved(atoms: Atoms, z: float, y: float, x: float) -> Atoms:
-    return Atoms((*atoms.positions_A, z, y, x), atoms.weight, atoms.blur_A)
+    return Atoms(atoms.positions_A + np.array([z, y, x]), atoms.weight, atoms.blur_A)
 
 
 def _segment(p: Points, start: tuple[float, ...], end: tuple[float, ...]) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from panel import Case, Truth, make
 
 from refine_hooks import curves, fsc, masks
-from refine_hooks.fourier import Curve, transform
+from refine_hooks.fourier import Curve, shell_sums, transform
 from refine_hooks.fsc.null import Null, nulls
 
 LEVEL, ONSET_BELOW, REPEATS, SEED = 0.143, 0.8, 5, 20130135
@@ -72,17 +72,19 @@ def reach_A(signal: NDArray[np.float32], voxel_size_A: float) -> float:
     return float(min(np.linalg.norm(where, axis=1).max() * voxel_size_A + 10, n // 2 * voxel_size_A - 5))
 
 
-def score(case: Case, mask_maker=masks.automask) -> Score:
+def score(case: Case) -> Score:
     """Make a case and measure the automask on it."""
     truth = make(case)
     transforms = transform(truth.half1), transform(truth.half2)
     radius_A = case.masked_radius_A or reach_A(truth.signal, case.voxel_size_A)
     start = time.perf_counter()
-    made = mask_maker(truth.half1, truth.half2, case.voxel_size_A, transforms=transforms)
+    sums = shell_sums(*transforms)
+    onset_shell = fsc.onset(fsc.correlation(sums), ONSET_BELOW) or 1
+    claim = masks.Claim(onset_shell, sums, lambda curve: shell_of(curve) if np.isfinite(shell_of(curve)) else None)
+    made = masks.automask(truth.half1, truth.half2, case.voxel_size_A, transforms=transforms, claim=claim)
     seconds = time.perf_counter() - start
     mask = made.values
     volumes = {"oracle": truth.oracle} if mask is None else {"oracle": truth.oracle, "automask": mask}
-    onset_shell = fsc.onset(fsc.fsc(*transforms), ONSET_BELOW) or 1
     found = nulls(transforms, volumes, onset_shell, REPEATS, SEED)
     oracle_curve = corrected(truth, truth.oracle, found["oracle"])
     own = corrected(truth, mask, found["automask"]) if mask is not None else np.full_like(oracle_curve, np.nan)
@@ -91,7 +93,7 @@ def score(case: Case, mask_maker=masks.automask) -> Score:
     oracle_claim = int(np.nan_to_num(oracle_shell, nan=0.0))
     null = found.get("automask", found["oracle"])
     inside = mask >= 0.5 if mask is not None else np.zeros(truth.signal.shape, bool)
-    energy = truth.signal.astype(np.float64) ** 2
+    energy = np.maximum(truth.signal, 0).astype(np.float64) ** 2  # a halo about the density is none of it
     return Score(
         case=case,
         made=mask is not None,
@@ -109,4 +111,61 @@ def score(case: Case, mask_maker=masks.automask) -> Score:
         seconds=seconds,
         parameters=made.parameters,
         note=made.note,
+    )
+
+
+# --- goals and the table ----------------------------------------------------------------------------------------------
+
+VOLUME = (0.8, 1.35)
+COVERAGE = {"good": 0.99, "poor": 0.97}
+SHELLS_OFF, MEDIAN_OFF, TAIL = 1.0, 0.4, 0.15
+HEADER = (
+    f"{'case':<26}{'cover':>7}{'volume':>8}{'shell':>8}{'oracle':>8}{'off':>7}{'scaled off':>11}{'null':>7}{'its sd':>7}"
+    f"{'tail':>6}{'(oracle)':>9}{'s':>7}  missed"
+)
+
+
+def missed(one: Score) -> list[str]:
+    """The goals that a case misses, in words; none for a case without hope that got no mask."""
+    if one.case.quality == "hopeless":
+        return ["a mask of noise"] if one.made else []
+    if not one.made:
+        return ["no mask"]
+    return [
+        word
+        for word, bad in {
+            "coverage": one.coverage < COVERAGE[one.case.quality],
+            "volume": not VOLUME[0] <= one.volume_ratio <= VOLUME[1],
+            "resolution": not abs(one.shells_off) <= SHELLS_OFF,
+            "tail": one.tail >= TAIL,
+        }.items()
+        if bad
+    ]
+
+
+def row(one: Score) -> str:
+    """A case as a line of the table."""
+    scaled = one.scaled_shell - one.oracle_shell
+    if not one.made:
+        return f"{one.case.name:<26}{'no mask, sphere only':>38}{'':>7}{'':>38}{one.seconds:>10.2f}  {', '.join(missed(one))}"
+    return (
+        f"{one.case.name:<26}{one.coverage:>7.4f}{one.volume_ratio:>8.2f}{one.shell:>8.2f}{one.oracle_shell:>8.2f}"
+        f"{one.shells_off:>+7.2f}{scaled:>+11.2f}{one.null_at_claim:>7.3f}{one.null_sd_at_claim:>7.3f}{one.tail:>6.2f}"
+        f"{one.oracle_tail:>9.2f}{one.seconds:>7.2f}  {', '.join(missed(one))}"
+    )
+
+
+def summary(scores: list[Score]) -> str:
+    """The table's last line."""
+    made = [one for one in scores if one.made and one.case.quality != "hopeless"]
+    if not made:
+        return "no mask at all"
+    off = np.abs([one.shells_off for one in made])
+    scaled = np.abs([one.scaled_shell - one.oracle_shell for one in made])
+    volumes = [one.volume_ratio for one in made]
+    return (
+        f"{len(scores)} cases: coverage at least {min(one.coverage for one in made):.4f}, volume {min(volumes):.2f} to "
+        f"{max(volumes):.2f}, off by {np.median(off):.2f} shells in the median and {off.max():.2f} at worst "
+        f"(scaled sphere {np.median(scaled):.2f} and {np.nanmax(scaled):.2f}), tail at most {max(one.tail for one in made):.2f}; "
+        f"goals missed in {sum(bool(missed(one)) for one in scores)}"
     )

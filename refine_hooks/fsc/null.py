@@ -65,7 +65,7 @@ def null(
     if box is None:
         raise ValueError("a mask that is zero everywhere has no null")
     planes = packed.new_planes(box, len(mask))
-    steady = _common_sums(halves, mask, onset_shell, box, planes)
+    steady = steady_sums(halves, mask, onset_shell, box, planes)
     drawn = [randomised_sums(halves, mask, onset_shell, seed + repeat, box, planes) for repeat in range(repeats)]
     power1, power2 = (np.mean([getattr(sums, name) for sums in drawn], axis=0) for name in ("power1", "power2"))
     mean = np.clip(np.nan_to_num(correlation(ShellSums(steady.cross, power1, power2))), -1, 1)
@@ -80,11 +80,12 @@ def nulls(
     return {name: null(halves, mask, onset_shell, repeats, seed) for name, mask in masks.items()}
 
 
-def _common_sums(
-    halves: tuple[HalfTransform, HalfTransform], mask: Volume, onset_shell: int, box: Box, planes: Planes
+def steady_sums(
+    halves: tuple[HalfTransform, HalfTransform], mask: Volume, onset_shell: int, box: Box, planes: Planes | None = None
 ) -> ShellSums:
-    """Shell sums of the masked halves without what lies at and beyond the onset."""
+    """Shell sums of the masked halves without what lies at and beyond the onset; ``planes`` is room that is overwritten."""
 
+    planes = packed.new_planes(box, len(mask)) if planes is None else planes
     rows1, rows2 = (half.transpose(1, 0, 2) for half in halves)
 
     def fill(slab: Planes, begin: int, end: int) -> bool:

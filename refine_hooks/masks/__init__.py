@@ -1,6 +1,6 @@
 """Masks: arrays in, arrays out. A sphere, an automask from two half maps, and the checks on somebody else's mask."""
 
-from refine_hooks.masks.automask import Automask, automask
+from refine_hooks.masks.automask import Automask, Claim, automask
 from refine_hooks.masks.shapes import checked, cosine_edge, sphere
 
-__all__ = ["Automask", "automask", "checked", "cosine_edge", "sphere"]
+__all__ = ["Automask", "Claim", "automask", "checked", "cosine_edge", "sphere"]

@@ -1,40 +1,78 @@
 """A tight but generous mask from two half maps, without a number from the user.
 
-The average of the halves is low-passed and its noise taken from their half difference, which holds no signal; what stands out of
-the noise at a false discovery rate of 1 % (Benjamini & Hochberg 1995, doi:10.1111/j.2517-6161.1995.tb02031.x) is density. Specks
-are dropped, holes filled, the rest is grown and given a soft edge. The mask never looks at where the halves agree. All of it
-happens on a binned map: nothing in a 12 A filter needs finer voxels.
+The body is found in the low-passed average (see `refine_hooks.masks.body`); the mask never looks at where the halves agree. Its
+half-height contour lies a fixed distance beyond the particle's surface, with a soft edge about it. Whether that is generous is
+measured: the edge is softened, then the mask is grown, until the FSC of halves with random phases says that the mask itself
+correlates no more than chance at the shell that is claimed.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import numba
 import numpy as np
-from numpy.typing import NDArray
 
-from refine_hooks.fourier import in_slabs
-from refine_hooks.masks.shapes import cosine_edge
+from refine_hooks import fsc
+from refine_hooks.fourier import Curve, HalfTransform, ShellSums, extent, transform, voxels_in_shell
+from refine_hooks.fsc.null import steady_sums
+from refine_hooks.masks.body import Body, even_length, find_body
+from refine_hooks.masks.shapes import Volume
 
-Volume = NDArray[np.float32]
-Transform = NDArray[np.complex64]
-
-FILTERS_A = (5.0, 8.0, 12.0)  # sigma of the Gaussian; a wider one is tried only where a narrower one shows nothing
-GROW_A = 5.0
+REACH_A = 12.4
 EDGE_A = 8.0
-_BINNED_VOXEL_A = 4.0
-_DISCOVERY_RATE = 0.01
-_SPECK_FRACTION = 0.05
-_LARGEST_FRACTION = 0.6  # of the sphere; more than that is no particle in solvent
+# How the mask is loosened, step by step: reach beyond the particle's surface, width of the edge about it.
+LOOSER_A = ((REACH_A, 11.0), (REACH_A, 14.0), (13.0, 17.0), (14.0, 19.0), (15.0, 21.0))
+_CHECKED_VOXEL_A = 2.0  # an edge of 8 A is as smooth on such a grid as on a finer one
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What the mask is put to the test with: how a resolution will be claimed.
+
+    Attributes:
+        onset_shell: first shell whose phases are randomised.
+        unmasked: shell sums of the unmasked halves.
+        shell: reads the claimed shell off a curve over the shells from 0 on; None where it claims nothing.
+    """
+
+    onset_shell: int
+    unmasked: ShellSums
+    shell: Callable[[Curve], float | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Automask:
-    """The mask, how it was made, and why there is none where ``values`` is None."""
+    """The mask, how it was made, and why there is none where ``values`` is None.
+
+    Attributes:
+        correlation: FSC under the mask over the shells 0..N//2, where it had to be measured to make it.
+    """
 
     values: Volume | None
     parameters: dict[str, Any] = field(default_factory=dict)
     note: str | None = None
+    correlation: Curve | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Tested:
+    """One mask, and what it correlates by itself at the claimed shell, which is None where nothing is claimed."""
+
+    reach_A: float
+    edge_A: float
+    correlation: Curve
+    shell: float | None
+    null: float
+    chance: float
+
+    @property
+    def passed(self) -> bool:
+        return self.shell is None or self.null <= self.chance
+
+    def step(self) -> dict[str, Any]:
+        numbers = {"claimed_shell": self.shell, "null": self.null, "chance": self.chance}
+        rounded = {name: None if value is None else round(value, 4) for name, value in numbers.items()}
+        return {"reach_A": self.reach_A, "edge_A": self.edge_A, **rounded}
 
 
 def automask(
@@ -43,7 +81,8 @@ def automask(
     voxel_size_A: float,
     *,
     limit_radius_A: float | None = None,
-    transforms: tuple[Transform, Transform] | None = None,
+    transforms: tuple[HalfTransform, HalfTransform] | None = None,
+    claim: Claim | None = None,
 ) -> Automask:
     """A soft mask [z, y, x] from two unmasked half maps; the same halves give the same mask, bit for bit.
 
@@ -53,157 +92,93 @@ def automask(
         voxel_size_A: edge of a voxel.
         limit_radius_A: noise is measured, and density looked for, inside this sphere; None for the largest that fits.
         transforms: half transforms of the two, where they have been made already.
+        claim: how a resolution will be claimed; the mask is not put to the test without it.
     """
-    from scipy import fft
-
-    first, second = transforms or (fft.rfftn(half1, workers=-1), fft.rfftn(half2, workers=-1))
-    box_px = half1.shape[0]
-    binned_px = min(box_px, _even_length(box_px * voxel_size_A / _BINNED_VOXEL_A))
-    binned_A = voxel_size_A * box_px / binned_px
-    radius_px = min(limit_radius_A or np.inf, binned_A * binned_px / 2) / binned_A
-    one, two = (_cropped(half, binned_px) for half in (first, second))
-    average, difference = one + two, one - two
-    for filter_A in FILTERS_A:
-        inside, found = _density(average, difference, binned_A, filter_A, radius_px)
-        parameters = {"filter_A": filter_A, "binned_voxel_A": binned_A, **found, "grow_A": GROW_A, "edge_A": EDGE_A}
-        if inside is not None:
-            distance_A = _signed_distance_A(inside, binned_A) - np.float32(GROW_A)
-            return Automask(_full_size(distance_A, box_px, voxel_size_A), parameters)
-    return Automask(None, parameters, f"no mask can be made: {parameters['why']}; the sphere is all there is")
-
-
-def _even_length(at_least: float) -> int:
-    from scipy import fft
-
-    return 2 * int(fft.next_fast_len(int(np.ceil(at_least / 2)), real=True))
+    both = transforms or (transform(half1), transform(half2))
+    body = find_body(both, len(half1), voxel_size_A, limit_radius_A)
+    if not isinstance(body, Body):
+        return Automask(None, body, f"no mask can be made: {body['why']}; the sphere is all there is")
+    parameters = {**body.found, "reach_A": REACH_A, "edge_A": EDGE_A}
+    if claim is None:
+        return Automask(body.mask(REACH_A, EDGE_A), parameters)
+    tried: list[_Tested] = []
+    mask = half1
+    for reach_A, edge_A in ((REACH_A, EDGE_A), *LOOSER_A):
+        mask = body.mask(reach_A, edge_A)
+        tried.append(_tested(body, reach_A, edge_A, mask, (half1, half2), both, claim))
+        if tried[-1].passed:
+            break
+    best = _best(tried)
+    if best is not tried[-1]:
+        mask = body.mask(best.reach_A, best.edge_A)
+    parameters |= {"reach_A": best.reach_A, "edge_A": best.edge_A, "steps": [one.step() for one in tried]}
+    return Automask(mask, parameters, None if best.passed else _doubt(best), best.correlation)
 
 
-def _cropped(transform: Transform, binned_px: int) -> Transform:
-    """The middle of a half transform, as that of a map with fewer and larger voxels (without its Nyquist planes)."""
-    n, half = transform.shape[0], binned_px // 2
-    if binned_px >= n:
-        return transform
-    keep = np.r_[0:half, n - half : n]
-    small = transform[:, :, : half + 1][keep][:, keep].copy()
-    small[half] = small[:, half] = small[:, :, half] = 0
-    return np.asarray(small, np.complex64)
+def _best(tried: list[_Tested]) -> _Tested:
+    """The first that passes; where none does, the tightest that correlates hardly more than the best of them."""
+    least = min(one.null - one.chance for one in tried)
+    return next(one for one in tried if one.passed or (not tried[-1].passed and one.null <= least + 1.5 * one.chance))
 
 
-def _density(
-    average: Transform, difference: Transform, voxel_size_A: float, filter_A: float, radius_px: float
-) -> tuple[NDArray[np.bool_] | None, dict[str, Any]]:
-    """Voxels that stand out of the noise, or None; and what was found on the way."""
-    signal, noise = (_lowpassed(half, voxel_size_A, filter_A) for half in (average, difference))
-    within = _ball(signal.shape[0], radius_px)
-    spread = float(noise[within].std(dtype=np.float64))
-    level = float(np.median(signal[within]))
-    if spread <= 1e-6 * max(float(np.abs(signal[within]).max(initial=0)), 1e-30):
-        return None, {"why": "the two half maps do not differ, so there is no noise to judge by"}
-    score = (signal - np.float32(level)) / np.float32(spread)
-    threshold = _false_discovery_threshold(score[within])
-    if threshold is None:
-        return None, {"why": "nothing in the average stands out of the noise"}
-    inside, components = _bodies((score >= threshold) & within)
-    fraction = float(inside.sum() / within.sum())
-    found = {"threshold_sd": threshold, "noise_sd": spread, "components": components, "fraction_of_sphere": fraction}
-    if fraction > _LARGEST_FRACTION:
-        return None, {
-            **found,
-            "why": f"{100 * fraction:.0f} % of the sphere stands out of the noise, which is no particle in solvent",
-        }
-    return inside, found
-
-
-def _lowpassed(transform: Transform, voxel_size_A: float, filter_A: float) -> Volume:
-    from scipy import fft
-
-    n = transform.shape[0]
-    axes = (
-        np.fft.fftfreq(n, voxel_size_A),
-        np.fft.fftfreq(n, voxel_size_A),
-        np.fft.rfftfreq(n, voxel_size_A)[: transform.shape[2]],
+def _doubt(best: _Tested) -> str:
+    return (
+        f"at the claimed shell {best.shell:.1f} the mask by itself correlates {best.null:.3f}, more than chance "
+        f"({best.chance:.3f}), and a looser one hardly less: the correction matters here"
     )
-    z, y, x = (np.exp(-2 * (np.pi * filter_A * f) ** 2).astype(np.float32) for f in axes)
-    weighted = transform * (z[:, None, None] * y[:, None] * x)
-    return np.asarray(fft.irfftn(weighted, s=(n,) * 3, workers=-1), np.float32)
 
 
-def _ball(box_px: int, radius_px: float) -> NDArray[np.bool_]:
-    squares = (np.arange(box_px) - box_px // 2).astype(np.float32) ** 2
-    return np.asarray(squares[:, None, None] + squares[:, None] + squares <= radius_px**2)
+def _tested(
+    body: Body,
+    reach_A: float,
+    edge_A: float,
+    mask: Volume,
+    halves: tuple[Volume, Volume],
+    transforms: tuple[HalfTransform, HalfTransform],
+    claim: Claim,
+) -> _Tested:
+    """A mask put to the test; its null is measured on as coarse a grid as the claimed shell allows."""
+    found, n = extent(mask), body.box_px
+    correlation = fsc.masked_fsc(*halves, mask, found.box)
+    reached = claim.shell(correlation)
+    nothing = _Tested(reach_A, edge_A, correlation, None, 0.0, 0.0)
+    if reached is None:
+        return nothing
+    box_px = min(n, even_length(max(2 * (reached + 4), n * body.voxel_size_A / _CHECKED_VOXEL_A)))
+    coarse = body.mask(reach_A, edge_A, box_px)
+    box = extent(coarse).box
+    assert box is not None
+    below = tuple(_below(half, box_px, claim.onset_shell) for half in transforms)
+    steady = steady_sums((below[0], below[1]), coarse, claim.onset_shell, box)
+    null = null_mean(steady, claim, found.squares / n**3)
+    shell = claim.shell(fsc.corrected(correlation[: len(null)], null, claim.onset_shell))
+    if shell is None:
+        return nothing
+    shells = np.arange(len(null))
+    voxels = float(np.interp(shell, shells, voxels_in_shell(n)[: len(null)]))
+    chance = float(np.sqrt(fsc.correlated_voxels(coarse) / voxels))
+    return _Tested(reach_A, edge_A, correlation, shell, float(np.interp(shell, shells, np.abs(null))), chance)
 
 
-def _false_discovery_threshold(scores: Volume) -> float | None:
-    """The lowest score at which at most 1 % of the voxels above are noise; None when no score is that high."""
-    from scipy.special import ndtr
+def null_mean(steady: ShellSums, claim: Claim, mean_square: float) -> Curve:
+    """Expected FSC of the randomised halves under a mask: what is left of the shells below the onset, over the expected power.
 
-    ordered = np.sort(scores)[::-1]
-    ordered = ordered[: np.searchsorted(-ordered, -1.0)]
-    allowed = _DISCOVERY_RATE * np.arange(1, len(ordered) + 1) / len(scores)
-    passed = np.flatnonzero(ndtr(-ordered.astype(np.float64)) <= allowed)
-    return float(ordered[passed[-1]]) if passed.size else None
-
-
-def _bodies(inside: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], int]:
-    """Without specks and holes; how many bodies are left."""
-    from scipy.ndimage import binary_fill_holes
-    from skimage.measure import label
-
-    labels, count = label(inside, return_num=True, connectivity=1)  # type: ignore[no-untyped-call]
-    if not count:
-        return inside, 0
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
-    kept = sizes > _SPECK_FRACTION * sizes.max()
-    return np.asarray(binary_fill_holes(kept[labels]), np.bool_), int(kept.sum())
+    The power of randomised coefficients is that of the unmasked ones times the mask's mean square, where it does not change
+    much over the few shells that the mask's transform is wide.
+    """
+    shells = len(steady.cross)
+    beyond = np.arange(shells) >= claim.onset_shell
+    power1, power2 = (
+        own + beyond * all_[:shells] * mean_square
+        for own, all_ in ((steady.power1, claim.unmasked.power1), (steady.power2, claim.unmasked.power2))
+    )
+    return np.nan_to_num(fsc.correlation(ShellSums(steady.cross, power1, power2)))
 
 
-def _signed_distance_A(inside: NDArray[np.bool_], voxel_size_A: float) -> Volume:
-    """Distance to the surface, which lies half way between voxels; negative inside."""
-    from scipy.ndimage import distance_transform_edt
-
-    outer = distance_transform_edt(~inside)
-    inner = distance_transform_edt(inside)
-    signed = np.where(inside, 0.5 - inner, outer - 0.5) * voxel_size_A
-    return np.asarray(signed, np.float32)
-
-
-def _full_size(distance_A: Volume, box_px: int, voxel_size_A: float) -> Volume:
-    """The soft mask at full size from the distance on the binned grid; both grids meet at the centre of the box."""
-    step = distance_A.shape[0] / box_px
-    places = (np.arange(box_px) - box_px // 2) * step + distance_A.shape[0] // 2
-    mask = np.zeros((box_px,) * 3, np.float32)
-    table = cosine_edge(np.linspace(0, 1, 1025, dtype=np.float32), 1.0)
-    in_slabs(lambda begin, end: _interpolated_edge(distance_A, places, EDGE_A, table, mask, begin, end), box_px, 16)
-    return mask
-
-
-@numba.njit(cache=True, nogil=True)
-def _interpolated_edge(
-    distance: Volume, places: NDArray[np.float64], edge: float, table: Volume, mask: Volume, begin: int, end: int
-) -> None:
-    """Trilinear in the distance, then the cosine edge from a table; whole rows beyond the edge are left zero."""
-    n, m = mask.shape[0], distance.shape[0]
-    for z in range(begin, end):
-        z0 = min(max(int(np.floor(places[z])), 0), m - 1)
-        z1, fz = min(z0 + 1, m - 1), np.float32(min(max(places[z] - z0, 0.0), 1.0))
-        row = np.empty(m, np.float32)
-        for y in range(n):
-            y0 = min(max(int(np.floor(places[y])), 0), m - 1)
-            y1, fy = min(y0 + 1, m - 1), np.float32(min(max(places[y] - y0, 0.0), 1.0))
-            nearest = np.float32(1e30)
-            for x in range(m):
-                low = distance[z0, y0, x] + fy * (distance[z0, y1, x] - distance[z0, y0, x])
-                high = distance[z1, y0, x] + fy * (distance[z1, y1, x] - distance[z1, y0, x])
-                row[x] = low + fz * (high - low)
-                nearest = min(nearest, row[x])
-            if nearest >= edge:
-                continue
-            for x in range(n):
-                x0 = min(max(int(np.floor(places[x])), 0), m - 1)
-                x1, fx = min(x0 + 1, m - 1), np.float32(min(max(places[x] - x0, 0.0), 1.0))
-                value = row[x0] + fx * (row[x1] - row[x0])
-                if value <= 0:
-                    mask[z, y, x] = 1
-                elif value < edge:
-                    mask[z, y, x] = table[int(value / edge * 1024)]
+def _below(half: HalfTransform, box_px: int, shell: int) -> HalfTransform:
+    """The half transform of a coarser box, filled only below a shell; ky comes first in memory."""
+    n, few = len(half), min(shell + 1, box_px // 2)
+    out = np.zeros((box_px, box_px, box_px // 2 + 1), np.complex64).transpose(1, 0, 2)
+    low = np.r_[0:few, 1 - few : 0]
+    out[np.ix_(low, low, np.arange(few))] = half[np.ix_(low % n, low % n, np.arange(few))]
+    return out
