@@ -89,8 +89,7 @@ def score(case: Case) -> Score:
     oracle_curve = corrected(truth, truth.oracle, found["oracle"])
     own = corrected(truth, mask, found["automask"]) if mask is not None else np.full_like(oracle_curve, np.nan)
     shell, oracle_shell = shell_of(own), shell_of(oracle_curve)
-    claim = int(min(np.nan_to_num(shell, nan=0.0), case.box_px // 2))
-    oracle_claim = int(np.nan_to_num(oracle_shell, nan=0.0))
+    shells = np.arange(len(own))
     null = found.get("automask", found["oracle"])
     inside = mask >= 0.5 if mask is not None else np.zeros(truth.signal.shape, bool)
     energy = np.maximum(truth.signal, 0).astype(np.float64) ** 2  # a halo about the density is none of it
@@ -103,9 +102,9 @@ def score(case: Case) -> Score:
         oracle_shell=oracle_shell,
         expected_shell=shell_of(truth.expected),
         scaled_shell=_scaled_shell(truth, case, radius_A),
-        null_at_claim=float(null.mean[claim]),
-        null_sd_at_claim=float(null.sd[claim]),
-        oracle_null_at_claim=float(found["oracle"].mean[oracle_claim]),
+        null_at_claim=float(np.interp(shell, shells, null.mean)),
+        null_sd_at_claim=float(np.interp(shell, shells, null.sd)),
+        oracle_null_at_claim=float(np.interp(oracle_shell, shells, found["oracle"].mean)),
         tail=_tail(own, shell),
         oracle_tail=_tail(oracle_curve, oracle_shell),
         seconds=seconds,
@@ -120,7 +119,7 @@ VOLUME = (0.8, 1.35)
 COVERAGE = {"good": 0.99, "poor": 0.97}
 SHELLS_OFF, MEDIAN_OFF, TAIL = 1.0, 0.4, 0.15
 HEADER = (
-    f"{'case':<26}{'cover':>7}{'volume':>8}{'shell':>8}{'oracle':>8}{'off':>7}{'scaled off':>11}{'null':>7}{'its sd':>7}"
+    f"{'case':<29}{'cover':>7}{'volume':>8}{'shell':>8}{'oracle':>8}{'off':>7}{'scaled off':>11}{'null':>7}{'its sd':>7}"
     f"{'tail':>6}{'(oracle)':>9}{'s':>7}  missed"
 )
 
@@ -147,9 +146,9 @@ def row(one: Score) -> str:
     """A case as a line of the table."""
     scaled = one.scaled_shell - one.oracle_shell
     if not one.made:
-        return f"{one.case.name:<26}{'no mask, sphere only':>38}{'':>7}{'':>38}{one.seconds:>10.2f}  {', '.join(missed(one))}"
+        return f"{one.case.name:<29}{'no mask, sphere only':>38}{'':>7}{'':>38}{one.seconds:>10.2f}  {', '.join(missed(one))}"
     return (
-        f"{one.case.name:<26}{one.coverage:>7.4f}{one.volume_ratio:>8.2f}{one.shell:>8.2f}{one.oracle_shell:>8.2f}"
+        f"{one.case.name:<29}{one.coverage:>7.4f}{one.volume_ratio:>8.2f}{one.shell:>8.2f}{one.oracle_shell:>8.2f}"
         f"{one.shells_off:>+7.2f}{scaled:>+11.2f}{one.null_at_claim:>7.3f}{one.null_sd_at_claim:>7.3f}{one.tail:>6.2f}"
         f"{one.oracle_tail:>9.2f}{one.seconds:>7.2f}  {', '.join(missed(one))}"
     )

@@ -32,7 +32,8 @@ _SPECK_ENERGY = 0.02
 _HOLE_SHARE = 0.05
 _LARGEST_FRACTION = 0.6  # of the sphere; more than that is no particle in solvent
 _BINS = 1 << 14
-_MARGIN_A = 45.0  # beyond this distance no mask reaches
+_FAR_A = 30.0  # no mask reaches farther beyond the surface
+_CLOSE_A = 4.0  # every mask is 1 up to here
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +87,12 @@ def find_body(
     binned_px = min(box_px, even_length(box_px * voxel_size_A / BINNED_VOXEL_A))
     binned_A = voxel_size_A * box_px / binned_px
     radius_px = min(limit_radius_A or np.inf, box_px * voxel_size_A / 2) / binned_A
-    halves = tuple(cropped(half, binned_px) for half in transforms)
+    one, two = (cropped(half, binned_px) for half in transforms)
+    average, difference = one + two, one - two
     best: tuple[dict[str, Any], Volume] | None = None
     found: dict[str, Any] = {}
     for filter_A in FILTERS_A:
-        signal, noise = _lowpassed(halves[0], halves[1], binned_px, binned_A, filter_A)
+        signal, noise = _lowpassed((average, difference), binned_px, binned_A, filter_A)
         found = {"filter_A": filter_A, "binned_voxel_A": binned_A, **_levels(signal, noise, radius_px)}
         if "why" not in found and (best is None or found["energy_shown"] > best[0]["energy_shown"] + 0.01):
             best = found, signal
@@ -127,18 +129,23 @@ def cropped(transform: Transform, box_px: int) -> Transform:
 
 
 def _lowpassed(
-    half1: Transform, half2: Transform, box_px: int, voxel_size_A: float, filter_A: float
+    transforms: tuple[Transform, Transform], box_px: int, voxel_size_A: float, filter_A: float
 ) -> tuple[Volume, Volume]:
-    """Sum and difference of the halves under a Gaussian of sigma ``filter_A``."""
+    """Both volumes under a Gaussian of sigma ``filter_A``."""
     from scipy import fft
 
     axis, last = np.fft.fftfreq(box_px, voxel_size_A), np.fft.rfftfreq(box_px, voxel_size_A)
     z, x = (np.exp(-2 * (np.pi * filter_A * f) ** 2).astype(np.float32) for f in (axis, last))
-    gauss = z[:, None, None] * z[:, None] * x
-    one, two = half1 * gauss, half2 * gauss
-    volumes = (fft.irfftn(part, s=(box_px,) * 3, workers=-1, overwrite_x=True) for part in (one + two, one - two))
-    signal, noise = (np.asarray(volume, np.float32) for volume in volumes)
-    return signal, noise
+    volumes = []
+    for half in transforms:
+        weighted = np.empty_like(half)
+
+        def weigh(begin: int, end: int, half: Transform = half, out: Transform = weighted) -> None:
+            np.multiply(half[begin:end], z[begin:end, None, None] * (z[:, None] * x), out=out[begin:end])
+
+        in_slabs(weigh, box_px, 8)
+        volumes.append(np.asarray(fft.irfftn(weighted, s=(box_px,) * 3, workers=-1, overwrite_x=True), np.float32))
+    return volumes[0], volumes[1]
 
 
 def _levels(signal: Volume, noise: Volume, radius_px: float) -> dict[str, Any]:
@@ -218,22 +225,19 @@ def _bodies(signal: Volume, threshold: float, background: float, radius_px: floa
     """Voxels above the threshold without specks and small holes, and how many bodies they make."""
     from skimage.measure import label
 
-    centre = np.arange(len(signal)) - len(signal) // 2
-    squares = centre.astype(np.float32) ** 2
-    inside = signal >= threshold
-    inside &= squares[:, None, None] + squares[:, None] + squares <= radius_px**2
-    box = _bounding_box(inside, 1)
-    part = inside[box]
-    labels, count = label(part, return_num=True, connectivity=1)  # type: ignore[no-untyped-call]
-    energy = np.bincount(labels.ravel(), (signal[box].ravel().astype(np.float64) - background) ** 2)
+    inside = np.zeros(signal.shape, np.bool_)
+    in_slabs(lambda begin, end: _above(signal, threshold, radius_px, inside, begin, end), len(signal), 16)
+    box = _bounding_box(inside, 0)
+    labels, count = label(inside[box], return_num=True, connectivity=1)  # type: ignore[no-untyped-call]
+    energy = np.bincount(labels.ravel(), np.square(signal[box] - np.float32(background)).ravel())
     energy[0] = 0
     kept = energy > _SPECK_ENERGY * energy.sum()
     kept[np.argmax(energy)] = count > 0
-    part = kept[labels]
-    holes, _ = label(~part, return_num=True, connectivity=1)  # type: ignore[no-untyped-call]
-    small = np.bincount(holes.ravel()) < _HOLE_SHARE * part.sum()
+    inside[box] = kept[labels]
+    box = _bounding_box(inside, 1)
+    holes, _ = label(~inside[box], return_num=True, connectivity=1)  # type: ignore[no-untyped-call]
+    small = np.bincount(holes.ravel()) < _HOLE_SHARE * inside.sum()
     small[0] = True
-    inside[...] = False
     inside[box] = small[holes]
     return inside, int(kept.sum())
 
@@ -256,10 +260,11 @@ def _distance_A(inside: NDArray[np.bool_], voxel_size_A: float, contour_A: float
     from scipy.ndimage import distance_transform_edt
 
     distance = np.full(inside.shape, 1e6, np.float32)
-    box = _bounding_box(inside, int(np.ceil(_MARGIN_A / voxel_size_A)))
+    box = _bounding_box(inside, int(np.ceil(_FAR_A / voxel_size_A)))
     part = inside[box]
-    outer = distance_transform_edt(~part)
-    signed = np.where(part, 0.5 - distance_transform_edt(part), outer - 0.5)
+    signed = distance_transform_edt(~part) - 0.5
+    if contour_A > _CLOSE_A - voxel_size_A:
+        signed[part] = 0.5 - distance_transform_edt(part)[part]
     distance[box] = signed * voxel_size_A + contour_A
     return distance
 
@@ -289,6 +294,18 @@ def _noise_sums(noise: Volume, radius_px: float, quiet: float, begin: int, end: 
                     sums[0] += 1
                     sums[1] += value * value
     return sums
+
+
+@numba.njit(cache=True, nogil=True)
+def _above(signal: Volume, threshold: float, radius_px: float, inside: NDArray[np.bool_], begin: int, end: int) -> None:
+    """Mark what reaches the threshold in planes begin..end of a sphere."""
+    middle = len(signal) // 2
+    for z in range(begin, end):
+        for y in range(len(signal)):
+            rest = radius_px**2 - (z - middle) ** 2 - (y - middle) ** 2
+            if rest >= 0:
+                for x in range(max(0, middle - int(np.sqrt(rest))), min(len(signal), middle + int(np.sqrt(rest)) + 1)):
+                    inside[z, y, x] = signal[z, y, x] >= threshold
 
 
 @numba.njit(cache=True, nogil=True)

@@ -1,0 +1,117 @@
+"""The automask on half maps of known truth, and what it does when there is nothing to find."""
+
+import numpy as np
+import pytest
+from panel import Case, make, rod
+from panel_cases import CASES, of_models
+from panel_score import missed, row, score, shell_of
+
+from refine_hooks import fsc, masks
+from refine_hooks.fourier import extent, shell_sums, transform
+from refine_hooks.fsc.null import null, steady_sums
+from refine_hooks.masks.automask import null_mean
+
+# The same cases at every push in seconds; the whole table is `scripts/panel`.
+QUICK = [case for case in CASES if case.box_px <= 85]
+
+
+def made(case: Case, noise: float = 1.0) -> tuple[masks.Automask, np.ndarray]:
+    """The automask of a case whose noise is made stronger or weaker, and the oracle's mask."""
+    truth = make(case)
+    half1, half2 = (truth.signal + np.float32(noise) * (half - truth.signal) for half in (truth.half1, truth.half2))
+    transforms = transform(half1), transform(half2)
+    sums = shell_sums(*transforms)
+    onset = fsc.onset(fsc.correlation(sums), 0.8) or 1
+    claim = masks.Claim(onset, sums, lambda curve: shell_of(curve) if np.isfinite(shell_of(curve)) else None)
+    found = masks.automask(half1, half2, case.voxel_size_A, transforms=transforms, claim=claim)
+    return found, truth.oracle
+
+
+@pytest.mark.parametrize("case", QUICK, ids=lambda case: case.name)
+def test_the_mask_is_as_tight_as_the_oracle_s_and_as_generous(case: Case) -> None:
+    one = score(case)
+    assert missed(one) == [], row(one)
+    if case.quality == "hopeless":
+        assert one.note is not None
+        assert "no mask can be made" in one.note
+
+
+@pytest.mark.shared
+def test_so_it_is_on_the_coordinates_of_real_proteins(shared) -> None:
+    for case in of_models(shared / "realdata" / "models"):
+        one = score(case)
+        assert missed(one) == [], row(one)
+
+
+def test_a_mask_that_correlates_by_itself_is_loosened_until_it_does_so_no_more_than_chance() -> None:
+    found, _ = made(Case("thin rod", rod(140, 8), 80, 3.0, 14.0))
+    steps = found.parameters["steps"]
+    assert len(steps) > 2
+    assert steps[0]["null"] > 2 * steps[0]["chance"]
+    assert all(one["null"] > one["chance"] for one in steps[:-1])
+    assert steps[-1]["null"] <= steps[-1]["chance"]
+    assert (found.parameters["reach_A"], found.parameters["edge_A"]) == (steps[-1]["reach_A"], steps[-1]["edge_A"])
+
+
+def test_one_that_no_loosening_helps_stays_tight_and_is_marked() -> None:
+    found, _ = made(Case("thin rod", rod(140, 8), 80, 3.0, 14.0, decay=16.0))
+    steps = found.parameters["steps"]
+    assert all(one["null"] > one["chance"] for one in steps)
+    assert found.parameters["edge_A"] == steps[0]["edge_A"]
+    assert "more than chance" in (found.note or "")
+
+
+def test_the_null_that_the_mask_is_tested_with_is_that_of_many_randomisations() -> None:
+    case = next(case for case in CASES if case.name == "rod, poor")
+    truth = make(case)
+    halves = transform(truth.half1), transform(truth.half2)
+    sums = shell_sums(*halves)
+    onset = fsc.onset(fsc.correlation(sums), 0.8) or 1
+    found = extent(truth.oracle)
+    steady = steady_sums(halves, truth.oracle, onset, found.box)
+    closed = null_mean(steady, masks.Claim(onset, sums, lambda _: None), found.squares / truth.oracle.size)
+    drawn = null(halves, truth.oracle, onset, 20, 1)
+    np.testing.assert_allclose(closed[onset + 2 :], drawn.mean[onset + 2 :], atol=0.012)
+    assert closed[onset + 2] > 0.2
+
+
+def test_a_rising_resolution_does_not_make_the_mask_flicker() -> None:
+    case = next(case for case in CASES if case.name == "ring, poor")
+    volumes = np.array([float(made(case, noise)[0].values.sum()) for noise in np.geomspace(2.5, 0.05, 12)])
+    steps = np.abs(np.diff(volumes) / volumes[:-1])
+    assert steps.max() < 0.12
+    assert np.median(steps) < 0.03
+    assert volumes[-1] / volumes[0] == pytest.approx(1, abs=0.2)
+
+
+def test_identical_halves_give_identical_masks() -> None:
+    case = CASES[2]
+    (one, _), (two, _) = made(case), made(case)
+    np.testing.assert_array_equal(one.values, two.values)
+    assert one.parameters == two.parameters
+
+
+def test_the_mask_does_not_look_at_where_the_halves_agree() -> None:
+    truth = make(CASES[2])
+    average, difference = truth.half1 + truth.half2, truth.half1 - truth.half2
+    flipped = [(average + sign * difference[::-1, ::-1].copy()) / 2 for sign in (1, -1)]
+    own = masks.automask(truth.half1, truth.half2, CASES[2].voxel_size_A)
+    other = masks.automask(*flipped, CASES[2].voxel_size_A)
+    # Where the noise lies in the half difference is of no account: only how strong it is.
+    assert np.abs(own.values - other.values).max() < 0.02
+
+
+def test_density_beyond_the_limiting_sphere_is_left_out() -> None:
+    case = CASES[2]
+    truth = make(case)
+    mask = masks.automask(truth.half1, truth.half2, case.voxel_size_A, limit_radius_A=40.0).values
+    z, y, x = np.nonzero(mask > 0)
+    far_A = np.sqrt((z - 40.0) ** 2 + (y - 40.0) ** 2 + (x - 40.0) ** 2).max() * case.voxel_size_A
+    assert far_A < 40.0 + 20.0
+
+
+def test_halves_that_do_not_differ_give_no_mask_and_the_reason() -> None:
+    truth = make(CASES[2])
+    found = masks.automask(truth.half1, truth.half1, CASES[2].voxel_size_A)
+    assert found.values is None
+    assert "do not differ" in found.note
