@@ -23,6 +23,7 @@ ADAPTERS: dict[str, str] = {
     "cryosparc": "refine_hooks.projects.cryosparc",
     "eman2": "refine_hooks.projects.eman2",
     "sphire": "refine_hooks.projects.sphire",
+    "scipion": "refine_hooks.projects.scipion",
     "nextpyp": "refine_hooks.projects.nextpyp:ADAPTER",
     "simple": "refine_hooks.projects.simple:ADAPTER",
     "warp": "refine_hooks.projects.warp:ADAPTER",

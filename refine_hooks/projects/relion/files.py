@@ -104,8 +104,14 @@ def job_folders(directory: Path) -> list[Job]:
             continue
     if folders or (directory / "default_pipeline.star").is_file():
         return [Job(folder, directory, run_name(folder)) for folder in sorted(folders, key=_in_order)]
-    in_project = directory.parent.name in JOB_TYPES
-    return [Job(directory, directory.parent.parent if in_project else directory, run_name(directory))]
+    return [Job(directory, _project_of(directory), run_name(directory))]
+
+
+def _project_of(folder: Path) -> Path:
+    """The folder that names inside a job's tables are relative to; for ``Runs/NNNNNN_Protocol/extra`` of Scipion its project."""
+    if folder.parent.name in JOB_TYPES:
+        return folder.parent.parent
+    return folder.parents[2] if folder.name == "extra" and folder.parent.parent.name == "Runs" else folder
 
 
 def _in_order(folder: Path) -> tuple[int, str]:
