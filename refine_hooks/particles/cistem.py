@@ -292,9 +292,9 @@ def _from_columns(
     paths = columns.pop("stack_path", None)
     stacks, number = _stacks(paths, folder, stack, source)
     columns.update(stack=number, contrast=float(contrast))
-    if activity.ndim == 0 or not columns.get("image", np.zeros(0)).size:
+    if not np.size(columns.get("image", ())):
         return table(columns, stacks=stacks, source=source)
-    active = activity >= 0
+    active = np.broadcast_to(activity >= 0, np.shape(columns["image"]))
     if drop_inactive:
         if not active.any():
             raise ParticlesError(f"{source}: every particle is marked as excluded")
