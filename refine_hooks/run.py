@@ -24,6 +24,9 @@ from refine_hooks.records import Failed, Key, LogLine, RoundRecord, Start, Stop,
 from refine_hooks.settings import Settings
 from refine_hooks.store import Store
 
+_MAPS_OF_A_ROUND = 4  # two half maps and two masks
+_VANISHED_LOOKS = 3
+
 
 @dataclass(slots=True)
 class Watch:
@@ -46,6 +49,8 @@ class Watch:
     failed: int = 0
     waiting: str = ""
     blind: bool = False
+    room_bytes: int = 0
+    vanished: dict[Key, int] = field(default_factory=dict)
     stalled: bool = False
     progress: Callable[[int, int], None] = lambda done, total: None
     inserting: Callable[[int, int], None] = lambda done, total: None
@@ -146,6 +151,7 @@ def attempt(w: Watch, round_: Round) -> None:
     """Measure one round and write it down; whatever goes wrong becomes a line of the log, or is tried again."""
     line: RoundRecord | Failed
     try:
+        w.store.require_room(w.room_bytes)
         line = measured(w, round_)
         w.attempted.add(round_.key)
         if line.half_maps is None and w.lacks_half_maps(round_):
@@ -166,7 +172,7 @@ def attempt(w: Watch, round_: Round) -> None:
         AttributeError,
         AssertionError,
     ) as error:
-        if _changed(w.project, round_):
+        if _changed(w.project, round_) or _vanished(w, round_, error):
             return
         own = isinstance(error, RefineHooksError | OSError | MemoryError)
         reason = str(error) if own else f"a bug of refine_hooks ({type(error).__name__}: {error}); please report it"
@@ -179,6 +185,7 @@ def attempt(w: Watch, round_: Round) -> None:
             reason=reason or repr(error),
         )
         w.log(line)
+    w.vanished.pop(round_.key, None)
     w.waiting, w.last_event = "", time.monotonic()
     w.progress(w.measured + w.failed + 1, w.expected)
     _afterwards(w, round_, line)
@@ -198,6 +205,8 @@ def measured(w: Watch, round_: Round) -> RoundRecord:
     halves = half_maps(w, round_)
     if halves is None:
         return measure.reported_record(round_, reported)
+    w.room_bytes = _MAPS_OF_A_ROUND * halves.half1.voxels.nbytes
+    w.store.require_room(w.room_bytes)
     masks = [*_users_masks(w.settings, halves), *_programs_masks(w, round_, halves)]
     measurement = measure.measure_halves(halves, round_.facts, w.settings, masks, reported)
     if _changed(w.project, round_):
@@ -296,9 +305,10 @@ def _capture(w: Watch) -> None:
     """Both the capture thread and every look do this; one of them at a time."""
     try:
         with w.at_capture:
-            for path in w.adapter.capture(w.project, w.store.spool):
+            kept = [path.name for path in w.adapter.capture(w.project, w.store.spool)]
+            if kept:
                 w.last_event = time.monotonic()
-                w.say(f"kept {path.name}")
+                w.say(f"kept {kept[0]}" if len(kept) == 1 else f"kept {len(kept)} files: {kept[0]} ... {kept[-1]}")
     except Exception as error:
         w.wait(f"inputs could not be kept ({error or type(error).__name__}); trying again")
 
@@ -313,6 +323,17 @@ def _changed(project: Path, round_: Round) -> bool:
         if (status.st_size, status.st_mtime_ns) != (known.size, known.mtime_ns):
             return True
     return False
+
+
+def _vanished(w: Watch, round_: Round, error: BaseException) -> bool:
+    """Whether a file was removed between look and read: the next look knows what is there instead. Not believed for ever."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, FileNotFoundError):
+        cause = cause.__cause__
+    if cause is None:
+        return False
+    w.vanished[round_.key] = w.vanished.get(round_.key, 0) + 1
+    return w.vanished[round_.key] <= _VANISHED_LOOKS
 
 
 def _afterwards(w: Watch, round_: Round, line: RoundRecord | Failed) -> None:

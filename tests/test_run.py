@@ -3,9 +3,11 @@
 import errno
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +170,54 @@ def test_files_that_change_while_they_are_read_are_read_again(project: Path) -> 
     written = read_map(project / "refine_hooks" / record.half_maps.paths[0])
     np.testing.assert_array_equal(written.voxels, half_maps_of(9)[0].voxels)
     assert lines_of(project, Failed) == []
+
+
+def test_a_file_that_is_removed_between_look_and_read_is_looked_for_anew(project: Path) -> None:
+    real = program().half_maps
+    calls = 0
+
+    def removed_meanwhile(directory: Path, round_: Round, store: Store) -> HalfMaps:
+        nonlocal calls
+        calls += 1
+        return real(directory, round_ if calls > 1 else replace(round_, inputs=(project / "gone.mrc",) * 2), store)
+
+    run(a_watch(project, half_maps=removed_meanwhile), [0.0, 1.0])
+    assert len(lines_of(project, RoundRecord)) == 1
+    assert lines_of(project, Failed) == []
+
+
+def test_a_file_that_is_promised_and_never_there_is_a_failure_in_the_end(project: Path) -> None:
+    def promised(directory: Path, round_: Round, store: Store) -> HalfMaps:
+        return program().half_maps(directory, replace(round_, inputs=(project / "gone.mrc",) * 2), store)
+
+    run(a_watch(project, half_maps=promised), [float(at) for at in range(9)])
+    (failed,) = lines_of(project, Failed)
+    assert "gone.mrc" in failed.reason
+
+
+def test_nothing_is_measured_while_the_disk_is_full(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a disk that is full for hours, each look must cost next to nothing."""
+    calls = 0
+    real = program().half_maps
+
+    def counted(directory: Path, round_: Round, store: Store) -> HalfMaps:
+        nonlocal calls
+        calls += 1
+        return real(directory, round_, store)
+
+    w = a_watch(project, half_maps=counted)
+    usage = shutil.disk_usage(project)
+    free = [4 * 32**3]  # less than the four maps of a round need
+    monkeypatch.setattr("refine_hooks.store.shutil.disk_usage", lambda path: usage._replace(free=free[0]))
+
+    def ticks() -> Any:
+        yield from (0.0, 1.0, 2.0)
+        free[0] = 1 << 30
+        yield 3.0
+
+    run(w, ticks())
+    assert calls == 2
+    assert len(lines_of(project, RoundRecord)) == 1
 
 
 def test_once_says_what_is_still_awaited(project: Path) -> None:

@@ -6,7 +6,7 @@ A directory is a project (with ``default_pipeline.star`` or job-type folders) or
 from collections.abc import Iterable
 from pathlib import Path
 
-from refine_hooks.projects.adapter import Round, no_further_masks, nothing_to_capture
+from refine_hooks.projects.adapter import Round, no_further_masks
 from refine_hooks.projects.relion.files import JOB_TYPES, is_job_folder, job_folders
 from refine_hooks.projects.relion.halves import (
     angular_distribution,
@@ -17,6 +17,7 @@ from refine_hooks.projects.relion.halves import (
 )
 from refine_hooks.projects.relion.particles import particles
 from refine_hooks.projects.relion.rounds import job_rounds
+from refine_hooks.projects.relion.spool import capture
 from refine_hooks.settings import Settings
 from refine_hooks.store import Store
 
@@ -35,8 +36,6 @@ __all__ = [
     "why",
 ]
 
-# RELION removes none of its sums; the hook keeps them where a user's script does.
-capture = nothing_to_capture
 further_masks = no_further_masks
 
 

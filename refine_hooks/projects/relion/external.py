@@ -1,13 +1,9 @@
 """The arrays that RELION hands to an external reconstruction program, and the half map that is in them.
 
 RELION writes them beside its other files and never removes them (four floats for each voxel of the map and each of three
-arrays); people do. The hook ``refine-hooks relion-external-reconstruct`` keeps them in the spool.
+arrays); people do, so they are kept, see `refine_hooks.projects.relion.spool`.
 """
 
-import contextlib
-import os
-import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,13 +13,8 @@ from numpy.typing import NDArray
 from refine_hooks.errors import NotReadyError, SumsError
 from refine_hooks.maps import Map, read_header, read_voxels
 from refine_hooks.projects._reading import remembered
-from refine_hooks.projects.relion.files import run_name
 from refine_hooks.projects.relion.star import read_star
-from refine_hooks.store import slug
 from refine_hooks.sums.relion import Grid, half_map
-
-SPOOL = "relion"
-_OF_ONE_HALF = re.compile(r"_half[12]_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +108,7 @@ def half_map_from_external(star: Path, voxel_size_A: float | None = None) -> tup
     def reader(path: Path) -> NDArray[np.float32]:
         return read_voxels(path, read_header(path))
 
+    before = _states(external)
     try:
         volume = half_map(
             lambda: reader(external.real),
@@ -126,44 +118,23 @@ def half_map_from_external(star: Path, voxel_size_A: float | None = None) -> tup
         )
     except SumsError as error:
         raise SumsError(*(f"{star}: {fault}" for fault in error.faults)) from error
+    if _states(external) != before:
+        raise NotReadyError(f"{star}: its arrays changed while they were read")
     return Map(volume, voxel_size_A), external.grid
 
 
-def spool_folder(spool: Path, run: str) -> Path:
-    """Where the kept arrays of a run lie."""
-    return spool.joinpath(SPOOL, *(slug(part) for part in run.split("/")))
+def _states(external: External) -> list[tuple[int, int]]:
+    return [state_of(path) for path in external.files]
 
 
-def keep(star: Path, spool: Path) -> list[Path]:
-    """Hard-link, or copy where that cannot be, one half's table and arrays into the spool; returns what is there now.
-
-    Nothing is kept of the last, joined reconstruction: it is of both halves.
-
-    A link shares the file: should RELION write the same iteration again, the kept arrays are the new ones, too. That is what
-    is wanted, since the round is then measured again.
+def state_of(path: Path) -> tuple[int, int]:
+    """Size and mtime (ns) of a file.
 
     Raises:
-        NotReadyError, SumsError: the table cannot be understood.
-        OSError: neither linking nor copying is possible.
+        NotReadyError: it is not there.
     """
-    if not _OF_ONE_HALF.search(star.name):
-        return []
-    external = read_external(star)
-    folder = spool_folder(spool, run_name(star.resolve().parent))
-    folder.mkdir(parents=True, exist_ok=True)
-    return [_keep_one(path, folder / path.name) for path in (*external.files[1:], star)]
-
-
-def _keep_one(source: Path, target: Path) -> Path:
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        try:
-            os.link(source, part)
-        except OSError:
-            shutil.copy2(source, part)
-        os.replace(part, target)
-    finally:
-        # A rename onto another link of the same file does nothing at all, and leaves both names.
-        with contextlib.suppress(FileNotFoundError):
-            part.unlink()
-    return target
+        status = path.stat()
+    except OSError as error:
+        raise NotReadyError(f"{path}: is not there (any more)") from error
+    return status.st_size, status.st_mtime_ns

@@ -119,17 +119,18 @@ def _in_order(folder: Path) -> tuple[int, str]:
 
 
 def list_job(folder: Path) -> Listing:
-    """The refinement's files in a job folder, by iteration."""
+    """The refinement's files in a job folder, by iteration.
+
+    A listing is no moment: a map and the table after it may both come while names are read, and the table alone be seen. So the
+    tables are those of one reading and the maps those of another one after it.
+    """
+    names = _names(folder)
+    exits = set(names) & set(_EXIT_FILES)
+    if not exits:
+        tables = {name for name in names if name.endswith("_model.star")}
+        names = [name for name in _names(folder) if name in tables or not name.endswith("_model.star")]
     iterations: dict[tuple[str, int | None], Iteration] = {}
-    exits = set()
-    try:
-        with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries]
-    except OSError:
-        names = []
     for name in names:
-        if name in _EXIT_FILES:
-            exits.add(name)
         found = _FILE.fullmatch(name)
         if found is None:
             continue
@@ -140,6 +141,14 @@ def list_job(folder: Path) -> Listing:
             iteration.classes.add((found["kind"], int(found["number"])))
     ordered = sorted(iterations.values(), key=lambda i: (i.root, i.number is None, i.number or 0))
     return Listing(tuple(ordered), bool(exits), _EXIT_FILES[0] in exits)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries]
+    except OSError:
+        return []
 
 
 @remembered

@@ -9,10 +9,11 @@ from refine_hooks.curves.relion import postprocess_fsc
 from refine_hooks.errors import MapError, NotReadyError, RefineHooksError
 from refine_hooks.maps import read_map
 from refine_hooks.projects.adapter import FscCurve, HalfMaps, ProgramMask, Round
-from refine_hooks.projects.relion.external import SPOOL, half_map_from_external, read_external
+from refine_hooks.projects.relion.external import half_map_from_external
 from refine_hooks.projects.relion.files import Job, in_project
 from refine_hooks.projects.relion.notes import FINAL_RULE, PER_ITERATION_RULE
 from refine_hooks.projects.relion.rounds import Inputs
+from refine_hooks.projects.relion.spool import discard_kept, spool_folder, tables_of_sums
 from refine_hooks.projects.relion.tables import ClassTable, Optimiser, PostProcess
 from refine_hooks.projects.relion.views import views_in
 from refine_hooks.store import Store
@@ -197,12 +198,11 @@ def angular_distribution(directory: Path, round_: Round) -> NDArray[np.float64] 
 
 
 def discard(round_: Round, spool: Path) -> None:
-    """Remove the kept arrays of a round; RELION's own beside its job are never touched."""
+    """Remove the kept arrays of a round, whatever it was measured from; RELION's own beside its job are never touched."""
     inputs: Inputs | None = round_.inputs
-    if inputs is None or inputs.origin != "merged" or inputs.halves is None:
+    if inputs is None:
         return
-    for star in inputs.halves:
-        if not star.is_relative_to(spool / SPOOL):
-            continue
-        for path in read_external(star).files:
-            path.unlink(missing_ok=True)
+    folder = spool_folder(spool, inputs.job.run)
+    for name in tables_of_sums(inputs.stem, inputs.kind, inputs.number):
+        if (folder / name).exists():
+            discard_kept(folder / name)

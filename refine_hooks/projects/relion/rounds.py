@@ -12,12 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from refine_hooks.errors import NotReadyError, RefineHooksError
-from refine_hooks.projects._reading import size_of
 from refine_hooks.projects.adapter import Facts, Round, stamp_of
-from refine_hooks.projects.relion.external import read_external, require_arrays, spool_folder
 from refine_hooks.projects.relion.files import Iteration, Job, Listing, list_job, whole_header, written_at
 from refine_hooks.projects.relion.notes import facts_of, run_warnings
 from refine_hooks.projects.relion.postprocess import postprocess_of
+from refine_hooks.projects.relion.spool import sums_of
 from refine_hooks.projects.relion.tables import Model, Optimiser, PostProcess, read_model, read_optimiser
 from refine_hooks.records import Key, Origin
 from refine_hooks.settings import Settings
@@ -134,6 +133,10 @@ def _joint(view: _View, iteration: Iteration) -> Iterator[Round]:
 def _halves(view: _View, iteration: Iteration) -> Iterator[Round]:
     """Rounds of two halves, each with its own model table."""
     tables = [view.path(iteration, half, "model.star") for half in (1, 2)]
+    unlisted = [table.name for half, table in enumerate(tables, 1) if (half, "model.star") not in iteration.files]
+    if unlisted:
+        yield _awaited(view, iteration, "class", 1, tuple(f"{name}: is not there" for name in unlisted))
+        return
     try:
         models = [read_model(table) for table in tables]
     except NotReadyError as error:
@@ -213,19 +216,11 @@ def _whole_maps(view: _View, names: tuple[str, str], model: Model | None) -> tup
 
 
 def _sums(view: _View, iteration: Iteration, kind: str, number: int) -> tuple[Path, Path] | None:
-    """The tables of both halves' arrays, in the job folder or in the spool; None where an array has been removed."""
-    names = [f"{iteration.stem}_half{half}_{kind}{number:03d}_external_reconstruct.star" for half in (1, 2)]
-    for folder in (view.job.folder, spool_folder(view.store.spool, view.job.run)):
-        stars = [folder / name for name in names]
-        if min(size_of(star) for star in stars) <= 0:
-            continue
-        both = [read_external(star) for star in stars]
-        if any(size_of(path) < 0 for external in both for path in external.files):
-            continue
-        for external in both:
-            require_arrays(external)
-        return stars[0], stars[1]
-    return None
+    """The tables of both halves' arrays; None where there are none, or none of this run."""
+    optimiser = view.optimiser(iteration)
+    if optimiser is not None and not optimiser.external:
+        return None  # left by an earlier run in this folder
+    return sums_of(view.job, view.store.spool, iteration.stem, kind, number)
 
 
 def _without_tables(view: _View, iteration: Iteration) -> Iterator[Round]:
