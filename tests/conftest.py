@@ -19,3 +19,6 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the large reference data are not there")
     return SHARED
+
+
+collect_ignore = ["data"]  # the example package has a test of its own, which is run where it is installed

@@ -14,7 +14,7 @@ from small_program import BOX, half_maps_of
 
 from refine_hooks.errors import ProjectError
 from refine_hooks.journal import read_journal
-from refine_hooks.maps import read_map
+from refine_hooks.maps import Map, read_map
 from refine_hooks.projects import adapter_called, claim, claims
 from refine_hooks.projects.adapter import KEPT_FIRST, Round
 from refine_hooks.projects.dynamo import em_header
@@ -197,7 +197,7 @@ def alone(project: Path) -> str:
 
 
 def other_box(project: Path) -> str:
-    put(project / "ref" / "ref_B_2.mrc", half_maps_of(2)[1].__class__(np.zeros((8, 8, 8), np.float32), VOXEL_A))
+    put(project / "ref" / "ref_B_2.mrc", Map(np.zeros((8, 8, 8), np.float32), VOXEL_A))
     return "ref_A_2.mrc has a box of 24 x 24 x 24 voxels, ref_B_2.mrc one of 8 x 8 x 8"
 
 
@@ -209,12 +209,17 @@ def no_voxel_size(project: Path) -> str:
     return "voxel_size_A in [program]"
 
 
+def other_voxel_size(project: Path) -> str:
+    put(project / "ref" / "ref_B_2.mrc", Map(half_maps_of(2)[1].voxels, 1.5))
+    return "voxel sizes of 1.5 to 3 A"
+
+
 def no_map(project: Path) -> str:
     (project / "ref" / "ref_B_2.mrc").write_bytes(b"no map, but long enough to be one" * 100)
     return "is not an MRC map"
 
 
-@pytest.mark.parametrize("spoil", [torn, alone, other_box, no_voxel_size, no_map])
+@pytest.mark.parametrize("spoil", [torn, alone, other_box, no_voxel_size, other_voxel_size, no_map])
 def test_what_is_wrong_or_awaited_is_said_and_the_other_rounds_go_on(
     spoil: Callable[[Path], str], tmp_path: Path
 ) -> None:
@@ -226,13 +231,21 @@ def test_what_is_wrong_or_awaited_is_said_and_the_other_rounds_go_on(
         assert (found[label].missing, found[label].fault) == ((), None)
 
 
+def test_files_that_have_long_been_there_need_not_be_waited_for(tmp_path: Path) -> None:
+    project = PROGRAMS["stopgap"].finished(tmp_path)
+    (project / "ref" / "ref_A_2.mrc").touch()
+    assert [r.complete for r in rounds_of("stopgap", project)] == [True, False, True]
+
+
 def test_a_voxel_size_that_no_header_states_is_taken_from_the_settings(tmp_path: Path) -> None:
     project = PROGRAMS["stopgap"].finished(tmp_path)
     no_voxel_size(project)
     adapter, store = adapter_called("stopgap"), Store(tmp_path / "out")
     settings = load_settings(overrides={"program": {"voxel_size_A": 2.5}})
+    before = list(adapter.rounds(project, Settings(), store))[1]
     second = list(adapter.rounds(project, settings, store))[1]
     assert second.fault is None
+    assert second.stamp != before.stamp, "what failed for want of it is measured now"
     halves = adapter.half_maps(project, second, store)
     assert halves is not None
     assert halves.half1.voxel_size_A == 2.5

@@ -1,6 +1,6 @@
 """The refinement programs that refine_hooks understands: one module or package each, and a dict.
 
-To add one: a module with the functions of `refine_hooks.projects.adapter.Adapter`, or with a value that has them (see `_pairs`), a
+To add one: a module with the functions of `refine_hooks.projects.adapter.Adapter`, or with a value that has them (see `pairs`), a
 line in `ADAPTERS`, a small tree for the tests and one call of the shared adapter test. Adapters of other packages register under
 the entry-point group ``refine_hooks.projects``.
 """
@@ -75,7 +75,7 @@ def adapter_called(name: str) -> Adapter:
 
 
 def _loaded(entry: EntryPoint) -> Adapter:
-    where = f"the adapter {entry.name} of {entry.dist.name if entry.dist else 'another package'} ({entry.value})"
+    where = _where(entry)
     try:
         adapter = entry.load()
     except Exception as error:
@@ -94,7 +94,21 @@ def adapted(adapter: Adapter, settings: Settings) -> Adapter:
 
 def claims(directory: Path) -> list[Claim]:
     """What every adapter says of a directory. One that is broken is told and never in the way of the others."""
-    return [_claim(directory, name) for name in adapter_names()]
+    return [*(_claim(directory, name) for name in adapter_names()), *_never_asked()]
+
+
+def _never_asked() -> list[Claim]:
+    """Adapters of other packages whose names are taken: by a shipped one, or by the first of that name."""
+    told, taken = [], set(ADAPTERS)
+    for entry in _elsewhere():
+        if entry.name in taken:
+            told.append(Claim(entry.name, None, f"{_where(entry)} has a name that is taken; rename its entry point"))
+        taken.add(entry.name)
+    return told
+
+
+def _where(entry: EntryPoint) -> str:
+    return f"the adapter {entry.name} of {entry.dist.name if entry.dist else 'another package'} ({entry.value})"
 
 
 def _claim(directory: Path, name: str) -> Claim:
@@ -105,9 +119,10 @@ def _claim(directory: Path, name: str) -> Claim:
     except ProjectError as error:
         return Claim(name, None, str(error))
     except Exception as error:
-        if name in ADAPTERS:
+        if name in ADAPTERS and not isinstance(error, OSError):
             raise
-        return Claim(name, None, f"the adapter {name} fails at {directory} ({type(error).__name__}: {error})")
+        where = next((_where(entry) for entry in _elsewhere() if entry.name == name), f"the adapter {name}")
+        return Claim(name, None, f"{where} fails at {directory} ({type(error).__name__}: {error})")
 
 
 def _word(adapter: Adapter, directory: Path) -> str:

@@ -7,10 +7,10 @@ import re
 import shlex
 from pathlib import Path
 
-from refine_hooks.projects._curves import at_shells, rows_of_numbers
-from refine_hooks.projects._names import Kind
-from refine_hooks.projects._pairs import Inputs, Pairs
 from refine_hooks.projects.adapter import FscCurve, Round
+from refine_hooks.projects.curve_tables import at_shells, rows_of_numbers
+from refine_hooks.projects.names import Kind
+from refine_hooks.projects.pairs import Inputs, Pairs
 
 _NOTES = ("cryoDRGN adds a constant to the weights of every voxel: the maps are damped where there are few data",)
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from refine_hooks.errors import MapError, NotReadyError
 from refine_hooks.maps import MrcHeader
-from refine_hooks.projects._curves import by_shell, rows_of_numbers
-from refine_hooks.projects._names import Kind, Pair
-from refine_hooks.projects._pairs import Inputs, Pairs
 from refine_hooks.projects.adapter import FscCurve, Round
+from refine_hooks.projects.curve_tables import by_shell, rows_of_numbers
+from refine_hooks.projects.names import Kind, Pair
+from refine_hooks.projects.pairs import Inputs, Pairs
 
 _HEADER_BYTES = 512
 _TYPES = {1: "i1", 2: "i2", 4: "i4", 5: "f4", 9: "f8"}

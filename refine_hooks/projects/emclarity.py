@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
-from refine_hooks.projects._curves import at_shells, rows_of_numbers
-from refine_hooks.projects._names import Kind
-from refine_hooks.projects._pairs import Inputs, Pairs
 from refine_hooks.projects.adapter import FscCurve, Round
+from refine_hooks.projects.curve_tables import at_shells, rows_of_numbers
+from refine_hooks.projects.names import Kind
+from refine_hooks.projects.pairs import Inputs, Pairs
 
 _CYCLE = re.compile(r"cycle\d{3}_")
 

@@ -3,9 +3,9 @@
 import re
 
 from refine_hooks.errors import SettingsError
-from refine_hooks.projects._names import Kind
-from refine_hooks.projects._pairs import Pairs
 from refine_hooks.projects.adapter import Adapter, Facts
+from refine_hooks.projects.names import Kind
+from refine_hooks.projects.pairs import Pairs
 from refine_hooks.settings import Settings
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from refine_hooks.projects._curves import Values, at_shells, rows_of_numbers
-from refine_hooks.projects._names import Kind
-from refine_hooks.projects._pairs import Inputs, Pairs
 from refine_hooks.projects.adapter import FscCurve, Round
+from refine_hooks.projects.curve_tables import Values, at_shells, rows_of_numbers
+from refine_hooks.projects.names import Kind
+from refine_hooks.projects.pairs import Inputs, Pairs
 
 _MAPS = r"(?:frealign/)?maps/(?P<run>.+)_r(?P<class>\d{2})_"
 _REFERENCE = re.compile(r"(.+_r\d{2})_")

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from refine_hooks.projects._curves import by_shell
-from refine_hooks.projects._names import Kind
-from refine_hooks.projects._pairs import Inputs, Pairs
 from refine_hooks.projects.adapter import FscCurve, Round
+from refine_hooks.projects.curve_tables import by_shell
+from refine_hooks.projects.names import Kind
+from refine_hooks.projects.pairs import Inputs, Pairs
 
 _STATE = re.compile(r"recvol_state(\d+)")
 _VOLUME = r"(?:(?P<run>[^/]+)/)?recvol_state(?P<class>\d{2})_"

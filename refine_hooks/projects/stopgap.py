@@ -2,8 +2,8 @@
 
 import re
 
-from refine_hooks.projects._names import Kind
-from refine_hooks.projects._pairs import Pairs
+from refine_hooks.projects.names import Kind
+from refine_hooks.projects.pairs import Pairs
 
 ADAPTER = Pairs(
     program="stopgap",

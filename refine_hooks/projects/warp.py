@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from refine_hooks.errors import RefineHooksError
-from refine_hooks.projects._curves import at_shells
-from refine_hooks.projects._names import Kind
-from refine_hooks.projects._pairs import Inputs, Pairs, mask_called
 from refine_hooks.projects.adapter import Facts, FscCurve, Round
+from refine_hooks.projects.curve_tables import at_shells
+from refine_hooks.projects.names import Kind
+from refine_hooks.projects.pairs import Inputs, Pairs, mask_called
 from refine_hooks.projects.relion.star import read_star
 
 _CURVES = {

@@ -6,16 +6,20 @@ of their times.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from refine_hooks.errors import InputError
 from refine_hooks.maps import Map, MrcHeader, read_header, read_map, read_voxels
+from refine_hooks.projects import _overwritten as overwritten
+from refine_hooks.projects._overwritten import Kept
 from refine_hooks.records import Origin
 from refine_hooks.store import slug
 
 TOGETHER_S = 60.0  # files of one iteration are written within this time, unless the program's next one comes first
+Numbered = Sequence[tuple[int, Path]]
 _Key = tuple[str, int, int | None, str]
 
 
@@ -64,6 +68,11 @@ class Pair:
         """Both halves in the order of their names; None where one is not there."""
         ordered = [self.files[half] for half in sorted(self.files)]
         return (ordered[0], ordered[1]) if len(ordered) == 2 else None
+
+    @property
+    def other_half(self) -> str:
+        """What is awaited, where one half is there."""
+        return f"the other half of {next(iter(self.files.values())).name}"
 
     @property
     def newest_ns(self) -> int:
@@ -142,3 +151,53 @@ def written_ns(path: Path) -> int | None:
         return path.stat().st_mtime_ns
     except OSError:
         return None
+
+
+def iteration_of(pair: Pair, numbered: Numbered, kept: dict[int, Kept]) -> int | None:
+    """The iteration of a pair that is written over: that of the numbered file written after it, else of the nearest in time.
+
+    None while such a file may still come. Where none comes, pairs are counted on.
+    """
+    if pair.halves is None:
+        return None
+    after = overwritten.written_after(pair.halves, numbered)
+    if after is not None:
+        return after
+    if numbered and time.time_ns() - pair.newest_ns < TOGETHER_S * 1e9:
+        return None
+    near = [(abs(ns - pair.newest_ns), number) for number, path in numbered if (ns := written_ns(path)) is not None]
+    apart_ns, number = min(near, default=(0, 0))
+    if near and apart_ns <= TOGETHER_S * 1e9:
+        return number
+    return max([*kept, *(n for n, _ in numbered)], default=0) + 1
+
+
+def at_rest(halves: tuple[Path, Path], settle_s: float) -> bool:
+    """Whether the files were written so long ago that nobody writes them now."""
+    newest_ns = max(written_ns(path) or 0 for path in halves)
+    return time.time_ns() - newest_ns > max(settle_s, 2.0) * 1e9
+
+
+def unequal(halves: tuple[Path, Path], headers: Sequence[MrcHeader], voxel_size_A: float | None) -> str | None:
+    """What is wrong with the boxes and voxel sizes of two halves, all of it; None where nothing is.
+
+    Args:
+        halves: their files, for their names.
+        headers: of both.
+        voxel_size_A: the one that is known better than the headers know it.
+    """
+    one, two = (path.name for path in halves)
+    boxes = [" x ".join(str(n) for n in (header.nx, header.ny, header.nz)) for header in headers]
+    sizes_A = [size for header in headers for size in header.voxel_size_A]
+    faults = []
+    if boxes[0] != boxes[1]:
+        faults.append(f"{one} has a box of {boxes[0]} voxels, {two} one of {boxes[1]}")
+    elif not headers[0].nx == headers[0].ny == headers[0].nz:
+        faults.append(f"{one}: box is {boxes[0]}; only cubic maps can be measured")
+    if not voxel_size_A and min(sizes_A) <= 0:
+        faults.append(f"{one}: does not state its voxel size; give it in a settings file: voxel_size_A in [program]")
+    elif not voxel_size_A and max(sizes_A) > 1.002 * min(sizes_A):
+        faults.append(
+            f"{one}, {two}: voxel sizes of {min(sizes_A):g} to {max(sizes_A):g} A; give the true one: voxel_size_A in [program]"
+        )
+    return "; ".join(faults) or None

@@ -4,18 +4,17 @@
 """
 
 import re
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from refine_hooks.errors import InputError, NotReadyError, RefineHooksError
-from refine_hooks.maps import MrcHeader, read_header, read_map
+from refine_hooks.maps import read_header, read_map
 from refine_hooks.projects import _overwritten as overwritten
 from refine_hooks.projects import adapter
-from refine_hooks.projects._names import TOGETHER_S, Kind, Pair, key_of, pairs_in, written_ns
 from refine_hooks.projects._overwritten import Kept
 from refine_hooks.projects.adapter import Facts, FscCurve, HalfMaps, ProgramMask, Round, stamp_of
+from refine_hooks.projects.names import Kind, Numbered, Pair, at_rest, iteration_of, key_of, pairs_in, unequal
 from refine_hooks.records import Key, Origin, Stamp
 from refine_hooks.settings import Settings
 from refine_hooks.store import Store
@@ -42,7 +41,6 @@ class Inputs:
         return next((path for path in self.beside if path.name.endswith(ending) and path.is_file()), None)
 
 
-Numbered = Sequence[tuple[int, Path]]
 _ALL = ("run", 1)  # what names without a run and a class are of
 
 
@@ -87,7 +85,7 @@ class Pairs:
 
     def why(self, directory: Path) -> str:
         """The marks that are there, or all that were looked for."""
-        found = [next(directory.glob(mark), None) for mark in self.marks]
+        found = [min(directory.glob(mark), default=None) for mark in self.marks]
         seen = ", ".join(str(path.relative_to(directory)) for path in found if path is not None)
         return seen or (f"no {' nor '.join(self.marks)}" if self.marks else "known only by a settings file's [generic]")
 
@@ -154,7 +152,7 @@ class Pairs:
                 continue
             folder = overwritten.spool_folder(spool, self.program, pair.run, pair.class_id)
             numbered = self._numbers(directory, (pair.run, pair.class_id))
-            number = _number(pair, numbered, overwritten.kept(folder))
+            number = iteration_of(pair, numbered, overwritten.kept(folder))
             beside = self.beside(pair.halves[0])
             saved += overwritten.keep(pair.halves, number, folder, beside_it=beside, whole=_whole)
         return saved
@@ -216,7 +214,7 @@ class Pairs:
         if not self.halves(pair):
             return self._curves_only(plain, pair.kind, next(iter(pair.files.values())), beside, settings)
         if pair.halves is None:
-            return replace(plain, missing=(_other_half(pair),))
+            return replace(plain, missing=(pair.other_half,))
         return self._with_halves(plain, Inputs(pair.kind, pair.halves, None, None, beside), settings)
 
     def _kept(self, directory: Path, key: tuple[str, int], this: Kept, numbered: Numbered, settings: Settings) -> Round:
@@ -242,12 +240,12 @@ class Pairs:
         states = {(file.name.rpartition("/")[2], file.size, file.mtime_ns) for file in stamp.inputs}
         if any({(f.name, f.size, f.mtime_ns) for f in this.files[:2]} == states for this in kept.values()):
             return None
-        number = _number(pair, numbered, kept)
+        number = iteration_of(pair, numbered, kept)
         known = max([*kept, *(n for n, _ in numbered)], default=0)
         plain = self._plain(pair.run, pair.class_id, known + 1 if number is None else number, stamp)
         plain = replace(plain, inputs=Inputs(pair.kind, pair.halves, None, None))
         if pair.halves is None:
-            return replace(plain, missing=(_other_half(pair),))
+            return replace(plain, missing=(pair.other_half,))
         torn = tuple(path.name for path in pair.halves if not _whole(path))
         if torn:
             return replace(plain, missing=tuple(f"the rest of {name}" for name in torn))
@@ -284,21 +282,25 @@ class Pairs:
 
     def _with_halves(self, plain: Round, inputs: Inputs, settings: Settings) -> Round:
         """The round with what its maps' headers say: their box and voxel size, what is not whole, what is wrong."""
-        assert inputs.halves is not None
+        halves = inputs.halves
+        assert halves is not None
         try:
-            headers = [inputs.kind.header(path) for path in inputs.halves]
+            headers = [inputs.kind.header(path) for path in halves]
         except NotReadyError as error:
             return replace(plain, missing=error.faults, inputs=inputs)
         except InputError as error:
             return replace(plain, fault=str(error), inputs=inputs)
-        fault = _unequal(inputs.halves, headers)
-        voxel_size_A = settings.program.voxel_size_A or self.facts.voxel_size_A or headers[0].voxel_size_A[0]
-        if not voxel_size_A:
-            told = "does not state its voxel size; give it in a settings file: voxel_size_A in [program]"
-            fault = "; ".join(filter(None, [fault, f"{inputs.halves[0].name}: {told}"]))
-        facts = replace(plain.facts, voxel_size_A=voxel_size_A or None)
-        inputs = replace(inputs, box_px=headers[0].nx, voxel_size_A=voxel_size_A or None)
-        return replace(plain, facts=facts, fault=fault, inputs=inputs)
+        given_A = settings.program.voxel_size_A or self.facts.voxel_size_A
+        fault = unequal(halves, headers, given_A)
+        voxel_size_A = given_A or headers[0].voxel_size_A[0] or None
+        return replace(
+            plain,
+            stamp=_with_voxel_size(plain.stamp, given_A),
+            facts=replace(plain.facts, voxel_size_A=voxel_size_A),
+            fault=fault,
+            complete=fault is None and (inputs.kept is not None or at_rest(halves, settings.watch.settle_s)),
+            inputs=replace(inputs, box_px=headers[0].nx, voxel_size_A=voxel_size_A),
+        )
 
     def half_maps(self, directory: Path, round_: Round, store: Store) -> HalfMaps | None:
         """The two maps as they are on disk; copies that were kept get files of their own.
@@ -324,18 +326,9 @@ class Pairs:
         )
 
 
-def _other_half(pair: Pair) -> str:
-    return f"the other half of {next(iter(pair.files.values())).name}"
-
-
-def _unequal(halves: tuple[Path, Path], headers: list[MrcHeader]) -> str | None:
-    """What is wrong with the boxes of two halves."""
-    boxes = [(header.nx, header.ny, header.nz) for header in headers]
-    sizes = [" x ".join(map(str, box)) for box in boxes]
-    if boxes[0] != boxes[1]:
-        return f"{halves[0].name} has a box of {sizes[0]} voxels, {halves[1].name} one of {sizes[1]}"
-    cubic = len(set(boxes[0])) == 1
-    return None if cubic else f"{halves[0].name}: box is {sizes[0]}; only cubic maps can be measured"
+def _with_voxel_size(stamp: Stamp, voxel_size_A: float | None) -> Stamp:
+    """A round is measured again where another voxel size is given for it."""
+    return stamp.model_copy(update={"revision": f"voxel size {voxel_size_A:g} A"}) if voxel_size_A else stamp
 
 
 def mask_called(ending: str) -> Callable[[Path, Round, HalfMaps], ProgramMask | None]:
@@ -354,25 +347,6 @@ def mask_called(ending: str) -> Callable[[Path, Round, HalfMaps], ProgramMask | 
         return ProgramMask(mask, None if inputs.kept else path, parameters)
 
     return refinement_mask
-
-
-def _number(pair: Pair, numbered: Numbered, kept: dict[int, Kept]) -> int | None:
-    """The iteration of a pair that is written over: that of the numbered file written after it, else of the nearest in time.
-
-    None while such a file may still come. Where none comes, pairs are counted on.
-    """
-    if pair.halves is None:
-        return None
-    after = overwritten.written_after(pair.halves, numbered)
-    if after is not None:
-        return after
-    if numbered and time.time_ns() - pair.newest_ns < TOGETHER_S * 1e9:
-        return None
-    near = [(abs(ns - pair.newest_ns), number) for number, path in numbered if (ns := written_ns(path)) is not None]
-    apart_ns, number = min(near, default=(0, 0))
-    if near and apart_ns <= TOGETHER_S * 1e9:
-        return number
-    return max([*kept, *(n for n, _ in numbered)], default=0) + 1
 
 
 def _whole(path: Path) -> bool:
