@@ -60,3 +60,14 @@ def another_round(log: Path, iteration: int, run_: str = "run", **changes: objec
     new = record.model_copy(update={"key": key, "label": f"it{iteration}", **changes})
     journal.append(log, [new])
     return new
+
+
+def many_rounds(log: Path, count: int) -> None:
+    """Append the log's rounds again and again under further iterations."""
+    records = rounds_of(log)
+    further = []
+    for number in range(count):
+        record = records[number % len(records)]
+        key = record.key.model_copy(update={"iteration": 10 + number})
+        further.append(record.model_copy(update={"key": key, "label": f"it{10 + number}"}))
+    journal.append(log, further)

@@ -1,0 +1,238 @@
+"""What a scientist does with the page, in a real browser: from disk, and live beside a running refinement."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import chromium
+import live_logs
+import pytest
+
+from refine_hooks.audit import audit
+from refine_hooks.journal import read_journal
+from refine_hooks.records import RoundRecord
+from refine_hooks.report.page import report_html
+from refine_hooks.store import Store
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(chromium.PROGRAM is None, reason="chromium is not on PATH"),
+]
+SHIFT = 8
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return live_logs.measured_project(tmp_path_factory.mktemp("measured") / "project")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[chromium.Page]:
+    with chromium.page(tmp_path_factory.mktemp("profile")) as page:
+        yield page
+
+
+@pytest.fixture
+def page(browser: chromium.Page) -> Iterator[chromium.Page]:
+    browser.complaints.clear()
+    prefer(browser, "light")
+    yield browser
+    assert browser.complaints == []
+    browser.ask("Page.navigate", url="about:blank")
+
+
+@pytest.fixture
+def log(measured: Path, tmp_path: Path) -> Path:
+    return live_logs.copied(measured, tmp_path / "project")
+
+
+@pytest.fixture
+def served(log: Path) -> Iterator[str]:
+    command = [sys.executable, "-c", "from refine_hooks.cli import main; main()", "serve", str(log.parents[2])]
+    with subprocess.Popen([*command, "--port", "0", "--poll", "0.1"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+        process.kill()
+
+
+def prefer(page: chromium.Page, scheme: str) -> None:
+    page.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
+
+def written(log: Path) -> str:
+    """The report of a log, written anew; its address."""
+    journal = read_journal(log)
+    report = log.parent / "report.html"
+    report.write_text(report_html(Store(log.parent), journal, audit(journal)), encoding="utf-8")
+    return report.as_uri()
+
+
+def selected(page: chromium.Page) -> str:
+    return str(page.run("document.querySelector('.row[aria-selected=true]')?.title"))
+
+
+def value(record: RoundRecord, curve: str, shell: int) -> str:
+    found = record.curve(curve)
+    assert found is not None
+    assert found.correlation[shell] is not None
+    return f"{found.correlation[shell]:.4f}"
+
+
+def hover_shell(page: chromium.Page, record: RoundRecord, shell: int) -> None:
+    box: dict[str, float] = page.run("document.querySelector('#fsc .u-over').getBoundingClientRect().toJSON()")
+    last = len(record.frequency_per_A) - 1
+    page.hover(box["left"] + box["width"] * shell / last, box["top"] + box["height"] / 2)
+
+
+def cells(page: chromium.Page) -> dict[str, str]:
+    """Curve -> its value at the cursor, as the table below the plot shows it."""
+    told: dict[str, str] = page.run(
+        "Object.fromEntries([...document.querySelectorAll('[data-here]')].map((e) => [e.dataset.here, e.textContent]))"
+    )
+    return told
+
+
+def test_the_report_opens_from_disk_and_fetches_nothing(page: chromium.Page, log: Path) -> None:
+    page.open(written(log))
+    record = live_logs.rounds_of(log)[-1]
+    assert selected(page) == str(record.key)
+    assert page.run("performance.getEntriesByType('resource').filter((e) => !e.name.startsWith('data:')).length") == 0
+    assert f"{record.headline().resolution_A:.2f}" in page.run("document.querySelector('#verdict h1').textContent")  # type: ignore[union-attr]
+    assert page.run("[...document.querySelectorAll('#pictures img')].every((i) => i.complete && i.naturalWidth > 0)")
+    assert page.run("document.querySelectorAll('#pictures img').length") == 2
+    assert page.run("document.querySelector('#provenance').textContent.includes('sha256')")
+
+
+@pytest.mark.parametrize("shell", [3, 9, 17])
+def test_values_are_read_off_the_curves_with_the_mouse(page: chromium.Page, log: Path, shell: int) -> None:
+    page.open(written(log))
+    record = live_logs.rounds_of(log)[-1]
+    hover_shell(page, record, shell)
+    page.until(f"document.querySelector('#fsc-of').textContent.startsWith('shell {shell} ')")
+    here = cells(page)
+    assert {name: here[name] for name in ("sphere", "automask_corrected")} == {
+        name: value(record, name, shell) for name in ("sphere", "automask_corrected")
+    }
+    beside = page.run("document.querySelector('.readout').textContent")
+    assert value(record, "automask_corrected", shell) in beside
+    page.hover(5, 5)
+    page.until("document.querySelector('.readout').hidden")
+
+
+def test_the_keyboard_moves_between_rounds_compares_and_reads_values(page: chromium.Page, log: Path) -> None:
+    page.open(written(log))
+    records = live_logs.rounds_of(log)
+    for key, there in (("ArrowLeft", 1), ("Home", 0), ("ArrowRight", 1), ("End", 2), ("ArrowRight", 2)):
+        page.press(key)
+        page.until(f"document.querySelector('.row[aria-selected=true]')?.title === '{records[there].key}'")
+    page.press("c")
+    page.until(f"document.querySelector('#fsc-key').textContent.includes('pale: {records[1].label}')")
+    page.press("l")
+    page.until("document.querySelector('#scale').getAttribute('aria-pressed') === 'true'")
+    page.run("document.querySelector('#fsc').focus()")
+    for _ in range(3):
+        page.press("ArrowRight", SHIFT)
+    page.until("document.querySelector('#fsc-of').textContent.startsWith('shell 3 ')")
+    assert cells(page)["sphere"] == value(records[2], "sphere", 3)
+
+
+def test_every_control_can_be_reached_by_the_tabulator_and_has_a_name(page: chromium.Page, log: Path) -> None:
+    page.open(written(log))
+    unnamed = page.run(
+        """[...document.querySelectorAll('button, select, input, [tabindex="0"]')]
+        .filter((e) => !(e.textContent.trim() || e.getAttribute('aria-label') || e.labels?.length)).map((e) => e.outerHTML)"""
+    )
+    assert unnamed == []
+    assert page.run("[...document.querySelectorAll('img')].every((i) => i.alt)")
+
+
+def ground(page: chromium.Page) -> int:
+    """Lightness of the page's ground, 0..255."""
+    return int(page.run("+getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0]"))
+
+
+def test_dark_mode_follows_the_system_and_the_key_with_curves_in_colours_of_their_own(
+    page: chromium.Page, log: Path
+) -> None:
+    drawn = """(() => { const c = document.querySelector('#fsc canvas');
+        const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+        const s = getComputedStyle(document.documentElement).getPropertyValue('--automask').trim();
+        const [r, g, b] = [1, 3, 5].map((i) => parseInt(s.slice(i, i + 2), 16)); let n = 0;
+        for (let i = 0; i < d.length; i += 4) if (d[i] === r && d[i + 1] === g && d[i + 2] === b && d[i + 3] === 255) n++;
+        return n; })()"""
+    page.open(written(log))
+    assert ground(page) > 200
+    page.until(f"{drawn} > 300")
+    prefer(page, "dark")
+    page.until("document.documentElement.dataset.theme === 'dark'")
+    assert ground(page) < 60
+    page.until(f"{drawn} > 300")
+    page.press("d")
+    page.until("document.documentElement.dataset.theme === 'light'")
+    assert ground(page) > 200
+    page.run("localStorage.clear()")
+
+
+def test_nothing_overflows_a_narrow_window(page: chromium.Page, log: Path) -> None:
+    page.ask("Emulation.setDeviceMetricsOverride", width=390, height=800, deviceScaleFactor=2, mobile=False)
+    page.open(written(log))
+    assert page.run("document.documentElement.scrollWidth") <= 390
+    page.ask("Emulation.clearDeviceMetricsOverride")
+
+
+def test_markup_in_a_log_is_shown_as_text(page: chromium.Page, log: Path) -> None:
+    evil = "</script><img src=x onerror='document.title=666'><b>"
+    live_logs.another_round(log, 9, label=evil, notes=(evil,), run_=evil)
+    page.open(written(log))
+    assert page.run("document.querySelector('.row[aria-selected=true] b').textContent") == evil
+    assert "666" not in page.run("document.title")
+    assert page.run("document.querySelectorAll('img[src=x]').length") == 0
+
+
+def test_thousands_of_rounds_cost_the_page_a_few_rows(page: chromium.Page, log: Path) -> None:
+    live_logs.many_rounds(log, 600)
+    page.open(written(log))
+    assert page.run("document.querySelectorAll('#rounds .row').length") < 60
+    page.press("Home")
+    page.until("document.querySelector('.row[aria-selected=true]')?.title === 'run/1/1'")
+
+
+def test_a_round_arrives_in_the_open_page_and_a_reader_of_the_newest_is_taken_along(
+    page: chromium.Page, log: Path, served: str
+) -> None:
+    page.open(served)
+    assert selected(page) == "run/3/1"
+    page.until("document.querySelector('#live').textContent === 'live'")
+    live_logs.another_round(log, 4)
+    page.until("document.querySelector('.row[aria-selected=true]')?.title === 'run/4/1'")
+    assert page.run("document.querySelectorAll('#rounds .row').length") == 4
+    page.press("Home")
+    page.until("document.querySelector('.row[aria-selected=true]')?.title === 'run/1/1'")
+    live_logs.another_round(log, 5)
+    page.until("!document.querySelector('#toast').hidden")
+    assert selected(page) == "run/1/1", "one who looks at an older round is only told"
+    page.run("document.querySelector('#toast button').click()")
+    page.until("document.querySelector('.row[aria-selected=true]')?.title === 'run/5/1'")
+
+
+def test_half_maps_can_be_fetched_and_several_projects_stand_in_one_list(
+    page: chromium.Page, log: Path, served: str, measured: Path
+) -> None:
+    page.open(served)
+    links: list[Any] = page.run("[...document.querySelectorAll('#provenance a')].map((a) => a.href)")
+    assert len(links) == 3
+    got = page.run(f"fetch({json.dumps(links[0])}).then((a) => a.arrayBuffer()).then((b) => b.byteLength)")
+    halves = live_logs.rounds_of(log)[-1].half_maps
+    assert halves is not None
+    assert halves.paths is not None
+    assert got == (log.parent / halves.paths[0]).stat().st_size
+    assert page.run("document.querySelector('#log-pick').hidden")
+    live_logs.copied(measured, log.parents[2] / "second")
+    page.until("!document.querySelector('#log-pick').hidden")
+    titles = page.run("[...document.querySelectorAll('#log option')].map((o) => o.textContent)")
+    assert titles == ["project", "second"]
+    page.run("(s => { s.selectedIndex = 1; s.dispatchEvent(new Event('change')); })(document.querySelector('#log'))")
+    page.until("document.querySelector('#title').textContent === 'second'")
