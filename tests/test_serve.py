@@ -389,7 +389,7 @@ def test_control_c_ends_the_server_at_once_while_pages_are_open(running: tuple[s
     with urllib.request.urlopen(address + "api/events", timeout=30) as stream:
         assert stream.readline().startswith(b"retry")
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=server.PATIENCE_S - 1) in (0, 130)
+        assert process.wait(timeout=server.PATIENCE_S - 0.5) in (0, 130)
         stream.read()
     assert process.stderr is not None
     assert "Traceback" not in process.stderr.read()

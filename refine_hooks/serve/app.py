@@ -21,6 +21,7 @@ from refine_hooks.serve.events import Hub
 from refine_hooks.serve.followed import Followed
 from refine_hooks.serve.shelf import Shelf
 
+TELL_EVERY = 25  # audits of a few rounds each
 Wait = Callable[[], Awaitable[None]]
 
 
@@ -60,19 +61,22 @@ def application(shelf: Shelf, hub: Hub, wait: Wait) -> Starlette:
 
 
 async def keep_looking(shelf: Shelf, hub: Hub, wait: Wait) -> None:
-    """Look at the logs, tell of news, audit what has not been; then wait, and again."""
+    """Look at the logs, tell of news, audit some of what has not been; wait when nothing is left, and again."""
+    judged: set[str] = set()
+    turns = 0
     while True:
         found, news = await run_in_threadpool(shelf.look)
         if found:
             hub.tell("logs")
-        for log in news:
+        more = await run_in_threadpool(shelf.judge)
+        judged.update(more)
+        turns += 1
+        due = judged if not more or turns % TELL_EVERY == 0 else set()
+        for log in {*news, *due}:
             hub.tell("log", id=log)
-        judged: set[str] = set()
-        while more := await run_in_threadpool(shelf.judge):
-            judged.update(more)
-        for log in judged:
-            hub.tell("log", id=log)
-        await wait()
+        judged -= due
+        if not more:
+            await wait()
 
 
 async def _page(request: Request) -> Response:

@@ -18,7 +18,7 @@ from refine_hooks.records import LOG_LINE, Failed, Key, LogLine, RoundRecord, St
 from refine_hooks.report import data, page
 
 LONGEST_LINE = 64 << 20
-HISTORY = 16  # earlier rounds of its run and class that a round is judged beside, and the best one before them
+HISTORY = 12  # earlier rounds of its run and class that a round is judged beside, and the best one before them
 _FAULTS_SHOWN = 50
 
 
@@ -87,8 +87,12 @@ class Followed:
                     self._file = (status.st_dev, status.st_ino)
                     before = self._read
                     stream.seek(self._read)
+                    last = b""
                     while (text := stream.readline(LONGEST_LINE)).endswith(b"\n") or len(text) == LONGEST_LINE:
                         self._take(text)
+                        last = text
+                    if last:
+                        self._last = (self._read - len(last), len(last), hashlib.sha256(last).hexdigest())
                     return self._read > before
             except OSError:
                 return False
@@ -113,7 +117,6 @@ class Followed:
     def _take(self, text: bytes) -> None:
         offset, length = self._read, len(text)
         self._read, self._lines = offset + length, self._lines + 1
-        self._last = (offset, length, hashlib.sha256(text).hexdigest())
         self.seq += 1
         if not text.strip():
             return
@@ -133,28 +136,29 @@ class Followed:
             self._styles.update((curve.name, data.style(curve.name)) for curve in line.curves)
             self._places[line.key] = _Place(offset, length, data.row(line), self.seq)
 
-    def judge(self, most: int = 32) -> bool:
+    def judge(self, most: int = 8) -> bool:
         """Audit up to ``most`` rounds that have not been, the newest first; True when there were any."""
         with self._lock:
-            waiting = [key for key, place in self._places.items() if not place.judged][-most:]
-            tracks: dict[tuple[str, int], list[Key]] = {}
-            for key in waiting:
-                tracks.setdefault((key.run, key.class_id), []).append(key)
-            for keys in tracks.values():
-                found = page.grouped(self._audited(keys))
+            waiting = [(key, place) for key, place in self._places.items() if not place.judged][-most:]
+        tracks: dict[tuple[str, int], dict[Key, _Place]] = {}
+        for key, place in waiting:
+            tracks.setdefault(_track(key), {})[key] = place
+        for places in tracks.values():
+            found = page.grouped(self._audited(places))
+            with self._lock:
                 self.seq += 1
-                for key in keys:
-                    place = self._places[key]
+                for key, place in places.items():
                     place.judged, place.seq = True, self.seq
                     place.row = {**place.row, "found": data.counted(found[str(key)])}
         return bool(waiting)
 
     def _audited(self, keys: Collection[Key]) -> list[Finding]:
         """The findings of some rounds of one run and class, judged beside the rounds before them."""
-        wanted = set(keys)
-        beside = [*self._history(min(keys, key=lambda key: key.iteration)), *keys]
-        records = self._records(dict.fromkeys(sorted(beside, key=lambda key: key.iteration)))
-        return audit(Journal((*records, *self._failed.values())), only=wanted)
+        with self._lock:
+            beside = dict.fromkeys([*self._history(min(keys, key=lambda key: key.iteration)), *keys])
+            places = [self._places[key] for key in sorted(beside, key=lambda key: key.iteration) if key in self._places]
+            failed = list(self._failed.values())
+        return audit(Journal((*self._records(places), *failed)), only=set(keys))
 
     def _history(self, first: Key) -> list[Key]:
         earlier = sorted(
@@ -164,19 +168,18 @@ class Followed:
         best = min(earlier, key=lambda key: _number(self._places[key].row), default=None)
         return [*([best] if best is not None else []), *earlier[-HISTORY:]]
 
-    def _records(self, keys: Iterable[Key]) -> list[RoundRecord]:
+    def _records(self, places: Iterable[_Place]) -> list[RoundRecord]:
         """Records read anew from the file; one whose line is no longer there is left out."""
         found = []
         try:
             with self.path.open("rb") as stream:
-                for key in keys:
-                    place = self._places[key]
+                for place in places:
                     stream.seek(place.offset)
                     try:
                         line = LOG_LINE.validate_json(stream.read(place.length))
                     except ValidationError:
                         continue
-                    if isinstance(line, RoundRecord) and line.key == key:
+                    if isinstance(line, RoundRecord) and str(line.key) == place.row["key"]:
                         found.append(line)
         except OSError:
             return found
@@ -189,7 +192,8 @@ class Followed:
             InputError: the log holds no such round.
         """
         with self._lock:
-            found = self._records([key]) if key in self._places else []
+            place = self._places.get(key)
+        found = self._records([place]) if place else []
         if not found:
             raise InputError(f"{key}: the log holds no such round")
         return found[0]
@@ -200,10 +204,10 @@ class Followed:
         Raises:
             InputError: the log holds no such round.
         """
+        record = self.record(key)
         with self._lock:
-            record = self.record(key)
             earlier = [self._places[k].row for k in self._history(key)]
-            return data.detail(record, data.standing_before(earlier), page.grouped(self._audited([key]))[str(key)])
+        return data.detail(record, data.standing_before(earlier), page.grouped(self._audited([key]))[str(key)])
 
     def since(self, seq: int) -> dict[str, Any]:
         """What has changed after ``seq``, or everything where the log was replaced meanwhile."""

@@ -1,6 +1,7 @@
 """The socket of the live page: bound, announced, and closed without waiting for pages that are open."""
 
 import asyncio
+import logging
 import os
 import secrets
 import socket
@@ -12,7 +13,8 @@ from refine_hooks.serve.guard import Guard, is_loopback, own_names
 
 TOKEN_VARIABLE = "REFINE_HOOKS_TOKEN"  # noqa: S105  (the name of a variable)
 POLL_S = 2.0
-PATIENCE_S = 5  # for downloads that are under way when the server ends
+LONG_BYTES = 100_000_000
+PATIENCE_S = 3  # for downloads that are under way when the server ends
 
 
 def serve(
@@ -46,8 +48,9 @@ def serve(
         raise InputError("the live page needs Starlette and uvicorn: pip install 'refine_hooks[serve]'") from error
 
     token = token_for(host)
-    shelf, hub = shelf_at(place), Hub()
-    listening = bound(host, port)
+    listening, hub = bound(host, port), Hub()
+    say_if_long(place, say)
+    shelf = shelf_at(place)
     number = listening.getsockname()[1]
     app = application(shelf, hub, lambda: asyncio.sleep(poll_s))
     guarded = Guard(app, own_names(host, names), token, f"refine_hooks_{number}")
@@ -72,8 +75,19 @@ def serve(
         lifespan="on",
         timeout_graceful_shutdown=PATIENCE_S,
     )
+    # That a browser's connection outlived the patience is no error of anyone's.
+    logging.getLogger("uvicorn.error").addFilter(lambda entry: "graceful shutdown exceeded" not in str(entry.msg))
     with listening:
         Server(config).run(sockets=[listening])
+
+
+def say_if_long(place: Path, say: Callable[[str], None]) -> None:
+    """Say that reading will take a while, where it will."""
+    from refine_hooks.serve.shelf import found_logs
+
+    size = sum(path.stat().st_size for path in found_logs(place) if path.is_file()) if place.exists() else 0
+    if size > LONG_BYTES:
+        say(f"reading {size / 1e6:.0f} MB of logs ...")
 
 
 def token_for(host: str) -> str | None:

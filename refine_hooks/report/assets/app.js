@@ -178,15 +178,18 @@ async function arrived(id) {
   if (!state.log || state.log.id !== id) return;
   const news = await got(`api/log/${id}?after=${state.seq}`);
   if (!state.log || state.log.id !== id) return;
-  const following = !state.key || allRows().at(-1)?.key === state.key, fresh = news.rows.filter((r) => !state.log.rows.some((o) => o.key === r.key));
-  const byKey = new Map((news.restarted ? [] : state.log.rows).map((r) => [r.key, r]));
-  for (const row of news.rows) { byKey.set(row.key, row); delete state.log.details[row.key]; }
+  const following = !state.key || allRows().at(-1)?.key === state.key, known = new Map(allRows().map((r) => [r.key, r]));
+  const fresh = news.rows.filter((r) => !known.has(r.key)), remeasured = news.rows.filter((r) => known.has(r.key) && known.get(r.key).at !== r.at);
+  const byKey = news.restarted ? new Map() : known;
+  for (const row of news.rows) byKey.set(row.key, row);
+  for (const row of remeasured) delete state.log.details[row.key];
   Object.assign(state.log, news, { rows: [...byKey.values()], details: news.restarted ? {} : state.log.details });
   state.seq = news.seq;
+  if (!fresh.length && !news.restarted && !remeasured.length) { state.rows = tracked(); showRounds(state.rows, state, select); showFailures(state.log.failures, state.log.faults); return; }
   showTracks();
   const newest = allRows().at(-1);
   if (fresh.length && !following) toast(`${newest.label} has been measured.`, newest.key);
-  await select(following && newest ? newest.key : state.key);
+  await select(newest && (following || !byKey.has(state.key)) ? newest.key : state.key);
 }
 
 function toast(text, key) {
