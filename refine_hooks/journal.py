@@ -1,6 +1,7 @@
 """The log ``rounds.jsonl``: whole lines are appended, a torn last line is no line, a line that cannot be read is named."""
 
 import os
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,8 @@ from pydantic import ValidationError
 
 from refine_hooks.errors import InputError, StorageError
 from refine_hooks.records import LOG_LINE, SCHEMA_VERSION, Failed, Key, LogLine, RoundRecord
+
+_to_be_cut: dict[Path, int] = {}  # logs that hold more than was reported as written, and where they really end
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,23 +105,28 @@ def append(path: Path, lines: Iterable[LogLine]) -> None:
     text = b"".join(line.model_dump_json().encode() + b"\n" for line in lines)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         try:
-            end = _end_of_whole_lines(handle)
+            end = min(_end_of_whole_lines(handle), _to_be_cut.get(path, sys.maxsize))
             os.ftruncate(handle, end)
+            _to_be_cut.pop(path, None)
             try:
                 written = 0
                 while written < len(text):
                     written += os.pwrite(handle, text[written:], end + written)
                 os.fsync(handle)
             except OSError:
+                # Where not even this can be done, a line that nobody was told of must not stand before its repetition.
+                _to_be_cut[path] = end
                 os.ftruncate(handle, end)
+                del _to_be_cut[path]
                 raise
         finally:
             os.close(handle)
     except OSError as error:
+        why = "it is a link, which is not followed" if path.is_symlink() else error.strerror
         raise StorageError(
-            f"{path}: cannot be written ({error.strerror}); free some space or name another folder with --out"
+            f"{path}: cannot be written ({why}); free some space or name another folder with --out"
         ) from error
 
 

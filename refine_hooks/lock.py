@@ -8,7 +8,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from refine_hooks.errors import RefineHooksError, StorageError
@@ -36,11 +36,11 @@ def only_writer(out: Path, holder: str, say: Callable[[str], None]) -> Iterator[
     path = out / ".lock"
     try:
         out.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        # Not through a link: what it leads to would be cut and written over below.
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise StorageError(
-            f"{out}: cannot be written to ({error.strerror}); name a folder of your own with --out"
-        ) from error
+        why = f"{path.name} is a link, which is not followed" if path.is_symlink() else error.strerror
+        raise StorageError(f"{out}: cannot be written to ({why}); name a folder of your own with --out") from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -53,8 +53,9 @@ def only_writer(out: Path, holder: str, say: Callable[[str], None]) -> Iterator[
             if error.errno not in _CANNOT_LOCK:
                 raise StorageError(f"{path}: cannot be locked ({error.strerror})") from error
             say(f"{out}: this file system has no locks; make sure that no second watcher writes here")
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, holder.encode(), 0)
+        with suppress(OSError):  # who holds it is only for people to read; on a full disk they have to do without
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, holder.encode(), 0)
         yield
     finally:
         os.close(handle)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from refine_hooks.errors import StorageError
 from refine_hooks.journal import Journal
 from refine_hooks.maps import Map
 from refine_hooks.measure import Measurement
@@ -95,7 +96,11 @@ def write_pictures(
     angular: NDArray[np.float64] | None,
     say: Callable[[str], None],
 ) -> None:
-    """Slices, mask surfaces and views of a round; a picture that cannot be made harms nothing."""
+    """Slices, mask surfaces and views of a round; a picture that cannot be drawn harms nothing.
+
+    Raises:
+        StorageError: no room.
+    """
     from refine_hooks.report.pictures import write_pictures as draw
 
     mask = next((m.values for m in measurement.masks if m.record.name == "automask"), None)
@@ -103,6 +108,8 @@ def write_pictures(
     resolution_A = numbers.get("automask_corrected") or numbers.get("sphere") or numbers.get("unmasked")
     try:
         draw(store, key, label, Map(measurement.average, measurement.voxel_size_A), mask, angular, resolution_A)
+    except StorageError:
+        raise
     except Exception as error:
         say(f"{key} {label}: no pictures ({type(error).__name__}: {error})")
 

@@ -14,6 +14,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from refine_hooks import journal, measure, outputs, retention, watch
 from refine_hooks.errors import InputError, NotReadyError, RefineHooksError, StorageError
 from refine_hooks.lock import only_writer
@@ -25,7 +28,7 @@ from refine_hooks.settings import Settings
 from refine_hooks.store import Store
 
 _MAPS_OF_A_ROUND = 4  # two half maps and two masks
-_VANISHED_LOOKS = 3
+_VANISHED_LOOKS = 3  # what is gone may only have been moved since the look, and the next look finds it
 
 
 @dataclass(slots=True)
@@ -50,12 +53,12 @@ class Watch:
     waiting: str = ""
     blind: bool = False
     room_bytes: int = 0
-    vanished: dict[Key, int] = field(default_factory=dict)
     stalled: bool = False
     progress: Callable[[int, int], None] = lambda done, total: None
     inserting: Callable[[int, int], None] = lambda done, total: None
     expected: int = 0
     attempted: set[Key] = field(default_factory=set)
+    put_off: watch.PutOff = field(default_factory=watch.PutOff)
 
     def log(self, line: LogLine) -> None:
         """Write a line to the log, then remember it: what is remembered is always on disk."""
@@ -73,11 +76,18 @@ class Watch:
         """Whether the log holds this round as it is on disk now; one without half maps is not done once some can be made."""
         if self.stop.is_set():
             return True
+        if self.put_off.holds(round_):
+            return not self.put_off.due(round_)
         line = self.state.get(round_.key)
         if line is None or line.stamp != round_.stamp:
             return False
         lacking = isinstance(line, RoundRecord) and line.half_maps is None
         return not (lacking and self.reconstruct != "never" and round_.key not in self.attempted)
+
+    def failed_so_before(self, line: Failed) -> bool:
+        """Whether the log's last word on this round is this very failure."""
+        last = self.state.get(line.key)
+        return isinstance(last, Failed) and (last.stamp, last.reason) == (line.stamp, line.reason)
 
     def lacks_half_maps(self, round_: Round) -> bool:
         """Whether the log holds this very state already, without half maps."""
@@ -110,8 +120,11 @@ def run(w: Watch, ticks: Iterable[float], bell: watch.Bell | None = None, live: 
     """
     host, pid = watch.running_on()
     with only_writer(w.store.out, f"refine-hooks on {host}, process {pid}", w.say), _signals(w):
+        w.store.require_own_folders()
+        w.store.sweep()
         past = journal.read_journal(w.store.log)
         w.remember(past.lines)
+        w.put_off = watch.PutOff({line.key: line.stamp for line in w.state.values() if isinstance(line, Failed)})
         for fault in past.faults:
             w.say(fault)
         w.log(_start(w, host, pid))
@@ -121,7 +134,10 @@ def run(w: Watch, ticks: Iterable[float], bell: watch.Bell | None = None, live: 
                     attempt(w, round_)
         except KeyboardInterrupt:
             w.why_stop = w.why_stop if w.stop.is_set() else "interrupted"
-        w.log(Stop(stopped_at=now(), reason=w.why_stop, rounds_measured=w.measured, rounds_failed=w.failed))
+        try:
+            w.log(Stop(stopped_at=now(), reason=w.why_stop, rounds_measured=w.measured, rounds_failed=w.failed))
+        except StorageError as error:
+            w.say(str(error))
         outputs.finish(w.store, w.lines, w.settings, w.say)
         w.say(_summary(w))
     return w.why_stop
@@ -149,46 +165,81 @@ def two_looks(w: Watch) -> Iterator[float]:
 
 def attempt(w: Watch, round_: Round) -> None:
     """Measure one round and write it down; whatever goes wrong becomes a line of the log, or is tried again."""
-    line: RoundRecord | Failed
+    began = False
     try:
         w.store.require_room(w.room_bytes)
-        line = measured(w, round_)
-        w.attempted.add(round_.key)
-        if line.half_maps is None and w.lacks_half_maps(round_):
+        began = True
+        line = _measured_or_failed(w, round_)
+        if line is None:
             return
         w.log(line)
     except StorageError as error:
+        if began:
+            w.put_off.add(round_)
         w.last_event = time.monotonic()
         w.wait(f"{error}. Waiting; nothing is lost")
         return
-    except (
-        RefineHooksError,
-        OSError,
-        MemoryError,
-        ArithmeticError,
-        LookupError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        AssertionError,
-    ) as error:
-        if _changed(w.project, round_) or _vanished(w, round_, error):
-            return
-        own = isinstance(error, RefineHooksError | OSError | MemoryError)
-        reason = str(error) if own else f"a bug of refine_hooks ({type(error).__name__}: {error}); please report it"
-        line = Failed(
-            failed_at=now(),
-            program=w.program,
-            label=round_.label,
-            key=round_.key,
-            stamp=round_.stamp,
-            reason=reason or repr(error),
-        )
-        w.log(line)
-    w.vanished.pop(round_.key, None)
     w.waiting, w.last_event = "", time.monotonic()
     w.progress(w.measured + w.failed + 1, w.expected)
     _afterwards(w, round_, line)
+
+
+def _measured_or_failed(w: Watch, round_: Round) -> RoundRecord | Failed | None:
+    """The line to write down for a round, None where there is nothing new.
+
+    Raises:
+        StorageError: the disk is full, read-only or gone.
+    """
+    try:
+        record = measured(w, round_)
+    except StorageError:
+        raise
+    except Exception as error:
+        return _failure(w, round_, error)
+    w.attempted.add(round_.key)
+    w.put_off.drop(round_)
+    return None if record.half_maps is None and w.lacks_half_maps(round_) else record
+
+
+def _failure(w: Watch, round_: Round, error: Exception) -> Failed | None:
+    """The line that says why a round could not be measured; None when there is nothing (new) to write down.
+
+    What is out of reach (a share that is gone, a right that was taken) may come back as it was, so it is tried again. A round
+    that failed in an earlier watch is tried once more, since what was wrong may have been put right.
+    """
+    if _changed(w.project, round_):
+        return None
+    own = isinstance(error, RefineHooksError | OSError | MemoryError)
+    reason = str(error) if own else f"a bug of refine_hooks ({type(error).__name__}: {error}); please report it"
+    tries = 0
+    causes = list(_causes(error))
+    if any(isinstance(cause, OSError | MemoryError | NotReadyError) for cause in causes):
+        tries = w.put_off.add(round_)
+        gone = any(isinstance(cause, FileNotFoundError) for cause in causes)
+        if tries <= (_VANISHED_LOOKS if gone else 1):
+            w.wait(f"{round_.key} {round_.label}: {reason or repr(error)}. It is tried again")
+            return None
+    else:
+        w.put_off.drop(round_)
+    line = Failed(
+        failed_at=now(),
+        program=w.program,
+        label=round_.label,
+        key=round_.key,
+        stamp=round_.stamp,
+        reason=reason or repr(error),
+    )
+    if not w.failed_so_before(line):
+        return line
+    if tries <= _VANISHED_LOOKS:
+        w.say(f"{line.key} {line.label}: still FAILED: {line.reason}")
+    return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
 
 
 def measured(w: Watch, round_: Round) -> RoundRecord:
@@ -216,9 +267,7 @@ def measured(w: Watch, round_: Round) -> RoundRecord:
     half_record = outputs.write_half_maps(w.store, round_.key, round_.label, halves)
     w.store.checkpoint_path(round_.key).unlink(missing_ok=True)
     mask_records = outputs.write_masks(w.store, round_.key, round_.label, measurement)
-    outputs.write_pictures(
-        w.store, round_.key, round_.label, measurement, w.adapter.angular_distribution(w.project, round_), w.say
-    )
+    outputs.write_pictures(w.store, round_.key, round_.label, measurement, _views(w, round_), w.say)
     return measure.round_record(
         round_, halves, measurement, half_record, mask_records, measured_in_s=time.monotonic() - began
     )
@@ -271,8 +320,18 @@ def _named(name: str, own: ProgramMask, halves: HalfMaps) -> NamedMask:
     return NamedMask(name, usable, own.path, parameters=own.parameters, note=note, cistem_edge=own.cistem_edge)
 
 
+def _views(w: Watch, round_: Round) -> NDArray[np.float64] | None:
+    """The directions of view are for a picture only: without them the round is as good."""
+    try:
+        return w.adapter.angular_distribution(w.project, round_)
+    except Exception as error:
+        w.say(f"{round_.key} {round_.label}: no picture of the views ({error or type(error).__name__})")
+        return None
+
+
 def _look(w: Watch) -> list[Round]:
     """Every round on disk now. A project that cannot be looked at is waited for, whatever the reason."""
+    w.put_off.looks += 1
     _capture(w)
     _tell_if_stalled(w)
     try:
@@ -283,6 +342,9 @@ def _look(w: Watch) -> list[Round]:
         return []
     if w.blind:
         w.waiting, w.blind = "", False
+    if w.put_off.looks == 1:
+        for round_ in rounds:
+            _remove_sums(w, round_)
     if not w.project.is_dir():
         w.wait(f"{w.project} is gone or out of reach; waiting for it to come back")
     elif any(round_.missing for round_ in rounds):
@@ -325,17 +387,6 @@ def _changed(project: Path, round_: Round) -> bool:
     return False
 
 
-def _vanished(w: Watch, round_: Round, error: BaseException) -> bool:
-    """Whether a file was removed between look and read: the next look knows what is there instead. Not believed for ever."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, FileNotFoundError):
-        cause = cause.__cause__
-    if cause is None:
-        return False
-    w.vanished[round_.key] = w.vanished.get(round_.key, 0) + 1
-    return w.vanished[round_.key] <= _VANISHED_LOOKS
-
-
 def _afterwards(w: Watch, round_: Round, line: RoundRecord | Failed) -> None:
     if isinstance(line, Failed):
         w.failed += 1
@@ -343,11 +394,29 @@ def _afterwards(w: Watch, round_: Round, line: RoundRecord | Failed) -> None:
     else:
         w.measured += 1
         w.say(outputs.one_line(line))
-        if line.half_maps is not None and not w.settings.keep.sums:
-            w.adapter.discard(round_, w.store.spool)
+    _remove_sums(w, round_)
     found = outputs.announce(w.store, w.lines, w.settings, line, w.say)
     flagged = {finding.round for finding in found if finding.severity == "warning"}
-    retention.retain(w.store, w.settings.keep, journal.Journal(tuple(w.lines)).rounds, flagged)
+    try:
+        retention.retain(w.store, w.settings.keep, journal.Journal(tuple(w.lines)).rounds, flagged)
+    except Exception as error:
+        w.say(f"what is no longer needed could not be removed ({error or type(error).__name__}); the log is complete")
+
+
+def _remove_sums(w: Watch, round_: Round) -> None:
+    """Remove what was captured for a round, once its half maps are safely on disk; a watch that was killed there does it later."""
+    line = w.state.get(round_.key)
+    if (
+        w.settings.keep.sums
+        or not isinstance(line, RoundRecord)
+        or line.half_maps is None
+        or line.stamp != round_.stamp
+    ):
+        return
+    try:
+        w.adapter.discard(round_, w.store.spool)
+    except Exception as error:
+        w.say(f"the sums of {round_.key} could not be removed ({error or type(error).__name__}); the log is complete")
 
 
 def _start(w: Watch, host: str, pid: int) -> Start:

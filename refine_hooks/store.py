@@ -6,6 +6,7 @@ Nothing outside this folder is ever written; names that come from a database or 
 import os
 import re
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from refine_hooks.maps import Map, beside, write_map
 from refine_hooks.records import Key
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_HALF_WRITTEN = re.compile(r"\..+\.(?:[0-9a-f]{8}|\d+)\.part")
+_OWN_FOLDERS = ("half_maps", "masks", "pictures", "spool")
+_ABANDONED_AFTER_S = 3600.0  # longer than a hook in front of merge3d takes to save one dump
 
 
 def slug(text: str) -> str:
@@ -76,13 +80,59 @@ class Store:
         Raises:
             StorageError: less than the kept reserve would stay free, or writing failed.
         """
+        self.require_inside(path)
         self.require_room(volume.voxels.nbytes)
         write_map(path, volume, label)
 
     def write_text(self, path: Path, text: str) -> None:
-        """Write a text file whole or not at all."""
+        """Write a text file whole or not at all.
+
+        Raises:
+            StorageError: a link leads out of the store, or writing failed.
+        """
+        self.require_inside(path)
         with beside(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
+
+    def require_inside(self, path: Path) -> None:
+        """Refuse to write through a link that leads out of the store.
+
+        Raises:
+            StorageError: names the link's folder.
+        """
+        folder = path.parent
+        if not folder.resolve().is_relative_to(self.out.resolve()):
+            raise StorageError(
+                f"{folder}: leads out of {self.out} by a link, and nothing is written there; remove the link, or name the "
+                "folder that it leads to with --out"
+            )
+
+    def require_own_folders(self) -> None:
+        """`require_inside` for everything that will be written, before the work begins.
+
+        Raises:
+            StorageError: every link that leads out.
+        """
+        faults: list[str] = []
+        for name in _OWN_FOLDERS:
+            try:
+                self.require_inside(self.out / name / "file")
+            except StorageError as error:
+                faults += error.faults
+        if faults:
+            raise StorageError(*faults)
+
+    def sweep(self) -> None:
+        """Remove what killed watches left half written. Only for the holder of the lock: these are files of nobody else.
+
+        Into the spool the hook inside the loop writes as well, so there only what is old is removed.
+        """
+        for name in (".", *_OWN_FOLDERS):
+            for folder, folders, files in os.walk(self.out / name):
+                for part in [entry for entry in (*folders, *files) if _HALF_WRITTEN.fullmatch(entry)]:
+                    _remove(Path(folder, part), only_if_old=name == "spool")
+                if name == ".":
+                    break
 
     def require_room(self, needed_bytes: int = 0) -> None:
         """Refuse to write into the last of the disk: the user's refinement needs it more.
@@ -102,3 +152,16 @@ class Store:
                 f"{self.out}: {free / 1e9:.2f} GB are free, {needed_bytes / 1e9:.2f} GB are needed and "
                 f"{self.min_free_bytes / 1e9:.2f} GB are kept for the refinement; free some space, or lower min_free_GB"
             )
+
+
+def _remove(path: Path, only_if_old: bool) -> None:
+    try:
+        # Not the mtime: a copy has that of its source.
+        if only_if_old and time.time() - path.lstat().st_ctime < _ABANDONED_AFTER_S:
+            return
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    except OSError:
+        return

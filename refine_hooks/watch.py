@@ -8,7 +8,7 @@ inotify reports there.
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -34,6 +34,7 @@ _SHARED_FILE_SYSTEMS = {
     "glusterfs",
 }
 _TELLING_EVENTS = {"created", "modified", "moved", "deleted", "closed"}
+_MOST_LOOKS_BETWEEN_TRIES = 64
 _BUSY_SHARE = 0.05  # of one core: a storm of events (progress bars in a job's output) may not cost more than this
 
 
@@ -105,10 +106,13 @@ class Bell:
         ):
             self.close()
         if self._observer is None:
-            self._observer = Observer()
-            self._observer.start()
+            observer = Observer()
+            self._quietly(observer.start)
+            if not observer.is_alive():
+                return  # no more threads or inotify instances can be had; tried again at the next look
+            self._observer = observer
         wanted = {}
-        for folder, deep in self._folders():
+        for folder, deep in self._quietly(lambda: list(self._folders())) or ():
             try:
                 status = folder.stat()
             except OSError:
@@ -129,7 +133,7 @@ class Bell:
         """A bell that cannot be hung (no inotify watches left, the folder just went) only means waiting for ``poll_s``."""
         try:
             return action()
-        except (OSError, KeyError, RuntimeError):
+        except Exception:
             return None
 
     def close(self) -> None:
@@ -190,6 +194,37 @@ def settled(
                 since = moment
             if (round_.complete and not round_.fault) or moment - since >= settle_s:
                 yield round_
+
+
+class PutOff:
+    """Rounds that could not be measured for a reason that may pass: tried again at the next looks, then ever more seldom.
+
+    Args:
+        known: what is to be tried once more at the first look.
+    """
+
+    def __init__(self, known: Mapping[Key, Stamp] | None = None) -> None:
+        self.looks = 0
+        self._rounds = {key: (stamp, 1, 0) for key, stamp in (known or {}).items()}
+
+    def add(self, round_: Round) -> int:
+        """Put a round off; returns how often it has been tried in this very state."""
+        tries = self._rounds[round_.key][1] + 1 if self.holds(round_) else 1
+        pause = min(2 ** max(0, tries - 2), _MOST_LOOKS_BETWEEN_TRIES)
+        self._rounds[round_.key] = (round_.stamp, tries, self.looks + pause)
+        return tries
+
+    def drop(self, round_: Round) -> None:
+        """Forget a round: it is measured, or there is no hope."""
+        self._rounds.pop(round_.key, None)
+
+    def holds(self, round_: Round) -> bool:
+        """Whether this very state of the round was put off."""
+        return round_.key in self._rounds and self._rounds[round_.key][0] == round_.stamp
+
+    def due(self, round_: Round) -> bool:
+        """Whether a round that is held is to be tried at this look."""
+        return self.looks >= self._rounds[round_.key][2]
 
 
 @contextmanager

@@ -2,27 +2,30 @@
 
     kill_rounds.py FOLDER MOMENTS SEED
 
-A moment is the n-th call of any function, Python's or C's, while a round is measured and written.
+A moment is the n-th call of any function, Python's or C's, while a round is captured, measured and written.
 """
 
 import io
 import json
 import os
 import random
+import shutil
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import mrcfile
-from small_program import a_watch, write_round
+from full_disk import SCENES, faults_of, outputs
 
-from refine_hooks.journal import read_journal
-from refine_hooks.records import RoundRecord
-from refine_hooks.run import run
+from refine_hooks.run import Watch, run
+
+Scene = Callable[[Path, Path], Watch]
 
 
-def measure(project: Path, kill_at: int | None = None) -> int:
+def measure(scene: Scene, place: Path, kill_at: int | None = None) -> int:
     """Watch once in a child of our own; returns how it ended and leaves the number of calls in a file."""
+    w = scene(place / "project", place / "out")
     child = os.fork()
     if child:
         return os.waitpid(child, 0)[1]
@@ -34,34 +37,17 @@ def measure(project: Path, kill_at: int | None = None) -> int:
         if calls == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    w = a_watch(project)
     sys.setprofile(count)
     run(w, [0.0])
     sys.setprofile(None)
-    (project / "calls").write_text(str(calls))
+    (place / "calls").write_text(str(calls))
     os._exit(0)
 
 
-def outputs(project: Path) -> dict[str, bytes]:
-    out = project / "refine_hooks"
-    return {str(p.relative_to(out)): p.read_bytes() for p in sorted(out.rglob("*.mrc"))}
-
-
-def faults_of(project: Path, expected: dict[str, bytes]) -> list[str]:
-    log = read_journal(project / "refine_hooks" / "rounds.jsonl")
-    keys = [str(line.key) for line in log.lines if isinstance(line, RoundRecord)]
-    faults = list(log.faults)
-    if keys != ["run/1/1"]:
-        faults.append(f"rounds in the log: {keys}")
-    if outputs(project) != expected:
-        faults.append("half maps or masks differ from those of an undisturbed run")
-    return faults
-
-
-def torn(project: Path) -> list[str]:
+def torn(out: Path) -> list[str]:
     """Files under final names that are not whole, right after the kill."""
     found = []
-    for path in (project / "refine_hooks").rglob("*.mrc"):
+    for path in out.rglob("*.mrc"):
         if not path.name.startswith("."):
             with mrcfile.open(path, permissive=True) as mrc:
                 if mrc.data is None or not mrcfile.validate(path, print_file=io.StringIO()):
@@ -69,26 +55,26 @@ def torn(project: Path) -> list[str]:
     return found
 
 
-def main() -> None:
-    folder, moments, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+def kill(scene: Scene, folder: Path, moments: int, seed: int) -> dict[str, object]:
     warm, reference = folder / "warm", folder / "reference"
-    for project in (warm, reference):
-        project.mkdir(parents=True)
-        write_round(project, 1)
-    run(a_watch(warm), [0.0])  # imports and compiled kernels are then there, and no moment falls on them
-    measure(reference)
+    run(scene(warm / "project", warm / "out"), [0.0])  # no moment falls on imports and on kernels that are compiled
+    measure(scene, reference)
     total = int((reference / "calls").read_text())
-    expected = outputs(reference)
+    expected = outputs(reference / "out")
     killed, faults = 0, []
     for moment in random.Random(seed).sample(range(1, total * 97 // 100), moments):
-        project = folder / f"kill_{moment}"
-        project.mkdir()
-        write_round(project, 1)
-        killed += os.WTERMSIG(measure(project, moment)) == signal.SIGKILL
-        faults += [f"at call {moment}: {name} is torn" for name in torn(project)]
-        measure(project)
-        faults += [f"at call {moment}: {fault}" for fault in faults_of(project, expected)]
-    print(json.dumps({"total_calls": total, "killed": killed, "outputs": len(expected), "faults": faults}))
+        place = folder / f"kill_{moment}"
+        killed += os.WTERMSIG(measure(scene, place, moment)) == signal.SIGKILL
+        faults += [f"at call {moment}: {name} is torn" for name in torn(place / "out")]
+        measure(scene, place)
+        faults += [f"at call {moment}: {fault}" for fault in faults_of(place / "out", expected)]
+        shutil.rmtree(place)
+    return {"calls": total, "killed": killed, "outputs": len(expected), "faults": faults}
+
+
+def main() -> None:
+    folder, moments, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    print(json.dumps({name: kill(scene, folder / name, moments, seed) for name, scene in SCENES.items()}))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 """A refinement program that is as small as one can be, for tests of everything around it."""
 
+import ctypes
 import hashlib
+import os
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -86,3 +89,30 @@ def lines_of(project: Path, kind: type) -> list[Any]:
 def fingerprint(project: Path) -> dict[str, tuple[str, int]]:
     files = [p for p in project.rglob("*") if p.is_file() and "refine_hooks" not in p.parts]
     return {str(p): (hashlib.sha256(p.read_bytes()).hexdigest(), p.stat().st_mtime_ns) for p in files}
+
+
+def without_root_rights(work: Callable[[], str]) -> str:
+    """What ``work`` returns in a process that may read and write only what its user may, even where the tests run as root.
+
+    Linux: the capabilities CAP_DAC_OVERRIDE (1) and CAP_DAC_READ_SEARCH (2) are given up in a child.
+    """
+    receive, send = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+            data = (ctypes.c_uint32 * 6)()
+            libc = ctypes.CDLL(None, use_errno=True)
+            libc.capget(header, data)
+            for index in (0, 1, 2):
+                data[index] &= ~0b110
+            answer = work() if libc.capset(header, data) == 0 else "rights cannot be given up"
+        except BaseException:
+            answer = traceback.format_exc()
+        os.write(send, answer.encode())
+        os._exit(0)
+    os.close(send)
+    with os.fdopen(receive) as stream:
+        answer = stream.read()
+    os.waitpid(child, 0)
+    return answer

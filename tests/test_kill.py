@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-MOMENTS = 200
+MOMENTS = 25  # of each of two programs; scripts/soak kills at many more
 
 
 def test_a_round_killed_at_any_moment_is_completed_once_and_bit_identically(tmp_path: Path) -> None:
@@ -16,7 +16,7 @@ def test_a_round_killed_at_any_moment_is_completed_once_and_bit_identically(tmp_
         command, capture_output=True, text=True, check=False, env={**os.environ, "NUMBA_NUM_THREADS": "1"}
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert found["faults"] == []
-    assert found["killed"] == MOMENTS
-    assert found["outputs"] >= 2
+    for found in json.loads(done.stdout.splitlines()[-1]).values():
+        assert found["faults"] == []
+        assert found["killed"] == MOMENTS
+        assert found["outputs"] >= 2

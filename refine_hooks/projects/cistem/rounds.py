@@ -129,7 +129,8 @@ def _unknown(directory: Path, match: Match, watch: WatchSettings, content: Conte
     )
     faults = [] if attempt.discarded else _unproven(directory, attempt)
     missing: tuple[str, ...] = ()
-    if time.time() - attempt.newest_ns / 1e9 < watch.database_wait_s:
+    # Times far in the future are those of a clock that has been put back, and nothing to wait for.
+    if abs(time.time() - attempt.newest_ns / 1e9) < watch.database_wait_s:
         missing = (*faults, f"the database entry of {entry} {attempt.refinement_id}")
     elif faults and dumps.still_in_scratch(directory, attempt):
         missing = tuple(faults)  # a slow job may still be at work

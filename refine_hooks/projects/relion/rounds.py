@@ -230,7 +230,8 @@ def _without_tables(view: _View, iteration: Iteration) -> Iterator[Round]:
         assert names is not None
         try:
             halves = _whole_maps(view, names, None)
-            waited_s = time.time() - max(written_at(path) for path in halves) / 1e9
+            # Times far in the future are those of a clock that has been put back, and nothing to wait for.
+            waited_s = abs(time.time() - max(written_at(path) for path in halves) / 1e9)
         except NotReadyError as error:
             yield _awaited(view, iteration, kind, number, error.faults)
             continue
@@ -308,7 +309,7 @@ def _older_than_the_rest(view: _View, table: Path) -> tuple[bool, str]:
     newest_ns = max((written_at(path) for path in numbered), default=0)
     if newest_ns <= written_at(table) + _REWRITTEN_AFTER_NS:
         return False, ""
-    if time.time_ns() - newest_ns < _RUNNING_WITHIN_NS:
+    if abs(time.time_ns() - newest_ns) < _RUNNING_WITHIN_NS:
         return True, "the new end of this run, which was continued: the final round here is older than its iterations"
     return False, "is older than the numbered iterations beside it: it may belong to an earlier run in this folder"
 
