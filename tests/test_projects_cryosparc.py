@@ -216,6 +216,8 @@ def test_every_iteration_of_a_running_job_survives_the_clearing(tmp_path: Path) 
     stamps = {}
     for _ in steps(project, 3):
         _aged(project)
+        before = [r for r in _rounds(project, store) if not r.missing]
+        assert all(r.inputs.kept for r in before), "nothing is measured that may be cleared before it is saved"
         cryosparc.capture(project, store.spool)
         for round_ in _rounds(project, store):
             if not round_.missing:
@@ -269,8 +271,8 @@ def test_half_maps_that_have_not_come_are_awaited_while_the_job_runs(tmp_path: P
     by_step = dict(seen)
     assert by_step["0: map"] == [(0, True, False)]
     assert by_step["0: map_half_A"] == [(0, True, False)]
-    assert by_step["0: map_half_B"] == [(0, False, False)]
-    assert by_step["1: map"] == [(0, False, True), (1, True, False)]
+    assert by_step["0: map_half_B"] == [(0, True, False)], "whole, but not saved yet"
+    assert by_step["1: map"] == [(0, True, False), (1, True, False)]
     assert by_step["ended"] == [(0, False, True), (1, False, True)]
 
 

@@ -122,20 +122,23 @@ def _number(word: str) -> float:
 def refinement_mask(directory: Path, round_: Round, halves: HalfMaps) -> ProgramMask | None:
     """The mask that the reference was multiplied by."""
     inputs: Inputs = round_.inputs
-    return _loaded(inputs.masks["refinement"]) if "refinement" in inputs.masks else None
+    return _loaded(inputs, inputs.masks["refinement"]) if "refinement" in inputs.masks else None
 
 
 def further_masks(directory: Path, round_: Round, halves: HalfMaps) -> dict[str, ProgramMask]:
     """The masks of cryoSPARC's FSC: the given one, and the one that it tightened."""
     inputs: Inputs = round_.inputs
-    return {name: _loaded(path) for name, path in inputs.masks.items() if name != "refinement"}
+    return {name: _loaded(inputs, path) for name, path in inputs.masks.items() if name != "refinement"}
 
 
-def _loaded(path: Path) -> ProgramMask:
+def _loaded(inputs: Inputs, path: Path) -> ProgramMask:
+    """A mask; one that was saved has no path to be recorded, since it is written into the store."""
     try:
-        return ProgramMask(read_map(path), parameters={"made_by": "cryoSPARC", "file": path.name})
+        mask = read_map(path)
     except RefineHooksError as error:
         return ProgramMask(None, note=f"not used: {error}")
+    lasting = path if path.parent == inputs.job.folder else None
+    return ProgramMask(mask, lasting, parameters={"made_by": "cryoSPARC", "file": path.name})
 
 
 def _particle_table(inputs: Inputs) -> Path | None:

@@ -188,3 +188,8 @@ def over(folder: Path, table: JobTable) -> bool:
     if (folder / "job.log").is_file():
         return log_of(folder).ended
     return table.status in _OVER
+
+
+def running(folder: Path, table: JobTable) -> bool:
+    """Whether a job is known to be running, so that its files may be cleared."""
+    return (folder / "job.log").is_file() and not over(folder, table)

@@ -11,7 +11,7 @@ from refine_hooks.projects._overwritten import Kept
 from refine_hooks.projects._reading import remembered
 from refine_hooks.projects.adapter import Facts, Round, stamp_of
 from refine_hooks.projects.cryosparc.files import MASKS, Iteration, Job, Listing, job_folders, list_job
-from refine_hooks.projects.cryosparc.job import filter_radii_of, log_of, over
+from refine_hooks.projects.cryosparc.job import filter_radii_of, log_of, over, running
 from refine_hooks.records import InputFile, Key, Origin, Stamp
 from refine_hooks.settings import Settings
 from refine_hooks.store import Store
@@ -54,7 +54,7 @@ def capture(directory: Path, spool: Path) -> list[Path]:
     """
     saved: list[Path] = []
     for job in job_folders(directory):
-        if over(job.folder, job.table) or not (job.folder / "job.log").is_file():
+        if not running(job.folder, job.table):
             continue
         for iteration in list_job(job).iterations:
             if iteration.halves is not None:
@@ -175,9 +175,14 @@ def _renamed(file: InputFile, where: Path) -> InputFile:
 
 
 def _missing(inputs: Inputs, *, newest: bool, ended: bool) -> tuple[str, ...]:
-    """What is awaited; a job of classes has no halves, and what is older than the newest iteration will not come any more."""
+    """What is awaited; a job of classes has no halves, and what is older than the newest iteration will not come any more.
+
+    While a job runs only what was saved is measured: a record must not name files that are cleared an hour later.
+    """
     there = inputs.iteration.files
     halves = [half for half in ("_half_A", "_half_B") if half not in there]
+    if inputs.halves is not None and inputs.kept is None and running(inputs.job.folder, inputs.job.table):
+        return (f"{_STILL_S:g} s without change, to be saved",)
     if inputs.halves is not None or inputs.kept is not None or ended or not newest:
         return ()
     if len(halves) == 2 and (inputs.job.table.classes or inputs.iteration.class_index is not None):
