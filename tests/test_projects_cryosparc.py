@@ -5,13 +5,26 @@ import os
 import time
 from pathlib import Path
 
+import mrcfile
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 pytest.importorskip("h5py")
 
 from adapter_contract import check_adapter
-from cryosparc_data import BOX, MASKS, PIXEL, fsc_table, job_log, job_table, steps, write_iteration, write_project
+from cryosparc_data import (
+    BOX,
+    MASKS,
+    PIXEL,
+    fsc_table,
+    job_log,
+    job_table,
+    steps,
+    write_iteration,
+    write_particles,
+    write_project,
+)
 from eman2_data import halves_of
 
 from refine_hooks.errors import NotReadyError, ParticlesError
@@ -20,6 +33,7 @@ from refine_hooks.particles.cryosparc import read_cs
 from refine_hooks.projects import claim, cryosparc
 from refine_hooks.projects.cryosparc.halves import read_fsc_table
 from refine_hooks.projects.cryosparc.job import read_filter_radii, read_job, read_log
+from refine_hooks.reconstruct import Desk, half_maps_of
 from refine_hooks.settings import Settings
 from refine_hooks.store import Store
 
@@ -315,6 +329,40 @@ def test_a_pose_takes_the_image_into_the_volume(tmp_path: Path) -> None:
         rotation = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
         ours = about("z", found.phi_deg[row]) @ about("y", found.theta_deg[row]) @ about("z", found.psi_deg[row])
         np.testing.assert_allclose(ours, rotation, atol=1e-6)
+
+
+def test_particles_give_back_the_density_that_they_are_images_of(tmp_path: Path) -> None:
+    """Projections of six balls, written out: a ball at p of the volume is seen at (R^T p) - shift of the image, and is dark."""
+    project, store = write_project(tmp_path / "project", 1), Store(tmp_path / "out")
+    path = project / "J5" / "J5_000_particles.cs"
+    write_particles(path.parent, path.name, 400)
+    own = np.load(path)
+    own["ctf/df1_A"] = own["ctf/df2_A"] = own["ctf/cs_mm"] = 0
+    own["ctf/amp_contrast"] = 1
+    own["alignments3D/shift"] = np.random.default_rng(5).uniform(-2, 2, (len(own), 2))
+    with path.open("wb") as stream:
+        np.save(stream, own)
+    balls = np.array([[0, 0, 0], [5, 0, 0], [0, 4, 0], [3, 3, 2], [-4, 0, 3], [0, -3, -5]], float)
+    image_number = own["uid"].astype(int)  # write_particles numbers the images so
+    grid = np.arange(BOX) - BOX // 2
+    stack = np.zeros((image_number.max() + 1, BOX, BOX), np.float32)
+    for row, number in zip(own, image_number, strict=True):
+        rotation = Rotation.from_rotvec(row["alignments3D/pose"].astype(float)).as_matrix()
+        for seen_x, seen_y in (balls @ rotation)[:, :2] - row["alignments3D/shift"]:  # rows: R^T p
+            stack[number] -= np.exp(-((grid[:, None] - seen_y) ** 2 + (grid - seen_x) ** 2) / 4.5)
+    with mrcfile.new(project / "J2" / "extract" / "stack.mrc") as mrc:
+        mrc.set_data(stack)
+        mrc.voxel_size = PIXEL
+    z, y, x = np.meshgrid(grid, grid, grid, indexing="ij")
+    truth = sum(np.exp(-((x - a) ** 2 + (y - b) ** 2 + (z - c) ** 2) / 4.5) for a, b, c in balls)
+    made = half_maps_of(
+        cryosparc.particles(project, _rounds(project, store)[0]), "J5", Settings(), Desk(lambda text: None)
+    )
+    assert made.origin == "reconstructed"
+    assert made.images == (200, 200)
+    for half in (made.half1, made.half2):
+        assert np.corrcoef(half.voxels.ravel(), truth.ravel())[0, 1] > 0.97
+        assert np.corrcoef(half.voxels[:, :, ::-1].ravel(), truth.ravel())[0, 1] < 0.7
 
 
 def test_views_are_counted_from_the_poses(tmp_path: Path) -> None:

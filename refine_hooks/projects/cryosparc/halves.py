@@ -151,7 +151,7 @@ def particles(directory: Path, round_: Round) -> ParticlesJob | None:
     """The particles of a round, with the columns that cryoSPARC only passed through from an earlier job.
 
     Raises:
-        ParticlesError: the table or a stack is not there, or the refinement has symmetry.
+        ParticlesError: the table is not there or lacks columns, or the point group is not cyclic.
     """
     inputs: Inputs = round_.inputs
     path = _particle_table(inputs)
@@ -160,8 +160,10 @@ def particles(directory: Path, round_: Round) -> ParticlesJob | None:
             f"{inputs.job.folder}: holds no {inputs.iteration.stem}_particles.cs, so this round's particles are not known"
         )
     symmetry = (inputs.job.table.symmetry or "C1").upper()
-    if symmetry != "C1":
-        raise ParticlesError(f"{path}: was refined in {symmetry}; only C1 is reconstructed from cryoSPARC's poses")
+    if not re.fullmatch(r"C\d+", symmetry):
+        raise ParticlesError(
+            f"{path}: was refined in {symmetry}; how cryoSPARC sets up its axes is certain for cyclic groups only"
+        )
     found = read_cs(path)
     require_both_halves(found)
     return ParticlesJob(found, "relion", symmetry=symmetry, notes=(PARTICLES_NOTE,))
