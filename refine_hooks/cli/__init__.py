@@ -10,7 +10,7 @@ from importlib import import_module
 from refine_hooks.cli._app import app
 from refine_hooks.errors import RefineHooksError
 
-_MODULES = ("watch", "read", "compare", "deposit", "demo", "exec", "explain", "reconstruct", "relion", "serve")
+_MODULES = ("watch", "read", "compare", "deposit", "demo", "exec", "explain", "reconstruct", "relion", "serve", "plot")
 
 for _module in _MODULES:
     import_module(f"refine_hooks.cli.{_module}")

@@ -1,0 +1,68 @@
+"""``plot``: figures for a paper."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from refine_hooks.cli._app import app
+from refine_hooks.cli._logs import read_log, round_of
+from refine_hooks.cli.read import Log
+
+
+@app.command()
+def plot(
+    log: Log,
+    key: Annotated[
+        str,
+        typer.Option(
+            "--round",
+            help="draw the curves of this round, RUN/ITERATION/CLASS; without it, the resolution of all rounds",
+            show_default=False,
+        ),
+    ] = "",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="FILE.png, .svg or .pdf [default: fsc.png or resolution.png here]", show_default=False),
+    ] = None,
+    curve: Annotated[
+        list[str] | None,
+        typer.Option(help="draw only this curve, named as the log names it; may be repeated", show_default=False),
+    ] = None,
+    compare: Annotated[
+        str, typer.Option(help="with --round: this round's curves beside it, dotted", show_default=False)
+    ] = "",
+    track: Annotated[
+        str,
+        typer.Option(
+            metavar="RUN/CLASS",
+            help="without --round: rounds of this run and class [default: those of the newest round]",
+            show_default=False,
+        ),
+    ] = "",
+    logarithmic: Annotated[bool, typer.Option("--log-scale", help="draw the correlation logarithmically")] = False,
+    width: Annotated[float, typer.Option(help="width in cm", min=4.0, max=60.0)] = 12.0,
+) -> None:
+    """Draw the curves of a round, or the resolution of all rounds, for a paper: PNG, SVG or PDF."""
+    from refine_hooks.errors import InputError
+    from refine_hooks.report.plot import plot_curves, plot_resolutions
+
+    if (compare or logarithmic) and not key:
+        raise InputError("--compare and --log-scale belong to the curves of one round; name it with --round")
+    journal = read_log(log)
+    names = tuple(curve or ())
+    target = out or Path("fsc.png" if key else "resolution.png")
+    if key:
+        other = round_of(journal, compare) if compare else None
+        plot_curves(round_of(journal, key), target, names, other, logarithmic, width)
+    else:
+        tracks = {f"{record.key.run}/{record.key.class_id}": None for record in journal.rounds}
+        if not tracks:
+            raise InputError(f"{log}: the log holds no measured round")
+        newest = journal.rounds[-1].key
+        wanted = track or f"{newest.run}/{newest.class_id}"
+        if wanted not in tracks:
+            raise InputError(f"--track {wanted}: the log holds {', '.join(tracks)}")
+        rounds = [record for record in journal.rounds if f"{record.key.run}/{record.key.class_id}" == wanted]
+        plot_resolutions(sorted(rounds, key=lambda record: record.key.iteration), target, names, width)
+    print(target)

@@ -1,0 +1,267 @@
+"""Figures for a paper: the curves of a round, and the resolution of all rounds, as PNG, SVG or PDF.
+
+Text stays text in the vector formats. Colours are those of Okabe & Ito (https://jfly.uni-koeln.de/color), which the colour-blind
+can tell apart; the kind of a curve is told by its line as well.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from refine_hooks.audit.reading import values
+from refine_hooks.errors import InputError
+from refine_hooks.maps import beside
+from refine_hooks.records import Curve, RoundRecord
+from refine_hooks.report import data
+from refine_hooks.report.words import curve_title
+
+KINDS = (".png", ".svg", ".pdf")
+THRESHOLD = 0.143
+NULL_SDS = 3.0
+LONG_LABEL = 46  # characters; two of these do not fit beside each other
+_CM = 1 / 2.54
+_COLOURS = {
+    "unmasked": "#777777",
+    "sphere": "#0072B2",
+    "automask": "#009E73",
+    "refinement": "#D55E00",
+    "reported": "#E69F00",
+}
+_USERS = ("#CC79A7", "#56B4E9", "#000000")
+_LINES = {"corrected": ("-", 1.6), "masked": ("-", 0.8), "scaled": ("--", 1.1)}
+_STYLE: Any = {
+    "font.family": "sans-serif",
+    "font.size": 8,
+    "axes.linewidth": 0.6,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "legend.fontsize": 7,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "refine_hooks",
+    "pdf.fonttype": 42,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+}
+
+
+def plot_curves(
+    record: RoundRecord,
+    path: Path,
+    names: Sequence[str] = (),
+    other: RoundRecord | None = None,
+    logarithmic: bool = False,
+    width_cm: float = 12.0,
+) -> None:
+    """The Fourier shell correlation of a round over 1/A (below) and A (above), with the null of its quoted curve.
+
+    Args:
+        record: the round.
+        path: file to write; its ending says which kind.
+        names: curves to draw; all of ours but the unmasked where empty.
+        other: a round to compare with, drawn dotted.
+        logarithmic: draw the correlation on a logarithmic axis from 0.001.
+        width_cm: width of the figure.
+
+    Raises:
+        InputError: matplotlib is not installed, the ending is none of `KINDS`, or the round has no such curve.
+        StorageError: the file cannot be written.
+    """
+    shown = _chosen(record, names)
+    with _drawing(path, width_cm) as axes:
+        for curve in _shared(other, shown):
+            assert other is not None
+            _draw(axes, other, curve, f"{curve_title(curve.name)}, {other.label}", shown, compared=True)
+        for curve in shown:
+            _draw(axes, record, curve, curve_title(curve.name), shown)
+        _draw_null(axes, record, shown)
+        axes.axhline(THRESHOLD, color="0.4", linewidth=0.6, dashes=(6, 3))
+        corner = (record.frequency_per_A[-1], THRESHOLD)
+        axes.annotate("0.143", corner, (-2, 2), textcoords="offset points", ha="right", color="0.4")
+        _frequency_axes(axes, record.frequency_per_A[-1])
+        axes.set_ylabel("Fourier shell correlation")
+        if logarithmic:
+            axes.set_yscale("log", nonpositive="clip")
+            axes.set_ylim(1e-3, 1.3)
+        else:
+            lowest = min(float(np.nanmin(values(curve.correlation))) for curve in shown)
+            axes.set_ylim(max(min(-0.05, lowest - 0.03), -0.6), 1.05)
+
+
+def plot_resolutions(
+    rounds: Sequence[RoundRecord], path: Path, names: Sequence[str] = (), width_cm: float = 12.0
+) -> None:
+    """The resolution of every round by each mask, finer upwards: A on the left, 1/A on the right.
+
+    Args:
+        rounds: rounds of one run and class, in their order.
+        path: file to write; its ending says which kind.
+        names: curves to show; the corrected, the scaled and the sphere's where empty.
+        width_cm: width of the figure.
+
+    Raises:
+        InputError: matplotlib is not installed, the ending is none of `KINDS`, or nothing has a resolution.
+        StorageError: the file cannot be written.
+    """
+    numbered = list(enumerate(rounds))
+    drawn = _with_resolution(rounds, names)
+    with _drawing(path, width_cm) as axes:
+        for name in drawn:
+            _draw_resolutions(axes, numbered, name, drawn)
+        axes.set_xticks(*_round_ticks([record.label for record in rounds]), rotation=30, ha="right")
+        axes.set_xlim(-0.4, len(rounds) - 0.6)
+        low, high = axes.get_ylim()
+        lengths = _round_lengths(max(low, 1e-4), high, 8)
+        axes.set_yticks([1 / length for length in lengths], [f"{length:g}" for length in lengths])
+        axes.set_ylabel("resolution (Å)")
+        axes.secondary_yaxis("right").set_ylabel("spatial frequency (1/Å)")
+
+
+@contextmanager
+def _drawing(path: Path, width_cm: float) -> Iterator[Any]:
+    """Axes to draw on; at the end their legend is put below and the figure written, whole or not at all."""
+    kind = path.suffix.lower()
+    if kind not in KINDS:
+        raise InputError(f"{path}: end the name with {', '.join(KINDS)}; it says which kind of picture is meant")
+    try:
+        import matplotlib as mpl
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise InputError("drawing needs matplotlib: pip install 'refine_hooks[plot]'") from error
+    undated: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(kind, {})
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(width_cm * _CM, width_cm * 0.75 * _CM), layout="constrained")
+        axes = figure.subplots()
+        yield axes
+        labels = axes.get_legend_handles_labels()[1]
+        figure.legend(loc="outside lower center", ncols=1 if max(map(len, labels)) > LONG_LABEL else 2)
+        with beside(path.absolute()) as temporary:
+            figure.savefig(temporary, format=kind[1:], dpi=300, metadata=undated)
+
+
+def _chosen(record: RoundRecord, names: Sequence[str]) -> list[Curve]:
+    known = {curve.name: curve for curve in record.curves}
+    missing = [name for name in names if name not in known]
+    if missing:
+        raise InputError(f"{record.key}: has no curve {', '.join(missing)}; it has {', '.join(known)}")
+    if names:
+        return [known[name] for name in names]
+    ours = [curve for name, curve in known.items() if not name.startswith("reported_") and name != "unmasked"]
+    return ours or list(known.values())
+
+
+def _shared(other: RoundRecord | None, shown: Sequence[Curve]) -> list[Curve]:
+    found = [other.curve(curve.name) for curve in shown] if other is not None else []
+    return [curve for curve in found if curve is not None]
+
+
+def _colour(name: str, all_names: Sequence[str]) -> str:
+    family = data.style(name)["family"]
+    if family in _COLOURS:
+        return _COLOURS[family]
+    users = list(dict.fromkeys(_base(one) for one in all_names if data.style(one)["family"] == "user"))
+    return _USERS[users.index(_base(name)) % len(_USERS)]
+
+
+def _base(name: str) -> str:
+    return name.removesuffix("_corrected").removesuffix("_scaled")
+
+
+def _draw(
+    axes: Any, record: RoundRecord, curve: Curve, label: str, shown: Sequence[Curve], compared: bool = False
+) -> None:
+    line, width = _LINES[data.style(curve.name)["kind"]]
+    colour = _colour(curve.name, [one.name for one in shown])
+    number = f" ({curve.resolution_A:.2f} Å)" if curve.resolution_A is not None else ""
+    axes.plot(
+        record.frequency_per_A,
+        values(curve.correlation),
+        color=colour,
+        linestyle=":" if compared else line,
+        linewidth=0.9 if compared else width,
+        label=label + number,
+    )
+    first = next((x for x in curve.crossings if abs(x.level - THRESHOLD) < 1e-6 and x.direction == "down"), None)
+    if first is not None and not compared:
+        axes.plot(first.frequency_per_A, first.level, "o", color=colour, markersize=3)
+
+
+def _draw_null(axes: Any, record: RoundRecord, shown: Sequence[Curve]) -> None:
+    """The null of the quoted curve, where it is drawn; before the onset no phase was randomised."""
+    quoted = record.headline()
+    curve = next((one for one in shown if quoted is not None and one.name == quoted.name), None)
+    if curve is None or curve.null_mean is None or curve.null_sd is None:
+        return
+    mean, reach = values(curve.null_mean), NULL_SDS * values(curve.null_sd)
+    beyond = np.arange(len(mean)) > (curve.randomised_from_shell or 0)
+    axes.fill_between(
+        record.frequency_per_A,
+        mean - reach,
+        mean + reach,
+        where=beyond.tolist(),
+        color=_colour(curve.name, [curve.name]),
+        alpha=0.18,
+        linewidth=0,
+        label=f"randomised phases, mean ± {NULL_SDS:g} sd",
+    )
+
+
+def _frequency_axes(axes: Any, last_per_A: float) -> None:
+    axes.set_xlim(0, last_per_A)
+    axes.set_xlabel("spatial frequency (1/Å)")
+    above = axes.secondary_xaxis("top")
+    lengths = _round_lengths(last_per_A / 50, last_per_A, 9)
+    above.set_xticks([1 / length for length in lengths], [f"{length:g}" for length in lengths])
+    above.set_xlabel("resolution (Å)")
+
+
+def _round_lengths(low_per_A: float, high_per_A: float, most: int) -> list[float]:
+    """Round lengths in A, far enough apart on an axis of 1/A between two frequencies; the roundest have the first choice."""
+    apart = (high_per_A - low_per_A) / most
+    tiers = (
+        (100, 50, 20, 10, 5, 4, 3, 2, 1),
+        (30, 15, 8, 7, 6, 2.5, 1.5),
+        (40, 25, 12, 9, 4.5, 3.5, 2.2, 1.8, 1.2),
+        (13, 17, 11, 6.5, 5.5, 7.5),
+    )
+    finer = tuple(round(step / 10, 1) for step in range(10, 200) if step % 2 == 0)
+    chosen: list[float] = []
+    for length in (length for tier in (*tiers, finer) for length in tier):
+        frequency = 1 / length
+        if low_per_A <= frequency <= high_per_A and all(abs(frequency - 1 / one) >= apart for one in chosen):
+            chosen.append(length)
+    return sorted(chosen, reverse=True)
+
+
+def _with_resolution(rounds: Sequence[RoundRecord], names: Sequence[str]) -> list[str]:
+    known = dict.fromkeys(c.name for record in rounds for c in record.curves if c.resolution_A is not None)
+    missing = [name for name in names if name not in known]
+    if missing or not known:
+        have = ", ".join(known) or "none"
+        raise InputError(f"no round has a resolution by {', '.join(missing) or 'any curve'}; there are: {have}")
+    if names:
+        return list(names)
+    preferred = [name for name in known if data.style(name)["kind"] != "masked" or name == "sphere"]
+    ours = [name for name in preferred if not name.startswith("reported_")]
+    return ours or list(known)
+
+
+def _draw_resolutions(
+    axes: Any, numbered: Sequence[tuple[int, RoundRecord]], name: str, all_names: Sequence[str]
+) -> None:
+    found = [(at, c) for at, record in numbered if (c := record.curve(name)) is not None and c.resolution_A]
+    places = [at for at, _ in found]
+    height = [1 / c.resolution_A for _, c in found if c.resolution_A]
+    line, width = _LINES[data.style(name)["kind"]]
+    colour = _colour(name, all_names)
+    axes.plot(places, height, "o", color=colour, linestyle=line, linewidth=width, markersize=3, label=curve_title(name))
+    for at, curve in found:
+        if curve.interval_A is not None and data.style(name)["kind"] == "corrected":
+            axes.plot([at, at], [1 / end for end in curve.interval_A], color=colour, linewidth=3, alpha=0.25)
+
+
+def _round_ticks(labels: Sequence[str]) -> tuple[list[int], list[str]]:
+    step = max(1, -(-len(labels) // 12))
+    return list(range(0, len(labels), step)), list(labels[::step])

@@ -1,0 +1,102 @@
+"""Figures for a paper: what stands in them, and what is said when they cannot be made."""
+
+import re
+import sys
+from pathlib import Path
+
+import live_logs
+import pytest
+from typer.testing import CliRunner
+
+from refine_hooks.cli._app import app
+from refine_hooks.errors import InputError
+from refine_hooks.records import RoundRecord
+from refine_hooks.report.plot import plot_curves, plot_resolutions
+from refine_hooks.report.words import curve_title
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return live_logs.measured_project(tmp_path_factory.mktemp("plotted") / "project")
+
+
+@pytest.fixture(scope="module")
+def last(log: Path) -> RoundRecord:
+    return live_logs.rounds_of(log)[-1]
+
+
+def text_of(svg: Path) -> str:
+    return " ".join(re.findall(r"<text[^>]*>([^<]*)</text>", svg.read_text(encoding="utf-8")))
+
+
+def test_the_text_of_a_vector_figure_is_text_with_both_units_and_the_numbers(tmp_path: Path, last: RoundRecord) -> None:
+    plot_curves(last, tmp_path / "fsc.svg")
+    text = text_of(tmp_path / "fsc.svg")
+    for words in ("spatial frequency (1/Å)", "resolution (Å)", "0.143", "randomised phases"):
+        assert words in text
+    for name in ("sphere", "automask_corrected"):
+        curve = last.curve(name)
+        assert curve is not None
+        assert f"{curve_title(name)} ({curve.resolution_A:.2f} Å)" in text
+    assert "no mask" not in text
+    assert "<image" not in (tmp_path / "fsc.svg").read_text()
+
+
+def test_a_figure_is_the_same_every_time(tmp_path: Path, last: RoundRecord) -> None:
+    for kind in ("svg", "pdf", "png"):
+        for name in ("a", "b"):
+            plot_curves(last, tmp_path / f"{name}.{kind}")
+        assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
+    assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert b"/Type3" not in (tmp_path / "a.pdf").read_bytes().replace(b" ", b"")
+
+
+def test_a_round_is_compared_with_another_and_curves_are_chosen(tmp_path: Path, log: Path) -> None:
+    first, _, third = live_logs.rounds_of(log)
+    plot_curves(third, tmp_path / "c.svg", ["automask_corrected"], first, logarithmic=True)
+    text = text_of(tmp_path / "c.svg")
+    assert "automask, corrected, it1" in text
+    assert "sphere" not in text
+
+
+def test_resolution_by_round_names_every_round_and_both_units(tmp_path: Path, log: Path) -> None:
+    plot_resolutions(live_logs.rounds_of(log), tmp_path / "r.svg")
+    text = text_of(tmp_path / "r.svg")
+    for words in ("it1", "it2", "it3", "resolution (Å)", "spatial frequency (1/Å)", "automask, corrected"):
+        assert words in text
+
+
+def test_what_cannot_be_drawn_is_said_and_leaves_no_file(tmp_path: Path, log: Path, last: RoundRecord) -> None:
+    with pytest.raises(InputError, match="svg"):
+        plot_curves(last, tmp_path / "fsc.jpeg")
+    with pytest.raises(InputError, match="automask_corrected"):
+        plot_curves(last, tmp_path / "fsc.png", ["no_such"])
+    with pytest.raises(InputError, match="no_such"):
+        plot_resolutions(live_logs.rounds_of(log), tmp_path / "r.png", ["no_such"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_matplotlib_is_a_clear_error(
+    tmp_path: Path, last: RoundRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(InputError, match=r"refine_hooks\[plot\]"):
+        plot_curves(last, tmp_path / "fsc.png")
+
+
+def test_the_command_draws_what_it_is_asked_for(tmp_path: Path, log: Path) -> None:
+    run = CliRunner()
+    done = run.invoke(
+        app, ["plot", str(log), "--round", "run/3/1", "--compare", "run/1/1", "--out", f"{tmp_path / 'f.pdf'}"]
+    )
+    assert (done.exit_code, done.output.strip()) == (0, str(tmp_path / "f.pdf"))
+    assert run.invoke(app, ["plot", str(log), "--out", f"{tmp_path / 'r.svg'}"]).exit_code == 0
+    for wrong, words in (
+        (["--compare", "run/1/1"], "--round"),
+        (["--round", "run/9/1"], "run/3/1"),
+        (["--track", "run/2"], "run/1"),
+    ):
+        failed = run.invoke(app, ["plot", str(log), *wrong])
+        assert isinstance(failed.exception, InputError)
+        assert words in str(failed.exception)
