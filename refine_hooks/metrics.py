@@ -1,42 +1,83 @@
 """The state of a log in Prometheus' text format (version 0.0.4), for a node exporter's text file or a scrape of the page."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from refine_hooks.audit import Finding
+from refine_hooks.audit.reading import quoted
 from refine_hooks.journal import Journal
-from refine_hooks.records import RoundRecord
+from refine_hooks.records import Start, Stop
 
 _HELP = {
+    "refine_hooks_watch_running": ("gauge", "1 while a watch writes into the log, 0 when it has ended"),
     "refine_hooks_rounds_measured": ("gauge", "rounds that the log holds a measurement of"),
     "refine_hooks_rounds_failed": ("gauge", "rounds that failed and have not been measured since"),
     "refine_hooks_findings": ("gauge", "findings of the audit by severity"),
     "refine_hooks_iteration": ("gauge", "newest iteration of each run and class"),
+    "refine_hooks_particles": ("gauge", "particles of the newest round of each run and class"),
+    "refine_hooks_headline_resolution_angstrom": (
+        "gauge",
+        "resolution of the newest round of each run and class by the curve that it is quoted by",
+    ),
     "refine_hooks_resolution_angstrom": ("gauge", "resolution of the newest round of each run and class by curve"),
     "refine_hooks_measured_timestamp_seconds": ("gauge", "when the newest round of each run and class was measured"),
 }
 
+Labels = Mapping[str, str]
+Sample = tuple[str, Labels, float]
+
 
 def prometheus_text(log: Journal, findings: Sequence[Finding]) -> str:
-    """All metrics of a log; ends with a newline as the format wants."""
-    samples: dict[str, list[str]] = {name: [] for name in _HELP}
-    samples["refine_hooks_rounds_measured"].append(_sample({}, len(log.rounds)))
-    samples["refine_hooks_rounds_failed"].append(_sample({}, len(log.failures)))
-    for severity in ("note", "warning"):
-        count = sum(finding.severity == severity for finding in findings)
-        samples["refine_hooks_findings"].append(_sample({"severity": severity}, count))
-    for record in _newest(log.rounds):
+    """All metrics of a log; ends with a newline as the format wants.
+
+    Args:
+        log: the whole log.
+        findings: of all its rounds.
+    """
+    return _text(_samples(log, findings))
+
+
+def _samples(log: Journal, findings: Sequence[Finding]) -> Iterator[Sample]:
+    ends = [line for line in log.lines if isinstance(line, Start | Stop)]
+    if ends:
+        yield "watch_running", {}, float(isinstance(ends[-1], Start))
+    yield "rounds_measured", {}, len(log.rounds)
+    yield "rounds_failed", {}, len(log.failures)
+    for severity in ("warning", "note"):
+        yield "findings", {"severity": severity}, sum(finding.severity == severity for finding in findings)
+    newest = {(record.key.run, record.key.class_id): record for record in log.rounds}
+    for record in newest.values():
         where = {"program": record.program, "run": record.key.run, "class": str(record.key.class_id)}
-        samples["refine_hooks_iteration"].append(_sample(where, record.key.iteration))
-        samples["refine_hooks_measured_timestamp_seconds"].append(_sample(where, record.measured_at.timestamp()))
-        for curve in record.curves:
-            if curve.resolution_A is not None:
-                samples["refine_hooks_resolution_angstrom"].append(
-                    _sample({**where, "curve": curve.name}, curve.resolution_A)
-                )
-    return "".join(_family(name, lines) for name, lines in samples.items() if lines)
+        best = quoted(record)
+        numbers = {curve.name: curve.resolution_A for curve in record.curves if curve.resolution_A is not None}
+        yield from _of_round(
+            where,
+            record.key.iteration,
+            record.particles,
+            best.name if best else None,
+            numbers,
+            record.measured_at.timestamp(),
+        )
+
+
+def _of_round(
+    where: Labels,
+    iteration: int,
+    particles: int | None,
+    headline: str | None,
+    resolutions_A: Mapping[str, float],
+    measured_at: float,
+) -> Iterator[Sample]:
+    yield "iteration", where, iteration
+    if particles is not None:
+        yield "particles", where, particles
+    if headline in resolutions_A:
+        yield "headline_resolution_angstrom", {**where, "curve": str(headline)}, resolutions_A[str(headline)]
+    for curve, resolution_A in resolutions_A.items():
+        yield "resolution_angstrom", {**where, "curve": curve}, resolution_A
+    yield "measured_timestamp_seconds", where, measured_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +97,30 @@ class LogState:
 
 def prometheus_text_of(states: Iterable[LogState]) -> str:
     """All metrics of several logs, each sample labelled with its log."""
-    samples: dict[str, list[str]] = {name: [] for name in _HELP}
-    for state in states:
-        log = {"log": state.name}
-        samples["refine_hooks_rounds_measured"].append(_sample(log, len(state.rows)))
-        samples["refine_hooks_rounds_failed"].append(_sample(log, state.failed))
-        for place, severity in enumerate(("warning", "note")):
-            count = sum(row["found"][place] for row in state.rows if row["found"])
-            samples["refine_hooks_findings"].append(_sample({**log, "severity": severity}, count))
-        newest = {(row["run"], row["class"]): row for row in state.rows}
-        for row in newest.values():
-            where = {**log, "program": row["program"], "run": row["run"], "class": str(row["class"])}
-            samples["refine_hooks_iteration"].append(_sample(where, row["iteration"]))
-            measured_at = datetime.fromisoformat(row["at"]).timestamp()
-            samples["refine_hooks_measured_timestamp_seconds"].append(_sample(where, measured_at))
-            for curve, numbers in row["res"].items():
-                samples["refine_hooks_resolution_angstrom"].append(_sample({**where, "curve": curve}, numbers[0]))
-    return "".join(_family(name, lines) for name, lines in samples.items() if lines)
+    return _text(sample for state in states for sample in _samples_of(state))
+
+
+def _samples_of(state: LogState) -> Iterator[Sample]:
+    log = {"log": state.name}
+    yield "rounds_measured", log, len(state.rows)
+    yield "rounds_failed", log, state.failed
+    for place, severity in enumerate(("warning", "note")):
+        count = sum(row["found"][place] for row in state.rows if row["found"])
+        yield "findings", {**log, "severity": severity}, count
+    newest = {(row["run"], row["class"]): row for row in state.rows}
+    for row in newest.values():
+        where = {**log, "program": row["program"], "run": row["run"], "class": str(row["class"])}
+        numbers = {curve: values[0] for curve, values in row["res"].items()}
+        measured_at = datetime.fromisoformat(row["at"]).timestamp()
+        yield from _of_round(where, row["iteration"], row["particles"], row["headline"], numbers, measured_at)
+
+
+def _text(samples: Iterable[Sample]) -> str:
+    """Families in one order, each with its help and type once; samples of a family stand together, as the format wants."""
+    families: dict[str, list[str]] = {name: [] for name in _HELP}
+    for name, labels, value in samples:
+        families[f"refine_hooks_{name}"].append(_sample(labels, value))
+    return "".join(_family(name, lines) for name, lines in families.items() if lines)
 
 
 def _family(name: str, samples: Iterable[str]) -> str:
@@ -80,15 +128,10 @@ def _family(name: str, samples: Iterable[str]) -> str:
     return f"# HELP {name} {what}\n# TYPE {name} {kind}\n" + "".join(f"{name}{sample}\n" for sample in samples)
 
 
-def _sample(labels: dict[str, str], value: float) -> str:
+def _sample(labels: Labels, value: float) -> str:
     named = ",".join(f'{name}="{_escaped(text)}"' for name, text in labels.items())
     return f"{{{named}}} {value:.10g}" if named else f" {value:.10g}"
 
 
 def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-
-
-def _newest(rounds: Sequence[RoundRecord]) -> Iterator[RoundRecord]:
-    newest = {(record.key.run, record.key.class_id): record for record in rounds}
-    yield from newest.values()

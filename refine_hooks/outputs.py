@@ -125,9 +125,9 @@ def announce(
         found = findings(lines, settings)
         _rewrite_report(store, lines, found)
         here = [finding for finding in found if finding.round == str(line.key)]
-        faults = tell("failed" if isinstance(line, Failed) else "round", line, here, settings)
+        faults = tell("failed" if isinstance(line, Failed) else "round", line, found, settings, lines)
         if any(finding.severity == "warning" for finding in here):
-            faults += tell("finding", line, here, settings)
+            faults += tell("finding", line, found, settings, lines)
     except Exception as error:
         faults = [f"the report could not be written ({type(error).__name__}: {error}); the log is complete"]
     for fault in faults:
@@ -135,11 +135,17 @@ def announce(
     return found
 
 
-def tell_of(event: str, line: LogLine, settings: Settings, say: Callable[[str], None]) -> None:
+def tell_of(
+    event: str, lines: Sequence[LogLine], line: LogLine, settings: Settings, say: Callable[[str], None]
+) -> None:
     """Tell those who asked of something that is no round's; nothing that goes wrong here harms the watch."""
-    from refine_hooks.tell import tell
+    try:
+        from refine_hooks.tell import tell
 
-    for fault in tell(event, line, [], settings):
+        faults = tell(event, line, findings(lines, settings), settings, lines)
+    except Exception as error:
+        faults = [f"{event} could not be told ({type(error).__name__}: {error})"]
+    for fault in faults:
         say(fault)
 
 
@@ -148,11 +154,20 @@ def finish(store: Store, lines: Sequence[LogLine], settings: Settings, say: Call
     try:
         from refine_hooks.tell import tell
 
-        _rewrite_report(store, lines, findings(lines, settings))
-        faults = tell("finished", lines[-1], [], settings)
+        found = findings(lines, settings)
+        _rewrite_report(store, lines, found)
+        faults = tell("finished", lines[-1], found, settings, lines)
     except Exception as error:
         faults = [f"the report could not be written ({type(error).__name__}: {error}); the log is complete"]
     for fault in faults:
+        say(fault)
+
+
+def wait_for_told(settings: Settings, say: Callable[[str], None]) -> None:
+    """Let messages and hooks that are still on their way arrive, where no watch goes on that would."""
+    from refine_hooks.tell import finish as arrive
+
+    for fault in arrive(settings):
         say(fault)
 
 

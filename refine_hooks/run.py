@@ -359,7 +359,7 @@ def _tell_if_stalled(w: Watch) -> None:
     if stalled and not w.stalled:
         w.say(f"nothing new for {idle_s / 3600:.1f} hours: the refinement may have ended, or hang")
         start = next(line for line in reversed(w.lines) if isinstance(line, Start))
-        outputs.tell_of("stalled", start, w.settings, w.say)
+        outputs.tell_of("stalled", w.lines, start, w.settings, w.say)
     w.stalled = stalled
 
 

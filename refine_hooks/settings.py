@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator, model_validator
 
 from refine_hooks.errors import SettingsError
 
@@ -131,6 +131,11 @@ class NotifySettings(Section):
         "finished",
     )
     metrics_file: str = Field("", description="a Prometheus text file, rewritten after each round")
+
+    @field_serializer("targets")
+    def _without_secrets(self, targets: tuple[str, ...]) -> list[str]:
+        """The log, and with it the report, names the services; tokens and passwords stay in the user's file."""
+        return [f"{target.partition(':')[0]}://..." for target in targets]
 
 
 class Hook(Section):

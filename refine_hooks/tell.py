@@ -5,12 +5,13 @@ a process that is killed when its time is over; every fault comes back as a sent
 """
 
 import contextlib
-import json
 import os
 import queue
+import selectors
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -20,11 +21,13 @@ from refine_hooks.audit import Finding
 from refine_hooks.journal import Journal
 from refine_hooks.maps import beside
 from refine_hooks.metrics import prometheus_text
-from refine_hooks.records import Failed, LogLine, RoundRecord, Stop
+from refine_hooks.records import Failed, LogLine, RoundRecord, Start, Stop
 from refine_hooks.settings import Hook, NotifySettings, Settings
 
 MESSAGE_TIMEOUT_S = 30.0
 _SAID_OF_OUTPUT = 400
+_KEPT_BYTES = 4096
+_READ_BYTES = 65536
 _END_EVENTS = ("finished",)
 
 _jobs: "queue.SimpleQueue[Callable[[], list[str]]]" = queue.SimpleQueue()
@@ -32,7 +35,7 @@ _faults: "queue.SimpleQueue[str]" = queue.SimpleQueue()
 _state = threading.Condition()
 _waiting = 0
 _worker: threading.Thread | None = None
-_running: "subprocess.Popen[str] | None" = None
+_running: "subprocess.Popen[bytes] | None" = None
 
 
 def tell(
@@ -43,9 +46,9 @@ def tell(
     Args:
         event: round, finding, failed, stalled or finished.
         line: the line of the log that it is about.
-        findings: of that round.
+        findings: of the whole log; a message holds those of its round.
         settings: who is told, of what; the user's hooks.
-        lines: the whole log, for the metrics file; without it only ``line`` is counted.
+        lines: the whole log, for the metrics file and the project's name; without it only ``line`` is counted.
 
     Returns:
         Faults in words: those of this call, and those of earlier ones that have come to light since.
@@ -54,28 +57,38 @@ def tell(
     if settings.notify.metrics_file and event != "finding":
         faults += _write_metrics(Path(settings.notify.metrics_file), lines or (line,), findings)
     if settings.notify.targets and event in settings.notify.on:
-        title, body = message(event, line, findings)
+        title, body = message(event, line, findings, lines)
         _later(lambda: send(settings.notify, title, body))
     if event == "round" and isinstance(line, RoundRecord):
         for hook in settings.hooks:
             _later(lambda hook=hook: run_hook(hook, line))  # type: ignore[misc]
     if event in _END_EVENTS:
-        limit_s = MESSAGE_TIMEOUT_S + max((hook.timeout_s for hook in settings.hooks), default=0.0)
-        faults += finish(limit_s)
+        faults += finish(settings)
     return faults + _known_faults()
 
 
-def message(event: str, line: LogLine, findings: Sequence[Finding]) -> tuple[str, str]:
-    """Title and text of a message about an event."""
+def message(event: str, line: LogLine, findings: Sequence[Finding], lines: Sequence[LogLine] = ()) -> tuple[str, str]:
+    """Title and text of a message about an event; the title begins with the name of the project's folder."""
+    title, body = _message(event, line, findings)
+    start = next((one for one in reversed(lines) if isinstance(one, Start)), None)
+    return (f"{Path(start.project).name}: {title}" if start else title), body
+
+
+def _message(event: str, line: LogLine, findings: Sequence[Finding]) -> tuple[str, str]:
     if isinstance(line, RoundRecord):
-        title = f"{line.key} {line.label}: {_numbers(line)}"
-        said = [f"{finding.severity}: {finding.message}" for finding in findings]
-        return ("warning: " if event == "finding" else "") + title, "\n".join(said or ["nothing to remark"])
+        here = [finding for finding in findings if finding.round == str(line.key)]
+        told = [finding for finding in here if event != "finding" or finding.severity == "warning"]
+        said = [f"{finding.severity}: {finding.message}" for finding in told]
+        title = f"{'warning: ' if event == 'finding' else ''}{line.key} {line.label}: {_numbers(line)}"
+        return title, "\n\n".join(said or ["nothing to remark"])
     if isinstance(line, Failed):
-        return f"{line.key} {line.label}: could not be measured", line.reason
+        return f"{line.key} {line.label} could not be measured", line.reason
     if isinstance(line, Stop):
         return f"the watch ended: {line.reason}", f"{line.rounds_measured} rounds measured, {line.rounds_failed} failed"
-    return f"refine_hooks: {event}", f"{line.project} ({line.program}), watched by process {line.pid} on {line.host}"
+    where = f"{line.project} ({line.program}), watched by process {line.pid} on {line.host}"
+    if event == "stalled":
+        return "nothing new for long", f"The refinement may have ended, or hang. {where}"
+    return event, where
 
 
 def _numbers(record: RoundRecord) -> str:
@@ -114,42 +127,62 @@ def run_hook(hook: Hook, record: RoundRecord) -> list[str]:
     name = hook.call or " ".join(hook.command)
     if not command:
         return ["a hook has neither call nor command"]
-    try:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-    except (OSError, ValueError) as error:
-        return [f"hook {name!r} could not be started: {error}"]
+    with tempfile.TemporaryFile() as handed:
+        handed.write(record.model_dump_json().encode() + b"\n")
+        handed.seek(0)
+        try:
+            process = subprocess.Popen(
+                command, stdin=handed, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        except (OSError, ValueError) as error:
+            return [f"hook {name!r} could not be started: {error}; give its whole path"]
     _running = process
     try:
-        said, _ = process.communicate(record.model_dump_json() + "\n", timeout=hook.timeout_s)
+        said = _until_its_end(process, time.monotonic() + hook.timeout_s)
     except subprocess.TimeoutExpired:
-        _kill(process)
         return [
             f"hook {name!r} was stopped after {hook.timeout_s:g} s, on {record.key}; let it end sooner, or raise timeout_s"
         ]
     finally:
+        _kill(process)
         _running = None
     if process.returncode:
-        tail = " ".join(said.split())[-_SAID_OF_OUTPUT:]
+        tail = " ".join(said.decode("utf-8", "replace").split())[-_SAID_OF_OUTPUT:]
         return [f"hook {name!r} ended with {process.returncode} on {record.key}: {tail or 'it said nothing'}"]
     return []
 
 
-def _kill(process: "subprocess.Popen[str]") -> None:
-    """End a hook and everything that it started."""
-    try:
+def _until_its_end(process: "subprocess.Popen[bytes]", end: float) -> bytes:
+    """The last of what a process says, read as it comes, so that a talkative one takes no memory.
+
+    Raises:
+        TimeoutExpired: it, or something that it started and that holds its output, still runs at ``end``.
+    """
+    said = b""
+    assert process.stdout is not None
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while True:
+            left_s = end - time.monotonic()
+            if left_s <= 0:
+                raise subprocess.TimeoutExpired(process.args, left_s)
+            if selector.select(left_s):
+                more = os.read(process.stdout.fileno(), _READ_BYTES)
+                if not more:
+                    break
+                said = (said + more)[-_KEPT_BYTES:]
+    process.wait(max(0.0, end - time.monotonic()))
+    return said
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    """End a hook and everything that it started; nothing where all of it has ended."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        process.kill()
-    with contextlib.suppress(subprocess.TimeoutExpired, ValueError):
-        process.communicate(timeout=5.0)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(5.0)
+    if process.stdout is not None:
+        process.stdout.close()
 
 
 def _write_metrics(path: Path, lines: Sequence[LogLine], findings: Sequence[Finding]) -> list[str]:
@@ -187,9 +220,16 @@ def _work() -> None:
             _state.notify_all()
 
 
-def finish(limit_s: float) -> list[str]:
-    """Wait for what is still to be told, at most ``limit_s``; what is left then is dropped, and said."""
+def finish(settings: Settings, limit_s: float | None = None) -> list[str]:
+    """Wait for what is still to be told; what is left at the end of the time is dropped, and said.
+
+    Args:
+        settings: the hooks, whose time limits count.
+        limit_s: the time; by default one message's and the longest hook's.
+    """
     global _waiting  # noqa: PLW0603
+    if limit_s is None:
+        limit_s = MESSAGE_TIMEOUT_S + max((hook.timeout_s for hook in settings.hooks), default=0.0)
     end = time.monotonic() + limit_s
     with _state:
         _state.wait_for(lambda: _waiting == 0, max(0.0, end - time.monotonic()))
@@ -204,8 +244,10 @@ def finish(limit_s: float) -> list[str]:
             dropped += 1
         with _state:
             _waiting -= dropped
-        if _running is not None:
-            _kill(_running)
+        running = _running
+        if running is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(running.pid, signal.SIGKILL)
         return [f"{left} messages or hooks were not finished after {limit_s:g} s and are left out", *_known_faults()]
     return _known_faults()
 
@@ -215,8 +257,3 @@ def _known_faults() -> list[str]:
     while not _faults.empty():
         faults.append(_faults.get())
     return faults
-
-
-def payload(record: RoundRecord) -> dict[str, object]:
-    """The record as the plain table that a command gets on its standard input."""
-    return dict(json.loads(record.model_dump_json()))

@@ -62,6 +62,7 @@ def _measured(
         outputs.write_pictures(store, round_.key, round_.label, measurement, None, print)
         journal.append(store.log, [record])
         outputs.announce(store, journal.read_journal(store.log).lines, settings, record, print)
+        outputs.wait_for_told(settings, print)
     return record
 
 
