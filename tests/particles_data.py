@@ -162,15 +162,15 @@ def write_relion_star(path: Path, values: dict[str, np.ndarray], stack: str, opt
         own["OriginXAngst"], own["OriginYAngst"] = -values["shift_x_A"], -values["shift_y_A"]
         own["OpticsGroup"] = extra.pop("groups", np.ones(count, int))
         sizes = extra.pop("pixel_sizes", {1: PIXEL_A})
-        rows = [[group, *microscope.values(), size, 2] for group, size in sizes.items()]
-        labels = ["OpticsGroup", *microscope, "ImagePixelSize", "ImageDimensionality"]
+        rows = [[group, *microscope.values(), size, 2, extra.get("box", BOX)] for group, size in sizes.items()]
+        labels = ["OpticsGroup", *microscope, "ImagePixelSize", "ImageDimensionality", "ImageSize"]
         text += "data_optics\n\n" + loop([f"_rln{label}" for label in labels], rows) + "\n\ndata_particles\n\n"
     else:
         own["OriginX"], own["OriginY"] = -values["shift_x_A"] / PIXEL_A, -values["shift_y_A"] / PIXEL_A
         own.update({name: np.full(count, value) for name, value in microscope.items()})
         own["DetectorPixelSize"], own["Magnification"] = np.full(count, 15.0), np.full(count, 50000.0)
         text += "data_\n\n"
-    own.update(extra)
+    own.update({name: column for name, column in extra.items() if name != "box"})
     own = {name: column for name, column in own.items() if column is not None}
     path.write_text(text + loop([f"_rln{name}" for name in own], zip(*own.values(), strict=True)))
     return path

@@ -115,13 +115,14 @@ def _weighted_row(row, image, factor, weight, cos_x, sin_x, cos_y, sin_y):
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
-def weigh(transforms, chi, shift, weight, kind, enveloped, out):
+def weigh(transforms, first_negative, chi, shift, weight, kind, enveloped, out):
     """Multiply image transforms by shift, CTF and weight, and set the weights beside them.
 
     The rows' loops stand on their own so that the compiler makes vectors of them: 3 instead of 9 ns a coefficient.
 
     Args:
         transforms: complex64 [image, ky, kx], kx = 0..n//2.
+        first_negative: the first row whose ky is negative; the two programs differ in the Nyquist row of an even box.
         chi: float64 [image, 5], the phase of the CTF in turns as a polynomial of (kx, ky) in pixels: coefficients of
             kx^2 + ky^2, kx^2 - ky^2, 2 kx ky, -(kx^2 + ky^2)^2 and 1.
         shift: float64 [image, 2], phase in radians per pixel of kx and of ky.
@@ -143,7 +144,7 @@ def weigh(transforms, chi, shift, weight, kind, enveloped, out):
             cos_y[x], sin_y[x] = np.cos(shift[p, 1] * x), np.sin(shift[p, 1] * x)
             falloff[x] = np.exp(weight[p, 1] * x * x)
         for j in range(n):
-            y = j if j < (n + 1) // 2 else j - n
+            y = j if j < first_negative else j - n
             y2, at = np.float64(y * y), abs(y)
             exp_y = falloff[at]
             c0 = constant + (iso - aligned) * y2 - quartic * y2 * y2
@@ -155,17 +156,18 @@ def weigh(transforms, chi, shift, weight, kind, enveloped, out):
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
-def untilt(transforms, tilt):
+def untilt(transforms, first_negative, tilt):
     """Multiply transforms [image, ky, kx] by exp(2 pi i (kx^2 + ky^2) (tilt_x kx + tilt_y ky) + ...) in place.
 
     Args:
         transforms: complex64 [image, ky, kx].
+        first_negative: as in `weigh`.
         tilt: float64 [image, 4]: turns per pixel^3 along kx and ky, and turns per pixel along kx and ky.
     """
     n, nh = transforms.shape[1], transforms.shape[2]
     for p in range(transforms.shape[0]):
         for j in range(n):
-            y = j if j < (n + 1) // 2 else j - n
+            y = j if j < first_negative else j - n
             image = transforms[p, j]
             for x in range(nh):
                 k2 = np.float64(x * x + y * y)
@@ -301,12 +303,13 @@ def _insert_row(values, line, ky, matrix, begin, end, sums, half, even, one_side
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
-def insert(values, box, matrices, furthest, sums, half, even, one_sided, tile):
+def insert(values, box, first_negative, matrices, furthest, sums, half, even, one_sided, tile):
     """Spread image coefficients over the eight neighbours of where they belong, inside one tile of z and y.
 
     Args:
         values: float32, flat: [image, ky, kx, 4] of images of edge ``box``.
         box: edge of the images in pixels.
+        first_negative: as in `weigh`.
         matrices: float64 [image, 3, 2]: volume coordinates (x, y, z) per kx and per ky.
         furthest: float64: coefficients with kx^2 + ky^2 above it are left out.
         sums: float32, flat: [z, y, x, 4], see the module.
@@ -319,7 +322,7 @@ def insert(values, box, matrices, furthest, sums, half, even, one_sided, tile):
     columns = box // 2 + 1
     for p in range(matrices.shape[0]):
         for j in range(box):
-            ky = j if j < (box + 1) // 2 else j - box
+            ky = j if j < first_negative else j - box
             if furthest < ky * ky:
                 continue
             begin = 0 if ky >= 0 else 1

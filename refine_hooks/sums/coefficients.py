@@ -30,6 +30,7 @@ class Rules:
     """
 
     block: Block
+    first_negative: int
     particles: Particles
     rows: NDArray[np.int64]
     whitening: NDArray[np.float32] | None
@@ -43,6 +44,11 @@ class Rules:
     kind: Reals
 
 
+def first_negative(plan: Plan, box_px: int) -> int:
+    """The first row of a transform whose ky is negative: RELION counts the Nyquist row of an even box as positive."""
+    return box_px // 2 + 1 if plan.package == "relion" else (box_px + 1) // 2
+
+
 def rules(plan: Plan, block: Block) -> Rules:
     """The rules for a block of a plan."""
     rows, n = plan.particles.rows(block.rows), block.box_px
@@ -52,6 +58,7 @@ def rules(plan: Plan, block: Block) -> Rules:
     relion = plan.package == "relion"
     return Rules(
         block=block,
+        first_negative=first_negative(plan, n),
         particles=rows,
         rows=plan.rows[block.rows],
         whitening=None if plan.whitening is None else plan.whitening[n],
@@ -91,8 +98,17 @@ def prepare(rules: Rules, part: slice, images: Images, out: NDArray[np.float32])
     if rules.without_mean:
         transforms[:, 0, 0] = 0
     if rules.tilt is not None:
-        _kernels.untilt(transforms, rules.tilt[part])
-    _kernels.weigh(transforms, rules.chi[part], rules.shift[part], weight, rules.kind[part], rules.enveloped, out)
+        _kernels.untilt(transforms, rules.first_negative, rules.tilt[part])
+    _kernels.weigh(
+        transforms,
+        rules.first_negative,
+        rules.chi[part],
+        rules.shift[part],
+        weight,
+        rules.kind[part],
+        rules.enveloped,
+        out,
+    )
 
 
 def _refuse_unreadable(transforms: NDArray[np.complex64], rules: Rules, part: slice) -> None:

@@ -190,7 +190,7 @@ def _add_block(
         pass
 
 
-Task = tuple[Floats, int, NDArray[np.float64], float, Floats, int, bool, bool, tuple[int, int, int, int]]
+Task = tuple[Floats, int, int, NDArray[np.float64], float, Floats, int, bool, bool, tuple[int, int, int, int]]
 
 
 def _tasks(plan: Plan, block: Block, values: Floats, sums: Floats, threads: int) -> Iterator[Task]:
@@ -207,6 +207,7 @@ def _tasks(plan: Plan, block: Block, values: Floats, sums: Floats, threads: int)
                 yield (
                     flat[0],
                     n,
+                    coefficients.first_negative(plan, n),
                     matrices[:, chosen],
                     furthest,
                     flat[1],
@@ -220,6 +221,7 @@ def _tasks(plan: Plan, block: Block, values: Floats, sums: Floats, threads: int)
 def _insert_tile(
     values: Floats,
     box: int,
+    first_negative: int,
     matrices: NDArray[np.float64],
     furthest: float,
     sums: Floats,
@@ -231,7 +233,9 @@ def _insert_tile(
     from refine_hooks.sums import _kernels
 
     for mates in matrices:
-        _kernels.insert(values, box, np.ascontiguousarray(mates), furthest, sums, half, even, one_sided, tile)
+        _kernels.insert(
+            values, box, first_negative, np.ascontiguousarray(mates), furthest, sums, half, even, one_sided, tile
+        )
 
 
 def _tiles(planes: int, threads: int) -> list[tuple[int, int, int, int]]:

@@ -1,0 +1,270 @@
+"""Insertion against its definition written out in full, and against relion_reconstruct."""
+
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from particles_data import BOX, COUNT, PIXEL_A, columns, some_particles, write_relion_star, write_stack
+
+from refine_hooks import fsc
+from refine_hooks.errors import ParticlesError, SettingsError
+from refine_hooks.fourier import transform
+from refine_hooks.maps import read_map
+from refine_hooks.particles import CTF_PHASE_FLIPPED, CTF_PREMULTIPLIED, Particles, read_particles, stacks
+from refine_hooks.projects.adapter import HalfMaps, ParticlesJob
+from refine_hooks.reconstruct import Desk, half_maps_of
+from refine_hooks.settings import load_settings
+from refine_hooks.sums import insertion
+from refine_hooks.sums.symmetry import rotations
+from refine_hooks.sums.weights import Weights, even_weights
+
+
+def planned(
+    particles: Particles, package: Any = "cistem", symmetry: str = "C1", weights: Weights | None = None
+) -> insertion.Plan:
+    boxes = stacks.checked_boxes(particles)
+    return insertion.plan(particles, boxes, weights or even_weights(particles), package=package, symmetry=symmetry)
+
+
+def turn(phi: float, theta: float, psi: float) -> np.ndarray:
+    """R = Rz(phi) Ry(theta) Rz(psi), active and right-handed."""
+
+    def z(a: float) -> np.ndarray:
+        return np.array([[np.cos(a), -np.sin(a), 0], [np.sin(a), np.cos(a), 0], [0, 0, 1]])
+
+    t = np.deg2rad(theta)
+    y = np.array([[np.cos(t), 0, np.sin(t)], [0, 1, 0], [-np.sin(t), 0, np.cos(t)]])
+    return z(np.deg2rad(phi)) @ y @ z(np.deg2rad(psi))
+
+
+def written_out(particles: Particles, images: np.ndarray, plan: insertion.Plan, half_set: int) -> tuple[Any, Any]:
+    """The whole sphere's sums [z, y, x] of one half set: every coefficient and its mate, spread over eight neighbours."""
+    n, reach = images.shape[1], plan.half + 2
+    data, weight = np.zeros((2 * reach + 1,) * 3, complex), np.zeros((2 * reach + 1,) * 3)
+    k = np.arange(-(n // 2), n - n // 2)
+    ky, kx = np.meshgrid(k, np.arange(n // 2 + 1), indexing="ij")
+    once = (kx > 0) | (ky >= 0)
+    if plan.package == "relion":
+        once &= kx**2 + ky**2 <= (n / 2) ** 2
+    kx, ky = kx[once], ky[once]
+    mates = rotations(plan.symmetry, "cistem") if plan.package == "cistem" else np.eye(3)[None]
+    volts = particles.voltage_kV * 1000
+    factor, relativistic = (12.2639, 0.97845e-6) if plan.package == "cistem" else (12.2643247, 0.978466e-6)
+    wavelength = factor / np.sqrt(volts + relativistic * volts**2)
+    for i in np.flatnonzero(particles.half == half_set):
+        s2 = (kx**2 + ky**2) / (n * particles.pixel_size_A[i]) ** 2
+        azimuth = np.arctan2(ky, kx) - np.deg2rad(particles.defocus_angle_deg[i])
+        one, two = particles.defocus_1_A[i], particles.defocus_2_A[i]
+        defocus = 0.5 * (one + two + np.cos(2 * azimuth) * (one - two))
+        chi = np.pi * wavelength[i] * s2 * (defocus - 0.5 * wavelength[i] ** 2 * s2 * particles.cs_mm[i] * 1e7)
+        contrast = particles.amplitude_contrast[i]
+        chi += particles.phase_shift_rad[i] + np.arctan(contrast / np.sqrt(1 - contrast**2))
+        by = {CTF_PREMULTIPLIED: np.ones_like(chi), CTF_PHASE_FLIPPED: np.abs(np.sin(chi))}
+        ctf = np.sin(chi)
+        spectrum = np.fft.fft2(images[particles.image[i] - 1].astype(float)) / n**2
+        if plan.package == "relion":
+            spectrum[0, 0] = 0
+        shift = np.array([particles.shift_x_A[i], particles.shift_y_A[i]]) / particles.pixel_size_A[i] + n // 2
+        value = spectrum[ky, kx] * np.exp(2j * np.pi * (kx * shift[0] + ky * shift[1]) / n)
+        w = plan.amplitude[i] * np.exp(plan.falloff_A2[i] * s2)
+        value = value * particles.contrast[i] * by.get(int(particles.ctf_kind[i]), ctf) * w
+        angles = particles.phi_deg[i], particles.theta_deg[i], particles.psi_deg[i]
+        for mate in mates:
+            place = plan.padding * (mate @ turn(*angles) @ np.stack([kx, ky, np.zeros_like(kx)]))
+            for sign in (1, -1):
+                spread(data, weight, sign * place, value if sign == 1 else value.conj(), ctf**2 * w, reach)
+    return data, weight
+
+
+def spread(data: Any, weight: Any, place: Any, value: Any, squared: Any, reach: int) -> None:
+    low = np.floor(place).astype(int)
+    part = place - low
+    for corner in np.ndindex(2, 2, 2):
+        share = np.prod([p if c else 1 - p for c, p in zip(corner, part, strict=True)], axis=0)
+        at = low + np.array(corner)[:, None]
+        inside = np.all(np.abs(at) <= reach, axis=0)
+        x, y, z = (at + reach)[:, inside]
+        np.add.at(data, (z, y, x), (share * value)[inside])
+        np.add.at(weight, (z, y, x), (share * squared)[inside])
+
+
+def completed(sums: np.ndarray, half: int) -> tuple[Any, Any]:
+    """Sums [z, y, x] for x >= 0 and everything within the box, the mates on the plane x = 0 added up."""
+    inner = slice(2, 2 * half + 1)  # -half + 1 .. half - 1
+    mine = sums[inner, inner, :half].astype(float)
+    data, weight = mine[..., 0] + 1j * mine[..., 1], mine[..., 2]
+    mates, theirs = data[::-1, ::-1, 0].conj(), weight[::-1, ::-1, 0]
+    data[..., 0], weight[..., 0] = data[..., 0] + mates, weight[..., 0] + theirs
+    return data, weight
+
+
+CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "cistem": ("cistem", "C1", {}),
+    "cistem, white particles": ("cistem", "C1", {"contrast": 1.0}),
+    "cistem, D2": ("cistem", "D2", {}),
+    "cistem, T": ("cistem", "T", {}),
+    "cistem, I": ("cistem", "I", {}),
+    "relion": ("relion", "C1", {}),
+    "relion, phase-flipped": ("relion", "C1", {"ctf_kind": CTF_PHASE_FLIPPED}),
+    "relion, premultiplied": ("relion", "C1", {"ctf_kind": CTF_PREMULTIPLIED}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_sums_are_those_of_the_definition_written_out(tmp_path: Path, case: str) -> None:
+    package, symmetry, changes = CASES[case]
+    images = write_stack(tmp_path / "s.mrcs")
+    particles = some_particles(tmp_path / "s.mrcs", **changes)
+    rng = np.random.default_rng(5)
+    weights = Weights(rng.uniform(0.5, 2, COUNT), rng.normal(0, 30, COUNT) * (package == "cistem"), particles.used)
+    plan = planned(particles, package, symmetry, weights)
+    sums = insertion.sums_of(plan, threads=2, block_particles=7)
+    middle, half = plan.half + 2, plan.half
+    for half_set in (1, 2):
+        ours, our_weight = completed(sums[half_set - 1], half)
+        wanted, wanted_weight = written_out(plan.particles, images, plan, half_set)
+        inner = slice(middle - half + 1, middle + half)
+        wanted, wanted_weight = (v[inner, inner, middle : middle + half] for v in (wanted, wanted_weight))
+        # The mate of the coefficient at the origin is the coefficient itself, which is added twice.
+        wanted[half - 1, half - 1, 0], ours[half - 1, half - 1, 0] = 0, 0
+        within = np.indices(ours.shape)
+        z, y, x = within[0] - half + 1, within[1] - half + 1, within[2]
+        inside = z**2 + y**2 + x**2 < (half - 2) ** 2  # an image's own Nyquist line is one-sided
+        assert np.abs(ours - wanted)[inside].max() < 1e-4 * np.abs(wanted).max()
+        assert np.abs(our_weight - wanted_weight)[inside].max() < 1e-4 * wanted_weight.max()
+
+
+def test_threads_and_blocks_do_not_change_a_bit(tmp_path: Path) -> None:
+    write_stack(tmp_path / "s.mrcs")
+    plan = planned(some_particles(tmp_path / "s.mrcs"))
+    one = insertion.sums_of(plan, threads=1, block_particles=COUNT)
+    for threads, block in ((1, 5), (2, 7), (3, 1), (5, 24)):
+        assert (insertion.sums_of(plan, threads=threads, block_particles=block) == one).all()
+
+
+def test_the_order_of_rows_does_not_matter(tmp_path: Path) -> None:
+    write_stack(tmp_path / "s.mrcs")
+    particles = some_particles(tmp_path / "s.mrcs")
+    mixed = particles.rows(np.random.default_rng(1).permutation(COUNT))
+    assert (insertion.sums_of(planned(mixed)) == insertion.sums_of(planned(particles))).all()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_an_image_that_cannot_be_read_is_named(tmp_path: Path, bad: float) -> None:
+    images = write_stack(tmp_path / "s.mrcs")
+    images[6, 3, 3] = bad
+    raw = (tmp_path / "s.mrcs").read_bytes()
+    (tmp_path / "s.mrcs").write_bytes(raw[: -images.nbytes] + images.tobytes())
+    particles = some_particles(tmp_path / "s.mrcs").rows(np.arange(COUNT)[::-1])
+    with pytest.raises(ParticlesError, match=r"s\.mrcs: image 7 \(particle 18 of made\.star\) holds a NaN"):
+        insertion.sums_of(planned(particles))
+
+
+def test_a_stack_of_another_box_is_scaled_to_the_first_ones_grid(tmp_path: Path) -> None:
+    """Images of twice the pixel size and half the box carry the same coefficients."""
+    write_stack(tmp_path / "s.mrcs", box=BOX)
+    same = write_stack(tmp_path / "t.mrcs", box=BOX)
+    fine = np.repeat(np.repeat(same, 2, axis=1), 2, axis=2)
+    import mrcfile
+
+    with mrcfile.new(tmp_path / "f.mrcs", overwrite=True) as stack:
+        stack.set_data(fine)
+        stack.set_image_stack()
+    particles = some_particles(tmp_path / "s.mrcs")
+    pair = replace(
+        particles,
+        stacks=(tmp_path / "s.mrcs", tmp_path / "f.mrcs"),
+        stack=np.arange(COUNT) % 2,
+        pixel_size_A=np.where(np.arange(COUNT) % 2, PIXEL_A / 2, PIXEL_A),
+    )
+    plan = planned(pair)
+    assert (plan.box_px, plan.boxes) == (BOX, (BOX, 2 * BOX))
+    assert np.isfinite(insertion.sums_of(plan)).all()
+
+
+def half_maps(particles: Particles, package: Any, symmetry: str) -> HalfMaps:
+    return half_maps_of(
+        ParticlesJob(particles, package, symmetry=symmetry), "test", load_settings(), Desk(lambda text: None)
+    )
+
+
+@pytest.mark.parametrize("package", ["cistem", "relion"])
+@pytest.mark.parametrize(
+    ("symmetry", "turns"), [("C2", "z2"), ("C4", "z4"), ("D2", "z2 x2"), ("D4", "z4 x2"), ("O", "z4 x4")]
+)
+def test_a_map_has_the_symmetry_that_was_asked_for(tmp_path: Path, package: str, symmetry: str, turns: str) -> None:
+    write_stack(tmp_path / "s.mrcs")
+    halves = half_maps(some_particles(tmp_path / "s.mrcs"), package, symmetry)
+    inner = halves.half1.voxels[1:, 1:, 1:]  # what lies symmetrically about the centre
+    z, y, x = np.indices(inner.shape) - len(inner) // 2
+    ball = z**2 + y**2 + x**2 < (BOX // 2 - 1) ** 2
+    for each in turns.split():
+        axes = {"z": (1, 2), "x": (0, 1)}[each[0]]
+        turned = np.rot90(inner, 4 // int(each[1]), axes)
+        assert np.corrcoef(turned[ball], inner[ball])[0, 1] > (0.9999 if package == "relion" else 0.95), each
+
+
+@pytest.mark.parametrize(
+    ("package", "symbol", "order", "along_z"),
+    [
+        ("cistem", "C7", 7, 7),
+        ("cistem", "D5", 10, 5),
+        ("cistem", "T", 12, 2),
+        ("cistem", "T2", 12, 3),
+        ("cistem", "O", 24, 4),
+        ("cistem", "I", 60, 2),
+        ("cistem", "I2", 60, 2),
+        ("relion", "C7", 7, 7),
+        ("relion", "D5", 10, 5),
+        ("relion", "T", 12, 3),
+        ("relion", "O", 24, 4),
+        ("relion", "I", 60, 2),
+        ("relion", "I1", 60, 2),
+        ("relion", "I2", 60, 2),
+        ("relion", "I3", 60, 5),
+        ("relion", "I4", 60, 5),
+    ],
+)
+def test_point_groups_are_groups_of_the_right_order_and_setting(
+    package: Any, symbol: str, order: int, along_z: int
+) -> None:
+    group = rotations(symbol, package)
+    assert len(group) == order
+    assert np.allclose(group[0], np.eye(3))
+    products = np.einsum("aij,bjk->abik", group, group).reshape(-1, 3, 3)
+    nearest = np.abs(products[:, None] - group[None]).max(axis=(2, 3)).min(axis=1)
+    assert nearest.max() < 1e-6
+    assert sum(np.allclose(g[2], [0, 0, 1]) for g in group) == along_z
+
+
+@pytest.mark.parametrize("symbol", ["S4", "C0", "Ih", "", "H", "D"])
+def test_what_is_no_rotation_group_is_refused(symbol: str) -> None:
+    with pytest.raises(SettingsError, match="no symmetry"):
+        rotations(symbol, "cistem")
+
+
+@pytest.mark.relion
+@pytest.mark.parametrize("symmetry", ["C1", "C3", "D2", "T", "O", "I1", "I2", "I3", "I4"])
+def test_half_maps_are_those_of_relion_reconstruct(tmp_path: Path, symmetry: str) -> None:
+    if shutil.which("relion_reconstruct") is None:
+        pytest.skip("relion_reconstruct is not on PATH")
+    count, box = 500, 32
+    write_stack(tmp_path / "s.mrcs", count, box=box)
+    values = {**columns(count), "phase_shift_rad": np.zeros(count)}
+    star = write_relion_star(tmp_path / "p.star", values, "s.mrcs", box=box)
+    halves = half_maps(read_particles(star), "relion", symmetry)
+    for number, ours in ((1, halves.half1), (2, halves.half2)):
+        command = f"relion_reconstruct --i p.star --o half{number}.mrc --ctf --subset {number} --sym {symmetry}"
+        subprocess.run(command.split(), cwd=tmp_path, check=True, capture_output=True)
+        theirs = read_map(tmp_path / f"half{number}.mrc", PIXEL_A)
+        correlation = fsc.fsc(transform(ours.voxels), transform(theirs.voxels))
+        last = int(0.9 * box / 2)  # at Nyquist itself RELION leaves points out by how their rotation is rounded
+        assert correlation[1 : last + 1].min() > 0.99
+        k = np.fft.fftfreq(box, 1 / box)
+        within = k[:, None, None] ** 2 + k[None, :, None] ** 2 + k**2 <= last**2
+        power = [np.sum(np.abs(np.fft.fftn(half.voxels)[within]) ** 2) for half in (ours, theirs)]
+        assert power[0] == pytest.approx(power[1], rel=0.1)
