@@ -149,7 +149,8 @@ def measure_halves(
     """
     pair = _prepared(halves, facts, settings)
     sphere, sphere_notes = _sphere(pair, facts, settings)
-    measured = [sphere, *_automask(pair, settings, sphere), *(_checked(pair, mask) for mask in named_masks)]
+    own = [sphere, *_automask(pair, settings, sphere)]
+    measured = [*own, *(_with_signal_outside(pair, _checked(pair, mask), own[-1]) for mask in named_masks)]
     found = _null_of(pair, measured, settings)
     sd = fsc.sampling_sd(pair.unmasked, voxels_in_shell(pair.box_px), 1.0)
     curve_records = [_curve(pair, settings, "unmasked", None, pair.unmasked, sd=sd)]
@@ -306,6 +307,22 @@ def _checked(pair: _Pair, mask: NamedMask) -> MeasuredMask:
     note = "; ".join(text for text in (mask.note, clipped) if text) or None
     described = _described(mask.name, values, pair.voxel_size_A, mask.parameters, note, mask.path)
     return replace(described, softened=mask.cistem_edge)
+
+
+def _with_signal_outside(pair: _Pair, mask: MeasuredMask, automask: MeasuredMask) -> MeasuredMask:
+    """The mask's record with the share of the signal that it leaves out, where the automask says where the signal is."""
+    if mask.values is None or automask.values is None or automask.record.name != "automask":
+        return mask
+    found = masks.signal_outside(pair.transforms, pair.box_px, pair.voxel_size_A, mask.values, automask.values)
+    if found is None:
+        return mask
+    parameters = {
+        "signal_outside": round(found.share, 4),
+        "signal_outside_sd": round(found.sd, 4),
+        "signal_outside_at_A": [round(length, 1) for length in found.at_A],
+    }
+    record = mask.record.model_copy(update={"parameters": {**mask.record.parameters, **parameters}})
+    return replace(mask, record=record)
 
 
 def _null_of(pair: _Pair, measured: Iterable[MeasuredMask], settings: Settings) -> dict[str, Null]:

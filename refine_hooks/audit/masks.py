@@ -6,6 +6,7 @@ import numpy as np
 
 from refine_hooks.audit.reading import (
     CORRELATES,
+    SUPPORTED_SD,
     Finding,
     at,
     between,
@@ -246,24 +247,34 @@ def limit_unsupported(record: RoundRecord, settings: Settings) -> Iterator[Findi
 
 
 def signal_outside(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
-    """A mask that leaves out a part of the signal; the share was measured with the mask."""
+    """A mask that cuts density: the share of the signal outside it was measured on both halves when the mask was."""
     for mask in record.masks:
-        share, place = mask.parameters.get("signal_outside"), mask.parameters.get("signal_outside_at_A")
-        if not isinstance(share, int | float) or share <= CUT_SHARE:
+        share, sd, place = (mask.parameters.get(f"signal_outside{part}") for part in ("", "_sd", "_at_A"))
+        if not isinstance(share, int | float) or share <= max(CUT_SHARE, SUPPORTED_SD * (sd or 0.0)):
             continue
         where = (
-            f", most of it around x, y, z = {', '.join(f'{c:.0f}' for c in place)} A from the centre" if place else ""
+            f", most of it around x, y, z = {', '.join(f'{c:.0f}' for c in place)} A from the box's centre"
+            if place
+            else ""
+        )
+        uses = (
+            "this mask is used in the refinement, so the next round loses it, too" if mask.name == "refinement" else ""
         )
         yield found(
             record,
             "signal_outside",
             "warning",
-            f"the mask {mask.name!r} leaves out {100 * share:.0f} % of the signal{where}: the FSC under it, and an alignment "
-            "with it, miss that part. Widen the mask there, or leave the refinement unmasked",
+            f"the mask {mask.name!r} cuts density: {100 * share:.0f} % of the signal{_give_or_take(sd)} lies outside it{where}. "
+            f"The FSC under it does not speak of that part{f'; {uses}' if uses else ''}. Look at its outline, and widen it there",
             curve=mask.name if record.curve(mask.name) is not None else None,
             share=share,
+            sd=sd,
             at_A=place,
         )
+
+
+def _give_or_take(sd: float | None) -> str:
+    return f" (give or take {100 * sd:.1f})" if sd is not None else ""
 
 
 def mask_missing(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
