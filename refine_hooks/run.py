@@ -28,6 +28,7 @@ from refine_hooks.settings import Settings
 from refine_hooks.store import Store
 
 _MAPS_OF_A_ROUND = 4  # two half maps and two masks
+_PATIENCE = 2  # times the wait for the program's entry: what has not come by then keeps no watch from ending
 _VANISHED_LOOKS = 3  # what is gone may only have been moved since the look, and the next look finds it
 
 
@@ -59,6 +60,7 @@ class Watch:
     expected: int = 0
     attempted: set[Key] = field(default_factory=set)
     put_off: watch.PutOff = field(default_factory=watch.PutOff)
+    awaited: watch.Awaited = field(default_factory=watch.Awaited)
 
     def log(self, line: LogLine) -> None:
         """Write a line to the log, then remember it: what is remembered is always on disk."""
@@ -347,7 +349,7 @@ def _look(w: Watch) -> list[Round]:
             _remove_sums(w, round_)
     if not w.project.is_dir():
         w.wait(f"{w.project} is gone or out of reach; waiting for it to come back")
-    elif any(round_.missing for round_ in rounds):
+    elif w.awaited.hopefully(rounds, time.monotonic(), _PATIENCE * w.settings.watch.database_wait_s):
         w.last_event = max(w.last_event, time.monotonic() - w.settings.watch.poll_s)
     return rounds
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,22 @@ def looks(
         else:
             stop.wait(min(took_s / _BUSY_SHARE, poll_s))
             heard = bell.wait(heard, max(0.0, wait_s - took_s / _BUSY_SHARE))
+
+
+@dataclass(slots=True)
+class Awaited:
+    """The rounds that lack something, and since when they have been as they are."""
+
+    since: dict[Key, tuple[Stamp, float]] = field(default_factory=dict)
+
+    def hopefully(self, rounds: Iterable[Round], now_s: float, patience_s: float) -> bool:
+        """Whether something is lacking that may yet come: the rest of that round changed less than ``patience_s`` ago."""
+        before, self.since = self.since, {}
+        for round_ in rounds:
+            if round_.missing:
+                stamp, since_s = before.get(round_.key, (None, now_s))
+                self.since[round_.key] = (round_.stamp, since_s if stamp == round_.stamp else now_s)
+        return any(now_s - since_s < patience_s for _, since_s in self.since.values())
 
 
 def settled(

@@ -143,6 +143,14 @@ def test_maps_that_were_cleaned_away_leave_the_round_as_it_was_measured(project:
     assert relion.half_maps(project, after, Store(project.parent / "out")) is None
 
 
+def test_unfiltered_maps_of_the_joined_iteration_are_the_final_round_s_and_awaited_by_nobody(project: Path) -> None:
+    for half in (1, 2):
+        source = project / JOB / f"run_half{half}_class001_unfil.mrc"
+        shutil.copy(source, project / JOB / f"run_it010_half{half}_class001_unfil.mrc")
+    found = list(relion.rounds(project, SETTINGS, Store(project.parent / "out")))
+    assert [(r.label, r.missing) for r in found] == [("it000", ()), ("it009", ()), ("final", ())]
+
+
 def test_continued_runs_are_runs_of_their_own(project: Path) -> None:
     for path in list((project / JOB).glob("run_it009_*")):
         text = path.read_bytes().replace(b"run_it009", b"run_ct8_it009")

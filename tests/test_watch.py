@@ -7,7 +7,7 @@ import pytest
 
 from refine_hooks.projects.adapter import Round
 from refine_hooks.records import InputFile, Key, Stamp
-from refine_hooks.watch import Bell, events_arrive, file_system_type, looks, settled
+from refine_hooks.watch import Awaited, Bell, events_arrive, file_system_type, looks, settled
 
 
 def a_round(size: int, iteration: int = 1, **more: object) -> Round:
@@ -56,6 +56,23 @@ def test_a_fault_must_persist_before_it_counts() -> None:
 def test_a_round_that_changes_after_it_was_done_is_ready_again() -> None:
     states = [[a_round(1, complete=True)], [a_round(1, complete=True)], [a_round(2, complete=True)]]
     assert [(at, r.stamp.inputs[0].size) for at, r in play(states, 0.0, [0, 1, 2])] == [(0, 1), (2, 2)]
+
+
+def test_what_lacks_something_keeps_a_watch_going_only_while_it_changes() -> None:
+    awaited = Awaited()
+    lacking = a_round(1, missing=("its table",))
+    changed = a_round(2, missing=("its table",))
+    looks_ = [
+        (0, lacking),
+        (59, lacking),
+        (61, lacking),
+        (62, changed),
+        (121, changed),
+        (123, changed),
+        (124, a_round(2)),
+    ]
+    told = [awaited.hopefully([round_], moment, 60) for moment, round_ in looks_]
+    assert told == [True, True, False, True, True, False, False]
 
 
 def test_many_rounds_at_once_all_come_out_once() -> None:

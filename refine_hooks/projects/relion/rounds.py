@@ -107,10 +107,20 @@ def _numbered(view: _View, iteration: Iteration) -> Iterator[Round]:
         return
     if _has_tables(iteration):
         yield from _halves(view, iteration)
-    elif _unfiltered_pairs(iteration) and not any(i.number is None for i in view.iterations):
+        return
+    if _is_the_end(view, iteration):
+        return  # its maps are those of the final, un-numbered round
+    if _unfiltered_pairs(iteration):
         yield from _without_tables(view, iteration)
     elif any(what.endswith(".mrc") for _, what in iteration.files):
         yield _awaited(view, iteration, "class", 1, ("the model tables of both halves",))
+
+
+def _is_the_end(view: _View, iteration: Iteration) -> bool:
+    """Whether this number is that of the joined round: RELION writes its tables without the number."""
+    last = max((i.number for i in view.iterations if i.number is not None and _has_tables(i)), default=-1)
+    final = any(i.number is None and _has_tables(i) for i in view.iterations)
+    return final and iteration.number is not None and iteration.number > last
 
 
 def _unfiltered_pairs(iteration: Iteration) -> list[tuple[str, int]]:
