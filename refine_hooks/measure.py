@@ -7,12 +7,12 @@ and said, not scored.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from refine_hooks import curves, fsc, masks
-from refine_hooks.errors import MapError
+from refine_hooks.errors import MapError, SettingsError
 from refine_hooks.fourier import (
     Curve,
     Extent,
@@ -27,9 +27,12 @@ from refine_hooks.fourier import (
 from refine_hooks.fsc.null import Null, nulls
 from refine_hooks.maps import Map, Volume
 from refine_hooks.projects.adapter import Facts, FscCurve, HalfMaps, Round
+from refine_hooks.records import Analysis, HalfMapsRecord, MaskRecord, RoundRecord, best_curve, now
 from refine_hooks.records import Curve as CurveRecord
-from refine_hooks.records import HalfMapsRecord, MaskRecord, RoundRecord, now
 from refine_hooks.settings import Settings
+
+if TYPE_CHECKING:
+    from refine_hooks.analysis import Analysed
 
 # Where a map holds nothing, float32 rounding leaves this share of its strongest shell's power at most.
 _EMPTY_SHELL = 1e-11
@@ -75,7 +78,8 @@ class Measurement:
     voxels_in_shell: np.ndarray
     masks: tuple[MeasuredMask, ...]
     curves: tuple[CurveRecord, ...]
-    analysis: dict[str, Any] | None
+    analysis: Analysis | None
+    sharpened: Volume | None
     notes: tuple[str, ...]
     average: Volume
 
@@ -160,14 +164,17 @@ def measure_halves(
     curve_records += [
         _reported(_counted_again(pair, curve, measured), pair.frequency_per_A, settings) for curve in reported
     ]
+    kept = tuple(record for record in curve_records if record is not None)
+    analysed = _analysed(pair, halves, facts, settings, measured, kept)
     return Measurement(
         box_px=pair.box_px,
         voxel_size_A=pair.voxel_size_A,
         frequency_per_A=pair.frequency_per_A,
         voxels_in_shell=voxels_in_shell(pair.box_px),
         masks=tuple(measured),
-        curves=tuple(record for record in curve_records if record is not None),
-        analysis=None,
+        curves=kept,
+        analysis=analysed.record if analysed else None,
+        sharpened=analysed.map if analysed else None,
         notes=(*facts.notes, *halves.notes, *pair.notes, *sphere_notes),
         average=np.multiply(pair.half1.voxels + pair.half2.voxels, np.float32(0.5)),
     )
@@ -372,7 +379,8 @@ def _mask_curves(pair: _Pair, settings: Settings, mask: MeasuredMask, null: Null
         beyond = np.arange(len(sd)) >= null.onset_shell + fsc.SHELLS_PAST_ONSET
         rest = np.where(beyond, np.maximum(1 - null.mean, 1e-6), 1.0)
         below = replace(null, mean=np.where(beyond, 0.0, null.mean), sd=null.sd / rest)
-        sd = np.where(beyond, np.hypot(sd, null.sd / np.sqrt(null.repeats)) / rest, sd)
+        # The null's mean is known to far better than this: only its power is drawn.
+        sd = np.where(beyond, sd / rest, sd)
         corrected = fsc.corrected(correlation, null.mean, null.onset_shell)
         found.append(_curve(pair, settings, f"{name}_corrected", name, corrected, below, sd=sd))
     return found
@@ -434,6 +442,57 @@ def _counted_again(pair: _Pair, curve: FscCurve, measured: Sequence[MeasuredMask
     return replace(curve, note="; ".join(text for text in (curve.note, said) if text))
 
 
+def _analysed(
+    pair: _Pair,
+    halves: HalfMaps,
+    facts: Facts,
+    settings: Settings,
+    measured: Sequence[MeasuredMask],
+    kept: Sequence[CurveRecord],
+) -> "Analysed | None":
+    """The further measurements under the mask of the round's best curve, where they were asked for and mean something."""
+    if not settings.fsc.full or pair.fault is not None or halves.origin == "regularised":
+        return None
+    curve = best_curve(kept)
+    mask = next((m for m in measured if curve is not None and m.record.name == curve.mask), None)
+    if curve is None or mask is None or mask.values is None:
+        return None
+    return analysed(pair.half1, pair.half2, curve, mask.values, facts.symmetry, settings.fsc.threshold)
+
+
+def analysed(
+    half1: Map, half2: Map, curve: CurveRecord, mask: Volume, symmetry: str | None, threshold: float
+) -> "Analysed":
+    """The further measurements of one pair of half maps under the mask of one of its curves.
+
+    Args:
+        half1: unmasked half map.
+        half2: the other one.
+        curve: as the log holds it.
+        mask: the one that made the curve [z, y, x].
+        symmetry: symbol of the imposed point group; one that is not known counts as none.
+        threshold: the level of the resolution.
+    """
+    from refine_hooks.analysis import analyse
+    from refine_hooks.sums.symmetry import rotations
+
+    try:
+        order = len(rotations(symmetry)) if symmetry else 1
+    except SettingsError:
+        order = 1
+    correlation = np.array([np.nan if value is None else value for value in curve.correlation])
+    return analyse(
+        half1.voxels,
+        half2.voxels,
+        half1.voxel_size_A,
+        mask,
+        curve.mask or "",
+        correlation,
+        threshold=threshold,
+        symmetry_order=order,
+    )
+
+
 def _reported(curve: FscCurve, frequency_per_A: Curve, settings: Settings) -> CurveRecord | None:
     if not np.any(np.isfinite(curve.correlation)):
         return None
@@ -457,8 +516,24 @@ def round_record(
     half_maps_record: HalfMapsRecord,
     mask_records: Sequence[MaskRecord],
     measured_in_s: float | None = None,
+    former: RoundRecord | None = None,
+    sharpened_path: str | None = None,
 ) -> RoundRecord:
-    """The record of a measured round; the files' records come from whoever wrote them."""
+    """The record of a measured round; the files' records come from whoever wrote them.
+
+    Args:
+        round_: what was measured.
+        halves: of it.
+        measurement: the result.
+        half_maps_record: with the paths.
+        mask_records: with paths and hashes.
+        measured_in_s: wall time.
+        former: the round before this one, of the same run and class: what the masks' volumes are compared with.
+        sharpened_path: of the map to look at, where one was written.
+    """
+    analysis = measurement.analysis
+    if analysis is not None and sharpened_path is not None:
+        analysis = analysis.model_copy(update={"sharpened_path": sharpened_path})
     return RoundRecord(
         **_about(round_),
         box_px=measurement.box_px,
@@ -466,12 +541,20 @@ def round_record(
         frequency_per_A=tuple(measurement.frequency_per_A.tolist()),
         voxels_in_shell=tuple(measurement.voxels_in_shell.tolist()),
         half_maps=half_maps_record,
-        masks=tuple(mask_records),
+        masks=tuple(_against(former, mask) for mask in mask_records),
         curves=measurement.curves,
-        analysis=measurement.analysis,
+        analysis=analysis,
         notes=measurement.notes,
         measured_in_s=measured_in_s,
     )
+
+
+def _against(former: RoundRecord | None, mask: MaskRecord) -> MaskRecord:
+    """A mask's record with the change of its volume against the same mask of the former round."""
+    before = former.mask(mask.name) if former is not None else None
+    if before is None or not before.volume_A3 or not mask.volume_A3:
+        return mask
+    return mask.model_copy(update={"volume_change": mask.volume_A3 / before.volume_A3 - 1})
 
 
 def reported_record(round_: Round, reported: Sequence[FscCurve], settings: Settings | None = None) -> RoundRecord:

@@ -69,6 +69,19 @@ def write_masks(
     return tuple(records)
 
 
+def write_sharpened(store: Store, key: Key, label: str, sharpened: Map | None) -> str | None:
+    """Write the map to look at, where there is one; its path as the record holds it.
+
+    Raises:
+        StorageError: no room.
+    """
+    if sharpened is None:
+        return None
+    path = store.sharpened_path(key, label)
+    store.write_map(path, sharpened, f"refine_hooks FSC-weighted, sharpened: {key} {label}")
+    return store.relative(path)
+
+
 def findings(lines: Sequence[LogLine], settings: Settings) -> list["Finding"]:
     """What the audit has to say of a log as it is in memory."""
     from refine_hooks.audit import audit

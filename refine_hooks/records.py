@@ -5,6 +5,7 @@ Angstrom (``_A``), frequencies in 1/Angstrom (``_per_A``), masses in kDa. There 
 is ``null``.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -86,6 +87,9 @@ class MaskRecord(Record):
     sha256: str | None = None
     volume_A3: float = Field(description="sum of the soft mask")
     volume_fraction: float = Field(description="share of the box")
+    volume_change: float | None = Field(
+        default=None, description="share by which the volume differs from the former round's of this run and class"
+    )
     parameters: dict[str, Any] = Field(default_factory=dict)
     note: str | None = None
 
@@ -136,6 +140,37 @@ class Curve(Record):
         return values
 
 
+class Analysis(Record):
+    """Further measurements of the same halves under one mask, made on request."""
+
+    mask: str | None = Field(default=None, description="name of the mask; its corrected curve where there is one")
+    independent_voxels: tuple[float, ...] | None = Field(
+        default=None, description="of each shell, under the mask and the symmetry"
+    )
+    half_bit_A: float | None = None
+    three_sigma_A: float | None = None
+    fdr_A: float | None = Field(default=None, description="false discovery rate of 1 %")
+    fdr_q: tuple[float | None, ...] | None = Field(
+        default=None, description="rate of false discoveries at which a shell still counts as signal"
+    )
+    cfar: float | None = Field(default=None, description="conical FSC area ratio; 1 is isotropic")
+    cfar_by_chance: float | None = Field(
+        default=None, description="a map that is as good in all directions stays above this in 95 of 100 cases"
+    )
+    cfar_best_A: float | None = None
+    cfar_worst_A: float | None = None
+    worst_axis: tuple[float, float, float] | None = Field(default=None, description="x, y, z of the worst cone's axis")
+    conical_lowest: tuple[float | None, ...] | None = None
+    conical_mean: tuple[float | None, ...] | None = None
+    conical_highest: tuple[float | None, ...] | None = None
+    b_factor_A2: float | None = Field(default=None, description="amplitudes fall by exp(-B s^2 / 4)")
+    b_factor_range_A: tuple[float, float] | None = Field(default=None, description="coarse and fine end of the fit")
+    b_factor_fit: float | None = Field(default=None, description="share of the variance that the line explains")
+    guinier_squared_per_A2: tuple[float, ...] | None = None
+    guinier_ln_amplitude: tuple[float, ...] | None = None
+    sharpened_path: str | None = Field(default=None, description="FSC-weighted, sharpened map: to look at")
+
+
 class Line(Record):
     """What all lines of the log have in common."""
 
@@ -182,7 +217,7 @@ class RoundRecord(Line):
     reported_rule: str | None = Field(default=None, description="how the program read its number off its curve")
     masks: tuple[MaskRecord, ...] = ()
     curves: tuple[Curve, ...] = ()
-    analysis: dict[str, Any] | None = Field(default=None, description="further measurements, made on request")
+    analysis: Analysis | None = Field(default=None, description="further measurements, made on request")
     notes: tuple[str, ...] = Field(default=(), description="what a reader must know of this round, in words")
     measured_in_s: float | None = None
 
@@ -201,9 +236,15 @@ class RoundRecord(Line):
         """
         if self.half_maps is not None and self.half_maps.origin == "regularised":
             return None
-        own = [c.name for c in self.curves if c.name.endswith("_corrected") and not c.name.startswith("reported_")]
-        order = ("automask_corrected", "user_corrected", "refinement_corrected", *own, "automask", "sphere", "unmasked")
-        return next((c for name in order if (c := self.curve(name)) is not None), None)
+        return best_curve(self.curves)
+
+
+def best_curve(curves: Sequence[Curve]) -> Curve | None:
+    """The corrected curve of the most trusted mask, else sphere or unmasked; never a scaled or a reported one."""
+    own = [c.name for c in curves if c.name.endswith("_corrected") and not c.name.startswith("reported_")]
+    order = ("automask_corrected", "user_corrected", "refinement_corrected", *own, "automask", "sphere", "unmasked")
+    named = {c.name: c for c in curves}
+    return next((named[name] for name in order if name in named), None)
 
 
 class Failed(Line):

@@ -31,10 +31,11 @@ def expired(rounds: Sequence[RoundRecord], keep: KeepSettings, flagged: Iterable
 
 
 def retain(store: Store, keep: KeepSettings, rounds: Sequence[RoundRecord], flagged: Iterable[str] = ()) -> None:
-    """Remove the half maps and masks that `expired` names, as far as they are refine_hooks' own files."""
+    """Remove the half maps, masks and sharpened maps that `expired` names, as far as they are refine_hooks' own files."""
     for record in expired(rounds, keep, flagged):
         for path in (
             *store.half_map_paths(record.key, record.label),
+            store.sharpened_path(record.key, record.label),
             *(store.mask_path(record.key, record.label, m.name) for m in record.masks),
         ):
             path.unlink(missing_ok=True)

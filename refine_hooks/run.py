@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from refine_hooks import journal, measure, outputs, retention, watch
 from refine_hooks.errors import InputError, NotReadyError, RefineHooksError, StorageError
 from refine_hooks.lock import only_writer
-from refine_hooks.maps import read_header, read_map
+from refine_hooks.maps import Map, read_header, read_map
 from refine_hooks.measure import NamedMask
 from refine_hooks.projects.adapter import Adapter, HalfMaps, ProgramMask, Round
 from refine_hooks.records import Failed, Key, LogLine, RoundRecord, Start, Stop, now
@@ -270,9 +270,29 @@ def measured(w: Watch, round_: Round) -> RoundRecord:
     w.store.checkpoint_path(round_.key).unlink(missing_ok=True)
     mask_records = outputs.write_masks(w.store, round_.key, round_.label, measurement)
     outputs.write_pictures(w.store, round_.key, round_.label, measurement, _views(w, round_), w.say)
+    sharpened = Map(measurement.sharpened, measurement.voxel_size_A) if measurement.sharpened is not None else None
     return measure.round_record(
-        round_, halves, measurement, half_record, mask_records, measured_in_s=time.monotonic() - began
+        round_,
+        halves,
+        measurement,
+        half_record,
+        mask_records,
+        measured_in_s=time.monotonic() - began,
+        former=_former(w, round_.key),
+        sharpened_path=outputs.write_sharpened(w.store, round_.key, round_.label, sharpened),
     )
+
+
+def _former(w: Watch, key: Key) -> RoundRecord | None:
+    """The last round of the same run and class before this one that the log holds."""
+    earlier = [
+        line
+        for line in w.state.values()
+        if isinstance(line, RoundRecord)
+        and (line.key.run, line.key.class_id) == (key.run, key.class_id)
+        and line.key.iteration < key.iteration
+    ]
+    return max(earlier, key=lambda line: line.key.iteration, default=None)
 
 
 def half_maps(w: Watch, round_: Round) -> HalfMaps | None:

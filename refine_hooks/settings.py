@@ -118,6 +118,9 @@ class AuditSettings(Section):
     anisotropy_cfar: float = Field(
         0.5, gt=0, le=1, description="below this conical FSC area ratio a map is called anisotropic"
     )
+    analyse_at_most: int = Field(
+        12, ge=0, description="how many logged rounds, the newest first, one audit analyses further; 0: none"
+    )
 
 
 class NotifySettings(Section):

@@ -57,6 +57,16 @@ class Store:
         stem = self._stem("masks", key, label)
         return stem.with_name(f"{stem.name}_mask.mrc" if name == "automask" else f"{stem.name}_{slug(name)}_mask.mrc")
 
+    def sharpened_path(self, key: Key, label: str) -> Path:
+        """Where the sharpened map of a round belongs."""
+        stem = self._stem("sharpened", key, label)
+        return stem.with_name(f"{stem.name}_sharpened.mrc")
+
+    def analysis_path(self, key: Key, label: str) -> Path:
+        """Where the further measurements belong that were made of a round after it was logged."""
+        stem = self._stem("analysis", key, label)
+        return stem.with_name(f"{stem.name}_analysis.json")
+
     def picture_path(self, key: Key, label: str, what: str) -> Path:
         """Where a picture of a round belongs; ``what`` ends with the file's kind, e.g. ``slices.png``."""
         stem = self._stem("pictures", key, label)

@@ -10,8 +10,9 @@ from refine_hooks.curves.cistem import scaled_mask, scaled_sphere
 from refine_hooks.errors import MapError
 from refine_hooks.maps import Map
 from refine_hooks.masks import sphere
-from refine_hooks.measure import Measurement, NamedMask, measure_halves
-from refine_hooks.projects.adapter import Facts, FscCurve, HalfMaps
+from refine_hooks.measure import Measurement, NamedMask, measure_halves, round_record
+from refine_hooks.projects.adapter import Facts, FscCurve, HalfMaps, Round
+from refine_hooks.records import HalfMapsRecord, Key, Stamp
 from refine_hooks.settings import load_settings
 
 BOX, VOXEL_A = 48, 2.5
@@ -179,3 +180,25 @@ def test_noise_alone_gives_no_mask_and_says_so() -> None:
     (mask,) = [mask for mask in m.masks if mask.record.name == "automask"]
     assert mask.values is None
     assert "no mask can be made" in mask.record.note
+
+
+def test_the_change_of_a_mask_s_volume_against_the_former_round_is_in_its_record() -> None:
+    m = measured(*a_pair())
+    stamp, key = Stamp(), Key(run="r", iteration=1, class_id=1)
+    round_ = Round(key, "test", "round 1", stamp, FACTS)
+    pair = HalfMaps(*a_pair(), "found")
+    records = [mask.record for mask in m.masks]
+    first = round_record(round_, pair, m, HalfMapsRecord(origin="found"), records)
+    assert all(mask.volume_change is None for mask in first.masks)
+    grown = [record.model_copy(update={"volume_A3": 1.25 * record.volume_A3}) for record in records]
+    second = round_record(round_, pair, m, HalfMapsRecord(origin="found"), grown, former=first)
+    assert [mask.volume_change for mask in second.masks] == [pytest.approx(0.25)] * 2
+
+
+def test_further_measurements_are_made_where_asked_for_and_never_of_filtered_halves() -> None:
+    full = {"fsc": {"full": True}}
+    assert measured(*a_pair()).analysis is None
+    m = measured(*a_pair(), overrides=full)
+    assert m.analysis is not None
+    assert m.sharpened is not None
+    assert measured(*a_pair(), overrides=full, origin="regularised").analysis is None

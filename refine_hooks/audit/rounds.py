@@ -152,15 +152,15 @@ def _other_readings(record: RoundRecord, half: bool, settings: Settings) -> Iter
 
 def anisotropy(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """The map is better in some directions than in others."""
-    cfar = (record.analysis or {}).get("cfar")
-    if not isinstance(cfar, int | float) or cfar >= settings.audit.anisotropy_cfar:
+    analysis = record.analysis
+    cfar = analysis.cfar if analysis is not None else None
+    if analysis is None or cfar is None or cfar >= settings.audit.anisotropy_cfar:
         return
-    analysis = record.analysis or {}
-    ends = [analysis.get(name) for name in ("cfar_best_A", "cfar_worst_A")]
+    if analysis.cfar_by_chance is not None and cfar >= analysis.cfar_by_chance:
+        return
+    best_A, worst_A = analysis.cfar_best_A, analysis.cfar_worst_A
     directions = (
-        f", {ends[0]:.2f} A in the best direction and {ends[1]:.2f} A in the worst"
-        if all(isinstance(e, float) for e in ends)
-        else ""
+        f", {best_A:.2f} A in the best direction and {worst_A:.2f} A in the worst" if best_A and worst_A else ""
     )
     yield found(
         record,

@@ -57,7 +57,9 @@ def _measured(
     store = Store((out or Path.cwd()).absolute())
     half_record = outputs.write_half_maps(store, round_.key, round_.label, halves)
     written = outputs.write_masks(store, round_.key, round_.label, measurement, keep=out is not None)
-    record = measure.round_record(round_, halves, measurement, half_record, written)
+    sharpened = Map(measurement.sharpened, measurement.voxel_size_A) if measurement.sharpened is not None else None
+    path = outputs.write_sharpened(store, round_.key, round_.label, sharpened if out is not None else None)
+    record = measure.round_record(round_, halves, measurement, half_record, written, sharpened_path=path)
     if out is not None:
         outputs.write_pictures(store, round_.key, round_.label, measurement, None, print)
         journal.append(store.log, [record])

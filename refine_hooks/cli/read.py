@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from refine_hooks.cli._app import app
 from refine_hooks.cli._logs import read_log, round_of
+
+if TYPE_CHECKING:
+    from refine_hooks.journal import Journal
+    from refine_hooks.settings import Settings
 
 Log = Annotated[Path, typer.Argument(help="rounds.jsonl, the folder that holds it, or the project", show_default=False)]
 LogOption = Annotated[Path, typer.Option("--log", help="rounds.jsonl, the folder that holds it, or the project")]
@@ -34,8 +38,9 @@ def audit(
 
     if fail_on not in ("", "note", "warning"):
         raise InputError(f"--fail-on {fail_on}: give note or warning")
-    journal = read_log(log)
-    findings = find(journal, load_settings(config))
+    settings = load_settings(config)
+    journal = _analysed(log, settings)
+    findings = find(journal, settings)
     if as_json:
         print(json.dumps([finding.model_dump(mode="json") for finding in findings], indent=2))
     else:
@@ -45,6 +50,16 @@ def audit(
         show_findings(findings)
     if any(fail_on in {finding.severity, "note"} for finding in findings):
         raise typer.Exit(1)
+
+
+def _analysed(log: Path, settings: Settings) -> Journal:
+    """The log with the further measurements of its rounds; told on standard error as they are made."""
+    from refine_hooks.journal import find_log
+    from refine_hooks.revisit import revisited
+    from refine_hooks.store import Store
+
+    store = Store(find_log(log).absolute().parent, int(settings.keep.min_free_GB * 1e9))
+    return revisited(store, read_log(log), settings, lambda text: print(text, file=sys.stderr))
 
 
 @app.command()
