@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from refine_hooks.errors import StorageError
 from refine_hooks.maps import Map, read_map, write_map
 from refine_hooks.projects import _overwritten as overwritten
 
@@ -159,3 +160,34 @@ def test_a_file_named_by_time_gives_the_number(program):
     assert overwritten.written_before(program.pair, program.numbered()) == 1
     assert overwritten.written_after(program.pair, []) is None
     assert overwritten.written_before((program.pair[0], program.folder / "none"), program.numbered()) is None
+
+
+def test_the_last_of_the_disk_is_left_to_the_refinement(program, spool, monkeypatch):
+    for which in (0, 1):
+        program.write(which, 1, 100.0)
+    program.number(1, 101.0)
+    nearly_full = type("Usage", (), {"free": 1_900_000_000})
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.disk_usage", lambda path: nearly_full)
+        with pytest.raises(StorageError, match=r"1.90 GB are free.*--out"):
+            look(program, spool)
+        assert contents(spool) == {}
+        assert list(spool.iterdir()) == [], "nothing half-done is left"
+    assert look(program, spool) == ["even.mrc", "odd.mrc"]
+
+
+def test_a_mask_that_goes_while_it_is_looked_at_is_left_out(program, spool):
+    for which in (0, 1):
+        program.write(which, 1, 100.0)
+    mask = program.folder / "mask.mrc"
+    write_map(mask, Map(np.ones((4, 4, 4), np.float32), 1.0), "a mask")
+
+    def whole(path: Path) -> bool:
+        ready = overwritten.whole_mrc(path)
+        if path == mask:
+            mask.unlink()
+        return ready
+
+    assert overwritten.keep(program.pair, 5, spool, beside_it=[mask], whole=whole, rewritten=False) == []
+    saved = overwritten.keep(program.pair, 5, spool, beside_it=[mask], whole=whole, rewritten=False)
+    assert [path.name for path in saved] == ["even.mrc", "odd.mrc"]

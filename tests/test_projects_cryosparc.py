@@ -91,6 +91,7 @@ def test_the_reported_resolution_is_that_of_the_last_curve_of_each_iteration(tmp
     assert "Tight Mask" in first.facts.reported_rule
     assert last.facts.reported_resolution_A == pytest.approx(BOX * PIXEL / 9)
     assert "Noise Sub" in last.facts.reported_rule
+    assert "No-Mask 12.00 A, Spherical Mask 9.60 A, Loose Mask 8.00 A, Tight Mask 6.86 A" in first.facts.notes[-1]
 
 
 def test_heartbeats_within_a_line_and_repeated_blocks_do_not_confuse_the_log(tmp_path: Path) -> None:

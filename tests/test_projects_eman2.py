@@ -70,6 +70,16 @@ def test_without_h5py_the_way_to_get_it_is_told(tmp_path: Path, monkeypatch: pyt
         read_hdf_map(tmp_path / "a.hdf")
 
 
+def test_a_project_is_recorded_as_failed_with_the_way_out_where_h5py_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, store = write_project(tmp_path / "project", 1), Store(tmp_path / "out")
+    monkeypatch.setitem(__import__("sys").modules, "h5py", None)
+    (round_,) = _rounds(project, store).values()
+    assert "pip install 'refine_hooks[hdf]'" in round_.fault
+    assert eman2.capture(project, store.spool) == []
+
+
 def test_a_finished_project_keeps_the_promises_of_every_adapter(tmp_path: Path) -> None:
     project = write_project(tmp_path / "project", 2)
     assert claim(project)[0] == "eman2"

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from refine_hooks.errors import RefineHooksError
 from refine_hooks.maps import beside, read_header
-from refine_hooks.projects._saving import copy_whole, link, unwritable
+from refine_hooks.projects._saving import copy_whole, link, require_room, unwritable
 from refine_hooks.records import InputFile, Stamp
 from refine_hooks.store import slug
 
@@ -126,9 +126,8 @@ def keep(
     mixed = _mixed_with_this(kept(folder).values(), (first, second))
     if mixed is None or not all(whole(path) for path in pair):
         return []
-    more = [path for path in beside_it if whole(path)]
-    files = [first, second, *(state for path in more if (state := _state(path)) is not None)]
-    saved = _save([*pair, *more], files, iteration, folder, rewritten)
+    more = {path: state for path in beside_it if (state := _state(path)) is not None and whole(path)}
+    saved = _save([*pair, *more], [first, second, *more.values()], iteration, folder, rewritten)
     for wrong in mixed if saved else ():
         if wrong.iteration != iteration:
             shutil.rmtree(wrong.folder, ignore_errors=True)
@@ -171,6 +170,8 @@ def _save(
         for stale in folder.glob(".it*.part"):
             shutil.rmtree(stale, ignore_errors=True)
         part.mkdir(parents=True)
+        if rewritten:
+            require_room(part, sum(file.size for file in files))
         for path, file in zip(paths, files, strict=True):
             linked = None if rewritten else link(path, part / file.name)
             if linked is False or (linked is None and not copy_whole(path, part / file.name, file.size, file.mtime_ns)):

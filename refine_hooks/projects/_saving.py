@@ -13,6 +13,7 @@ from pathlib import Path
 from refine_hooks.errors import StorageError
 
 _FICLONE = 0x40049409  # Linux: share the extents of one file with another
+_RESERVE_BYTES = 2_000_000_000
 
 
 def link(source: Path, target: Path) -> bool | None:
@@ -62,6 +63,20 @@ def copy_whole(source: Path, target: Path, size: int, mtime_ns: int) -> bool:
     finally:
         temporary.unlink(missing_ok=True)
     return True
+
+
+def require_room(folder: Path, needed_bytes: int) -> None:
+    """Refuse to copy into the last of the disk: the refinement needs it more.
+
+    Raises:
+        StorageError: less than `_RESERVE_BYTES` would stay free.
+    """
+    free_bytes = shutil.disk_usage(folder).free
+    if free_bytes < needed_bytes + _RESERVE_BYTES:
+        raise StorageError(
+            f"{folder.parent}: {free_bytes / 1e9:.2f} GB are free; {needed_bytes / 1e9:.2f} GB of half maps are copied only where "
+            f"{_RESERVE_BYTES / 1e9:g} GB stay free; free some space, or name a folder elsewhere with --out"
+        )
 
 
 def _beside(target: Path) -> Path:

@@ -205,7 +205,11 @@ def _facts(inputs: Inputs, number: int) -> Facts:
         notes.append(f"cryoSPARC {table.version} {table.type}".replace("  ", " "))
     headers = [_header(path) for path in inputs.halves or _maps(inputs)]
     voxel_size_A = headers[0].voxel_size_A[0] if headers else None
-    resolution_A, label = _reported_resolution(inputs, number, headers)
+    crossed = _crossed(inputs, number, headers)
+    resolution_A, label = _reported_resolution(inputs, number, crossed)
+    if crossed:
+        readings = ", ".join(f"{name} {at_A:.2f} A" for name, at_A in crossed.items())
+        notes.append(f"cryoSPARC read off its own curves at 0.143: {readings}")
     return Facts(
         voxel_size_A=voxel_size_A or None,
         alignment_limit_A=None if inputs.iteration.number is None else table.split_A,
@@ -222,16 +226,18 @@ def _maps(inputs: Inputs) -> list[Path]:
     return [inputs.job.folder / name] if name else []
 
 
-def _reported_resolution(inputs: Inputs, number: int, headers: list[MrcHeader]) -> tuple[float | None, str]:
-    """From the exported event log, else from the shells in the log of the process."""
-    if inputs.iteration.class_index is not None or inputs.iteration.number is None:
-        return None, ""
+def _crossed(inputs: Inputs, number: int, headers: list[MrcHeader]) -> dict[str, float]:
+    """Where each of cryoSPARC's curves of this iteration crosses 0.143, in Angstrom, by its label in the log."""
     crossings = log_of(inputs.job.folder).crossings
-    crossed = list(crossings[number].items()) if number < len(crossings) else []
-    label = crossed[-1][0] if crossed else "the one that it filters by"
-    filtered_A = filter_radii_of(inputs.job.folder).get(number)
-    if filtered_A:
-        return filtered_A, label
-    if crossed and headers and headers[0].voxel_size_A[0] > 0:
-        return headers[0].nx * headers[0].voxel_size_A[0] / crossed[-1][1], label
-    return None, ""
+    if inputs.iteration.class_index is not None or inputs.iteration.number != number or number >= len(crossings):
+        return {}
+    extent_A = headers[0].nx * headers[0].voxel_size_A[0] if headers else 0.0
+    return {label: extent_A / shell for label, shell in crossings[number].items() if extent_A > 0 and shell > 0}
+
+
+def _reported_resolution(inputs: Inputs, number: int, crossed_A: dict[str, float]) -> tuple[float | None, str]:
+    """The last curve's: cryoSPARC filters by it. From the exported event log, else from the log of the process."""
+    label = next(reversed(crossed_A), "the one that it filters by")
+    if inputs.iteration.class_index is not None or inputs.iteration.number != number:
+        return None, ""
+    return filter_radii_of(inputs.job.folder).get(number) or crossed_A.get(label), label
