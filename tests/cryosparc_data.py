@@ -51,10 +51,10 @@ def log_pass(shells: dict[str, float]) -> str:
     beat = "========= sending heartbeat\n"
     text = ""
     for label, shell in shells.items():
-        text += (
-            f"{f'FSC {label}...':<23}{beat if 'Loose' in label else ''}0.143 at {shell:.3f} radwn. 0.5 at 3.000 radwn."
-        )
-        text += " Took 1.258s.\n"
+        number = f"{shell:.3f}"
+        if "Loose" in label:
+            number = number[:2] + beat + number[2:]
+        text += f"{f'FSC {label}...':<23}0.143 at {number} radwn. 0.5 at 3.000 radwn. Took 1.258s.\n"
     return text
 
 

@@ -191,3 +191,22 @@ def test_a_mask_that_goes_while_it_is_looked_at_is_left_out(program, spool):
     assert overwritten.keep(program.pair, 5, spool, beside_it=[mask], whole=whole, rewritten=False) == []
     saved = overwritten.keep(program.pair, 5, spool, beside_it=[mask], whole=whole, rewritten=False)
     assert [path.name for path in saved] == ["even.mrc", "odd.mrc"]
+
+
+def test_a_pair_that_is_written_over_while_it_is_copied_is_not_kept(program, spool, monkeypatch):
+    """The first half is copied whole, and then the program goes on to the next iteration."""
+    for which in (0, 1):
+        program.write(which, 1, 100.0)
+    program.number(1, 300.0)
+    copy_whole = overwritten.copy_whole
+
+    def copied(source: Path, target: Path, size: int, mtime_ns: int) -> bool:
+        done = copy_whole(source, target, size, mtime_ns)
+        if source == program.pair[1]:
+            program.write(0, 2, 200.0)
+        return done
+
+    with monkeypatch.context() as patch:
+        patch.setattr(overwritten, "copy_whole", copied)
+        assert look(program, spool) == []
+    assert contents(spool) == {}

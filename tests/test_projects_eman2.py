@@ -162,6 +162,20 @@ def test_a_project_that_was_copied_without_its_times_never_passes_filtered_halve
         assert eman2.half_maps(project, round_, store).origin == "regularised"
 
 
+def test_copies_without_a_number_are_never_taken_for_those_of_an_earlier_iteration(tmp_path: Path) -> None:
+    """Whatever the times say: the project was copied, and the curve of iteration 1 came last."""
+    project, store = write_project(tmp_path / "project", 3), Store(tmp_path / "out")
+    folder = project / "refine_01"
+    times = {"fsc_unmasked_03.txt": 100, "fsc_masked_03.txt": 900, "fsc_unmasked_01.txt": 800, "fsc_masked_01.txt": 50}
+    for path in folder.iterdir():
+        os.utime(path, (time.time() - 5000 + times.get(path.name, 500),) * 2)
+    eman2.capture(project, store.spool)
+    for number, round_ in _rounds(project, store).items():
+        halves = eman2.half_maps(project, round_, store)
+        assert halves.origin == "regularised", number
+        assert halves.masked_by
+
+
 def test_the_programs_curves_and_masks_are_those_that_it_wrote(tmp_path: Path) -> None:
     project, store = write_project(tmp_path / "project", 2), Store(tmp_path / "out")
     last, first = _rounds(project, store)[2], _rounds(project, store)[1]
