@@ -121,7 +121,7 @@ def _past(w: Watch, faults: list[str]) -> str:
     if not past.lines:
         return "none yet"
     failed = sum(isinstance(line, Failed) for line in w.state.values())
-    return f"{len(w.state) - failed} rounds measured, {failed} failed"
+    return f"rounds measured: {len(w.state) - failed}, failed: {failed}"
 
 
 def _place(w: Watch, log: str) -> Place:

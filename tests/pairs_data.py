@@ -25,7 +25,7 @@ def true_fsc(iteration: int) -> np.ndarray:
     return fsc(*(transform(half.voxels) for half in half_maps_of(iteration)))
 
 
-def dated(paths: Iterable[Path], iteration: int) -> None:
+def dated(paths: Iterable[Path], iteration: float) -> None:
     """Give files the times of an iteration, one second after the other."""
     for second, path in enumerate(paths):
         at_s = BEGAN_S + 1000 * iteration + second
@@ -70,8 +70,8 @@ def emclarity(project: Path, iteration: int) -> None:
     dated([*files, put_text(table, text)], iteration)
 
 
-def simple(project: Path, iteration: int, unfiltered: bool = True) -> None:
-    one, two = half_maps_of(iteration)
+def simple(project: Path, iteration: int, unfiltered: bool = True, content: int = 0) -> None:
+    one, two = half_maps_of(content or iteration)
     files = []
     if unfiltered:
         files = [put(project / f"recvol_state01_{h}_unfil.mrc", m) for h, m in (("even", one), ("odd", two))]
@@ -81,7 +81,8 @@ def simple(project: Path, iteration: int, unfiltered: bool = True) -> None:
     table = project / "fsc_state01.bin"
     values = true_fsc(iteration)[1:]
     np.array([len(values), *values], np.float32).tofile(table)
-    dated([*files, table, put(project / f"recvol_state01_iter{iteration:03d}.mrc", merged(one, two))], iteration)
+    number = put(project / f"recvol_state01_iter{iteration:03d}.mrc", merged(one, two))
+    dated([*files, table, number], iteration + 0.1 * bool(content))
 
 
 def nextpyp(project: Path, iteration: int) -> None:

@@ -146,7 +146,7 @@ def test_what_the_log_holds_is_left_and_what_changed_since_is_measured_again(tmp
     assert words["it1"][1] == "the log has it"
     assert words["it2"][1].startswith("again")
     assert "it holds 5 bytes" in words["it3"][1]
-    assert told.out.log == "2 rounds measured, 1 failed"
+    assert told.out.log == "rounds measured: 2, failed: 1"
 
 
 def test_a_project_that_cannot_be_looked_at_is_told_with_the_reason(tmp_path: Path) -> None:

@@ -106,6 +106,20 @@ def test_what_is_written_over_is_first_copied_and_measured_from_the_copy(tmp_pat
     np.testing.assert_array_equal(halves.half1.voxels, half_maps_of(1)[0].voxels)
 
 
+def test_an_iteration_that_is_done_again_takes_the_place_of_the_first(tmp_path: Path) -> None:
+    adapter, store = adapter_called("simple"), Store(tmp_path / "refine_hooks")
+    simple(tmp_path, 1)
+    adapter.capture(tmp_path, store.spool)
+    simple(tmp_path, 1, content=7)
+    (waiting,) = adapter.rounds(tmp_path, settings_of("simple"), store)
+    assert (waiting.key.iteration, waiting.missing) == (1, (KEPT_FIRST,))
+    adapter.capture(tmp_path, store.spool)
+    (again,) = adapter.rounds(tmp_path, settings_of("simple"), store)
+    halves = adapter.half_maps(tmp_path, again, store)
+    assert halves is not None
+    np.testing.assert_array_equal(halves.half1.voxels, half_maps_of(7)[0].voxels)
+
+
 def test_iterations_that_nobody_watched_keep_their_curves(tmp_path: Path) -> None:
     project = PROGRAMS["nextpyp"].finished(tmp_path / "project")
     adapter = adapter_called("nextpyp")

@@ -132,9 +132,10 @@ class Pairs:
                 found.setdefault((run, class_id), []).append((number or 0, directory / name))
         return {key: sorted(files) for key, files in found.items()}
 
-    def _numbers(self, directory: Path, key: tuple[str, int]) -> list[tuple[int, Path]]:
-        found = self._numbered_files(directory)
-        return found.get(key) or ([] if self.numbered and "run" in self.numbered.groupindex else found.get(_ALL, []))
+    def _numbers(self, found: dict[tuple[str, int], list[tuple[int, Path]]], key: tuple[str, int]) -> Numbered:
+        """The numbered files of one class of one run; where their names tell no run, they are everybody's."""
+        everybody_s = self.numbered is not None and "run" not in self.numbered.groupindex
+        return found.get(_ALL if everybody_s else key, ())
 
     # --- keeping what is written over -----------------------------------------------------------------------------------
 
@@ -147,11 +148,12 @@ class Pairs:
         if not self.overwritten:
             return []
         saved = []
+        found = self._numbered_files(directory)
         for pair in self._pairs(directory):
             if pair.halves is None or not self._is_living(pair):
                 continue
             folder = overwritten.spool_folder(spool, self.program, pair.run, pair.class_id)
-            numbered = self._numbers(directory, (pair.run, pair.class_id))
+            numbered = self._numbers(found, (pair.run, pair.class_id))
             number = iteration_of(pair, numbered, overwritten.kept(folder))
             beside = self.beside(pair.halves[0])
             saved += overwritten.keep(pair.halves, number, folder, beside_it=beside, whole=_whole)
@@ -184,21 +186,29 @@ class Pairs:
             return
         living = {(pair.run, pair.class_id): pair for pair in pairs if self._is_living(pair)}
         saved = self._all_kept(store.spool)
-        old = self._numbered_files(directory) if self.curves_of_old else {}
-        for key in sorted({*living, *saved, *old}):
-            yield from self._overwritten(directory, key, living.get(key), saved.get(key, {}), settings)
+        found = self._numbered_files(directory)
+        for key in sorted({*living, *saved, *(found if self.curves_of_old else ())}):
+            files = self._numbers(found, key)
+            yield from self._overwritten(directory, key, living.get(key), files, saved.get(key, {}), settings)
 
     def _overwritten(
-        self, directory: Path, key: tuple[str, int], pair: Pair | None, kept: dict[int, Kept], settings: Settings
+        self,
+        directory: Path,
+        key: tuple[str, int],
+        pair: Pair | None,
+        files: Numbered,
+        kept: dict[int, Kept],
+        settings: Settings,
     ) -> Iterator[Round]:
-        """The rounds of one class: those of which copies were kept, the living one, those of which only curves are left."""
-        files = self._numbers(directory, key)
+        """The rounds of one class: those of which only curves are left, those of which copies were kept, the living one."""
         waiting = self._waiting(directory, pair, files, kept) if pair else None
+        again = waiting.key.iteration if waiting else None
         if self.curves_of_old:
-            skipped = {*kept, *((waiting.key.iteration,) if waiting else ())}
-            yield from self._without_halves(directory, key, [f for f in files if f[0] not in skipped], settings)
+            old = [(number, path) for number, path in files if number not in kept and number != again]
+            yield from self._without_halves(directory, key, old, settings)
         for this in kept.values():
-            yield self._kept(directory, key, this, files, settings)
+            if this.iteration != again:
+                yield self._kept(directory, key, this, files, settings)
         if waiting:
             yield waiting
 
