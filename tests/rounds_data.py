@@ -1,11 +1,13 @@
 """Rounds for tests of whoever reads a log: curves of known shape in a record that is otherwise complete."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from refine_hooks import curves
+from refine_hooks import audit, curves
 from refine_hooks.fourier import shell_frequency_per_A, voxels_in_shell
 from refine_hooks.records import HalfMapsRecord, InputFile, Key, MaskRecord, RoundRecord, Stamp, now
 
@@ -62,3 +64,10 @@ def healthy(iteration: int = 1, shell: float = 30.0, **more: Any) -> RoundRecord
         "automask_corrected": falling(shell),
     }
     return a_round(values, iteration, **more)
+
+
+def rule_names() -> set[str]:
+    """The names of all findings, as the rules' sources spell them."""
+    named = re.compile(r'(?:found\(\s*record,|records\[0\],|records\[-1\],|rule=)\s*"(\w+)"')
+    sources = Path(audit.__file__).parent.glob("*.py")
+    return {name for path in sources for name in named.findall(path.read_text(encoding="utf-8"))}

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rounds_data import FREQUENCY, SHELLS, Values, a_round, falling, healthy, masks_of
+from rounds_data import FREQUENCY, SHELLS, Values, a_round, falling, healthy, masks_of, rule_names
 
-from refine_hooks import audit as audit_room
 from refine_hooks import curves
 from refine_hooks.audit import Finding, audit, worst
 from refine_hooks.curves.cistem import gain, part_fsc
@@ -315,17 +314,10 @@ def test_a_rule_of_the_log_is_silent_where_its_case_is_not(rule: str, lines: tup
 
 
 def test_every_rule_is_tested_where_it_speaks_and_where_it_is_silent() -> None:
-    names = {
-        rule
-        for file in SOURCES
-        for rule in re.findall(r'(?:found\(\s*record,|records\[0\],|records\[-1\],|rule=)\s*"(\w+)"', file)
-    }
+    names = rule_names()
     assert len(names) >= 26
     assert names <= {case[0] for case in (*SPEAKS, *LOGS)} | {"scaled_curve"}
     assert names <= {case[0] for case in (*SILENT, *QUIET_LOGS)}
-
-
-SOURCES = [path.read_text(encoding="utf-8") for path in Path(audit_room.__file__).parent.glob("*.py")]
 
 
 def test_a_warning_of_the_program_is_told_once_of_a_run_and_a_lasting_loss_once() -> None:

@@ -1,14 +1,19 @@
 """What is written for people is what the program does."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import typer
+from rounds_data import healthy, rule_names
 
 from refine_hooks import cli  # noqa: F401  (the commands register themselves)
 from refine_hooks.cli._app import app
 from refine_hooks.cli._help import all_help
+from refine_hooks.settings import load_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -34,6 +39,36 @@ def test_the_files_that_the_readme_names_are_there() -> None:
         assert (ROOT / name).exists(), name
     for name in re.findall(r"^(scripts/\w+)", README, re.M):
         assert (ROOT / name).exists(), name
+
+
+SETTINGS = [block for block in re.findall(r"^```toml\n(.*?)^```", README, re.M | re.S) if "[project" not in block]
+
+
+@pytest.mark.parametrize("block", SETTINGS)
+def test_every_settings_file_in_the_readme_is_valid(block: str, tmp_path: Path) -> None:
+    (tmp_path / "settings.toml").write_text(block, encoding="utf-8")
+    load_settings(tmp_path / "settings.toml")
+
+
+def test_the_hook_in_the_readme_runs_as_its_settings_say(tmp_path: Path) -> None:
+    block = next(text for text in re.findall(r"^```python\n(.*?)^```", README, re.M | re.S) if "def after" in text)
+    (tmp_path / "my_hooks.py").write_text(block, encoding="utf-8")
+    record = healthy()
+    done = subprocess.run(
+        [sys.executable, "-m", "refine_hooks._call", "my_hooks:after"],
+        input=record.model_dump_json(),
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert done.stdout.startswith("run/1/1 automask_corrected "), done.stderr
+
+
+def test_the_readme_names_every_rule_of_the_audit() -> None:
+    table = README.split("| rules |")[1].split("\n\n")[0]
+    assert rule_names() == set(re.findall(r"`(\w+)`", table))
 
 
 PLACES = ("refine_hooks", "config", "tests", "scripts", "README.md", "pyproject.toml", ".ci")

@@ -176,23 +176,29 @@ def _jumped(before: float, now: float, limit: float) -> bool:
 
 
 def _mask_jumps(before: RoundRecord, record: RoundRecord, limit: float) -> Iterator[Finding]:
-    for mask in record.masks:
-        earlier = before.mask(mask.name)
-        if (
-            earlier is None
-            or earlier.volume_A3 <= 0
-            or mask.volume_A3 <= 0
-            or not _jumped(earlier.volume_A3, mask.volume_A3, limit)
-        ):
-            continue
-        change = mask.volume_A3 / earlier.volume_A3 - 1
-        text = (
-            f"the mask {mask.name!r} holds {mask.volume_A3 / 1e3:.0f} nm3, {100 * change:+.0f} % against {before.key}: a change "
-            "of resolution may be the mask's; look at its outline"
-        )
-        yield found(
-            record, "mask_jumped", "note", text, mask=mask.name, before_A3=earlier.volume_A3, now_A3=mask.volume_A3
-        )
+    pairs = [(earlier, mask) for mask in record.masks if (earlier := before.mask(mask.name)) is not None]
+    jumped = [
+        (a, b) for a, b in pairs if min(a.volume_A3, b.volume_A3) > 0 and _jumped(a.volume_A3, b.volume_A3, limit)
+    ]
+    if not jumped:
+        return
+    said = [
+        f"{b.name!r} from {a.volume_A3 / 1e3:.0f} to {b.volume_A3 / 1e3:.0f} nm3 ({100 * (b.volume_A3 / a.volume_A3 - 1):+.0f} %)"
+        for a, b in jumped
+    ]
+    text = (
+        f"against {before.key} the mask {' and '.join(said)} has changed: a change of resolution may be the mask's; look at its "
+        "outline in both rounds"
+    )
+    yield found(
+        record,
+        "mask_jumped",
+        "note",
+        text,
+        masks=[b.name for _, b in jumped],
+        before_A3=[a.volume_A3 for a, _ in jumped],
+        now_A3=[b.volume_A3 for _, b in jumped],
+    )
 
 
 def missing(log: Journal, settings: Settings) -> Iterator[Finding]:

@@ -67,16 +67,16 @@ def show_rounds(log: Journal, findings: Sequence["Finding"], console: Console | 
 
     columns = [
         Column("round", each(lambda r: str(r.key))),
-        Column("label", each(lambda r: r.label), need=7),
-        Column("halves", each(lambda r: r.half_maps.origin if r.half_maps else "none"), need=5),
-        Column("scaled\nsphere", [_length(record.curve("sphere_scaled")) for record in rounds], need=6, right=True),
+        Column("label", each(lambda r: r.label), need=8),
+        Column("halves", each(lambda r: r.half_maps.origin if r.half_maps else "none"), need=7),
+        Column("scaled\nsphere", [_length(record.curve("sphere_scaled")) for record in rounds], need=5, right=True),
         *(
             Column(_narrow(mask_title(name)), cells, need={"automask": 0, "sphere": 2}.get(name, 4), right=True)
             for name, cells in masks.items()
         ),
         Column("90 %\ninterval", [_interval(curve) for curve in best], need=1),
         Column("change", [_change(c, before.get(r.key)) for r, c in zip(rounds, best, strict=True)], right=True),
-        Column("program\nstates", each(lambda r: _number(r.reported_resolution_A)), need=3, right=True),
+        Column("program\nstates", each(lambda r: _number(r.reported_resolution_A)), need=4, right=True),
         Column("particles", each(lambda r: "-" if r.particles is None else str(r.particles)), need=3, right=True),
         Column("warn-\nings", each(lambda r: str(counts[str(r.key)][0] or "-")), right=True),
         Column("notes", each(lambda r: str(counts[str(r.key)][1] or "-")), need=1, right=True),

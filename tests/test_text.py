@@ -1,0 +1,187 @@
+"""Tables for a terminal: everything that was asked for, and nothing broken where it is narrow."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from rounds_data import a_round, falling, healthy
+from test_cli import cli
+
+from refine_hooks.audit import audit
+from refine_hooks.journal import Journal, append
+from refine_hooks.records import Failed, HalfMapsRecord, Key, MaskRecord, RoundRecord, Start, now
+from refine_hooks.report.text import show_findings, show_round, show_rounds
+
+FAILED = Failed(
+    failed_at=now(),
+    program="test",
+    label="Round 9",
+    key=healthy(9).key,
+    stamp=healthy(9).stamp,
+    reason="chunk 2 is [torn]",
+)
+START = Start(started_at=now(), project="/data/p", program="test", versions={}, settings={}, host="h", pid=1)
+RICH = {
+    "unmasked": falling(24),
+    "sphere": falling(25),
+    "sphere_scaled": falling(36),
+    "refinement": falling(29),
+    "refinement_corrected": falling(29),
+    "user": falling(28),
+    "user_corrected": falling(28),
+    "core": falling(27),
+    "core_corrected": falling(27),
+    "automask": falling(30),
+    "automask_corrected": falling(30),
+}
+
+
+def full_round(iteration: int, **more: object) -> RoundRecord:
+    return a_round(RICH, iteration, particles=123456, reported_resolution_A=4.44, reported_rule="FSC = 0.143", **more)
+
+
+def printed(width: int, log: Journal) -> str:
+    out = io.StringIO()
+    show_rounds(log, audit(log), Console(file=out, width=width))
+    return out.getvalue()
+
+
+def test_a_wide_terminal_shows_every_mask_interval_change_particles_and_findings() -> None:
+    log = Journal((full_round(1), full_round(2)))
+    text = printed(170, log)
+    head, body = text.split("run/1/1")
+    for title in (
+        "label",
+        "halves",
+        "scaled",
+        "sphere",
+        "refinement's",
+        "your",
+        "core",
+        "automask",
+        "interval",
+        "change",
+    ):
+        assert title in head
+    for title in ("program", "particles", "warn-", "notes"):
+        assert title in head
+    record = log.rounds[1]
+    row = next(line for line in body.splitlines() if line.startswith("run/2/1"))
+    for name in (
+        "sphere",
+        "sphere_scaled",
+        "refinement_corrected",
+        "user_corrected",
+        "core_corrected",
+        "automask_corrected",
+    ):
+        assert f"{record.curve(name).resolution_A:.2f}" in row  # type: ignore[union-attr]
+    coarse, fine = record.headline().interval_A  # type: ignore[union-attr,misc]
+    warnings = sum(f.round == "run/2/1" and f.severity == "warning" for f in audit(log))
+    assert f"{coarse:.2f}-{fine:.2f}" in row
+    assert row.split()[-5:-1] == ["+0.00", "4.44", "123456", str(warnings)]
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 140])
+def test_a_narrow_terminal_gets_fewer_columns_and_whole_numbers(width: int) -> None:
+    log = Journal((full_round(1), full_round(2)))
+    text = printed(width, log)
+    lines = text.splitlines()
+    assert all(len(line) <= width for line in lines)
+    row = next(line for line in lines if line.startswith("run/2/1"))
+    assert f"{log.rounds[1].headline().resolution_A:.2f}" in row  # type: ignore[union-attr]
+    assert "+0.00" in row
+    assert sum(line.startswith("run/") for line in lines) == 2
+
+
+def test_the_change_is_against_the_last_round_that_is_quoted_by_the_same_curve() -> None:
+    other = a_round({"sphere": falling(20)}, 2)
+    text = printed(120, Journal((healthy(1, 26), other, healthy(3, 30))))
+    rows = {line.split()[0]: line for line in text.splitlines() if line.startswith("run/")}
+    change = healthy(3, 30).headline().resolution_A - healthy(1, 26).headline().resolution_A  # type: ignore[union-attr,operator]
+    assert f"{change:+.2f}" not in rows["run/3/1"], "a round by another curve lies between"
+    assert "+" not in rows["run/2/1"]
+    steady = printed(120, Journal((healthy(1, 26), healthy(3, 30))))
+    assert f"{change:+.2f}" in steady
+
+
+def test_a_failed_round_and_an_empty_log_are_said() -> None:
+    assert "run/9/1 Round 9: FAILED: chunk 2 is [torn]" in printed(120, Journal((START, healthy(1), FAILED)))
+    assert "FAILED" in printed(120, Journal((START, FAILED)))
+    assert "holds no round yet" in printed(120, Journal((START,)))
+
+
+def test_one_round_is_shown_with_its_files_hashes_rules_and_notes() -> None:
+    masks = (
+        MaskRecord(name="automask", path="masks/a.mrc", sha256="ab" * 32, volume_A3=2e5, volume_fraction=0.02),
+        MaskRecord(name="refinement", volume_A3=0, volume_fraction=0, note="not used: the mask was deleted"),
+    )
+    halves = HalfMapsRecord(origin="merged", paths=("half_maps/1.mrc", "half_maps/2.mrc"), images=(10, 11))
+    record = full_round(1, masks=masks, half_maps=halves, notes=("a note [of] the round",), alignment_limit_A=8.0)
+    out = io.StringIO()
+    show_round(record, audit(Journal((record,))), Console(file=out, width=200))
+    text = out.getvalue()
+    for fact in (
+        "half_maps/1.mrc",
+        "half_maps/2.mrc",
+        "ab" * 32,
+        "not used: the mask was deleted",
+        "- a note [of] the round",
+        "first crossing of 0.143",
+        "123456 particles",
+        "up to 8.00 A",
+        "the program states 4.44 A (FSC = 0.143)",
+        "merged from the sums",
+    ):
+        assert fact in text
+    assert all(name in text for name in RICH)
+
+
+def test_findings_stand_below_their_round_with_warnings_first() -> None:
+    log = Journal((healthy(1, 34), healthy(2, 26, alignment_limit_A=4.0, particles=3)))
+    out = io.StringIO()
+    show_findings(audit(log), Console(file=out, width=80))
+    lines = [line.strip() for line in out.getvalue().splitlines()]
+    assert lines.count("run/2/1") == 1
+    below = lines[lines.index("run/2/1") :]
+    marks = [line.split()[0] for line in below if line.startswith(("warning [", "note ["))]
+    assert marks == sorted(marks, reverse=True)
+    assert "warning" in marks
+
+
+def test_show_prints_one_record_or_all_as_json(tmp_path: Path) -> None:
+    append(tmp_path / "rounds.jsonl", [START, healthy(1), healthy(2)])
+    one = json.loads(cli("show", "run/2/1", "--log", tmp_path, "--json").stdout)
+    assert RoundRecord.model_validate(one).key == Key(run="run", iteration=2, class_id=1)
+    assert len(json.loads(cli("show", "--log", tmp_path, "--json").stdout)) == 2
+    assert "run/2/1" in cli("show", "--log", tmp_path).stdout
+    assert "first crossing of 0.143" in cli("show", "run/2/1", "--log", tmp_path).stdout
+    wrong = cli("show", "2", "--log", tmp_path)
+    assert (wrong.returncode, "RUN/ITERATION/CLASS" in wrong.stderr) == (1, True)
+
+
+def test_audit_fails_on_what_it_is_asked_to_fail_on(tmp_path: Path) -> None:
+    quiet, noted, lying = (tmp_path / name for name in ("quiet", "noted", "lying"))
+    append(
+        quiet / "rounds.jsonl",
+        [a_round({"sphere": falling(29), "automask": falling(29.5), "automask_corrected": falling(29.5)})],
+    )
+    append(noted / "rounds.jsonl", [healthy(1, particles=10), healthy(2, 31, particles=99)])
+    append(lying / "rounds.jsonl", [healthy(1, alignment_limit_A=4.0)])
+    codes = {
+        (place.name, level): cli("audit", place, *level).returncode
+        for place in (quiet, noted, lying)
+        for level in ((), ("--fail-on", "note"), ("--fail-on", "warning"))
+    }
+    failing = {key for key, code in codes.items() if code == 1}
+    assert failing == {
+        ("noted", ("--fail-on", "note")),
+        ("lying", ("--fail-on", "note")),
+        ("lying", ("--fail-on", "warning")),
+    }
+    found = json.loads(cli("audit", lying, "--json").stdout)
+    assert {"rule", "severity", "round", "curve", "shells", "message", "evidence"} <= set(found[0])
+    assert "Set the next round's" in cli("audit", lying).stdout
+    assert cli("audit", lying, "--fail-on", "all").returncode == 1
