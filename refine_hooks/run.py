@@ -27,7 +27,7 @@ from refine_hooks.records import Failed, Key, LogLine, RoundRecord, Start, Stop,
 from refine_hooks.settings import Settings
 from refine_hooks.store import Store
 
-_MAPS_OF_A_ROUND = 4  # two half maps and two masks
+_MAPS_OF_A_ROUND = 5  # two half maps, two masks and a sharpened map
 _PATIENCE = 2  # times the wait for the program's entry: what has not come by then keeps no watch from ending
 _VANISHED_LOOKS = 3  # what is gone may only have been moved since the look, and the next look finds it
 
