@@ -379,8 +379,7 @@ def _mask_curves(pair: _Pair, settings: Settings, mask: MeasuredMask, null: Null
         beyond = np.arange(len(sd)) >= null.onset_shell + fsc.SHELLS_PAST_ONSET
         rest = np.where(beyond, np.maximum(1 - null.mean, 1e-6), 1.0)
         below = replace(null, mean=np.where(beyond, 0.0, null.mean), sd=null.sd / rest)
-        # The null's mean is known to far better than this: only its power is drawn.
-        sd = np.where(beyond, sd / rest, sd)
+        sd = np.where(beyond, np.hypot(sd, null.sd / np.sqrt(null.repeats)) / rest, sd)
         corrected = fsc.corrected(correlation, null.mean, null.onset_shell)
         found.append(_curve(pair, settings, f"{name}_corrected", name, corrected, below, sd=sd))
     return found

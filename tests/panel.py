@@ -67,7 +67,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Truth:
-    """A case made real: halves, signal, oracle mask, expected FSC under it (shells 0..N//2)."""
+    """A case made real: halves, signal, oracle mask, expected FSC under it (shells 0..N//2), S / (S + N) of each shell."""
 
     half1: Volume
     half2: Volume
@@ -331,7 +331,8 @@ def make(case: Case) -> Truth:
     oracle = oracle_mask(signal, case.voxel_size_A)
     noises = [coloured_noise(rng, case.box_px, case.voxel_size_A, case.colour) for _ in range(2)]
     noise = _smooth(_power(noises[0])) * np.mean(oracle**2, dtype=np.float64)
-    power = _smooth(_power(signal * oracle))
+    own = _power(signal * oracle)
+    power = _smooth(own)
     if case.target_A is None:
         scale2 = 3e3 * float((power / noise)[2])
     else:
@@ -341,4 +342,4 @@ def make(case: Case) -> Truth:
     if case.masked_radius_A is not None:
         soft = sphere(case.box_px, case.voxel_size_A, case.masked_radius_A, 10.0)
         halves = [h * soft for h in halves]
-    return Truth(halves[0], halves[1], signal, oracle, power / (power + scale2 * noise))
+    return Truth(halves[0], halves[1], signal, oracle, own / (own + scale2 * noise))
