@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType
@@ -52,6 +52,7 @@ class Watch:
     measured: int = 0
     failed: int = 0
     waiting: str = ""
+    told: set[str] = field(default_factory=set)
     blind: bool = False
     room_bytes: int = 0
     stalled: bool = False
@@ -98,9 +99,15 @@ class Watch:
 
     def wait(self, message: str) -> None:
         """Say what is waited for: once, not at every look."""
-        if message != self.waiting:
-            self.waiting = message
+        self.waiting = message
+        if message not in self.told:
+            self.told.add(message)
             self.say(message)
+
+    def go_on(self) -> None:
+        """What was waited for has come; should it be lacking once more, that is said again."""
+        self.waiting = ""
+        self.told.clear()
 
     def idle_since(self) -> float:
         """When something last happened, on the monotonic clock."""
@@ -181,7 +188,8 @@ def attempt(w: Watch, round_: Round) -> None:
         w.last_event = time.monotonic()
         w.wait(f"{error}. Waiting; nothing is lost")
         return
-    w.waiting, w.last_event = "", time.monotonic()
+    w.go_on()
+    w.last_event = time.monotonic()
     w.progress(w.measured + w.failed + 1, w.expected)
     _afterwards(w, round_, line)
 
@@ -251,8 +259,6 @@ def measured(w: Watch, round_: Round) -> RoundRecord:
         NotReadyError: the inputs changed while they were read.
         RefineHooksError: it cannot be measured; says why.
     """
-    if round_.fault:
-        raise InputError(round_.fault)
     began = time.monotonic()
     reported = w.adapter.reported(w.project, round_)
     halves = half_maps(w, round_)
@@ -296,14 +302,24 @@ def _former(w: Watch, key: Key) -> RoundRecord | None:
 
 
 def half_maps(w: Watch, round_: Round) -> HalfMaps | None:
-    """The most honest half maps that can be had: found, merged, or - where asked for - reconstructed from the particles."""
-    halves = w.adapter.half_maps(w.project, round_, w.store)
+    """The most honest half maps that can be had: found, merged, or - where asked for - reconstructed from the particles.
+
+    Raises:
+        InputError: what is there cannot be used, and the particles cannot stand in for it.
+        RefineHooksError: see `refine_hooks.projects.adapter.Adapter.half_maps`.
+    """
+    halves = None if round_.fault else w.adapter.half_maps(w.project, round_, w.store)
     poor = halves is None or halves.origin == "regularised"
     if w.reconstruct == "always" or (w.reconstruct == "missing" and poor):
         from refine_hooks.reconstruct import Desk, reconstructed
 
         desk = Desk(w.say, w.inserting, w.stop.is_set, w.store.checkpoint_path(round_.key))
-        return reconstructed(w.adapter, w.project, round_, w.settings, desk) or halves
+        made = reconstructed(w.adapter, w.project, round_, w.settings, desk)
+        if made is not None and round_.fault:
+            made = replace(made, notes=(*made.notes, f"what the program left cannot be used: {round_.fault}"))
+        halves = made or halves
+    if halves is None and round_.fault:
+        raise InputError(round_.fault)
     return halves
 
 
@@ -363,7 +379,8 @@ def _look(w: Watch) -> list[Round]:
         w.blind = True
         return []
     if w.blind:
-        w.waiting, w.blind = "", False
+        w.blind = False
+        w.go_on()
     if w.put_off.looks == 1:
         for round_ in rounds:
             _remove_sums(w, round_)

@@ -25,6 +25,11 @@ def slug(text: str) -> str:
     return _UNSAFE.sub("_", text).strip("._") or "_"
 
 
+def _spelled(count: int) -> str:
+    """Bytes for people."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+
+
 @dataclass(frozen=True, slots=True)
 class Store:
     """The layout below ``out``; paths in records are relative to it."""
@@ -159,8 +164,8 @@ class Store:
             raise StorageError(f"{self.out}: cannot be reached ({error.strerror})") from error
         if free < needed_bytes + self.min_free_bytes:
             raise StorageError(
-                f"{self.out}: {free / 1e9:.2f} GB are free, {needed_bytes / 1e9:.2f} GB are needed and "
-                f"{self.min_free_bytes / 1e9:.2f} GB are kept for the refinement; free some space, or lower min_free_GB"
+                f"{self.out}: {_spelled(free)} are free, {_spelled(needed_bytes)} are needed and "
+                f"{_spelled(self.min_free_bytes)} are kept for the refinement; free some space, or lower min_free_GB"
             )
 
 

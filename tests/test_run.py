@@ -195,6 +195,39 @@ def test_a_file_that_is_promised_and_never_there_is_a_failure_in_the_end(project
     assert "gone.mrc" in failed.reason
 
 
+def test_two_things_that_are_waited_for_in_turn_are_each_said_once(project: Path) -> None:
+    def broken(*_: object) -> list[Path]:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    said: list[str] = []
+    w = a_watch(project, said, capture=broken)
+    w.store = Store(project / "refine_hooks", min_free_bytes=1 << 60)
+    run(w, [0.0, 1.0, 2.0, 3.0])
+    assert sum("No space left" in text for text in said) == 1
+    assert sum("min_free_GB" in text for text in said) == 1
+
+
+def test_a_round_whose_sums_were_missed_is_made_good_from_its_particles(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = program().rounds
+
+    def with_fault(*args: Any) -> list[Round]:
+        return [replace(round_, fault="chunk 2 is missing") for round_ in real(*args)]
+
+    run(a_watch(project, rounds=with_fault), [0.0])
+    assert [f.reason for f in lines_of(project, Failed)] == ["chunk 2 is missing"]
+    monkeypatch.setattr(
+        "refine_hooks.reconstruct.reconstructed", lambda *_: HalfMaps(*half_maps_of(1), "reconstructed")
+    )
+    w = a_watch(project, rounds=with_fault)
+    w.reconstruct = "missing"
+    run(w, [0.0])
+    (record,) = lines_of(project, RoundRecord)
+    assert record.half_maps.origin == "reconstructed"
+    assert any("chunk 2 is missing" in note for note in record.notes)
+
+
 def test_nothing_is_measured_while_the_disk_is_full(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a disk that is full for hours, each look must cost next to nothing."""
     calls = 0

@@ -22,9 +22,12 @@ Masks = Annotated[
     typer.Option("--mask", help="a further mask, FILE or NAME=FILE; may be given again", show_default=False),
 ]
 Radius = Annotated[
-    float, typer.Option(help="radius of the spherical mask in A [default: the program's own]", show_default=False)
+    float,
+    typer.Option(help="radius of the spherical mask in A [default: the program's own]", show_default=False, min=0.0),
 ]
-Mass = Annotated[float, typer.Option(help="molecular mass in kDa [default: the program's own]", show_default=False)]
+Mass = Annotated[
+    float, typer.Option(help="molecular mass in kDa [default: the program's own]", show_default=False, min=0.0)
+]
 Full = Annotated[
     bool, typer.Option("--full", help="also anisotropy, half-bit, 3-sigma, false discovery rate and Guinier analysis")
 ]

@@ -115,7 +115,9 @@ def measure(
     half2: Annotated[Path, typer.Argument(help="second half map (MRC)", show_default=False)],
     mask: Masks = None,
     radius: Radius = 0.0,
-    mass: Annotated[float, typer.Option(help="molecular mass in kDa, for the scaled curve", show_default=False)] = 0.0,
+    mass: Annotated[
+        float, typer.Option(help="molecular mass in kDa, for the scaled curve", show_default=False, min=0.0)
+    ] = 0.0,
     out: Annotated[
         Path | None, typer.Option(help="also write masks, pictures, log and report there", show_default=False)
     ] = None,
