@@ -282,6 +282,7 @@ def _automask(pair: _Pair, settings: Settings, sphere: MeasuredMask) -> list[Mea
         limit_radius_A=sphere.record.parameters["radius_A"],
         transforms=pair.transforms,
         claim=claim,
+        finest_A=pair.box_px * pair.voxel_size_A / pair.valid_shells if pair.valid_shells else 0.0,
     )
     if made.values is None:
         empty = MaskRecord(

@@ -44,6 +44,7 @@ class Case:
         colour: the noise's power goes as frequency to this power (above a floor).
         masked_radius_A: the halves have been multiplied by a sphere of this radius, as some programs do.
         halo_A: the signal lacks what is coarser than this, as maps do whose background was subtracted.
+        cut_A: the halves hold nothing finer, cut off sharply, as early rounds of some programs do.
         decay: B factor of the signal in units of target_A ** 2; about 11 in measured half maps.
     """
 
@@ -55,6 +56,7 @@ class Case:
     colour: float = 0.0
     masked_radius_A: float | None = None
     halo_A: float | None = None
+    cut_A: float | None = None
     decay: float = 11.0
     seed: int = 1
 
@@ -342,4 +344,7 @@ def make(case: Case) -> Truth:
     if case.masked_radius_A is not None:
         soft = sphere(case.box_px, case.voxel_size_A, case.masked_radius_A, 10.0)
         halves = [h * soft for h in halves]
+    if case.cut_A is not None:
+        beyond = _frequency_per_A(case.box_px, case.voxel_size_A) > 1 / case.cut_A
+        halves = [np.asarray(fft.irfftn(np.where(beyond, 0, fft.rfftn(h)), s=h.shape), np.float32) for h in halves]
     return Truth(halves[0], halves[1], signal, oracle, own / (own + scale2 * noise))

@@ -47,8 +47,20 @@ def shell_of(correlation: Curve, first: int = 1) -> float:
     return 1 / resolution if resolution else float("nan")
 
 
-def corrected(truth: Truth, mask: NDArray[np.float32], null: Null) -> Curve:
-    return fsc.corrected(fsc.masked_fsc(truth.half1, truth.half2, mask), null.mean, null.onset_shell)
+def claimed(correlation: Curve) -> float | None:
+    """`shell_of`, or None where nothing is claimed."""
+    shell = shell_of(correlation)
+    return shell if np.isfinite(shell) else None
+
+
+def held_shells(case: Case) -> int:
+    """How many shells of a case's halves hold something."""
+    every = case.box_px // 2 + 1
+    return every if case.cut_A is None else min(every, int(case.box_px * case.voxel_size_A / case.cut_A) + 1)
+
+
+def corrected(truth: Truth, mask: NDArray[np.float32], null: Null, shells: int) -> Curve:
+    return fsc.corrected(fsc.masked_fsc(truth.half1, truth.half2, mask), null.mean, null.onset_shell)[:shells]
 
 
 def _tail(correlation: Curve, crossing: float) -> float:
@@ -80,14 +92,21 @@ def score(case: Case) -> Score:
     start = time.perf_counter()
     sums = shell_sums(*transforms)
     onset_shell = fsc.onset(fsc.correlation(sums), ONSET_BELOW) or 1
-    claim = masks.Claim(onset_shell, sums, lambda curve: shell_of(curve) if np.isfinite(shell_of(curve)) else None)
-    made = masks.automask(truth.half1, truth.half2, case.voxel_size_A, transforms=transforms, claim=claim)
+    held = held_shells(case)
+    made = masks.automask(
+        truth.half1,
+        truth.half2,
+        case.voxel_size_A,
+        transforms=transforms,
+        claim=masks.Claim(onset_shell, sums, lambda curve: claimed(curve[:held])),
+        finest_A=case.cut_A or 0.0,
+    )
     seconds = time.perf_counter() - start
     mask = made.values
     volumes = {"oracle": truth.oracle} if mask is None else {"oracle": truth.oracle, "automask": mask}
     found = nulls(transforms, volumes, onset_shell, REPEATS, SEED)
-    oracle_curve = corrected(truth, truth.oracle, found["oracle"])
-    own = corrected(truth, mask, found["automask"]) if mask is not None else np.full_like(oracle_curve, np.nan)
+    oracle_curve = corrected(truth, truth.oracle, found["oracle"], held)
+    own = corrected(truth, mask, found["automask"], held) if mask is not None else np.full_like(oracle_curve, np.nan)
     shell, oracle_shell = shell_of(own), shell_of(oracle_curve)
     shells = np.arange(len(own))
     null = found.get("automask", found["oracle"])
@@ -102,9 +121,9 @@ def score(case: Case) -> Score:
         oracle_shell=oracle_shell,
         expected_shell=shell_of(truth.expected),
         scaled_shell=_scaled_shell(truth, case, radius_A),
-        null_at_claim=float(np.interp(shell, shells, null.mean)),
-        null_sd_at_claim=float(np.interp(shell, shells, null.sd)),
-        oracle_null_at_claim=float(np.interp(oracle_shell, shells, found["oracle"].mean)),
+        null_at_claim=float(np.interp(shell, shells, null.mean[:held])),
+        null_sd_at_claim=float(np.interp(shell, shells, null.sd[:held])),
+        oracle_null_at_claim=float(np.interp(oracle_shell, shells, found["oracle"].mean[:held])),
         tail=_tail(own, shell),
         oracle_tail=_tail(oracle_curve, oracle_shell),
         seconds=seconds,
@@ -135,7 +154,7 @@ def missed(one: Score) -> list[str]:
         for word, bad in {
             "coverage": one.coverage < COVERAGE[one.case.quality],
             "volume": not VOLUME[0] <= one.volume_ratio <= VOLUME[1],
-            "resolution": not abs(one.shells_off) <= SHELLS_OFF,
+            "resolution": one.case.cut_A is None and not abs(one.shells_off) <= SHELLS_OFF,
             "tail": one.tail >= TAIL,
         }.items()
         if bad
@@ -157,10 +176,11 @@ def row(one: Score) -> str:
 def summary(scores: list[Score]) -> str:
     """The table's last line."""
     made = [one for one in scores if one.made and one.case.quality != "hopeless"]
+    whole = [one for one in made if one.case.cut_A is None]
     if not made:
         return "no mask at all"
-    off = np.abs([one.shells_off for one in made])
-    scaled = np.abs([one.scaled_shell - one.oracle_shell for one in made])
+    off = np.abs([one.shells_off for one in whole])
+    scaled = np.abs([one.scaled_shell - one.oracle_shell for one in whole])
     volumes = [one.volume_ratio for one in made]
     return (
         f"{len(scores)} cases: coverage at least {min(one.coverage for one in made):.4f}, volume {min(volumes):.2f} to "

@@ -22,6 +22,7 @@ REACH_A = 12.4
 EDGE_A = 8.0
 # How the mask is loosened, step by step: reach beyond the particle's surface, width of the edge about it.
 LOOSER_A = ((REACH_A, 11.0), (REACH_A, 14.0), (13.0, 17.0), (14.0, 19.0), (15.0, 21.0))
+_WIDE_VOXEL_A = 6.0  # with wider voxels, edges are as many voxels as with these
 _CHECKED_VOXEL_A = 2.0  # an edge of 8 A is as smooth on such a grid as on a finer one
 
 
@@ -83,6 +84,7 @@ def automask(
     limit_radius_A: float | None = None,
     transforms: tuple[HalfTransform, HalfTransform] | None = None,
     claim: Claim | None = None,
+    finest_A: float = 0.0,
 ) -> Automask:
     """A soft mask [z, y, x] from two unmasked half maps; the same halves give the same mask, bit for bit.
 
@@ -93,17 +95,20 @@ def automask(
         limit_radius_A: noise is measured, and density looked for, inside this sphere; None for the largest that fits.
         transforms: half transforms of the two, where they have been made already.
         claim: how a resolution will be claimed; the mask is not put to the test without it.
+        finest_A: the maps hold nothing finer, whatever their voxels.
     """
     both = transforms or (transform(half1), transform(half2))
-    body = find_body(both, len(half1), voxel_size_A, limit_radius_A)
+    body = find_body(both, len(half1), voxel_size_A, limit_radius_A, finest_A)
     if not isinstance(body, Body):
         return Automask(None, body, f"no mask can be made: {body['why']}; the sphere is all there is")
-    parameters = {**body.found, "reach_A": REACH_A, "edge_A": EDGE_A}
+    wide = max(1.0, voxel_size_A / _WIDE_VOXEL_A)
+    sizes_A = [(reach + (wide - 1) * edge / 2, wide * edge) for reach, edge in ((REACH_A, EDGE_A), *LOOSER_A)]
+    parameters = {**body.found, "reach_A": sizes_A[0][0], "edge_A": sizes_A[0][1]}
     if claim is None:
-        return Automask(body.mask(REACH_A, EDGE_A), parameters)
+        return Automask(body.mask(*sizes_A[0]), parameters)
     tried: list[_Tested] = []
     mask = half1
-    for reach_A, edge_A in ((REACH_A, EDGE_A), *LOOSER_A):
+    for reach_A, edge_A in sizes_A:
         mask = body.mask(reach_A, edge_A)
         tried.append(_tested(body, reach_A, edge_A, mask, (half1, half2), both, claim))
         if tried[-1].passed:

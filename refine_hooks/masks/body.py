@@ -23,7 +23,10 @@ from refine_hooks.masks.shapes import Volume, cosine_edge
 Transform = NDArray[np.complex64]
 Table = NDArray[np.float64]
 
-FILTERS_A = (3.0, 4.0, 5.0, 6.5, 8.5, 11.0, 14.0)  # sigma of the Gaussian
+FILTERS_A = (3.0, 4.0, 5.0, 6.5, 8.5, 11.0, 14.0)  # sigma of the Gaussian, for maps that hold 9 A and finer
+_SIGMA_OF_LIMIT = (
+    0.34  # of the finest wavelength: a tenth of the amplitude is left there, and with it the ripples of the cut
+)
 BINNED_VOXEL_A = 3.0
 _ENERGY_HELD = 0.995
 _ENERGY_SHOWN = 0.97  # what must stand out of the noise before a wider filter is not tried
@@ -72,7 +75,11 @@ class _Histogram:
 
 
 def find_body(
-    transforms: tuple[Transform, Transform], box_px: int, voxel_size_A: float, limit_radius_A: float | None
+    transforms: tuple[Transform, Transform],
+    box_px: int,
+    voxel_size_A: float,
+    limit_radius_A: float | None = None,
+    finest_A: float = 0.0,
 ) -> Body | dict[str, Any]:
     """The body in the average of two half maps, or what was found in its place with the reason as ``why``.
 
@@ -81,8 +88,11 @@ def find_body(
         box_px: of the half maps.
         voxel_size_A: of the half maps.
         limit_radius_A: noise is measured, and density looked for, inside this sphere; None for the largest that fits.
+        finest_A: the maps hold nothing finer, whatever their voxels.
     """
     from scipy.special import ndtri
+
+    coarseness = max(1.0, _SIGMA_OF_LIMIT * max(finest_A, 2 * voxel_size_A) / FILTERS_A[0])
 
     binned_px = min(box_px, even_length(box_px * voxel_size_A / BINNED_VOXEL_A))
     binned_A = voxel_size_A * box_px / binned_px
@@ -91,7 +101,7 @@ def find_body(
     average, difference = one + two, one - two
     best: tuple[dict[str, Any], Volume] | None = None
     found: dict[str, Any] = {}
-    for filter_A in FILTERS_A:
+    for filter_A in (coarseness * sigma_A for sigma_A in FILTERS_A):
         signal, noise = _lowpassed((average, difference), binned_px, binned_A, filter_A)
         found = {"filter_A": filter_A, "binned_voxel_A": binned_A, **_levels(signal, noise, radius_px)}
         if "why" not in found and (best is None or found["energy_shown"] > best[0]["energy_shown"] + 0.01):
@@ -260,7 +270,7 @@ def _distance_A(inside: NDArray[np.bool_], voxel_size_A: float, contour_A: float
     from scipy.ndimage import distance_transform_edt
 
     distance = np.full(inside.shape, 1e6, np.float32)
-    box = _bounding_box(inside, int(np.ceil(_FAR_A / voxel_size_A)))
+    box = _bounding_box(inside, int(np.ceil(_FAR_A / min(voxel_size_A, BINNED_VOXEL_A))))
     part = inside[box]
     signed = distance_transform_edt(~part) - 0.5
     if contour_A > _CLOSE_A - voxel_size_A:
