@@ -162,7 +162,7 @@ def _summary(w: Watch) -> str:
 
 def two_looks(w: Watch) -> Iterator[float]:
     """Ticks for what is on disk now: a second look where something needs time to settle, then a word on what is still awaited."""
-    w.expected = sum(not round_.missing and not w.done(round_) for round_ in _look(w))
+    w.expected = sum(not round_.missing and not w.done(round_) for round_ in _first_look(w))
     yield time.monotonic()
     if any(not round_.missing and not w.done(round_) for round_ in _look(w)):
         w.stop.wait(w.settings.watch.settle_s)
@@ -170,6 +170,16 @@ def two_looks(w: Watch) -> Iterator[float]:
     for round_ in _look(w):
         if round_.missing:
             w.say(f"{round_.key} {round_.label}: not measured; still awaited: {', '.join(round_.missing)}")
+
+
+def _first_look(w: Watch) -> list[Round]:
+    """A look; one that fails because the program is writing its database is made again for a while."""
+    began = time.monotonic()
+    rounds = _look(w)
+    while w.blind and not w.stop.is_set() and time.monotonic() - began < w.settings.watch.lock_timeout_s:
+        w.stop.wait(min(1.0, w.settings.watch.poll_s))
+        rounds = _look(w)
+    return rounds
 
 
 def attempt(w: Watch, round_: Round) -> None:

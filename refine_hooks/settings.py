@@ -33,7 +33,9 @@ class WatchSettings(Section):
         60.0, ge=0, description="how long sums wait for the program's own entry before they are measured without"
     )
     lock_timeout_s: float = Field(
-        30.0, gt=0, description="how long a database that stays locked is waited for at one look"
+        30.0,
+        gt=0,
+        description="'once' waits this long for a locked database; a lock older than this is told as left behind",
     )
     stalled_after_s: float = Field(86400.0, gt=0, description="no new round for this long is told as a stalled watch")
 

@@ -51,7 +51,7 @@ def test_nothing_is_read_while_a_lock_or_a_journal_is_there(path: Path, name: st
     assert not database.left_behind(path, 30)
     os.utime(blocker, (1, 1))
     assert database.left_behind(path, 30)
-    with pytest.raises(NotReadyError, match=f"{name} has been there for .* open the project once in cisTEM"):
+    with pytest.raises(NotReadyError, match=f"{name} has been there since .* open the project once in cisTEM"):
         database.content(path, wait_s=0)
     blocker.rmdir()
     assert database.content(path).packages

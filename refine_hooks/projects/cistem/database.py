@@ -10,6 +10,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -160,8 +161,9 @@ def _busy_message(path: Path, why: str, stale_after_s: float) -> str:
     age_s = _age_s(path.parent / why)
     if age_s <= stale_after_s:
         return f"{path}: cisTEM is writing it at this moment ({why}); it is read at the next look"
+    since = datetime.fromtimestamp(time.time() - age_s).strftime("%Y-%m-%d %H:%M:%S")
     return (
-        f"{path}: {why} has been there for {age_s:.0f} s, so nothing can be read safely; if no cisTEM has this project open, "
+        f"{path}: {why} has been there since {since}, so nothing can be read safely; if no cisTEM has this project open, "
         f"a crash left it behind: open the project once in cisTEM, which clears it"
     )
 
