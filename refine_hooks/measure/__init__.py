@@ -1,0 +1,136 @@
+"""One pair of half maps -> masks, curves and what must be said of them: all of a round's record but its files.
+
+Nothing here touches the disk. A pair that cannot give a number (identical, constant, empty) is measured as far as it can be,
+and said, not scored.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from refine_hooks import fsc
+from refine_hooks.errors import SettingsError
+from refine_hooks.fourier import voxels_in_shell
+from refine_hooks.maps import Map, Volume
+from refine_hooks.measure.pair import Pair, prepared, require_compatible
+from refine_hooks.measure.record import Measurement, reported_record, round_record
+from refine_hooks.measure.scores import counted_again, curve_record, mask_curves, null_of, reported_curve, scaled_curves
+from refine_hooks.measure.under import MeasuredMask, NamedMask, automask, checked_mask, sphere_mask, with_signal_outside
+from refine_hooks.projects.adapter import Facts, FscCurve, HalfMaps
+from refine_hooks.records import Curve as CurveRecord
+from refine_hooks.records import best_curve
+from refine_hooks.settings import Settings
+
+if TYPE_CHECKING:
+    from refine_hooks.analysis import Analysed
+
+__all__ = [
+    "MeasuredMask",
+    "Measurement",
+    "NamedMask",
+    "analysed",
+    "measure_halves",
+    "reported_record",
+    "require_compatible",
+    "round_record",
+]
+
+
+def measure_halves(
+    halves: HalfMaps,
+    facts: Facts,
+    settings: Settings,
+    named_masks: Sequence[NamedMask] = (),
+    reported: Sequence[FscCurve] = (),
+) -> Measurement:
+    """Masks and curves of one pair of half maps.
+
+    Args:
+        halves: two maps of one box and voxel size.
+        facts: what the refinement program says.
+        settings: of the masks, the FSC and the curves.
+        named_masks: further masks.
+        reported: the program's own curves, passed on with their crossings.
+
+    Raises:
+        MapError: half maps of different boxes or voxel sizes, a mask that cannot be used; names both.
+    """
+    pair = prepared(halves, facts, settings)
+    sphere, sphere_notes = sphere_mask(pair, facts, settings)
+    own = [sphere, *automask(pair, settings, sphere)]
+    measured = [*own, *(with_signal_outside(pair, checked_mask(pair, mask), own[-1]) for mask in named_masks)]
+    found = null_of(pair, measured, settings)
+    sd = fsc.sampling_sd(pair.unmasked, voxels_in_shell(pair.box_px), 1.0)
+    curve_records = [curve_record(pair, settings, "unmasked", None, pair.unmasked, sd=sd)]
+    for mask in measured:
+        curve_records += mask_curves(pair, settings, mask, found.get(mask.record.name))
+    curve_records += scaled_curves(pair, facts, settings, measured, found)
+    curve_records += [
+        reported_curve(counted_again(pair, curve, measured), pair.frequency_per_A, settings) for curve in reported
+    ]
+    kept = tuple(record for record in curve_records if record is not None)
+    analysed = _analysed(pair, halves, facts, settings, measured, kept)
+    return Measurement(
+        box_px=pair.box_px,
+        voxel_size_A=pair.voxel_size_A,
+        frequency_per_A=pair.frequency_per_A,
+        voxels_in_shell=voxels_in_shell(pair.box_px),
+        masks=tuple(measured),
+        curves=kept,
+        analysis=analysed.record if analysed else None,
+        sharpened=analysed.map if analysed else None,
+        notes=(*facts.notes, *halves.notes, *pair.notes, *sphere_notes),
+        average=np.multiply(pair.half1.voxels + pair.half2.voxels, np.float32(0.5)),
+    )
+
+
+def _analysed(
+    pair: Pair,
+    halves: HalfMaps,
+    facts: Facts,
+    settings: Settings,
+    measured: Sequence[MeasuredMask],
+    kept: Sequence[CurveRecord],
+) -> "Analysed | None":
+    """The further measurements under the mask of the round's best curve, where they were asked for and mean something."""
+    if not settings.fsc.full or pair.fault is not None or halves.origin == "regularised":
+        return None
+    curve = best_curve(kept)
+    mask = next((m for m in measured if curve is not None and m.record.name == curve.mask), None)
+    if curve is None or mask is None or mask.values is None:
+        return None
+    return analysed(pair.half1, pair.half2, curve, mask.values, facts.symmetry, settings.fsc.threshold)
+
+
+def analysed(
+    half1: Map, half2: Map, curve: CurveRecord, mask: Volume, symmetry: str | None, threshold: float
+) -> "Analysed":
+    """The further measurements of one pair of half maps under the mask of one of its curves.
+
+    Args:
+        half1: unmasked half map.
+        half2: the other one.
+        curve: as the log holds it.
+        mask: the one that made the curve [z, y, x].
+        symmetry: symbol of the imposed point group; one that is not known counts as none.
+        threshold: the level of the resolution.
+    """
+    from refine_hooks.analysis import analyse
+    from refine_hooks.sums.symmetry import rotations
+
+    try:
+        order = len(rotations(symmetry)) if symmetry else 1
+    except SettingsError:
+        order = 1
+    correlation = np.array([np.nan if value is None else value for value in curve.correlation])
+    return analyse(
+        half1.voxels,
+        half2.voxels,
+        half1.voxel_size_A,
+        mask,
+        curve.mask or "",
+        correlation,
+        threshold=threshold,
+        symmetry_order=order,
+    )

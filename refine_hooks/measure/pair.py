@@ -1,0 +1,132 @@
+"""The two half maps of a round: whether they fit, what they hold, and whether a number can be read off them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from refine_hooks import fsc
+from refine_hooks.errors import MapError
+from refine_hooks.fourier import (
+    Curve,
+    HalfTransform,
+    ShellSums,
+    shell_frequency_per_A,
+    shell_sums,
+    transform,
+)
+from refine_hooks.maps import Map
+from refine_hooks.projects.adapter import Facts, HalfMaps
+from refine_hooks.settings import Settings
+
+# Where a map holds nothing, float32 rounding leaves this share of its strongest shell's power at most.
+_EMPTY_SHELL = 1e-11
+_SAME = 1 - 1e-6
+_SAME_VOXEL_SIZE = 2e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The two half maps, their whole transforms, and what these say."""
+
+    half1: Map
+    half2: Map
+    transforms: tuple[HalfTransform, HalfTransform]
+    sums: ShellSums
+    unmasked: Curve
+    frequency_per_A: Curve
+    onset_shell: int | None
+    valid_shells: int | None
+    fault: str | None  # why no number can be read off
+    notes: tuple[str, ...]
+
+    @property
+    def box_px(self) -> int:
+        """Box of both."""
+        return self.half1.box_px
+
+    @property
+    def voxel_size_A(self) -> float:
+        """Voxel size of both."""
+        return self.half1.voxel_size_A
+
+
+def require_compatible(one: Map, other: Map, name: str) -> None:
+    """Check that two maps have the same box and voxel size.
+
+    Args:
+        one: the map in question.
+        other: the map that it must fit.
+        name: what to call ``one`` in the message.
+
+    Raises:
+        MapError: names both boxes and both voxel sizes.
+    """
+    faults = []
+    if one.voxels.shape != other.voxels.shape:
+        boxes = (" x ".join(str(n) for n in m.voxels.shape) for m in (one, other))
+        faults.append("{}: its box is {} voxels, the half map's is {}; make both in the same box".format(name, *boxes))
+    if abs(one.voxel_size_A - other.voxel_size_A) > _SAME_VOXEL_SIZE * other.voxel_size_A:
+        faults.append(
+            f"{name}: its voxel size is {one.voxel_size_A:g} A, the half map's is {other.voxel_size_A:g} A;"
+            " correct the header that is wrong, or resample"
+        )
+    if faults:
+        raise MapError(*faults)
+
+
+def prepared(halves: HalfMaps, facts: Facts, settings: Settings) -> Pair:
+    """The halves transformed and looked at.
+
+    Raises:
+        MapError: they do not fit each other.
+    """
+    one, two = halves.half1, halves.half2
+    require_compatible(two, one, str(halves.paths[1]) if halves.paths else "half map 2")
+    transforms = (transform(one.voxels), transform(two.voxels))
+    sums = shell_sums(*transforms)
+    unmasked = fsc.correlation(sums)
+    fault = _fault(one, two, sums, unmasked)
+    valid, limit_note = _valid_shells(halves, facts, sums)
+    notes = [note for note in (fault, limit_note) if note]
+    onset_shell = fsc.onset(unmasked[: None if valid is None else valid + 1], settings.fsc.randomise_below)
+    if onset_shell is None and fault is None:
+        notes.append(
+            f"the unmasked FSC never falls below {settings.fsc.randomise_below:g}: no phases were randomised, no curve is corrected"
+        )
+    frequency = shell_frequency_per_A(one.box_px, one.voxel_size_A)
+    return Pair(one, two, transforms, sums, unmasked, frequency, onset_shell, valid, fault, tuple(notes))
+
+
+def _fault(one: Map, two: Map, sums: ShellSums, unmasked: Curve) -> str | None:
+    """Why these halves cannot be scored, in words."""
+    for name, half, power in (("half map 1", one, sums.power1), ("half map 2", two, sums.power2)):
+        if not power[1:].max(initial=0) > _EMPTY_SHELL * power[0]:
+            value = float(half.voxels.flat[0])
+            return f"{name} is {'empty' if value == 0 else 'constant'}: there is nothing to correlate, no resolution is stated"
+    measured = unmasked[1:][np.isfinite(unmasked[1:])]
+    if np.all(measured >= _SAME):
+        return "the two half maps are identical up to a factor: their FSC is 1 to Nyquist and says nothing, no resolution is stated"
+    return None
+
+
+def _valid_shells(halves: HalfMaps, facts: Facts, sums: ShellSums) -> tuple[int | None, str | None]:
+    """The last shell that holds data, where that is not the last of all; and why, in words."""
+    last = len(sums.cross) - 1
+    limits = []
+    if halves.valid_shells is not None:
+        limits.append((halves.valid_shells, "the half maps hold nothing of their own"))
+    if facts.reconstruction_limit_A and halves.origin != "reconstructed":
+        extent_A = halves.half1.box_px * halves.half1.voxel_size_A
+        limits.append((int(extent_A / facts.reconstruction_limit_A + 1e-6), "the program reconstructed nothing"))
+    weakest = np.minimum(sums.power1, sums.power2)
+    filled = np.flatnonzero(weakest[1:] > _EMPTY_SHELL * weakest[1:].max(initial=0))
+    if filled.size:
+        limits.append((int(filled[-1]) + 1, "the half maps are empty"))
+    shell, why = min(limits, default=(last, ""))
+    if shell >= last:
+        return None, None
+    limit_A = halves.half1.box_px * halves.half1.voxel_size_A / max(shell, 1)
+    return (
+        shell,
+        f"beyond shell {shell} ({limit_A:.2f} A) {why}: nothing is measured there, and where it begins is no resolution",
+    )

@@ -1,0 +1,123 @@
+"""What was measured, as the log holds it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from refine_hooks.fourier import (
+    Curve,
+    shell_frequency_per_A,
+    voxels_in_shell,
+)
+from refine_hooks.maps import Volume
+from refine_hooks.measure.scores import reported_curve
+from refine_hooks.measure.under import MeasuredMask
+from refine_hooks.projects.adapter import FscCurve, HalfMaps, Round
+from refine_hooks.records import Analysis, HalfMapsRecord, MaskRecord, RoundRecord, now
+from refine_hooks.records import Curve as CurveRecord
+from refine_hooks.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """All that was measured of one pair of half maps."""
+
+    box_px: int
+    voxel_size_A: float
+    frequency_per_A: Curve
+    voxels_in_shell: np.ndarray
+    masks: tuple[MeasuredMask, ...]
+    curves: tuple[CurveRecord, ...]
+    analysis: Analysis | None
+    sharpened: Volume | None
+    notes: tuple[str, ...]
+    average: Volume
+
+
+def round_record(
+    round_: Round,
+    halves: HalfMaps,
+    measurement: Measurement,
+    half_maps_record: HalfMapsRecord,
+    mask_records: Sequence[MaskRecord],
+    measured_in_s: float | None = None,
+    former: RoundRecord | None = None,
+    sharpened_path: str | None = None,
+) -> RoundRecord:
+    """The record of a measured round; the files' records come from whoever wrote them.
+
+    Args:
+        round_: what was measured.
+        halves: of it.
+        measurement: the result.
+        half_maps_record: with the paths.
+        mask_records: with paths and hashes.
+        measured_in_s: wall time.
+        former: the round before this one, of the same run and class: what the masks' volumes are compared with.
+        sharpened_path: of the map to look at, where one was written.
+    """
+    analysis = measurement.analysis
+    if analysis is not None and sharpened_path is not None:
+        analysis = analysis.model_copy(update={"sharpened_path": sharpened_path})
+    return RoundRecord(
+        **_about(round_),
+        box_px=measurement.box_px,
+        voxel_size_A=measurement.voxel_size_A,
+        frequency_per_A=tuple(measurement.frequency_per_A.tolist()),
+        voxels_in_shell=tuple(measurement.voxels_in_shell.tolist()),
+        half_maps=half_maps_record,
+        masks=tuple(_against(former, mask) for mask in mask_records),
+        curves=measurement.curves,
+        analysis=analysis,
+        notes=measurement.notes,
+        measured_in_s=measured_in_s,
+    )
+
+
+def _against(former: RoundRecord | None, mask: MaskRecord) -> MaskRecord:
+    """A mask's record with the change of its volume against the same mask of the former round."""
+    before = former.mask(mask.name) if former is not None else None
+    if before is None or not before.volume_A3 or not mask.volume_A3:
+        return mask
+    return mask.model_copy(update={"volume_change": mask.volume_A3 / before.volume_A3 - 1})
+
+
+def reported_record(round_: Round, reported: Sequence[FscCurve], settings: Settings | None = None) -> RoundRecord:
+    """The record of a round without half maps: what the program itself says of it."""
+    settings = settings or Settings()
+    shells = max((len(curve.correlation) for curve in reported), default=1)
+    box_px = 2 * (shells - 1)
+    voxel_size_A = round_.facts.voxel_size_A or 0.0
+    frequency = shell_frequency_per_A(box_px, voxel_size_A) if box_px and voxel_size_A else np.zeros(shells)
+    records = [reported_curve(curve, frequency, settings) for curve in reported] if voxel_size_A else []
+    note = "this round has no half maps: only what the program reports is recorded"
+    return RoundRecord(
+        **_about(round_),
+        box_px=box_px,
+        voxel_size_A=voxel_size_A,
+        frequency_per_A=tuple(frequency.tolist()),
+        voxels_in_shell=tuple(voxels_in_shell(box_px).tolist()) if box_px else (0,),
+        half_maps=None,
+        curves=tuple(record for record in records if record is not None),
+        notes=(*round_.facts.notes, note),
+    )
+
+
+def _about(round_: Round) -> dict[str, Any]:
+    facts = round_.facts
+    return {
+        "program": round_.program,
+        "label": round_.label,
+        "measured_at": now(),
+        "key": round_.key,
+        "stamp": round_.stamp,
+        "alignment_limit_A": facts.alignment_limit_A,
+        "reconstruction_limit_A": facts.reconstruction_limit_A,
+        "molecular_mass_kDa": facts.molecular_mass_kDa,
+        "symmetry": facts.symmetry,
+        "particles": facts.particles,
+        "reported_resolution_A": facts.reported_resolution_A,
+        "reported_rule": facts.reported_rule,
+    }

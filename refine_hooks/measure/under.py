@@ -1,0 +1,148 @@
+"""The masks that a pair of half maps is measured under: the sphere, the automask, and those that are given."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from refine_hooks import curves, fsc, masks
+from refine_hooks.fourier import Curve, Extent, extent
+from refine_hooks.maps import Map, Volume
+from refine_hooks.measure.pair import Pair
+from refine_hooks.projects.adapter import Facts
+from refine_hooks.records import MaskRecord
+from refine_hooks.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class NamedMask:
+    """A mask to measure under: the user's, or ``refinement``, the program's own. ``map`` is None when it cannot be had.
+
+    Attributes:
+        cistem_edge: soften it as cisTEM does (any voxel above 0 counts, 10 Angstrom cosine edge) before measuring.
+    """
+
+    name: str
+    map: Map | None
+    path: Path | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    note: str | None = None
+    cistem_edge: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredMask:
+    """A mask's record and its voxels; the caller that writes the file fills in path and hash."""
+
+    record: MaskRecord
+    values: Volume | None
+    extent: Extent | None = None
+    correlated: float = 1.0  # see `fsc.correlated_voxels`
+    correlation: Curve | None = None  # the FSC under it, where making the mask took it
+    softened: bool = False
+
+
+def _described(
+    name: str,
+    values: Volume,
+    voxel_size_A: float,
+    parameters: dict[str, Any],
+    note: str | None,
+    path: Path | None = None,
+) -> MeasuredMask:
+    found = extent(values)
+    record = MaskRecord(
+        name=name,
+        path=str(path) if path else None,
+        volume_A3=found.total * voxel_size_A**3,
+        volume_fraction=found.total / values.size,
+        parameters={**parameters, "sum": found.total, "sum_of_squares": found.squares},
+        note=note,
+    )
+    return MeasuredMask(record, values, found, fsc.correlated_voxels(values))
+
+
+def sphere_mask(pair: Pair, facts: Facts, settings: Settings) -> tuple[MeasuredMask, list[str]]:
+    """The sphere that was asked for, else the program's, else the largest that fits; and notes."""
+    edge_A = settings.sphere.edge_A
+    largest_A = pair.box_px // 2 * pair.voxel_size_A - edge_A / 2
+    asked_A = settings.sphere.radius_A or facts.sphere_radius_A or largest_A
+    radius_A, notes = asked_A, []
+    if asked_A > largest_A + 1e-3 * pair.voxel_size_A:
+        radius_A = max(largest_A, pair.voxel_size_A)
+        notes.append(f"a sphere of radius {asked_A:g} A does not fit into the box: {radius_A:g} A is used")
+    values = masks.sphere(pair.box_px, pair.voxel_size_A, radius_A, edge_A)
+    parameters = {"radius_A": radius_A, "edge_A": edge_A, "edge": "cosine, centred on the radius"}
+    return _described("sphere", values, pair.voxel_size_A, parameters, notes[0] if notes else None), notes
+
+
+def automask(pair: Pair, settings: Settings, sphere: MeasuredMask) -> list[MeasuredMask]:
+    """The automask, with the reason where there is none; nothing where it is switched off."""
+    if not settings.automask.enabled:
+        return []
+    if pair.fault is not None:
+        empty = MaskRecord(name="automask", volume_A3=0.0, volume_fraction=0.0, note=f"no mask was made: {pair.fault}")
+        return [MeasuredMask(empty, None)]
+    claim = None
+    if pair.onset_shell is not None:
+        claim = masks.Claim(pair.onset_shell, pair.sums, lambda curve: _claimed_shell(curve, pair, settings))
+    made = masks.automask(
+        pair.half1.voxels,
+        pair.half2.voxels,
+        pair.voxel_size_A,
+        limit_radius_A=sphere.record.parameters["radius_A"],
+        transforms=pair.transforms,
+        claim=claim,
+        finest_A=pair.box_px * pair.voxel_size_A / pair.valid_shells if pair.valid_shells else 0.0,
+    )
+    if made.values is None:
+        empty = MaskRecord(
+            name="automask", volume_A3=0.0, volume_fraction=0.0, parameters=made.parameters, note=made.note
+        )
+        return [MeasuredMask(empty, None)]
+    described = _described("automask", made.values, pair.voxel_size_A, made.parameters, made.note)
+    return [replace(described, correlation=made.correlation)]
+
+
+def _claimed_shell(correlation: Curve, pair: Pair, settings: Settings) -> float | None:
+    curve = correlation if pair.valid_shells is None else correlation[: pair.valid_shells + 1]
+    resolution_A = curves.resolution_A(curve, pair.frequency_per_A, settings.fsc.threshold)
+    return pair.box_px * pair.voxel_size_A / resolution_A if resolution_A else None
+
+
+def checked_mask(pair: Pair, mask: NamedMask) -> MeasuredMask:
+    """A mask that was given, checked and softened as it asks for.
+
+    Raises:
+        MapError: it cannot be used.
+    """
+    if mask.map is None:
+        path = str(mask.path) if mask.path else None
+        record = MaskRecord(
+            name=mask.name, path=path, volume_A3=0.0, volume_fraction=0.0, parameters=mask.parameters, note=mask.note
+        )
+        return MeasuredMask(record, None)
+    name = str(mask.path or f"the mask {mask.name}")
+    values, clipped = masks.checked(mask.map.voxels, mask.map.voxel_size_A, pair.box_px, pair.voxel_size_A, name)
+    if mask.cistem_edge:
+        from refine_hooks.masks.cistem import apply_mask_soft
+
+        values = apply_mask_soft(values, pair.voxel_size_A)
+    note = "; ".join(text for text in (mask.note, clipped) if text) or None
+    described = _described(mask.name, values, pair.voxel_size_A, mask.parameters, note, mask.path)
+    return replace(described, softened=mask.cistem_edge)
+
+
+def with_signal_outside(pair: Pair, mask: MeasuredMask, automask: MeasuredMask) -> MeasuredMask:
+    """The mask's record with the share of the signal that it leaves out, where the automask says where the signal is."""
+    if mask.values is None or automask.values is None or automask.record.name != "automask":
+        return mask
+    found = masks.signal_outside(pair.transforms, pair.box_px, pair.voxel_size_A, mask.values, automask.values)
+    if found is None:
+        return mask
+    parameters = {
+        "signal_outside": round(found.share, 4),
+        "signal_outside_sd": round(found.sd, 4),
+        "signal_outside_at_A": [round(length, 1) for length in found.at_A],
+    }
+    record = mask.record.model_copy(update={"parameters": {**mask.record.parameters, **parameters}})
+    return replace(mask, record=record)
