@@ -23,7 +23,7 @@ from refine_hooks.lock import only_writer
 from refine_hooks.maps import Map, read_header, read_map
 from refine_hooks.measure import NamedMask
 from refine_hooks.projects.adapter import Adapter, HalfMaps, ProgramMask, Round
-from refine_hooks.records import Failed, Key, LogLine, RoundRecord, Start, Stop, now
+from refine_hooks.records import Failed, InputFile, Key, LogLine, RoundRecord, Start, Stop, now
 from refine_hooks.settings import Settings
 from refine_hooks.store import Store
 
@@ -227,7 +227,7 @@ def _failure(w: Watch, round_: Round, error: Exception) -> Failed | None:
     What is out of reach (a share that is gone, a right that was taken) may come back as it was, so it is tried again. A round
     that failed in an earlier watch is tried once more, since what was wrong may have been put right.
     """
-    if _changed(w.project, round_):
+    if _changed(w, round_):
         return None
     own = isinstance(error, RefineHooksError | OSError | MemoryError)
     reason = str(error) if own else f"a bug of refine_hooks ({type(error).__name__}: {error}); please report it"
@@ -278,7 +278,7 @@ def measured(w: Watch, round_: Round) -> RoundRecord:
     w.store.require_room(w.room_bytes)
     masks = [*_users_masks(w.settings, halves), *_programs_masks(w, round_, halves)]
     measurement = measure.measure_halves(halves, round_.facts, w.settings, masks, reported)
-    if _changed(w.project, round_):
+    if _changed(w, round_):
         raise NotReadyError(
             f"{round_.label}: its files changed while they were read; measured again once they are still"
         )
@@ -424,16 +424,27 @@ def _capture(w: Watch) -> None:
         w.wait(f"inputs could not be kept ({error or type(error).__name__}); trying again")
 
 
-def _changed(project: Path, round_: Round) -> bool:
-    """Whether an input is there in another state than when it was looked at; one that is gone was read whole or not at all."""
-    for known in round_.stamp.inputs:
-        try:
-            status = (project / known.name).stat()
-        except OSError:
-            continue
-        if (status.st_size, status.st_mtime_ns) != (known.size, known.mtime_ns):
-            return True
-    return False
+def _changed(w: Watch, round_: Round) -> bool:
+    """Whether the round is in another state than when it was looked at; one that is gone was read whole or not at all.
+
+    Files that differ are only a reason to look again: their names may have been given to another round since, while this one's
+    are in the spool.
+    """
+    if not any(_differs(w.project / known.name, known) for known in round_.stamp.inputs):
+        return False
+    try:
+        rounds = list(w.adapter.rounds(w.project, w.settings, w.store))
+    except Exception:
+        return True
+    return any(now.key == round_.key and now.stamp != round_.stamp for now in rounds)
+
+
+def _differs(path: Path, known: InputFile) -> bool:
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return (status.st_size, status.st_mtime_ns) != (known.size, known.mtime_ns)
 
 
 def _afterwards(w: Watch, round_: Round, line: RoundRecord | Failed) -> None:

@@ -15,12 +15,14 @@ import pytest
 from adapter_contract import check_adapter, fingerprint
 
 from refine_hooks.errors import NotReadyError, StorageError
+from refine_hooks.journal import read_journal
 from refine_hooks.maps import Map, read_map
 from refine_hooks.masks.cistem import cistem_automask, sphere_masked
 from refine_hooks.projects import cistem
 from refine_hooks.projects.adapter import HalfMaps, Round
 from refine_hooks.projects.cistem.half_maps import half_maps
 from refine_hooks.projects.cistem.program_mask import moved_by
+from refine_hooks.run import Watch, run
 from refine_hooks.settings import Settings
 from refine_hooks.store import Store
 
@@ -470,6 +472,20 @@ def test_ab_initio_rounds_are_copied_by_change_once_merge3d_has_proved_them_whol
         cistem.discard(round_, scene.store.spool)
     assert scene.capture() == [], "what was measured is not taken for another round"
     assert [r.stamp for r in scene.rounds().values()] == [r.stamp for r in rounds.values()]
+
+
+def test_ab_initio_rounds_are_measured_although_later_ones_have_taken_their_names(scene: Scene) -> None:
+    scratch = scene.folder / "Scratch" / "Startup"
+    for number in (1, 2):
+        scene.dumps(project.dumps(0, 1, score=float(number), seed=number, startup=True), "Startup")
+        project.write_map(scratch / f"startup3d_{number}_0.mrc", project.small_map(1), "test")
+        scene.tick(scratch / f"startup3d_{number}_0.mrc")
+        scene.capture()
+    w = Watch(scene.folder, "cistem", cistem, NO_WAIT, scene.store, print)
+    run(w, [0.0])
+    log = read_journal(scene.store.log)
+    assert [str(record.key) for record in log.rounds] == ["startup/1/1", "startup/2/1"]
+    assert all(record.half_maps is not None for record in log.rounds)
 
 
 def test_a_round_stays_what_it_was_when_its_dumps_are_discarded(scene: Scene) -> None:
