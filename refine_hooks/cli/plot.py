@@ -41,20 +41,29 @@ def plot(
         ),
     ] = "",
     logarithmic: Annotated[bool, typer.Option("--log-scale", help="draw the correlation logarithmically")] = False,
+    mark: Annotated[
+        bool, typer.Option("--findings", help="with --round: shade the shells that the audit's warnings name")
+    ] = False,
     width: Annotated[float, typer.Option(help="width in cm", min=4.0, max=60.0)] = 12.0,
 ) -> None:
     """Draw the curves of a round, or the resolution of all rounds, for a paper: PNG, SVG or PDF."""
+    from refine_hooks.audit import audit
     from refine_hooks.errors import InputError
     from refine_hooks.report.plot import plot_curves, plot_resolutions
 
-    if (compare or logarithmic) and not key:
-        raise InputError("--compare and --log-scale belong to the curves of one round; name it with --round")
+    if (compare or logarithmic or mark) and not key:
+        raise InputError(
+            "--compare, --log-scale and --findings belong to the curves of one round; name it with --round"
+        )
     journal = read_log(log)
     names = tuple(curve or ())
     target = out or Path("fsc.png" if key else "resolution.png")
     if key:
         other = round_of(journal, compare) if compare else None
-        plot_curves(round_of(journal, key), target, names, other, logarithmic, width)
+        record = round_of(journal, key)
+        found = audit(journal, only={record.key}) if mark else []
+        warnings = [finding for finding in found if finding.severity == "warning"]
+        plot_curves(record, target, names, other, logarithmic, width, warnings)
     else:
         tracks = {f"{record.key.run}/{record.key.class_id}": None for record in journal.rounds}
         if not tracks:

@@ -46,13 +46,13 @@ MEANING = {
     ),
     "spike": Meaning(
         "A lone spike among shells near zero",
-        "One frequency that both halves share: a hot pixel row, an ice ring, a filter's edge.",
-        "Ignore it as resolution; look at the power spectrum there.",
+        "A pattern that both halves share at one frequency: high symmetry, few views, a fixed pattern of the detector.",
+        "It is no resolution: read the first crossing, and do not refine that far.",
     ),
     "never_below": Meaning(
         "The curve never falls below the threshold",
-        "Either the pixel is too large for the data, or the halves are not independent.",
-        "Look for duplicate particles first; then refine with a smaller pixel.",
+        "Either the halves are not independent (the same particle in both), or the pixel is too large for the data.",
+        "Look for duplicate particles first; if there are none, refine with a smaller pixel.",
     ),
     "identical_halves": Meaning(
         "The two half maps are the same map",

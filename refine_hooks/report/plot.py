@@ -4,24 +4,25 @@ Text stays text in the vector formats. Colours are those of Okabe & Ito (https:/
 can tell apart; the kind of a curve is told by its line as well.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from refine_hooks.audit.reading import values
+from refine_hooks.audit.reading import Finding, values
 from refine_hooks.errors import InputError
 from refine_hooks.maps import beside
 from refine_hooks.records import Curve, RoundRecord
 from refine_hooks.report import data
+from refine_hooks.report.meaning import meaning
 from refine_hooks.report.words import curve_title
 
 KINDS = (".png", ".svg", ".pdf")
 THRESHOLD = 0.143
 NULL_SDS = 3.0
-LONG_LABEL = 46  # characters; two of these do not fit beside each other
+_LETTER_CM, _HANDLE_CM = 0.125, 1.3  # width of a letter of the legend, and of the line before its text
 _CM = 1 / 2.54
 _COLOURS = {
     "unmasked": "#777777",
@@ -54,6 +55,7 @@ def plot_curves(
     other: RoundRecord | None = None,
     logarithmic: bool = False,
     width_cm: float = 12.0,
+    findings: Iterable[Finding] = (),
 ) -> None:
     """The Fourier shell correlation of a round over 1/A (below) and A (above), with the null of its quoted curve.
 
@@ -64,6 +66,7 @@ def plot_curves(
         other: a round to compare with, drawn dotted.
         logarithmic: draw the correlation on a logarithmic axis from 0.001.
         width_cm: width of the figure.
+        findings: findings whose shells are shaded, where their curve is drawn.
 
     Raises:
         InputError: matplotlib is not installed, the ending is none of `KINDS`, or the round has no such curve.
@@ -77,6 +80,8 @@ def plot_curves(
         for curve in shown:
             _draw(axes, record, curve, curve_title(curve.name), shown)
         _draw_null(axes, record, shown)
+        for finding in findings:
+            _draw_finding(axes, record, finding, shown)
         axes.axhline(THRESHOLD, color="0.4", linewidth=0.6, dashes=(6, 3))
         corner = (record.frequency_per_A[-1], THRESHOLD)
         axes.annotate("0.143", corner, (-2, 2), textcoords="offset points", ha="right", color="0.4")
@@ -132,13 +137,21 @@ def _drawing(path: Path, width_cm: float) -> Iterator[Any]:
         raise InputError("drawing needs matplotlib: pip install 'refine_hooks[plot]'") from error
     undated: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(kind, {})
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(width_cm * _CM, width_cm * 0.75 * _CM), layout="constrained")
+        figure = Figure(figsize=(width_cm * _CM, 0.75 * width_cm * _CM), layout="constrained")
         axes = figure.subplots()
         yield axes
         labels = axes.get_legend_handles_labels()[1]
-        figure.legend(loc="outside lower center", ncols=1 if max(map(len, labels)) > LONG_LABEL else 2)
+        columns = 2 if _two_columns_fit(labels, width_cm) else 1
+        figure.set_figheight((0.64 * width_cm + 0.36 * -(-len(labels) // columns)) * _CM)
+        figure.legend(loc="outside lower center", ncols=columns)
         with beside(path.absolute()) as temporary:
             figure.savefig(temporary, format=kind[1:], dpi=300, metadata=undated)
+
+
+def _two_columns_fit(labels: Sequence[str], width_cm: float) -> bool:
+    half = -(-len(labels) // 2)
+    letters = max(map(len, labels[:half]), default=0) + max(map(len, labels[half:]), default=0)
+    return letters * _LETTER_CM + 2 * _HANDLE_CM <= width_cm
 
 
 def _chosen(record: RoundRecord, names: Sequence[str]) -> list[Curve]:
@@ -206,6 +219,18 @@ def _draw_null(axes: Any, record: RoundRecord, shown: Sequence[Curve]) -> None:
         linewidth=0,
         label=f"randomised phases, mean ± {NULL_SDS:g} sd",
     )
+
+
+def _draw_finding(axes: Any, record: RoundRecord, finding: Finding, shown: Sequence[Curve]) -> None:
+    if finding.shells is None or finding.curve not in {curve.name for curve in shown}:
+        return
+    first, last = (
+        (shell + half) / (record.box_px * record.voxel_size_A)
+        for shell, half in zip(finding.shells, (-0.5, 0.5), strict=True)
+    )
+    title = meaning(finding.rule).title
+    known = axes.get_legend_handles_labels()[1]
+    axes.axvspan(first, last, color="#E69F00", alpha=0.22, linewidth=0, label="_" * (title in known) + title)
 
 
 def _frequency_axes(axes: Any, last_per_A: float) -> None:
