@@ -1,0 +1,289 @@
+"""The report: one closed file of bounded size, right about what it shows, and plain in what it says."""
+
+import base64
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import live_logs
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+from refine_hooks.audit import audit
+from refine_hooks.audit.reading import Finding
+from refine_hooks.journal import Journal, read_journal
+from refine_hooks.records import HalfMapsRecord, RoundRecord
+from refine_hooks.report import data, page, pictures
+from refine_hooks.report.meaning import MEANING, in_words, meaning
+from refine_hooks.report.words import Standing, round_name, verdict
+from refine_hooks.store import Store
+
+README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return live_logs.measured_project(tmp_path_factory.mktemp("reported") / "project")
+
+
+@pytest.fixture(scope="module")
+def last(log: Path) -> RoundRecord:
+    return live_logs.rounds_of(log)[-1]
+
+
+def html_of(log: Path) -> str:
+    journal = read_journal(log)
+    return page.report_html(Store(log.parent), journal, audit(journal))
+
+
+def content_of(html: str) -> dict[str, Any]:
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.S)
+    assert found is not None
+    (told,) = json.loads(found[1])["logs"]
+    return told
+
+
+# --- the file ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_needs_nothing_but_itself(log: Path) -> None:
+    html = html_of(log)
+    markup = re.sub(r"<(script|style)\b.*?</\1>", "", html, flags=re.S)
+    assert re.findall(r'(?:src|href)="(?!data:|#)', markup) == []
+    assert "@import" not in html
+
+
+def test_the_policy_lets_run_what_the_page_holds_and_nothing_else(log: Path) -> None:
+    html = html_of(log)
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)
+    assert policy is not None
+    assert policy[1].startswith("default-src 'none'")
+    assert "unsafe" not in policy[1]
+    for element, kind in (("script", r"<script>(.*?)</script>"), ("style", r"<style>(.*?)</style>")):
+        (text,) = re.findall(kind, html, re.S)
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{element}-src 'sha256-{digest}'" in policy[1]
+
+
+def test_every_round_is_listed_but_curves_and_pictures_are_those_of_the_newest_and_the_warned(
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = live_logs.copied(log, tmp_path / "many")
+    live_logs.many_rounds(many, 20)
+    for name, most in (
+        ("ROUNDS_WITH_CURVES", 5),
+        ("WARNED_WITH_CURVES", 2),
+        ("ROUNDS_WITH_PICTURES", 3),
+        ("WARNED_WITH_PICTURES", 1),
+    ):
+        monkeypatch.setattr(page, name, most)
+    journal = read_journal(many)
+    warned = [str(record.key) for record in journal.rounds[:4]]
+    findings = [Finding(rule="spike", severity="warning", round=key, message="a spike") for key in warned]
+    told = content_of(page.report_html(Store(many.parent), journal, findings))
+    assert len(told["rows"]) == 23
+    newest = [str(record.key) for record in journal.rounds[-5:]]
+    assert set(told["details"]) == {*newest, *warned[-2:]}
+    assert {key for key, one in told["details"].items() if "pictures" in one} == {*newest[-3:], warned[-1]}
+
+
+def test_pictures_of_a_report_stop_at_their_bound(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "PICTURE_BYTES", 1)
+    told = content_of(html_of(log))
+    assert sum("pictures" in one for one in told["details"].values()) == 1
+
+
+def test_a_torn_picture_is_left_out(log: Path, tmp_path: Path) -> None:
+    torn = live_logs.copied(log, tmp_path / "torn")
+    record = live_logs.rounds_of(torn)[-1]
+    path = Store(torn.parent).picture_path(record.key, record.label, "slices.png")
+    path.write_bytes(path.read_bytes()[:200])
+    told = content_of(html_of(torn))
+    assert len(told["details"][str(record.key)]["pictures"]) == 1
+
+
+def test_correlations_survive_their_packing_to_four_digits_and_what_is_undefined_stays_so(last: RoundRecord) -> None:
+    values = [1.0, -0.51234, None, 0.00004, float("nan"), 9.0]
+    packed = np.frombuffer(base64.b64decode(data.packed(values) or ""), "<i2")
+    assert packed.tolist() == [10000, -5123, data.UNDEFINED, 0, data.UNDEFINED, 32767]
+    assert data.packed(None) is None
+    json.dumps(data.detail(last, None, []), allow_nan=False)
+
+
+# --- what it says -----------------------------------------------------------------------------------------------------
+
+
+def a_finding(rule: str, curve: str | None, severity: str = "warning") -> Finding:
+    return Finding(rule=rule, severity=severity, round="run/3/1", curve=curve, message=f"{curve} at 5.00 A is odd")
+
+
+def number_of(record: RoundRecord) -> float:
+    curve = record.headline()
+    assert curve is not None
+    assert curve.resolution_A is not None
+    return curve.resolution_A
+
+
+@pytest.mark.parametrize(
+    ("before_A", "interval", "tone"),
+    [(20.0, (21.0, 19.0), "better"), (5.0, (5.1, 4.9), "worse"), (None, (20.0, 5.0), "same")],
+)
+def test_a_round_is_better_or_worse_only_where_the_intervals_are_apart(
+    last: RoundRecord, before_A: float | None, interval: tuple[float, float], tone: str
+) -> None:
+    previous = Standing("Round 2", "automask_corrected", before_A or number_of(last) + 0.3, interval)
+    told = verdict(last, previous, [])
+    assert told.tone == tone
+    assert f"{number_of(last):.2f} Å" in told.headline
+    assert f"was {previous.resolution_A:.2f} Å" in told.headline
+    assert (told.lying, told.accusation) == (None, "")
+
+
+def test_a_first_round_one_of_another_curve_and_one_without_a_number_are_not_compared(last: RoundRecord) -> None:
+    assert verdict(last, None, []).tone == "first"
+    other = verdict(last, Standing("Round 2", "sphere", 20.0), [])
+    assert (other.tone, "not comparable" in other.headline) == ("same", True)
+    filtered = last.model_copy(update={"half_maps": HalfMapsRecord(origin="regularised")})
+    assert verdict(filtered, None, []).tone == "unknown"
+    assert "filtered" in verdict(filtered, None, []).basis
+
+
+def test_the_scaled_curve_is_accused_first_and_its_claim_is_set_against_the_honest_number(last: RoundRecord) -> None:
+    findings = [
+        a_finding("not_honest", None),
+        a_finding("alignment_limit", "automask_corrected"),
+        a_finding("scaled_curve", "sphere_scaled"),
+    ]
+    told = verdict(last, None, findings)
+    scaled = last.curve("sphere_scaled")
+    assert scaled is not None
+    assert told.lying == "sphere_scaled"
+    assert told.accusation == f"“sphere, scaled as cisTEM does” says {scaled.resolution_A:.2f} Å"
+    assert told.why == MEANING["scaled_curve"].why
+    assert f"Here: {number_of(last):.2f} Å." in told.do
+    own = verdict(last, None, findings[:2])
+    assert (own.lying, own.accusation) == ("automask_corrected", MEANING["alignment_limit"].title)
+    assert verdict(last, None, findings[:1]).accusation == MEANING["not_honest"].title
+    assert "2 notes" in verdict(last, None, [a_finding("spike", "sphere", "note")] * 2).why
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("sphere_scaled ends at 5.00 A", "“sphere, scaled as cisTEM does” ends at 5.00 Å."),
+        ("the mask 'user' at 5 A; read user_corrected.", "The mask 'user' at 5 Å; read “your mask, corrected”."),
+        ("see masks/user_corrected.mrc", "See masks/user_corrected.mrc."),
+        ("A mask holds 3 A3", "A mask holds 3 A3."),
+    ],
+)
+def test_messages_are_told_with_titles_instead_of_names(message: str, told: str) -> None:
+    titles = [
+        ("sphere_scaled", "sphere, scaled as cisTEM does"),
+        ("user_corrected", "your mask, corrected"),
+        ("user", "X"),
+    ]
+    assert in_words(message, titles) == told
+
+
+def test_a_label_that_says_round_is_not_told_twice() -> None:
+    assert round_name("Auto #5 - Round 4") == "Auto #5 - Round 4"
+    assert round_name("it005") == "round it005"
+
+
+def test_a_rule_that_nothing_is_known_of_still_has_a_title() -> None:
+    assert meaning("some_new_rule").title == "Some new rule"
+
+
+@pytest.mark.parametrize("rule", re.findall(r"\.readme/([\w-]+)\.png\" width=\"420\"", README))
+def test_the_readme_explains_each_finding_in_the_page_s_words_beside_a_small_picture(rule: str) -> None:
+    title, why, do = MEANING[rule]
+    assert f'alt="{title}"> | **{title}.** {why} | {do} |' in README
+    picture = Path(__file__).resolve().parent.parent / ".readme" / f"{rule}.png"
+    assert picture.stat().st_size < 150_000
+
+
+# --- pictures ---------------------------------------------------------------------------------------------------------
+
+BOX = 48
+
+
+def a_blob(centre: tuple[int, int, int], radius_px: float = 5.0) -> NDArray[np.float32]:
+    z, y, x = np.indices((BOX,) * 3)
+    distance = sum((axis - at) ** 2 for axis, at in zip((z, y, x), centre, strict=True))
+    return np.exp(-distance / (2 * radius_px**2)).astype(np.float32)
+
+
+def test_slices_go_through_the_densest_part_wherever_it_is() -> None:
+    at = (14, 30, 22)
+    noise = np.random.default_rng(1).normal(size=(BOX,) * 3)
+    average = (a_blob(at) + 0.3 * noise).astype(np.float32)
+    found = pictures.densest_voxel(average, None)
+    assert np.abs(np.subtract(found, at)).max() <= 2
+    brighter = (average + 5 * a_blob((40, 8, 40))).astype(np.float32)
+    inside = (a_blob(at) > 0.3).astype(np.float32)
+    assert np.abs(np.subtract(pictures.densest_voxel(brighter, inside), at)).max() <= 2
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_smoothed_slice_is_the_slice_of_the_smoothed_volume(axis: int) -> None:
+    volume = np.random.default_rng(3).normal(size=(BOX,) * 3).astype(np.float32)
+    sigma_px = 1.6
+    whole = np.take(gaussian_filter(volume, sigma_px, truncate=2.5), 20, axis)
+    one = pictures._smooth_plane(volume, axis, 20, sigma_px)
+    assert np.corrcoef(whole.ravel(), one.ravel())[0, 1] > 0.999
+    assert np.array_equal(pictures._smooth_plane(volume, axis, 20, 0.0), np.take(volume, 20, axis))
+
+
+def test_the_outline_lies_on_the_mask_s_edge_and_the_frame_holds_the_mask() -> None:
+    mask = (a_blob((14, 30, 22), 6.0) > 0.5).astype(np.float32)
+    start, edge = pictures._window(mask)
+    z, y, x = start
+    assert mask[z : z + edge, y : y + edge, x : x + edge].sum() == mask.sum()
+    assert edge < BOX / 2
+    picture, caption = pictures.slices_picture(a_blob((14, 30, 22)), mask, 2.0, 8.0)
+    panel = picture[:, : pictures.PANEL_PX]
+    rows, columns = np.nonzero((panel == pictures._OUTLINE_RGB).all(axis=2))
+    centre = (30 - y) / edge * pictures.PANEL_PX, (22 - x) / edge * pictures.PANEL_PX
+    distance = np.hypot(pictures.PANEL_PX - rows - centre[0], columns - centre[1]) * edge / pictures.PANEL_PX
+    radius_px = 6.0 * np.sqrt(2 * np.log(2))
+    assert np.abs(distance - radius_px).max() < 1.6
+    assert "smoothed to 8 Å" in caption
+    assert "bar is" in caption
+
+
+def test_the_mask_s_surface_is_seen_from_three_sides() -> None:
+    z, y, x = np.abs(np.indices((BOX,) * 3) - BOX // 2)
+    mask = ((z <= 4) & (y <= 8) & (x <= 16)).astype(np.float32)
+    picture, _ = pictures.surface_picture(mask)
+    step = pictures.PANEL_PX + pictures.GAP_PX
+    seen = [float((picture[:, i * step : i * step + pictures.PANEL_PX, 3] > 127).mean()) for i in range(3)]
+    edge = pictures._window(mask)[1]
+    expected = [17 * 33 / edge**2, 9 * 33 / edge**2, 9 * 17 / edge**2]
+    assert seen == pytest.approx(expected, rel=0.12)
+
+
+def test_an_even_spread_of_views_is_even_all_over_the_sphere() -> None:
+    area = np.cos(np.linspace(0, np.pi, 19))
+    views = np.repeat(((area[:-1] - area[1:]) * 1e6)[:, None], 36, axis=1)
+    assert pictures.relative_density(views) == pytest.approx(1.0)
+    _, caption = pictures.views_picture(views)
+    assert "none in 0 %" in caption
+
+
+def test_a_picture_carries_its_caption_and_few_colours(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (32, 32, 3)).astype(np.uint8)
+    (tmp_path / "p.png").write_bytes(pictures.png(pixels, "what is seen: 5 Å"))
+    with Image.open(tmp_path / "p.png") as image:
+        image.load()
+        assert image.info["Description"] == "what is seen: 5 Å"
+        assert image.mode == "P"
+
+
+def test_an_empty_log_makes_a_page_too(tmp_path: Path) -> None:
+    html = page.report_html(Store(tmp_path), Journal(()), [])
+    assert content_of(html)["rows"] == []
