@@ -256,6 +256,14 @@ def test_the_outline_lies_on_the_mask_s_edge_and_the_frame_holds_the_mask() -> N
     assert "bar is" in caption
 
 
+def test_slices_show_what_lies_higher_in_y_and_z_higher_up_in_the_picture() -> None:
+    picture, _ = pictures.slices_picture(a_blob((14, 40, 24), 3.0), None, 2.0)
+    across_z = picture[:, : pictures.PANEL_PX].mean(axis=(1, 2))
+    assert np.argmax(across_z) == pytest.approx((1 - 40 / BOX) * pictures.PANEL_PX, abs=8)
+    across_x = picture[:, -pictures.PANEL_PX :].mean(axis=(1, 2))
+    assert np.argmax(across_x) == pytest.approx((1 - 14 / BOX) * pictures.PANEL_PX, abs=8)
+
+
 def test_the_mask_s_surface_is_seen_from_three_sides() -> None:
     z, y, x = np.abs(np.indices((BOX,) * 3) - BOX // 2)
     mask = ((z <= 4) & (y <= 8) & (x <= 16)).astype(np.float32)

@@ -101,7 +101,7 @@ def detail(record: RoundRecord, previous: Standing | None, findings: Sequence[Fi
 
 def _finding(finding: Finding, record: RoundRecord) -> dict[str, Any]:
     told = in_words(finding.message, titles(record))
-    return {**finding.model_dump(mode="json"), "title": meaning(finding.rule).title, "told": told}
+    return {**finding.model_dump(mode="json", exclude={"message"}), "title": meaning(finding.rule).title, "told": told}
 
 
 def _shown_at_first(curve: Curve, record: RoundRecord, accused: set[str | None]) -> bool:
