@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from refine_hooks import audit, curves
 from refine_hooks.fourier import shell_frequency_per_A, voxels_in_shell
-from refine_hooks.records import HalfMapsRecord, InputFile, Key, MaskRecord, RoundRecord, Stamp, now
+from refine_hooks.records import Failed, HalfMapsRecord, InputFile, Key, MaskRecord, RoundRecord, Stamp, now
 
 BOX, VOXEL_A = 128, 1.5
 FREQUENCY = shell_frequency_per_A(BOX, VOXEL_A)
@@ -64,6 +64,13 @@ def healthy(iteration: int = 1, shell: float = 30.0, **more: Any) -> RoundRecord
         "automask_corrected": falling(shell),
     }
     return a_round(values, iteration, **more)
+
+
+def a_failure(iteration: int, reason: str) -> Failed:
+    record = healthy(iteration)
+    return Failed(
+        failed_at=now(), program="test", label=record.label, key=record.key, stamp=record.stamp, reason=reason
+    )
 
 
 def rule_names() -> set[str]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rounds_data import FREQUENCY, SHELLS, Values, a_round, falling, healthy, masks_of, rule_names
+from rounds_data import FREQUENCY, SHELLS, Values, a_failure, a_round, falling, healthy, masks_of, rule_names
 
 from refine_hooks import curves
 from refine_hooks.audit import Finding, audit, worst
@@ -18,7 +18,7 @@ from refine_hooks.fourier import voxels_in_shell
 from refine_hooks.journal import Journal
 from refine_hooks.projects.relion.halves import INSCRIBED
 from refine_hooks.projects.relion.star import read_star
-from refine_hooks.records import Failed, HalfMapsRecord, InputFile, Key, LogLine, MaskRecord, RoundRecord, Stamp, now
+from refine_hooks.records import Analysis, HalfMapsRecord, InputFile, Key, LogLine, MaskRecord, RoundRecord, Stamp, now
 
 
 def rules(*lines: LogLine) -> dict[str, Finding]:
@@ -136,6 +136,12 @@ def cutting(share: float, sd: float = 0.01) -> RoundRecord:
 SPEAKS = [
     ("identical_halves", a_round({"unmasked": np.ones(SHELLS), "sphere": np.ones(SHELLS)}), "warning", "the same map"),
     ("identical_halves", a_round({"unmasked": np.ones(SHELLS)}, iteration=0), "note", "starting reference"),
+    (
+        "identical_halves",
+        a_round({"unmasked": np.ones(SHELLS)}, iteration=0, program="files"),
+        "warning",
+        "which files",
+    ),
     ("never_below", masked(FADING), "warning", "the voxels are too large"),
     ("never_below", masked(np.maximum(falling(30), 0.25)), "warning", "duplicates"),
     ("never_below", a_round({"sphere": falling(20), "user": np.maximum(falling(30), 0.2)}), "note", "levelled off"),
@@ -181,9 +187,9 @@ SPEAKS = [
     ("limit_unsupported", healthy(alignment_limit_A=4.0), "warning", "Set the next round's high-resolution limit to"),
     (
         "anisotropy",
-        healthy(analysis={"cfar": 0.3, "cfar_best_A": 4.0, "cfar_worst_A": 9.0}),
+        healthy(analysis=Analysis(cfar=0.3, cfar_best_A=4.0, cfar_worst_A=9.0, worst_axis=(0.0, 0.6, 0.8))),
         "warning",
-        "9.00 A in the worst",
+        "9.00 A in the worst (x, y, z = 0.00, 0.60, 0.80)",
     ),
     ("reported_curve", a_round({"sphere": falling(26), "reported_fsc": falling(34)}), "warning", "should be one curve"),
     ("reported_number", healthy(reported_resolution_A=3.5, reported_rule="FSC = 0.143"), "warning", "shells finer"),
@@ -197,6 +203,7 @@ SPEAKS = [
 
 SILENT = [
     ("identical_halves", masked(falling(30))),
+    ("identical_halves", a_round({"unmasked": np.full(SHELLS, 0.95), "sphere": np.full(SHELLS, 0.95)})),
     ("never_below", masked(np.maximum(falling(30), 0.12))),
     ("recrossing", masked(falling(30) + 0.04 * np.random.default_rng(2).normal(size=SHELLS) * (SHELL > 40))),
     ("rising_tail", a_round({"sphere": noisy(25, 0.03)})),
@@ -205,15 +212,17 @@ SILENT = [
     ("truncation", masked(falling(30))),
     ("mask_correlates", with_null(0.05, sphere=20)),
     ("mask_too_tight", masked(falling(30), falling(31))),
+    ("mask_too_tight", masked(falling(14, 1), falling(30))),
     ("mask_and_sphere", a_round({"sphere": falling(29), "automask": falling(30)})),
-    ("signal_outside", cutting(0.02)),
+    ("signal_outside", cutting(0.02, sd=0.001)),
     ("signal_outside", cutting(0.2, sd=0.1)),
     ("mask_missing", healthy()),
     ("alignment_limit", healthy(alignment_limit_A=20.0)),
     ("alignment_limit", healthy()),
     ("limit_unsupported", healthy(alignment_limit_A=12.0)),
     ("limit_unsupported", healthy(alignment_limit_A=6.2)),
-    ("anisotropy", healthy(analysis={"cfar": 0.8})),
+    ("anisotropy", healthy(analysis=Analysis(cfar=0.8))),
+    ("anisotropy", healthy(analysis=Analysis(cfar=0.4, cfar_by_chance=0.35))),
     ("reported_curve", a_round({"sphere": falling(26), "reported_fsc": falling(26.3)})),
     ("reported_number", healthy(reported_resolution_A=5.5, reported_rule="FSC = 0.143")),
     ("reported_number", healthy(reported_resolution_A=192 / 27, reported_rule="FSC = 0.5 (RELION)")),
@@ -248,14 +257,7 @@ def sphere_of(fraction: float) -> dict[str, Any]:
     return {"masks": masks_of(fraction)}
 
 
-FAILURE = Failed(
-    failed_at=now(),
-    program="test",
-    label="Round 2",
-    key=healthy(2).key,
-    stamp=healthy(2).stamp,
-    reason="chunk 2 is missing",
-)
+FAILURE = a_failure(2, "chunk 2 is missing")
 CHANGED = healthy(1, stamp=Stamp(inputs=(InputFile(name="1", size=2, mtime_ns=2),)))
 DIPPED = "RELION's run.err: WARNING: FSC dipped below 0.5 and rose again. Using higher resolution of 20.8 A, instead of 29.1 A"
 NEVER = "RELION's run.err: WARNING: FSC curve between unmasked maps never drops below 0.8. Using unmasked FSC as FSC_true..."

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from rounds_data import a_round, falling, healthy
+from rounds_data import a_failure, a_round, falling, healthy
 from small_program import a_watch, lines_of, write_round
 from test_cli import cli
 
@@ -22,7 +22,7 @@ from refine_hooks.audit import audit
 from refine_hooks.errors import InputError
 from refine_hooks.journal import Journal
 from refine_hooks.metrics import LogState, prometheus_text, prometheus_text_of
-from refine_hooks.records import Failed, Key, LogLine, RoundRecord, Start, Stop, now
+from refine_hooks.records import Key, LogLine, RoundRecord, Start, Stop, now
 from refine_hooks.run import run
 from refine_hooks.settings import Settings
 
@@ -31,14 +31,7 @@ START = Start(
     started_at=now(), project="/data/apoferritin", program="test", versions={}, settings={}, host="node1", pid=42
 )
 STOP = Stop(stopped_at=now(), reason="nothing more to do", rounds_measured=3, rounds_failed=1)
-FAILED = Failed(
-    failed_at=now(),
-    program="test",
-    label="Round 3",
-    key=healthy(3).key,
-    stamp=healthy(3).stamp,
-    reason="chunk 2 is torn",
-)
+FAILED = a_failure(3, "chunk 2 is torn")
 
 
 class Mailbox:
@@ -193,7 +186,7 @@ def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
 
 
 def test_the_metrics_are_of_the_newest_round_of_each_run_and_class_and_parse() -> None:
-    odd = Key(run='a "quoted"\\odd\nrun', iteration=7, class_id=2)
+    odd = Key(run='a "quoted"\\nodd\nrun', iteration=7, class_id=2)
     log = Journal((START, healthy(1, 24, particles=500), healthy(2, 30, particles=600), healthy(1, key=odd), FAILED))
     values = samples(prometheus_text(log, audit(log)))
     where = (("class", "1"), ("program", "test"), ("run", "run"))
@@ -367,13 +360,16 @@ def test_a_broken_audit_is_said_and_harms_no_round(tmp_path: Path, monkeypatch: 
     assert "broken on purpose" in "\n".join(said)
 
 
-def test_measure_waits_until_its_message_has_arrived(mailbox: Mailbox, tmp_path: Path) -> None:
+def test_measure_waits_for_its_message_and_tells_faults_beside_the_record(mailbox: Mailbox, tmp_path: Path) -> None:
     write_round(tmp_path, 1)
     (tmp_path / "c.toml").write_text(f'[notify]\ntargets = ["{mailbox.address}"]\non = ["round"]\n')
     halves = (tmp_path / "it1_half1.mrc", tmp_path / "it1_half2.mrc")
-    done = cli("measure", *halves, "--out", tmp_path / "out", "--config", tmp_path / "c.toml")
+    mailbox.status = 500
+    done = cli("measure", *halves, "--out", tmp_path / "out", "--config", tmp_path / "c.toml", "--json")
     assert done.returncode == 0, done.stderr
     assert len(mailbox.got) == 1
+    assert json.loads(done.stdout)["type"] == "round"
+    assert "did not take the message" in done.stderr
 
 
 def test_a_round_without_a_resolution_is_told_as_one(mailbox: Mailbox) -> None:

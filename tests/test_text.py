@@ -6,22 +6,15 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from rounds_data import a_round, falling, healthy
+from rounds_data import a_failure, a_round, falling, healthy
 from test_cli import cli
 
 from refine_hooks.audit import audit
 from refine_hooks.journal import Journal, append
-from refine_hooks.records import Failed, HalfMapsRecord, Key, MaskRecord, RoundRecord, Start, now
+from refine_hooks.records import HalfMapsRecord, Key, MaskRecord, RoundRecord, Start, now
 from refine_hooks.report.text import show_findings, show_round, show_rounds
 
-FAILED = Failed(
-    failed_at=now(),
-    program="test",
-    label="Round 9",
-    key=healthy(9).key,
-    stamp=healthy(9).stamp,
-    reason="chunk 2 is [torn]",
-)
+FAILED = a_failure(9, "chunk 2 is [torn]")
 START = Start(started_at=now(), project="/data/p", program="test", versions={}, settings={}, host="h", pid=1)
 RICH = {
     "unmasked": falling(24),

@@ -162,6 +162,8 @@ def anisotropy(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     directions = (
         f", {best_A:.2f} A in the best direction and {worst_A:.2f} A in the worst" if best_A and worst_A else ""
     )
+    if directions and analysis.worst_axis is not None:
+        directions += f" (x, y, z = {', '.join(f'{part:.2f}' for part in analysis.worst_axis)})"
     yield found(
         record,
         "anisotropy",

@@ -1,5 +1,6 @@
 """``measure``: two half maps given by name, measured like a round of a project."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +62,16 @@ def _measured(
     path = outputs.write_sharpened(store, round_.key, round_.label, sharpened if out is not None else None)
     record = measure.round_record(round_, halves, measurement, half_record, written, sharpened_path=path)
     if out is not None:
-        outputs.write_pictures(store, round_.key, round_.label, measurement, None, print)
+        outputs.write_pictures(store, round_.key, round_.label, measurement, None, _say)
         journal.append(store.log, [record])
-        outputs.announce(store, journal.read_journal(store.log).lines, settings, record, print)
-        outputs.wait_for_told(settings, print)
+        outputs.announce(store, journal.read_journal(store.log).lines, settings, record, _say)
+        outputs.wait_for_told(settings, _say)
     return record
+
+
+def _say(text: str) -> None:
+    """What goes wrong beside the measurement; standard output holds the record alone."""
+    print(text, file=sys.stderr)
 
 
 def _read_all(half1: Path, half2: Path, files: dict[str, str]) -> tuple[HalfMaps, list[NamedMask]]:
