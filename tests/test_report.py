@@ -199,6 +199,18 @@ def test_a_rule_that_nothing_is_known_of_still_has_a_title() -> None:
     assert meaning("some_new_rule").title == "Some new rule"
 
 
+def test_every_rule_of_the_audit_has_words_of_its_own() -> None:
+    sources = (Path(__file__).resolve().parent.parent / "refine_hooks" / "audit").glob("*.py")
+    rules: set[str] = set()
+    for source in sources:
+        text = source.read_text(encoding="utf-8")
+        rules |= set(re.findall(r'\bfound\(\s*\w+(?:\[\S+\])?,\s*"(\w+)"', text)) | set(
+            re.findall(r'\brule="(\w+)"', text)
+        )
+    assert len(rules) > 20
+    assert rules - set(MEANING) == set(), "say in refine_hooks/report/meaning.py what these mean"
+
+
 @pytest.mark.parametrize("rule", re.findall(r"\.readme/([\w-]+)\.png\" width=\"420\"", README))
 def test_the_readme_explains_each_finding_in_the_page_s_words_beside_a_small_picture(rule: str) -> None:
     title, why, do = MEANING[rule]

@@ -150,7 +150,7 @@ def test_readers_from_elsewhere_need_the_token(log: Path) -> None:
     assert asked.get("/metrics", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 200
     entered = asked.get("/", params={"token": TOKEN})
     assert (entered.status_code, entered.headers["location"]) == (303, "/")
-    assert {"HttpOnly", "SameSite=strict"} <= {word.strip() for word in entered.headers["set-cookie"].split(";")}
+    assert {"HttpOnly", "SameSite=lax"} <= {word.strip() for word in entered.headers["set-cookie"].split(";")}
     assert asked.get("/api/logs").status_code == 200, "the cookie is remembered"
 
 
@@ -372,6 +372,37 @@ def test_metrics_of_all_logs_are_in_prometheus_format(log: Path) -> None:
         {line.split()[2] for line in lines if line.startswith("# TYPE")}
     )
     assert any('curve="automask_corrected"' in line for line in lines)
+
+
+def test_the_head_of_the_event_stream_is_no_stream(log: Path) -> None:
+    answer = client(log).head("/api/events")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+
+
+def test_no_more_pages_listen_than_may() -> None:
+    async def crowd() -> list[bool]:
+        hub = Hub(most=2)
+        full = [hub.full]
+        streams = [hub.stream() for _ in range(2)]
+        for stream in streams:
+            await anext(stream)
+        full.append(hub.full)
+        await streams[0].aclose()
+        return [*full, hub.full]
+
+    assert asyncio.run(crowd()) == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("host", "token", "told"),
+    [
+        ("127.0.0.1", None, "http://127.0.0.1:8642/"),
+        ("::1", None, "http://[::1]:8642/"),
+        ("10.0.0.5", TOKEN, f"http://10.0.0.5:8642/?token={TOKEN}"),
+    ],
+)
+def test_the_address_can_be_opened_as_it_is_told(host: str, token: str | None, told: str) -> None:
+    assert server.address(host, 8642, token) == told
 
 
 @pytest.fixture

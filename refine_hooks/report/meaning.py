@@ -117,6 +117,11 @@ MEANING = {
     ),
     "program_warning": Meaning("The program itself warned", "It saw something in its own curve.", "Read its log."),
     "mask_missing": Meaning("A mask could not be used", "There is no curve under it.", "See the reason."),
+    "no_half_maps": Meaning(
+        "There are no half maps",
+        "Without them no FSC can be measured; only what the program reports is known.",
+        "Reconstruct them from the particles: refine-hooks once PROJECT --reconstruct missing.",
+    ),
     "missing_round": Meaning("Rounds are missing", "They were not watched, or their files are gone.", ""),
     "failed_round": Meaning("A round could not be measured", "", "It is tried again when its files change."),
     "repeated_round": Meaning("A round repeats another", "It changed nothing; it is no sign of convergence.", ""),

@@ -76,16 +76,16 @@ def plot_curves(
     with _drawing(path, width_cm) as axes:
         for curve in _shared(other, shown):
             assert other is not None
-            _draw(axes, other, curve, f"{curve_title(curve.name)}, {other.label}", shown, compared=True)
+            draw_curve(axes, other, curve, f"{curve_title(curve.name)}, {other.label}", shown, compared=True)
         for curve in shown:
-            _draw(axes, record, curve, curve_title(curve.name), shown)
-        _draw_null(axes, record, shown)
+            draw_curve(axes, record, curve, curve_title(curve.name), shown)
+        draw_null(axes, record, shown)
         for finding in findings:
             _draw_finding(axes, record, finding, shown)
         axes.axhline(THRESHOLD, color="0.4", linewidth=0.6, dashes=(6, 3))
         corner = (record.frequency_per_A[-1], THRESHOLD)
         axes.annotate("0.143", corner, (-2, 2), textcoords="offset points", ha="right", color="0.4")
-        _frequency_axes(axes, record.frequency_per_A[-1])
+        frequency_axes(axes, record.frequency_per_A[-1])
         axes.set_ylabel("Fourier shell correlation")
         if logarithmic:
             axes.set_yscale("log", nonpositive="clip")
@@ -125,8 +125,13 @@ def plot_resolutions(
 
 
 @contextmanager
-def _drawing(path: Path, width_cm: float) -> Iterator[Any]:
-    """Axes to draw on; at the end their legend is put below and the figure written, whole or not at all."""
+def written_figure(path: Path, width_cm: float, height_cm: float) -> Iterator[Any]:
+    """A matplotlib figure to draw on; at the end it is written, whole or not at all.
+
+    Raises:
+        InputError: matplotlib is not installed, or the ending is none of `KINDS`.
+        StorageError: the file cannot be written.
+    """
     kind = path.suffix.lower()
     if kind not in KINDS:
         raise InputError(f"{path}: end the name with {', '.join(KINDS)}; it says which kind of picture is meant")
@@ -137,15 +142,22 @@ def _drawing(path: Path, width_cm: float) -> Iterator[Any]:
         raise InputError("drawing needs matplotlib: pip install 'refine_hooks[plot]'") from error
     undated: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(kind, {})
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(width_cm * _CM, 0.75 * width_cm * _CM), layout="constrained")
+        figure = Figure(figsize=(width_cm * _CM, height_cm * _CM), layout="constrained")
+        yield figure
+        with beside(path.absolute()) as temporary:
+            figure.savefig(temporary, format=kind[1:], dpi=300, metadata=undated)
+
+
+@contextmanager
+def _drawing(path: Path, width_cm: float) -> Iterator[Any]:
+    """The axes of a figure with one plot, whose legend is put below it."""
+    with written_figure(path, width_cm, 0.75 * width_cm) as figure:
         axes = figure.subplots()
         yield axes
         labels = axes.get_legend_handles_labels()[1]
         columns = 2 if _two_columns_fit(labels, width_cm) else 1
         figure.set_figheight((0.64 * width_cm + 0.36 * -(-len(labels) // columns)) * _CM)
         figure.legend(loc="outside lower center", ncols=columns)
-        with beside(path.absolute()) as temporary:
-            figure.savefig(temporary, format=kind[1:], dpi=300, metadata=undated)
 
 
 def _two_columns_fit(labels: Sequence[str], width_cm: float) -> bool:
@@ -182,9 +194,19 @@ def _base(name: str) -> str:
     return name.removesuffix("_corrected").removesuffix("_scaled")
 
 
-def _draw(
+def draw_curve(
     axes: Any, record: RoundRecord, curve: Curve, label: str, shown: Sequence[Curve], compared: bool = False
 ) -> None:
+    """One curve with its first crossing.
+
+    Args:
+        axes: where to draw.
+        record: the round.
+        curve: one of its curves.
+        label: what the legend calls it.
+        shown: all curves of the plot, so that each user's mask has its own colour.
+        compared: draw it as one that others are compared with.
+    """
     line, width = _LINES[data.style(curve.name)["kind"]]
     colour = _colour(curve.name, [one.name for one in shown])
     number = f" ({curve.resolution_A:.2f} Å)" if curve.resolution_A is not None else ""
@@ -201,14 +223,17 @@ def _draw(
         axes.plot(first.frequency_per_A, first.level, "o", color=colour, markersize=3)
 
 
-def _draw_null(axes: Any, record: RoundRecord, shown: Sequence[Curve]) -> None:
-    """The null of the quoted curve, where it is drawn; before the onset no phase was randomised."""
+def draw_null(axes: Any, record: RoundRecord, shown: Sequence[Curve], name: str | None = None) -> None:
+    """The null of a curve, of the quoted one where no name is given, if it is drawn; there is none before the onset."""
     quoted = record.headline()
-    curve = next((one for one in shown if quoted is not None and one.name == quoted.name), None)
+    wanted = name or (quoted.name if quoted is not None else None)
+    curve = next((one for one in shown if one.name == wanted), None)
     if curve is None or curve.null_mean is None or curve.null_sd is None:
         return
     mean, reach = values(curve.null_mean), NULL_SDS * values(curve.null_sd)
     beyond = np.arange(len(mean)) > (curve.randomised_from_shell or 0)
+    known = axes.get_legend_handles_labels()[1]
+    label = f"randomised phases, mean ± {NULL_SDS:g} sd" if curve.randomised_from_shell else f"noise, ± {NULL_SDS:g} sd"
     axes.fill_between(
         record.frequency_per_A,
         mean - reach,
@@ -217,7 +242,7 @@ def _draw_null(axes: Any, record: RoundRecord, shown: Sequence[Curve]) -> None:
         color=_colour(curve.name, [curve.name]),
         alpha=0.18,
         linewidth=0,
-        label=f"randomised phases, mean ± {NULL_SDS:g} sd",
+        label="_" * (label in known) + label,
     )
 
 
@@ -233,7 +258,8 @@ def _draw_finding(axes: Any, record: RoundRecord, finding: Finding, shown: Seque
     axes.axvspan(first, last, color="#E69F00", alpha=0.22, linewidth=0, label="_" * (title in known) + title)
 
 
-def _frequency_axes(axes: Any, last_per_A: float) -> None:
+def frequency_axes(axes: Any, last_per_A: float) -> None:
+    """1/A below and A above."""
     axes.set_xlim(0, last_per_A)
     axes.set_xlabel("spatial frequency (1/Å)")
     above = axes.secondary_xaxis("top")

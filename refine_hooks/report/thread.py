@@ -10,8 +10,11 @@ import numpy as np
 
 from refine_hooks.errors import InputError
 from refine_hooks.records import Curve, RoundRecord
+from refine_hooks.report import plot
+from refine_hooks.report.words import curve_title
 
 _LEVEL = 0.143
+_HONEST, _MISLEADING = "#0072B2", "#D55E00"
 _MASKS = (("sphere", "sphere"), ("refinement_corrected", "the refinement's mask"), ("automask_corrected", "automask"))
 
 
@@ -59,55 +62,43 @@ def thread_figure(record: RoundRecord, path: Path) -> None:
     Raises:
         InputError: matplotlib is not installed, or the round lacks a curve.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise InputError("drawing needs matplotlib: pip install 'refine_hooks[plot]'") from error
-    figure = Figure(figsize=(10, 7), layout="constrained")
-    panels = figure.subplots(2, 2).ravel()
-    refinement = [name for name in ("refinement", "refinement_corrected") if record.curve(name)]
-    _panel(panels[0], record, "What the program plots: the scaled sphere", ["sphere_scaled", "sphere"])
-    _panel(panels[1], record, "The same half maps under the refinement's mask", refinement or ["unmasked"])
-    _panel(panels[2], record, "The same half maps under the automask", ["automask", "automask_corrected"])
-    _intervals(panels[3], record)
-    figure.suptitle(f"{record.label}  ({record.key})")
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    refinement = [name for name in ("refinement", "refinement_corrected") if record.curve(name)]
+    with plot.written_figure(path, 22.0, 17.0) as figure:
+        panels = figure.subplots(2, 2).ravel()
+        _panel(panels[0], record, "What the program plots: the scaled sphere", ["sphere_scaled", "sphere"])
+        _panel(panels[1], record, "The same half maps under the refinement's mask", refinement or ["unmasked"])
+        _panel(panels[2], record, "The same half maps under the automask", ["automask", "automask_corrected"])
+        _intervals(panels[3], record)
+        figure.suptitle(f"{record.label}  ({record.key})")
 
 
 def _panel(axes: Any, record: RoundRecord, title: str, names: list[str]) -> None:
-    frequency = np.array(record.frequency_per_A)
-    for name, colour in zip(names, ("tab:red", "tab:blue"), strict=False):
-        curve = _curve(record, name)
-        axes.plot(frequency, _numbers(curve.correlation), color=colour, label=name.replace("_", " "))
-        if curve.null_sd is not None:
-            mean = _numbers(curve.null_mean) if curve.null_mean else np.zeros(len(frequency))
-            reach = 3 * _numbers(curve.null_sd)
-            axes.fill_between(frequency, mean - reach, mean + reach, color=colour, alpha=0.15, linewidth=0)
-        for crossing in curve.crossings:
-            if crossing.level == _LEVEL:
-                axes.plot(crossing.frequency_per_A, crossing.level, "o", color=colour, markersize=4)
-    axes.axhline(_LEVEL, color="0.5", linewidth=0.8)
-    axes.axhline(0.0, color="0.8", linewidth=0.8)
-    axes.set(title=title, xlabel="spatial frequency (1/A)", ylabel="FSC", ylim=(-0.45, 1.05), xlim=(0, frequency[-1]))
-    axes.legend(loc="upper right", frameon=False)
+    shown = [_curve(record, name) for name in names]
+    for curve in shown:
+        plot.draw_curve(axes, record, curve, curve_title(curve.name), shown)
+    plot.draw_null(axes, record, shown, next((name for name in names if name != "sphere"), None))
+    axes.axhline(_LEVEL, color="0.4", linewidth=0.6, dashes=(6, 3))
+    plot.frequency_axes(axes, record.frequency_per_A[-1])
+    axes.set(title=title, ylabel="Fourier shell correlation", ylim=(-0.45, 1.05))
+    axes.legend(loc="upper right")
 
 
 def _intervals(axes: Any, record: RoundRecord) -> None:
     shown = [(label, curve) for name, label in _MASKS if (curve := record.curve(name)) and curve.resolution_A]
     scaled = _curve(record, "sphere_scaled")
-    for place, (label, curve) in enumerate(reversed(shown)):
-        low, high = curve.interval_A or (curve.resolution_A, curve.resolution_A)
-        axes.plot([low, high], [place, place], color="tab:blue", linewidth=6, alpha=0.3, solid_capstyle="butt")
-        axes.plot(curve.resolution_A, place, "o", color="tab:blue")
-        axes.annotate(f"{label}: {curve.resolution_A:.2f} A", (curve.resolution_A, place + 0.15), ha="center")
     if scaled.resolution_A:
-        place = len(shown)
-        axes.plot(scaled.resolution_A, place, "x", color="tab:red")
-        axes.annotate(f"scaled sphere: {scaled.resolution_A:.2f} A", (scaled.resolution_A, place + 0.15), ha="center")
+        shown.insert(0, ("sphere, scaled", scaled))
+    for place, (label, curve) in enumerate(reversed(shown)):
+        honest = curve is not scaled
+        colour = _HONEST if honest else _MISLEADING
+        low, high = (honest and curve.interval_A) or (curve.resolution_A, curve.resolution_A)
+        axes.plot([low, high], [place, place], color=colour, linewidth=6, alpha=0.3, solid_capstyle="butt")
+        axes.plot(curve.resolution_A, place, "o" if honest else "x", color=colour)
+        axes.annotate(f"{label}: {curve.resolution_A:.2f} Å", (curve.resolution_A, place + 0.15), ha="center")
     axes.margins(0.25, 0.2)
     axes.invert_xaxis()
-    axes.set(title="How sure: 90 % intervals of the 0.143 crossing", xlabel="resolution (A)", yticks=[])
+    axes.set(title="How sure: 90 % intervals of the 0.143 crossing", xlabel="resolution (Å)", yticks=[])
 
 
 def _curve(record: RoundRecord, name: str) -> Curve:
@@ -115,10 +106,6 @@ def _curve(record: RoundRecord, name: str) -> Curve:
     if curve is None:
         raise InputError(f"{record.key}: has no curve {name!r}; it has {', '.join(c.name for c in record.curves)}")
     return curve
-
-
-def _numbers(values: tuple[float | None, ...]) -> np.ndarray:
-    return np.array([np.nan if v is None else v for v in values])
 
 
 def _spread(curve: Curve, record: RoundRecord, beyond_per_A: float) -> float:

@@ -124,7 +124,10 @@ async def _events(request: Request) -> Response:
     hub: Hub = request.app.state.hub
     if hub.full:
         return PlainTextResponse("too many pages are open\n", 503, {"retry-after": "30"})
-    return StreamingResponse(hub.stream(), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+    kind, unbuffered = "text/event-stream", {"x-accel-buffering": "no"}
+    if request.method == "HEAD":
+        return Response(media_type=kind)
+    return StreamingResponse(hub.stream(), media_type=kind, headers=unbuffered)
 
 
 async def _metrics(request: Request) -> Response:

@@ -106,7 +106,7 @@ class Guard:
             return _text(401, "This page needs its token: open the address that the server printed when it started.")
         # The token leaves the address at once, so that it does not stay in the history or in a bookmark that is passed on.
         answer = RedirectResponse("/", 303)
-        answer.set_cookie(self.cookie, self.token, max_age=30 * 86400, httponly=True, samesite="strict", path="/")
+        answer.set_cookie(self.cookie, self.token, max_age=30 * 86400, httponly=True, samesite="lax", path="/")
         return answer
 
     def _same(self, given: str | None) -> bool:

@@ -121,7 +121,7 @@ function crossingMarks(u, curve, active) {
   for (const [level, direction, , frequency] of active ? at : at.slice(0, 1)) {
     const x = inDevicePixels(u, frequency, "x"), y = inDevicePixels(u, level, "y");
     if (x < u.bbox.left || x > u.bbox.left + u.bbox.width) continue;
-    c.save(); c.beginPath(); c.arc(x, y, size, 0, 2 * Math.PI); c.strokeStyle = stroke; c.lineWidth = 1.6 * devicePixelRatio;
+    c.save(); c.beginPath(); c.setLineDash([]); c.arc(x, y, size, 0, 2 * Math.PI); c.strokeStyle = stroke; c.lineWidth = 1.6 * devicePixelRatio;
     c.fillStyle = direction === "down" ? stroke : css("--card"); c.fill(); c.stroke(); c.restore();
   }
 }

@@ -94,7 +94,7 @@ function showHere(detail, shell, place) {
 function showKey(detail, state, other) {
   const active = detail.curves.find((c) => c.name === state.active);
   if (!active) { $("fsc-key").textContent = ""; return; }
-  const band = active.null_mean && active.null_sd ? "The shaded band is what these half maps give with randomised phases (mean ± 3 sd)" : "No null was measured for this curve";
+  const band = active.null_mean && active.null_sd ? active.kind === "scaled" ? "The shaded band is this curve's own noise (± 3 sd)" : "The shaded band is what these half maps give with randomised phases (mean ± 3 sd)" : "No null was measured for this curve";
   const strip = active.interval_A ? "; the shaded strip is the 90 % interval of its crossing" : "";
   $("fsc-key").textContent = `“${active.title}” is selected. ${band}${strip}. Dots are crossings downwards, rings upwards.` +
     (other ? ` Dotted and pale: ${other.label}.` : "") + (active.note ? ` ${active.note}` : "");
