@@ -155,12 +155,9 @@ def _explained(w: Watch, round_: Round) -> ExplainedRound:
 
 def _action(w: Watch, round_: Round, origin: str) -> tuple[Action, str]:
     if round_.missing:
-        copied = round_.missing == (KEPT_FIRST,)
-        return (
-            ("capture", "its half maps are copied, then measured from the copy")
-            if copied
-            else ("wait", f"for {', '.join(round_.missing)}")
-        )
+        if round_.missing == (KEPT_FIRST,):
+            return "capture", "its half maps are copied, then measured from the copy"
+        return "wait", f"for {', '.join(round_.missing)}"
     if w.done(round_):
         line = w.state[round_.key]
         return "nothing", f"the log has it as failed: {line.reason}" if isinstance(line, Failed) else "the log has it"
@@ -168,12 +165,13 @@ def _action(w: Watch, round_: Round, origin: str) -> tuple[Action, str]:
     if round_.fault:
         return "fail", f"{settle}: {round_.fault}"
     words = ["again, since its files have changed"] if round_.key in w.state else []
-    words.append("at once: its files prove that they are whole" if round_.complete else settle)
-    poor = origin in ("none", "regularised")
-    if poor and w.reconstruct != "never" and w.adapter.particles is not no_particles:
+    words.append("at once: its files are whole" if round_.complete else settle)
+    particles = w.adapter.particles is not no_particles
+    if origin in ("none", "regularised") and particles and w.reconstruct != "never":
         words.append("from the particles where they can be had")
     elif origin == "none":
-        return "record", "; ".join([*words, "only what the program reports"])
+        hint = " ('once' and --reconstruct missing try the particles)" if particles else ""
+        return "record", "; ".join([*words, f"only what the program reports{hint}"])
     return "measure", "; ".join(words)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import cistem_project
 import pytest
 from adapter_contract import fingerprint
+from pairs_data import PROGRAMS
 from small_program import BOX, program, write_round
 
 from refine_hooks import cli, projects
@@ -217,3 +218,46 @@ def test_every_round_of_a_log_with_other_lines_is_found(tmp_path: Path) -> None:
     assert told.action == "measure"
     assert told.origin == "unknown"
     assert {file.size for file in told.reads} == {1024 + 4 * BOX**3}
+
+
+@pytest.mark.parametrize(
+    ("name", "captures", "actions"),
+    [
+        ("simple", True, ["capture"]),
+        ("nextpyp", True, ["record", "record", "capture"]),
+        ("stopgap", False, ["measure", "measure", "measure"]),
+        ("dynamo", False, ["fail", "fail", "fail"]),
+    ],
+)
+def test_half_maps_that_would_be_copied_first_are_told_apart(
+    name: str,
+    captures: bool,
+    actions: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told = explained(monkeypatch, capsys, PROGRAMS[name].finished(tmp_path / "project"))
+    assert (told["program"], told["captures"]) == (name, captures)
+    assert [each["action"] for each in told["rounds"]] == actions
+
+
+def test_a_project_of_one_s_own_patterns_is_told_like_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_round(tmp_path, 4)
+    (tmp_path / "mine.toml").write_text("[generic]\nhalf1 = 'it(?P<iteration>\\d+)_half(?P<half>[12])\\.mrc'\n")
+    told = explained(monkeypatch, capsys, tmp_path, "--config", tmp_path / "mine.toml")
+    (round_,) = told["rounds"]
+    assert (told["program"], round_["key"], round_["origin"]) == ("generic", "run/4/1", "found")
+
+
+@pytest.mark.parametrize(("asked", "action"), [([], "record"), (["--reconstruct", "missing"], "measure")])
+def test_rounds_without_half_maps_are_told_to_come_from_the_particles_where_that_is_asked_for(
+    asked: list[str], action: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cistem_project.whole_project(tmp_path / "tcr_pmhc")
+    told = explained(monkeypatch, capsys, tmp_path / "tcr_pmhc", *asked)
+    first = told["rounds"][0]
+    assert (first["origin"], first["action"]) == ("none", action)
+    assert "particles" in first["why"]

@@ -17,6 +17,7 @@ from refine_hooks.journal import read_journal
 from refine_hooks.maps import Map, read_map
 from refine_hooks.projects import adapter_called, claim, claims
 from refine_hooks.projects.adapter import KEPT_FIRST, Round
+from refine_hooks.projects.curve_tables import at_shells
 from refine_hooks.projects.dynamo import em_header
 from refine_hooks.records import RoundRecord
 from refine_hooks.run import Watch, run
@@ -130,6 +131,27 @@ def test_iterations_that_nobody_watched_keep_their_curves(tmp_path: Path) -> Non
         np.testing.assert_allclose(curve.correlation[1:], true_fsc(iteration)[1:], atol=1e-4)
 
 
+def test_a_table_that_is_written_after_the_copy_was_made_is_still_read(tmp_path: Path) -> None:
+    nextpyp(tmp_path, 1)
+    table = tmp_path / "frealign" / "maps" / "t20s_r01_fsc.txt"
+    text = table.read_text()
+    table.unlink()
+    adapter, store = adapter_called("nextpyp"), Store(tmp_path / "out")
+    adapter.capture(tmp_path, store.spool)
+    table.write_text(text)
+    (round_,) = adapter.rounds(tmp_path, settings_of("nextpyp"), store)
+    assert len(adapter.reported(tmp_path, round_)) == 1
+
+
+@pytest.mark.parametrize("reverse", [1, -1])
+def test_a_curve_is_brought_to_our_shells_whatever_its_own_points(reverse: int) -> None:
+    x = np.array([0.0, 0.05, 0.1, 0.125, np.nan])[::reverse]
+    y = np.array([1.0, 0.5, 0.0, -0.5, 9.0])[::reverse]
+    values = at_shells(x, y, 16, 2.5)
+    np.testing.assert_allclose(values[:6], [1.0, 0.75, 0.5, 0.25, 0.0, -0.5])
+    assert np.isnan(values[6:]).all()
+
+
 @pytest.mark.parametrize("scale", [1.0, VOXEL_A, BOX * VOXEL_A])
 def test_nextpyp_s_frequencies_are_understood_whatever_their_unit(scale: float, tmp_path: Path) -> None:
     nextpyp(tmp_path, 1)
@@ -183,7 +205,11 @@ def test_classes_of_one_iteration_are_told_apart(tmp_path: Path) -> None:
 
 def test_classes_counted_from_0_are_counted_from_1(tmp_path: Path) -> None:
     project = PROGRAMS["emclarity"].finished(tmp_path)
-    assert {r.key.class_id for r in rounds_of("emclarity", project)} == {1}
+    for path in project.glob("cycle*_class0_*.mrc"):
+        shutil.copy(path, project / path.name.replace("class0", "class1"))
+    assert [(r.key.iteration, r.key.class_id) for r in rounds_of("emclarity", project)] == [
+        (iteration, class_id) for iteration in (1, 2, 3) for class_id in (1, 2)
+    ]
 
 
 def test_m_s_states_are_numbered_in_their_order_and_its_mask_is_found(tmp_path: Path) -> None:
