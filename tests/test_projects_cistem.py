@@ -13,6 +13,7 @@ import cistem_project as project
 import numpy as np
 import pytest
 from adapter_contract import check_adapter, fingerprint
+from scipy.ndimage import gaussian_filter
 
 from refine_hooks.errors import NotReadyError, StorageError
 from refine_hooks.journal import read_journal
@@ -688,7 +689,14 @@ def test_a_whole_replayed_project_is_captured_and_gives_the_half_maps_of_merge3d
         assert mask is not None
         assert mask.mask is not None
         assert mask.parameters["centring_undone_px_xyz"] == moved
+        body = gaussian_filter((halves.half1.voxels + halves.half2.voxels).astype(float), 10 / 2.5 / 2)
+        apart_px = np.linalg.norm(centre_px(mask.mask.voxels) - centre_px(body > 0.15 * body.max()))
+        assert apart_px < 1.3, f"{name}: the mask lies {apart_px:.1f} px away from the half maps' density"
     assert fingerprint(folder) == before
+
+
+def centre_px(values: np.ndarray) -> np.ndarray:
+    return np.array([(np.indices(values.shape)[axis] * values).sum() / values.sum() for axis in range(3)])
 
 
 @pytest.mark.shared
