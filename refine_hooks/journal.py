@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from refine_hooks.errors import InputError, StorageError
+from refine_hooks.plain import parsed_json, read_bytes
 from refine_hooks.records import LOG_LINE, SCHEMA_VERSION, Failed, Key, LogLine, RoundRecord
 
 _to_be_cut: dict[Path, int] = {}  # logs that hold more than was reported as written, and where they really end
@@ -43,7 +44,7 @@ def read_journal(path: Path) -> Journal:
         InputError: the file is there and cannot be read.
     """
     try:
-        raw = path.read_bytes()
+        raw = read_bytes(path)
     except FileNotFoundError:
         return Journal(())
     except OSError as error:
@@ -82,10 +83,8 @@ def find_log(place: Path) -> Path:
 
 
 def _why(text: bytes, error: ValidationError) -> str:
-    import json
-
     try:
-        table = json.loads(text)
+        table = parsed_json(text.decode("utf-8", "replace"))
         version = table.get("schema_version", 0) if isinstance(table, dict) else 0
     except ValueError:
         return "is not JSON; it was torn or edited, and is passed over"

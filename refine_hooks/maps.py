@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import MapError, NotReadyError, StorageError
+from refine_hooks.plain import open_plain
 
 HEADER_BYTES = 1024
 _MODES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
@@ -66,7 +67,7 @@ def read_header(path: Path) -> MrcHeader:
         MapError: not an MRC file, or a kind that cannot be a map.
     """
     try:
-        with path.open("rb") as stream:
+        with open_plain(path) as stream:
             raw = stream.read(HEADER_BYTES)
             size = os.fstat(stream.fileno()).st_size
     except OSError as error:

@@ -14,6 +14,7 @@ from refine_hooks import masks, measure
 from refine_hooks.errors import MapError, RefineHooksError
 from refine_hooks.journal import Journal
 from refine_hooks.maps import Volume, read_map
+from refine_hooks.plain import parsed_json, read_text
 from refine_hooks.records import Analysis, LogLine, MaskRecord, RoundRecord
 from refine_hooks.settings import Settings
 from refine_hooks.store import Store
@@ -72,7 +73,7 @@ def _state(store: Store, record: RoundRecord) -> str:
 
 def _kept(store: Store, record: RoundRecord) -> Analysis | None:
     try:
-        kept = json.loads(store.analysis_path(record.key, record.label).read_text(encoding="utf-8"))
+        kept = parsed_json(read_text(store.analysis_path(record.key, record.label)))
         return Analysis.model_validate(kept["analysis"]) if kept["made_from"] == _state(store, record) else None
     except (OSError, ValueError, KeyError, TypeError, ValidationError):
         return None

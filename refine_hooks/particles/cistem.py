@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from refine_hooks.errors import ParticlesError
 from refine_hooks.particles import Particles, table
+from refine_hooks.plain import open_plain, read_bytes, read_text
 
 _BINARY_TYPES = {2: "<i4", 3: "<f4", 5: "<i8", 6: "<f8", 7: "S1", 9: "<u4"}
 _TEXT = 8
@@ -153,7 +154,7 @@ def read_binary(path: Path, *, stack: Path | None = None, contrast: int = -1, **
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_bytes(path)
     except OSError as error:
         raise ParticlesError(f"{path}: cannot be read ({error.strerror})") from error
 
@@ -177,6 +178,8 @@ def _mixed_rows(path: Path, raw: bytes, begin: int, layout: Sequence[tuple[int, 
                 value: Any
                 if kind == _TEXT:
                     (length,) = struct.unpack_from("<i", raw, at)
+                    if not 0 <= length <= len(raw) - at - 4:
+                        raise ValueError(f"a text of {length} bytes")  # noqa: TRY301 - told below like all that ends too soon
                     value, at = raw[at + 4 : at + 4 + length].decode("utf-8", "replace"), at + 4 + length
                 else:
                     kind_of = np.dtype(_BINARY_TYPES[kind])
@@ -193,7 +196,7 @@ def _mixed_rows(path: Path, raw: bytes, begin: int, layout: Sequence[tuple[int, 
 def is_cistem_star(path: Path) -> bool:
     """Whether the first lines of a STAR file hold cisTEM's labels."""
     try:
-        with path.open("rb") as stream:
+        with open_plain(path) as stream:
             return b"_cisTEM" in stream.read(1 << 16)
     except OSError:
         return False
@@ -215,7 +218,7 @@ def read_star(
     from gemmi import cif
 
     try:
-        text = path.read_text("utf-8", "replace")
+        text = read_text(path)
         document = cif.read_string(text)
     except OSError as error:
         raise ParticlesError(f"{path}: cannot be read ({error.strerror})") from error

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from refine_hooks.errors import ParticlesError
 from refine_hooks.particles import Particles, table
+from refine_hooks.plain import open_plain
 
 _NEEDED = [
     "blob/path",
@@ -102,10 +103,13 @@ def joined_rows(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _records(path: Path) -> NDArray[Any]:
-    """A table whole; numpy checks its header against the file's length, and nothing in it is ever executed."""
+    """A table whole; nothing in it is ever executed."""
     try:
-        rows = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+        open_plain(path).close()
+        # The map is only looked at: making it checks the header against the file's length before memory is taken.
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        rows = np.load(path, allow_pickle=False) if isinstance(mapped, np.memmap) else None
+    except Exception as error:  # numpy reads the header as Python's own text, which can be wrong in every way
         raise ParticlesError(f"{path}: is not a table of cryoSPARC ({error})") from error
     if not isinstance(rows, np.ndarray) or not rows.dtype.names:
         raise ParticlesError(f"{path}: is not a table of cryoSPARC (it has no named columns)")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from refine_hooks.errors import ParticlesError
 from refine_hooks.particles import CTF_PHASE_FLIPPED, CTF_PLAIN, CTF_PREMULTIPLIED, Particles, table
+from refine_hooks.plain import read_text
 
 _ANGLES = {"AngleRot": "phi_deg", "AngleTilt": "theta_deg", "AnglePsi": "psi_deg"}
 _DEFOCUS = {"DefocusU": "defocus_1_A", "DefocusV": "defocus_2_A", "DefocusAngle": "defocus_angle_deg"}
@@ -36,7 +37,7 @@ class _Star:
         from gemmi import cif
 
         try:
-            document = cif.read(str(path))
+            document = cif.read_string(read_text(path))
         except OSError as error:
             raise ParticlesError(f"{path}: cannot be read ({error})") from error
         except (ValueError, RuntimeError) as error:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from refine_hooks.errors import RefineHooksError
 from refine_hooks.maps import beside, read_header
+from refine_hooks.plain import parsed_json, read_text
 from refine_hooks.projects._saving import copy_whole, link, require_room, unwritable
 from refine_hooks.records import InputFile, Stamp
 from refine_hooks.store import slug
@@ -83,7 +84,7 @@ def kept(folder: Path) -> dict[int, Kept]:
 
 def _read(folder: Path) -> Kept | None:
     try:
-        ledger = json.loads((folder / _LEDGER).read_text(encoding="utf-8"))
+        ledger = parsed_json(read_text(folder / _LEDGER))
         files = tuple(InputFile.model_validate(file) for file in ledger["files"])
         return Kept(int(ledger["iteration"]), folder, files, bool(ledger["discarded"]))
     except (OSError, ValueError, KeyError, TypeError):

@@ -6,6 +6,7 @@ from functools import lru_cache, wraps
 from pathlib import Path
 from typing import TypeVar
 
+from refine_hooks import plain
 from refine_hooks.errors import InputError, NotReadyError
 
 _LARGEST_BYTES = 512 << 20
@@ -52,7 +53,7 @@ def read_text(path: Path) -> str:
     try:
         if path.stat().st_size > _LARGEST_BYTES:
             raise InputError(f"{path}: is larger than {_LARGEST_BYTES >> 20} MB; that is no table of a refinement")
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = plain.read_text(path)
     except FileNotFoundError as error:
         raise NotReadyError(f"{path}: is not there") from error
     except OSError as error:

@@ -5,13 +5,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from refine_hooks.plain import read_text
+
 Values = NDArray[np.float64]
 
 
 def rows_of_numbers(path: Path) -> Values | None:
     """The rows of a text table that hold numbers alone, as many columns as its longest rows have; None where there are none."""
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = read_text(path).splitlines()
     except OSError:
         return None
     rows = []

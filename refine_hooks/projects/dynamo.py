@@ -11,6 +11,7 @@ import numpy as np
 
 from refine_hooks.errors import MapError, NotReadyError
 from refine_hooks.maps import MrcHeader
+from refine_hooks.plain import open_plain
 from refine_hooks.projects.adapter import FscCurve, Round
 from refine_hooks.projects.curve_tables import by_shell, rows_of_numbers
 from refine_hooks.projects.names import Kind, Pair
@@ -33,7 +34,7 @@ def em_header(path: Path) -> MrcHeader:
         MapError: no EM file of whole or real numbers.
     """
     try:
-        with path.open("rb") as stream:
+        with open_plain(path) as stream:
             raw = stream.read(_HEADER_BYTES)
         size = path.stat().st_size
     except OSError as error:

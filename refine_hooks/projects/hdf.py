@@ -14,6 +14,7 @@ import numpy as np
 
 from refine_hooks.errors import MapError, NotReadyError, RefineHooksError
 from refine_hooks.maps import Map
+from refine_hooks.plain import open_plain
 from refine_hooks.projects._reading import remembered
 
 _FIRST = "MDF/images/0"
@@ -106,7 +107,7 @@ def _opened(path: Path) -> Iterator[Any]:
 
 def _require_hdf5(path: Path) -> None:
     try:
-        with path.open("rb") as stream:
+        with open_plain(path) as stream:
             first = stream.read(len(_MAGIC))
     except OSError as error:
         raise NotReadyError(f"{path}: cannot be read ({error.strerror})") from error

@@ -4,7 +4,6 @@ A directory is meridien's output folder, or a project with such folders. The map
 (``driver_NNN.txt``, one value a shell); the last ones are not. Both are joined at low resolution. Nothing is written over.
 """
 
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from refine_hooks.errors import NotReadyError, RefineHooksError
+from refine_hooks.plain import parsed_json
 from refine_hooks.projects._reading import read_text, remembered
 from refine_hooks.projects.adapter import (
     Facts,
@@ -183,9 +183,9 @@ def _round(
 @remembered
 def _read_tracker(path: Path) -> Tracker:
     try:
-        said = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise NotReadyError(f"{path}: is no complete JSON ({error.msg}); it is being written") from error
+        said = parsed_json(read_text(path))
+    except ValueError as error:
+        raise NotReadyError(f"{path}: is no complete JSON ({error}); it is being written") from error
     constants = said.get("constants") or {}
     voxel_A, box_px = _number(constants, "pixel_size"), _number(constants, "nnxo")
     extent_A = (voxel_A or 0) * (box_px or 0)

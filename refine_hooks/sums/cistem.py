@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from refine_hooks.errors import NotReadyError, SumsError
 from refine_hooks.maps import Map, Volume
+from refine_hooks.plain import open_plain
 from refine_hooks.sums import FourierSums
 
 HEADER_BYTES = 60
@@ -104,7 +105,7 @@ def read_dump_header(path: Path) -> DumpHeader:
 
 def _opened(path: Path) -> FileIO:
     try:
-        return path.open("rb", buffering=0)
+        return open_plain(path)
     except OSError as error:
         raise SumsError(f"{path}: cannot be read ({error.strerror})") from error
 

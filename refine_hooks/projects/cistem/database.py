@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from refine_hooks.errors import InputError, NotReadyError, ProjectError
+from refine_hooks.plain import open_plain
 from refine_hooks.projects.cistem.tables import Content, parse_content, rows
 
 T = TypeVar("T")
@@ -45,7 +46,7 @@ def databases(directory: Path) -> list[Path]:
     found = []
     try:
         for path in sorted(directory.glob("*.db")):
-            with path.open("rb") as stream:
+            with open_plain(path) as stream:
                 if stream.read(len(_MAGIC)) == _MAGIC:
                     found.append(path)
     except OSError:
@@ -136,7 +137,7 @@ def busy(path: Path) -> str | None:
 def _version(path: Path) -> Version:
     """Size, mtime and SQLite's change counter, read through a fresh descriptor so that NFS shows the server's state."""
     try:
-        with path.open("rb") as stream:
+        with open_plain(path) as stream:
             header = stream.read(28)
             status = os.fstat(stream.fileno())
     except OSError as error:

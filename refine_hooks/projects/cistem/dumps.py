@@ -10,7 +10,6 @@ the time of that parameter file:
 Ab-initio's dumps carry no number at all and are written over in place, round after round; they are told by `startup`.
 """
 
-import json
 import os
 import re
 import stat
@@ -20,6 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from refine_hooks.errors import RefineHooksError
+from refine_hooks.plain import open_plain, parsed_json, read_text
 from refine_hooks.records import InputFile
 from refine_hooks.sums.cistem import DumpHeader, disagreements, read_dump_header
 
@@ -263,7 +263,7 @@ def _started_ns(directory: Path, place: Place, dumps: dict[str, Dump]) -> int:
     It is opened, not only looked at: on NFS that fetches the server's time instead of a remembered one.
     """
     try:
-        with _parameters(directory, *place).open("rb") as stream:
+        with open_plain(_parameters(directory, *place)) as stream:
             return os.fstat(stream.fileno()).st_mtime_ns
     except OSError:
         return min(dump.mtime_ns for dump in dumps.values())
@@ -295,7 +295,7 @@ def _ledger(path: Path) -> tuple[tuple[InputFile, ...], tuple[int | None, int | 
 @lru_cache(maxsize=65536)
 def _read_ledger(path: Path, mtime_ns: int) -> tuple[tuple[InputFile, ...], tuple[int | None, int | None]]:
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = parsed_json(read_text(path))
         odd, even = table["images"]
         return tuple(InputFile.model_validate(each) for each in table["inputs"]), (odd, even)
     except (OSError, ValueError, KeyError, TypeError):

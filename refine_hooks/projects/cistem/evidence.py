@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from refine_hooks.plain import read_bytes
+
 _TYPES = {2: "<i4", 3: "<f4", 5: "<i8", 6: "<f8", 7: "i1", 9: "<u4"}
 _ACTIVE, _OCCUPANCY, _SUBSET = 2, 512, 1 << 32
 _MOST_COLUMNS = 200
@@ -17,7 +19,7 @@ def images_in_parameters(path: Path) -> tuple[int, int] | None:
         path: a ``.cistem`` file: two int32 (columns, rows), for each column an int64 id and an int8 type, then packed rows.
     """
     try:
-        raw = path.read_bytes()
+        raw = read_bytes(path)
         columns, count = struct.unpack_from("<2i", raw)
         if not 0 < columns <= _MOST_COLUMNS or count <= 0:
             return None

@@ -1,12 +1,12 @@
 """What cryoSPARC says of a job: job.json, the log of its process, and the texts of its event log where it was exported."""
 
-import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from refine_hooks.errors import NotReadyError, RefineHooksError
+from refine_hooks.plain import parsed_json, read_bytes
 from refine_hooks.projects._reading import read_text, remembered
 
 _HEARTBEAT = re.compile(r"=+ sending heartbeat[^\n]*\n")
@@ -61,9 +61,9 @@ def read_job(path: Path) -> JobTable:
         NotReadyError: not there, or being written.
     """
     try:
-        said = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise NotReadyError(f"{path}: is no complete JSON ({error.msg}); it is being written") from error
+        said = parsed_json(read_text(path))
+    except ValueError as error:
+        raise NotReadyError(f"{path}: is no complete JSON ({error}); it is being written") from error
     if not isinstance(said, dict):
         return JobTable()
     spec = _table(said, "spec")
@@ -155,7 +155,7 @@ def read_filter_radii(path: Path) -> dict[int, float]:
         NotReadyError: not there.
     """
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
     except OSError as error:
         raise NotReadyError(f"{path}: cannot be read ({error.strerror})") from error
     found, iteration = {}, None

@@ -5,13 +5,13 @@ later. In between, ``fsc_unmasked_NN.txt`` is newer than both and there is no ``
 number (``threed_raw_*`` before, ``threed_*_unmasked`` after the filter) are of the last iteration, or of the next one already.
 """
 
-import json
 import os
 import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from refine_hooks.plain import parsed_json
 from refine_hooks.projects._overwritten import written_after, written_before
 from refine_hooks.projects._reading import read_text, remembered
 
@@ -152,7 +152,7 @@ def read_settings(path: Path) -> dict[str, object]:
         NotReadyError: not there, or empty.
     """
     try:
-        table = json.loads(read_text(path))
-    except json.JSONDecodeError:
+        table = parsed_json(read_text(path))
+    except ValueError:
         return {}
     return table if isinstance(table, dict) else {}

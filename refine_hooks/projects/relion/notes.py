@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from refine_hooks.errors import RefineHooksError
+from refine_hooks.plain import open_plain
 from refine_hooks.projects._reading import remembered
 from refine_hooks.projects.adapter import Facts
 from refine_hooks.projects.relion.tables import ClassTable, Model, Optimiser, PostProcess, read_symmetry
@@ -112,7 +113,7 @@ def _notes(table: ClassTable | None, optimiser: Optimiser | None, first: bool, s
 
 @remembered
 def _errors(path: Path) -> tuple[str, ...]:
-    with path.open("rb") as stream:
+    with open_plain(path) as stream:
         stream.seek(0, 2)
         stream.seek(max(0, stream.tell() - _ERRORS_BYTES))
         text = stream.read(_ERRORS_BYTES).decode("utf-8", "replace")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from refine_hooks.errors import RefineHooksError
 from refine_hooks.maps import beside
+from refine_hooks.plain import parsed_json, read_text
 from refine_hooks.projects._reading import size_of
 from refine_hooks.projects.relion.external import read_external, require_arrays, state_of
 from refine_hooks.projects.relion.files import Job, job_folders, run_name, written_at
@@ -135,7 +136,7 @@ def discard_kept(star: Path) -> None:
 
 def _discarded(folder: Path) -> dict[str, tuple[int, int]]:
     try:
-        table = json.loads((folder / DISCARDED).read_text(encoding="utf-8"))
+        table = parsed_json(read_text(folder / DISCARDED))
         return {str(name): (int(size), int(mtime_ns)) for name, (size, mtime_ns) in table.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import RefineHooksError
+from refine_hooks.plain import open_plain
 from refine_hooks.projects._reading import remembered
 
 THETA_BINS, PHI_BINS = 18, 72
@@ -28,7 +29,7 @@ def views_in(path: Path) -> NDArray[np.float64] | None:
 
 @remembered
 def _counted(path: Path) -> NDArray[np.float64] | None:
-    with path.open("rb") as stream:
+    with open_plain(path) as stream:
         head = stream.read(_HEADER_BYTES)
         columns, start = _particle_columns(head)
         stream.seek(0, 2)
