@@ -19,6 +19,7 @@ from refine_hooks import journal
 from refine_hooks.errors import InputError
 from refine_hooks.records import Failed, Stamp, now
 from refine_hooks.serve import files, server
+from refine_hooks.serve import shelf as shelf_module
 from refine_hooks.serve.app import application, keep_looking
 from refine_hooks.serve.events import Hub
 from refine_hooks.serve.followed import Followed
@@ -333,6 +334,19 @@ def test_several_projects_stand_in_one_list_and_links_out_of_the_folder_are_pass
     logs = client(lab).get("/api/logs").json()["logs"]
     assert [one["title"] for one in logs] == ["one", "two"]
     assert len({one["id"] for one in logs}) == 2
+
+
+def test_a_search_ends_however_many_folders_there_are(
+    measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = tmp_path / "lab"
+    live_logs.copied(measured, lab / "near")
+    live_logs.copied(measured, lab / "a" / "b" / "far")
+    for number in range(30):
+        (lab / "many" / f"{number}").mkdir(parents=True)
+    assert {path.parents[1].name for path in found_logs(lab)} == {"near", "far"}
+    monkeypatch.setattr(shelf_module, "FOLDERS", 2)
+    assert [path.parents[1].name for path in found_logs(lab)] == ["near"]
 
 
 def test_a_place_may_be_empty_at_first_but_must_be_there(tmp_path: Path) -> None:

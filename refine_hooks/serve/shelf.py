@@ -1,6 +1,7 @@
 """All logs that are shown: found below a folder, looked at again and again, never through a link that leads out of it."""
 
 import os
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from refine_hooks.serve.followed import Followed
 LOG = "rounds.jsonl"
 DEPTH = 4
 ENTRIES = 2000  # of one folder; one that holds more is no folder of projects
+FOLDERS = 4000  # of one search
 SEARCH_EVERY = 15  # looks
 
 
@@ -69,24 +71,35 @@ def found_logs(place: Path) -> list[Path]:
         return [find_log(place)]
     except InputError:
         root = place.resolve()
-        return sorted(path for path in _below(place, DEPTH) if path.resolve().is_relative_to(root))
+        return sorted(path for path in _below(place) if path.resolve().is_relative_to(root))
 
 
-def _below(folder: Path, depth: int) -> Iterator[Path]:
+def _below(root: Path) -> Iterator[Path]:
+    """Logs below a folder, the shallow ones first; a log's own folder and a project that has a log are not searched further."""
+    waiting = deque([(root, DEPTH)])
+    for _ in range(FOLDERS):
+        if not waiting:
+            return
+        folder, depth = waiting.popleft()
+        for inside in _folders(folder):
+            log = next((c for c in (inside / LOG, inside / "refine_hooks" / LOG) if _is_file(c)), None)
+            if log is not None:
+                yield log
+            elif depth > 1:
+                waiting.append((inside, depth - 1))
+
+
+def _folders(folder: Path) -> list[Path]:
     try:
         with os.scandir(folder) as entries:
-            inside = [entry for entry, _ in zip(entries, range(ENTRIES), strict=False)]
+            some = [entry for entry, _ in zip(entries, range(ENTRIES), strict=False)]
+            return sorted(Path(e.path) for e in some if e.is_dir(follow_symlinks=False) and not e.name.startswith("."))
     except OSError:
-        return
-    for entry in inside:
-        try:
-            here = Path(entry.path)
-            if not entry.is_dir(follow_symlinks=False) or entry.name.startswith("."):
-                continue
-            log = next((c for c in (here / LOG, here / "refine_hooks" / LOG) if c.is_file()), None)
-        except OSError:
-            continue
-        if log is not None:
-            yield log
-        elif depth > 1:
-            yield from _below(here, depth - 1)
+        return []
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False
