@@ -56,7 +56,8 @@ def tell(
     faults = []
     if settings.notify.metrics_file and event != "finding":
         faults += _write_metrics(Path(settings.notify.metrics_file), lines or (line,), findings)
-    if settings.notify.targets and event in settings.notify.on:
+    twice = event == "finding" and "round" in settings.notify.on  # the message of the round holds its findings
+    if settings.notify.targets and event in settings.notify.on and not twice:
         title, body = message(event, line, findings, lines)
         _later(lambda: send(settings.notify, title, body))
     if event == "round" and isinstance(line, RoundRecord):
@@ -79,7 +80,8 @@ def _message(event: str, line: LogLine, findings: Sequence[Finding]) -> tuple[st
         here = [finding for finding in findings if finding.round == str(line.key)]
         told = [finding for finding in here if event != "finding" or finding.severity == "warning"]
         said = [f"{finding.severity}: {finding.message}" for finding in told]
-        title = f"{'warning: ' if event == 'finding' else ''}{line.key} {line.label}: {_numbers(line)}"
+        grave = any(finding.severity == "warning" for finding in here)
+        title = f"{'warning: ' if grave else ''}{line.key} {line.label}: {_numbers(line)}"
         return title, "\n\n".join(said or ["nothing to remark"])
     if isinstance(line, Failed):
         return f"{line.key} {line.label} could not be measured", line.reason

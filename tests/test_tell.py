@@ -30,6 +30,7 @@ LYING = healthy(2, 30, alignment_limit_A=4.0)
 START = Start(
     started_at=now(), project="/data/apoferritin", program="test", versions={}, settings={}, host="node1", pid=42
 )
+QUIET = a_round({"sphere": falling(29), "automask": falling(29.5), "automask_corrected": falling(29.5)}, 4)
 STOP = Stop(stopped_at=now(), reason="nothing more to do", rounds_measured=3, rounds_failed=1)
 FAILED = a_failure(3, "chunk 2 is torn")
 
@@ -84,7 +85,8 @@ def notified(mailbox: Mailbox, *on: str) -> Settings:
 
 
 EVENTS: list[tuple[str, LogLine, str, str]] = [
-    ("round", LYING, "apoferritin: run/2/1 Round 2: ", "limit"),
+    ("round", QUIET, "apoferritin: run/4/1 Round 4: ", "nothing to remark"),
+    ("round", LYING, "apoferritin: warning: run/2/1 Round 2: ", "limit"),
     ("finding", LYING, "apoferritin: warning: run/2/1 Round 2: ", "Set the next round's high-resolution limit"),
     ("failed", FAILED, "apoferritin: run/3/1 Round 3 could not be measured", "chunk 2 is torn"),
     ("stalled", START, "apoferritin: nothing new for long", "watched by process 42 on node1"),
@@ -92,11 +94,13 @@ EVENTS: list[tuple[str, LogLine, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("event", "line", "title", "body"), EVENTS, ids=[event[0] for event in EVENTS])
+@pytest.mark.parametrize(
+    ("event", "line", "title", "body"), EVENTS, ids=[f"{n}-{event[0]}" for n, event in enumerate(EVENTS)]
+)
 def test_a_message_of_each_event_arrives_at_a_web_server(
     mailbox: Mailbox, event: str, line: LogLine, title: str, body: str
 ) -> None:
-    assert told(event, line, notified(mailbox, event), (START, LYING, FAILED)) == []
+    assert told(event, line, notified(mailbox, event), (START, LYING, QUIET, FAILED)) == []
     (message,) = mailbox.got
     assert message["title"].startswith(title)
     assert body in message["message"]
@@ -107,6 +111,13 @@ def test_only_events_that_were_asked_for_are_told(mailbox: Mailbox) -> None:
     for event, line, _, _ in EVENTS:
         assert told(event, line, settings) == []
     assert mailbox.titles == ["run/3/1 Round 3 could not be measured"]
+
+
+def test_a_finding_is_not_told_again_where_every_round_is_told(mailbox: Mailbox) -> None:
+    settings = notified(mailbox, "round", "finding")
+    for event in ("round", "finding"):
+        assert told(event, LYING, settings) == []
+    assert len(mailbox.got) == 1
 
 
 def test_a_message_of_a_finding_holds_warnings_alone_and_the_resolution_with_its_interval(mailbox: Mailbox) -> None:
