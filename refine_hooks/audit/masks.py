@@ -232,12 +232,13 @@ def limit_unsupported(record: RoundRecord, settings: Settings) -> Iterator[Findi
     coarse, fine = curve.interval_A
     if limit_A >= fine:
         return
+    supported = np.ceil(10 * coarse) / 10  # rounded to the side that the data support
     yield found(
         record,
         "limit_unsupported",
         "warning",
         f"particles were aligned up to {limit_A:.2f} A, but {curve.name} supports no more than {coarse:.2f} to {fine:.2f} A (90 % "
-        f"interval): beyond, they are aligned to noise. Set the next round's high-resolution limit to {coarse:.1f} A or coarser",
+        f"interval): beyond, they are aligned to noise. Set the next round's high-resolution limit to {supported:.1f} A or coarser",
         curve=curve.name,
         shells=between(record, fine, limit_A),
         limit_A=limit_A,
