@@ -166,9 +166,12 @@ def row(one: Score) -> str:
     scaled = one.scaled_shell - one.oracle_shell
     if not one.made:
         return f"{one.case.name:<29}{'no mask, sphere only':>38}{'':>7}{'':>38}{one.seconds:>10.2f}  {', '.join(missed(one))}"
+    own = f"{one.case.name:<29}{one.coverage:>7.4f}{one.volume_ratio:>8.2f}"
+    if not np.isfinite(one.shell):
+        return f"{own}{'cut before it crosses':>24}{'':>36}{one.seconds:>17.2f}  {', '.join(missed(one))}"
     return (
-        f"{one.case.name:<29}{one.coverage:>7.4f}{one.volume_ratio:>8.2f}{one.shell:>8.2f}{one.oracle_shell:>8.2f}"
-        f"{one.shells_off:>+7.2f}{scaled:>+11.2f}{one.null_at_claim:>7.3f}{one.null_sd_at_claim:>7.3f}{one.tail:>6.2f}"
+        f"{own}{one.shell:>8.2f}{one.oracle_shell:>8.2f}{one.shells_off:>+7.2f}{scaled:>+11.2f}"
+        f"{one.null_at_claim:>7.3f}{one.null_sd_at_claim:>7.3f}{one.tail:>6.2f}"
         f"{one.oracle_tail:>9.2f}{one.seconds:>7.2f}  {', '.join(missed(one))}"
     )
 
