@@ -6,112 +6,23 @@ A round that cannot be measured is a line in the log and never ends the watch. A
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from types import FrameType
-from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from refine_hooks import journal, measure, outputs, retention, watch
-from refine_hooks.errors import InputError, NotReadyError, RefineHooksError, StorageError
+from refine_hooks import journal, outputs, retention, watch
+from refine_hooks.errors import NotReadyError, RefineHooksError, StorageError
 from refine_hooks.lock import only_writer
-from refine_hooks.maps import Map, read_header, read_map
-from refine_hooks.measure import NamedMask
-from refine_hooks.projects.adapter import Adapter, HalfMaps, ProgramMask, Round
-from refine_hooks.records import Failed, InputFile, Key, LogLine, RoundRecord, Start, Stop, now
-from refine_hooks.settings import Settings
-from refine_hooks.store import Store
+from refine_hooks.one_round import changed, measured
+from refine_hooks.projects.adapter import Round
+from refine_hooks.records import Failed, RoundRecord, Start, Stop, now
+from refine_hooks.watched import Watch
 
-_MAPS_OF_A_ROUND = 5  # two half maps, two masks and a sharpened map
+__all__ = ["Watch", "attempt", "run", "two_looks"]
+
 _PATIENCE = 2  # times the wait for the program's entry: what has not come by then keeps no watch from ending
 _VANISHED_LOOKS = 3  # what is gone may only have been moved since the look, and the next look finds it
-
-
-@dataclass(slots=True)
-class Watch:
-    """One watch of one project: what it was asked to do, and what the log holds so far."""
-
-    project: Path
-    program: str
-    adapter: Adapter
-    settings: Settings
-    store: Store
-    say: Callable[[str], None]
-    reconstruct: Literal["never", "missing", "always"] = "never"
-    lines: list[LogLine] = field(default_factory=list)
-    state: dict[Key, RoundRecord | Failed] = field(default_factory=dict)
-    stop: threading.Event = field(default_factory=threading.Event)
-    at_capture: threading.Lock = field(default_factory=threading.Lock)
-    why_stop: str = "nothing more to do"
-    last_event: float = field(default_factory=time.monotonic)
-    measured: int = 0
-    failed: int = 0
-    waiting: str = ""
-    told: set[str] = field(default_factory=set)
-    blind: bool = False
-    room_bytes: int = 0
-    stalled: bool = False
-    progress: Callable[[int, int], None] = lambda done, total: None
-    inserting: Callable[[int, int], None] = lambda done, total: None
-    expected: int = 0
-    attempted: set[Key] = field(default_factory=set)
-    put_off: watch.PutOff = field(default_factory=watch.PutOff)
-    awaited: watch.Awaited = field(default_factory=watch.Awaited)
-
-    def log(self, line: LogLine) -> None:
-        """Write a line to the log, then remember it: what is remembered is always on disk."""
-        journal.append(self.store.log, [line])
-        self.remember([line])
-
-    def remember(self, lines: Iterable[LogLine]) -> None:
-        """Take into account what the log holds."""
-        for line in lines:
-            self.lines.append(line)
-            if isinstance(line, RoundRecord | Failed):
-                self.state[line.key] = line
-
-    def done(self, round_: Round) -> bool:
-        """Whether the log holds this round as it is on disk now; one without half maps is not done once some can be made."""
-        if self.stop.is_set():
-            return True
-        if self.put_off.holds(round_):
-            return not self.put_off.due(round_)
-        line = self.state.get(round_.key)
-        if line is None or line.stamp != round_.stamp:
-            return False
-        lacking = isinstance(line, RoundRecord) and line.half_maps is None
-        return not (lacking and self.reconstruct != "never" and round_.key not in self.attempted)
-
-    def failed_so_before(self, line: Failed) -> bool:
-        """Whether the log's last word on this round is this very failure."""
-        last = self.state.get(line.key)
-        return isinstance(last, Failed) and (last.stamp, last.reason) == (line.stamp, line.reason)
-
-    def lacks_half_maps(self, round_: Round) -> bool:
-        """Whether the log holds this very state already, without half maps."""
-        line = self.state.get(round_.key)
-        return isinstance(line, RoundRecord) and line.half_maps is None and line.stamp == round_.stamp
-
-    def wait(self, message: str) -> None:
-        """Say what is waited for: once, not at every look."""
-        self.waiting = message
-        if message not in self.told:
-            self.told.add(message)
-            self.say(message)
-
-    def go_on(self) -> None:
-        """What was waited for has come; should it be lacking once more, that is said again."""
-        self.waiting = ""
-        self.told.clear()
-
-    def idle_since(self) -> float:
-        """When something last happened, on the monotonic clock."""
-        return self.last_event
 
 
 def run(w: Watch, ticks: Iterable[float], bell: watch.Bell | None = None, live: bool = False) -> str:
@@ -227,7 +138,7 @@ def _failure(w: Watch, round_: Round, error: Exception) -> Failed | None:
     What is out of reach (a share that is gone, a right that was taken) may come back as it was, so it is tried again. A round
     that failed in an earlier watch is tried once more, since what was wrong may have been put right.
     """
-    if _changed(w, round_):
+    if changed(w, round_):
         return None
     own = isinstance(error, RefineHooksError | OSError | MemoryError)
     reason = str(error) if own else f"a bug of refine_hooks ({type(error).__name__}: {error}); please report it"
@@ -260,121 +171,6 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__
-
-
-def measured(w: Watch, round_: Round) -> RoundRecord:
-    """One round -> its record, with half maps, masks and pictures on disk.
-
-    Raises:
-        NotReadyError: the inputs changed while they were read.
-        RefineHooksError: it cannot be measured; says why.
-    """
-    began = time.monotonic()
-    reported = w.adapter.reported(w.project, round_)
-    halves = half_maps(w, round_)
-    if halves is None:
-        return measure.reported_record(round_, reported)
-    w.room_bytes = _MAPS_OF_A_ROUND * halves.half1.voxels.nbytes
-    w.store.require_room(w.room_bytes)
-    masks = [*_users_masks(w.settings, halves), *_programs_masks(w, round_, halves)]
-    measurement = measure.measure_halves(halves, round_.facts, w.settings, masks, reported)
-    if _changed(w, round_):
-        raise NotReadyError(
-            f"{round_.label}: its files changed while they were read; measured again once they are still"
-        )
-    half_record = outputs.write_half_maps(w.store, round_.key, round_.label, halves)
-    w.store.checkpoint_path(round_.key).unlink(missing_ok=True)
-    mask_records = outputs.write_masks(w.store, round_.key, round_.label, measurement)
-    outputs.write_pictures(w.store, round_.key, round_.label, measurement, _views(w, round_), w.say)
-    sharpened = Map(measurement.sharpened, measurement.voxel_size_A) if measurement.sharpened is not None else None
-    return measure.round_record(
-        round_,
-        halves,
-        measurement,
-        half_record,
-        mask_records,
-        measured_in_s=time.monotonic() - began,
-        former=_former(w, round_.key),
-        sharpened_path=outputs.write_sharpened(w.store, round_.key, round_.label, sharpened),
-    )
-
-
-def _former(w: Watch, key: Key) -> RoundRecord | None:
-    """The last round of the same run and class before this one that the log holds."""
-    earlier = [
-        line
-        for line in w.state.values()
-        if isinstance(line, RoundRecord)
-        and (line.key.run, line.key.class_id) == (key.run, key.class_id)
-        and line.key.iteration < key.iteration
-    ]
-    return max(earlier, key=lambda line: line.key.iteration, default=None)
-
-
-def half_maps(w: Watch, round_: Round) -> HalfMaps | None:
-    """The most honest half maps that can be had: found, merged, or - where asked for - reconstructed from the particles.
-
-    Raises:
-        InputError: what is there cannot be used, and the particles cannot stand in for it.
-        RefineHooksError: see `refine_hooks.projects.adapter.Adapter.half_maps`.
-    """
-    halves = None if round_.fault else w.adapter.half_maps(w.project, round_, w.store)
-    poor = halves is None or halves.origin == "regularised"
-    if w.reconstruct == "always" or (w.reconstruct == "missing" and poor):
-        from refine_hooks.reconstruct import Desk, reconstructed
-
-        desk = Desk(w.say, w.inserting, w.stop.is_set, w.store.checkpoint_path(round_.key))
-        made = reconstructed(w.adapter, w.project, round_, w.settings, desk)
-        if made is not None and round_.fault:
-            made = replace(made, notes=(*made.notes, f"what the program left cannot be used: {round_.fault}"))
-        halves = made or halves
-    if halves is None and round_.fault:
-        raise InputError(round_.fault)
-    return halves
-
-
-def _users_masks(settings: Settings, halves: HalfMaps) -> Iterator[NamedMask]:
-    for name, file in settings.masks.items():
-        path = Path(file)
-        try:
-            without_size = min(read_header(path).voxel_size_A) <= 0
-            mask = read_map(path, halves.half1.voxel_size_A if without_size else None)
-            measure.require_compatible(mask, halves.half1, str(path))
-            yield NamedMask(name, mask, path)
-        except RefineHooksError as error:
-            yield NamedMask(name, None, path, note=f"not used: {error}")
-
-
-def _programs_masks(w: Watch, round_: Round, halves: HalfMaps) -> Iterator[NamedMask]:
-    """The program's own masks; a name that the user gave to another mask is the user's."""
-    try:
-        own = w.adapter.refinement_mask(w.project, round_, halves)
-        found = {} if own is None else {"refinement": own}
-        found |= w.adapter.further_masks(w.project, round_, halves)
-    except RefineHooksError as error:
-        found = {"refinement": ProgramMask(None, note=f"not used: {error}")}
-    for name, mask in found.items():
-        if name not in w.settings.masks:
-            yield _named(name, mask, halves)
-
-
-def _named(name: str, own: ProgramMask, halves: HalfMaps) -> NamedMask:
-    usable, note = own.mask, own.note
-    if usable is not None:
-        try:
-            measure.require_compatible(usable, halves.half1, str(own.path or f"the program's mask {name}"))
-        except RefineHooksError as error:
-            usable, note = None, f"not used: {error}"
-    return NamedMask(name, usable, own.path, parameters=own.parameters, note=note, cistem_edge=own.cistem_edge)
-
-
-def _views(w: Watch, round_: Round) -> NDArray[np.float64] | None:
-    """The directions of view are for a picture only: without them the round is as good."""
-    try:
-        return w.adapter.angular_distribution(w.project, round_)
-    except Exception as error:
-        w.say(f"{round_.key} {round_.label}: no picture of the views ({error or type(error).__name__})")
-        return None
 
 
 def _look(w: Watch) -> list[Round]:
@@ -422,29 +218,6 @@ def _capture(w: Watch) -> None:
                 w.say(f"kept {kept[0]}" if len(kept) == 1 else f"kept {len(kept)} files: {kept[0]} ... {kept[-1]}")
     except Exception as error:
         w.wait(f"inputs could not be kept ({error or type(error).__name__}); trying again")
-
-
-def _changed(w: Watch, round_: Round) -> bool:
-    """Whether the round is in another state than when it was looked at; one that is gone was read whole or not at all.
-
-    Files that differ are only a reason to look again: their names may have been given to another round since, while this one's
-    are in the spool.
-    """
-    if not any(_differs(w.project / known.name, known) for known in round_.stamp.inputs):
-        return False
-    try:
-        rounds = list(w.adapter.rounds(w.project, w.settings, w.store))
-    except Exception:
-        return True
-    return any(now.key == round_.key and now.stamp != round_.stamp for now in rounds)
-
-
-def _differs(path: Path, known: InputFile) -> bool:
-    try:
-        status = path.stat()
-    except OSError:
-        return False
-    return (status.st_size, status.st_mtime_ns) != (known.size, known.mtime_ns)
 
 
 def _afterwards(w: Watch, round_: Round, line: RoundRecord | Failed) -> None:

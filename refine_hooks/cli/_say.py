@@ -45,7 +45,7 @@ def speaking() -> Iterator[tuple[Say, Progress]]:
         TextColumn("{task.fields[speed]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, transient=True) as bar:
+    with Progress(*columns, transient=True, refresh_per_second=2) as bar:
         bar.console.stderr = True
         tasks: dict[str, TaskID] = {}
         pace = Pace()

@@ -1,0 +1,96 @@
+"""The state of one watch: what it was asked to do, what the log holds, and what is waited for."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from refine_hooks import journal, watch
+from refine_hooks.projects.adapter import Adapter, Round
+from refine_hooks.records import Failed, Key, LogLine, RoundRecord
+from refine_hooks.settings import Settings
+from refine_hooks.store import Store
+
+
+@dataclass(slots=True)
+class Watch:
+    """One watch of one project: what it was asked to do, and what the log holds so far."""
+
+    project: Path
+    program: str
+    adapter: Adapter
+    settings: Settings
+    store: Store
+    say: Callable[[str], None]
+    reconstruct: Literal["never", "missing", "always"] = "never"
+    lines: list[LogLine] = field(default_factory=list)
+    state: dict[Key, RoundRecord | Failed] = field(default_factory=dict)
+    stop: threading.Event = field(default_factory=threading.Event)
+    at_capture: threading.Lock = field(default_factory=threading.Lock)
+    why_stop: str = "nothing more to do"
+    last_event: float = field(default_factory=time.monotonic)
+    measured: int = 0
+    failed: int = 0
+    waiting: str = ""
+    told: set[str] = field(default_factory=set)
+    blind: bool = False
+    room_bytes: int = 0
+    stalled: bool = False
+    progress: Callable[[int, int], None] = lambda done, total: None
+    inserting: Callable[[int, int], None] = lambda done, total: None
+    expected: int = 0
+    attempted: set[Key] = field(default_factory=set)
+    put_off: watch.PutOff = field(default_factory=watch.PutOff)
+    awaited: watch.Awaited = field(default_factory=watch.Awaited)
+
+    def log(self, line: LogLine) -> None:
+        """Write a line to the log, then remember it: what is remembered is always on disk."""
+        journal.append(self.store.log, [line])
+        self.remember([line])
+
+    def remember(self, lines: Iterable[LogLine]) -> None:
+        """Take into account what the log holds."""
+        for line in lines:
+            self.lines.append(line)
+            if isinstance(line, RoundRecord | Failed):
+                self.state[line.key] = line
+
+    def done(self, round_: Round) -> bool:
+        """Whether the log holds this round as it is on disk now; one without half maps is not done once some can be made."""
+        if self.stop.is_set():
+            return True
+        if self.put_off.holds(round_):
+            return not self.put_off.due(round_)
+        line = self.state.get(round_.key)
+        if line is None or line.stamp != round_.stamp:
+            return False
+        lacking = isinstance(line, RoundRecord) and line.half_maps is None
+        return not (lacking and self.reconstruct != "never" and round_.key not in self.attempted)
+
+    def failed_so_before(self, line: Failed) -> bool:
+        """Whether the log's last word on this round is this very failure."""
+        last = self.state.get(line.key)
+        return isinstance(last, Failed) and (last.stamp, last.reason) == (line.stamp, line.reason)
+
+    def lacks_half_maps(self, round_: Round) -> bool:
+        """Whether the log holds this very state already, without half maps."""
+        line = self.state.get(round_.key)
+        return isinstance(line, RoundRecord) and line.half_maps is None and line.stamp == round_.stamp
+
+    def wait(self, message: str) -> None:
+        """Say what is waited for: once, not at every look."""
+        self.waiting = message
+        if message not in self.told:
+            self.told.add(message)
+            self.say(message)
+
+    def go_on(self) -> None:
+        """What was waited for has come; should it be lacking once more, that is said again."""
+        self.waiting = ""
+        self.told.clear()
+
+    def idle_since(self) -> float:
+        """When something last happened, on the monotonic clock."""
+        return self.last_event
