@@ -1,0 +1,150 @@
+"""Inserting particles, beside relion_reconstruct on the same particles in the same run: one thread each, CPU time.
+
+A particle's cost is the slope between two runs of different size, so that start-up and the finish of the map do not count.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+REPEATS = 3
+_COUNTS = {64: 4000, 128: 1200, 256: 300}
+_RULES = ("cistem", "relion")
+
+
+def run(boxes: Sequence[int] = (64, 128, 256)) -> list[str]:
+    """One row a box and program, printed as it is measured; then whether the time grows in proportion."""
+    rows = [f"{'insertion, one thread':<30}{'ms/particle':>12}{'per s':>9}{'peak MB':>9}{'ratio':>7}"]
+    print(rows[0])
+    for box_px in boxes:
+        count = _COUNTS.get(box_px, 1200)
+        with tempfile.TemporaryDirectory() as folder:
+            star = _particles(Path(folder), box_px, count)
+            relion = _relion(star, count) if shutil.which("relion_reconstruct") else None
+            if relion is not None:
+                rows.append(_row(f"{box_px} relion_reconstruct", *relion))
+            for rules in _RULES:
+                slope, peak = _ours(star, rules, count)
+                rows.append(
+                    _row(f"{box_px} ours, rules of {rules}", slope, peak, relion[0] / slope if relion else None)
+                )
+    if 64 in boxes:
+        with tempfile.TemporaryDirectory() as folder:
+            star = _particles(Path(folder), 64, _COUNTS[64])
+            times = [_child(star, "cistem", n)[0] for n in (1000, 2000, 4000)]
+        rows.append("seconds for 1000, 2000, 4000 particles at box 64: " + ", ".join(f"{t:.3f}" for t in times))
+        print(rows[-1])
+    return rows
+
+
+def _row(name: str, per_particle_s: float, peak_MB: float, ratio: float | None = None) -> str:
+    row = f"{name:<30}{1000 * per_particle_s:>12.3f}{1 / per_particle_s:>9.0f}{peak_MB:>9.0f}"
+    row += f"{ratio:>7.1f}" if ratio else ""
+    print(row)
+    return row
+
+
+def _particles(folder: Path, box_px: int, count: int) -> Path:
+    """A stack of noise with directions all over the sphere, and its data.star; what is in the images costs nothing."""
+    import mrcfile
+    from scipy.spatial.transform import Rotation
+
+    rng = np.random.default_rng(box_px)
+    with mrcfile.new_mmap(folder / "stack.mrcs", (count, box_px, box_px), mrc_mode=2) as stack:
+        for i in range(count):
+            stack.data[i] = rng.standard_normal((box_px, box_px), np.float32)
+    angles = Rotation.random(count, random_state=1).as_euler("ZYZ", degrees=True)
+    labels = (
+        "ImageName AngleRot AngleTilt AnglePsi OriginXAngst OriginYAngst DefocusU DefocusV DefocusAngle RandomSubset"
+    )
+    optics = "OpticsGroup Voltage SphericalAberration AmplitudeContrast ImagePixelSize ImageSize ImageDimensionality"
+    lines = [
+        "data_optics",
+        "",
+        "loop_",
+        *(f"_rln{name}" for name in optics.split()),
+        f"1 300 2.7 0.1 1.5 {box_px} 2",
+        "",
+    ]
+    lines += ["data_particles", "", "loop_", *(f"_rln{name}" for name in [*labels.split(), "OpticsGroup"])]
+    for i, (phi, theta, psi) in enumerate(angles):
+        x, y, defocus = *rng.normal(0, 3, 2), rng.uniform(8000, 25000)
+        # One half only: relion_reconstruct makes one map a run.
+        lines.append(
+            f"{i + 1:06d}@stack.mrcs {phi:.3f} {theta:.3f} {psi:.3f} {x:.3f} {y:.3f} {defocus:.1f} {defocus - 300:.1f} 40.0 1 1"
+        )
+    path = folder / "particles.star"
+    path.write_text("\n".join([*lines, ""]))
+    return path
+
+
+def _measured(command: list[str], folder: Path) -> tuple[float, float, str]:
+    """CPU seconds, peak memory in MB and the output of a program that runs to its end."""
+    with tempfile.TemporaryFile("w+") as out:
+        process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        text = out.read()
+    if process.returncode:
+        raise SystemExit(f"{command[0]} failed:\n{text[-2000:]}")
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, text
+
+
+def _relion(star: Path, count: int) -> tuple[float, float]:
+    """Slope and peak of relion_reconstruct, without its search for even weights: that belongs to the finish."""
+    few = star.with_name("few.star")
+    lines = star.read_text().splitlines()
+    few.write_text("\n".join([*lines[: len(lines) - count * 3 // 4], ""]))
+    best, peak = [], 0.0
+    for path in (few, star):
+        command = ["relion_reconstruct", "--i", path.name, "--o", "map.mrc", "--ctf", "--skip_gridding"]
+        runs = [_measured(command, star.parent) for _ in range(REPEATS)]
+        best.append(min(seconds for seconds, _, _ in runs))
+        peak = max(peak, *(memory for _, memory, _ in runs))
+    return (best[1] - best[0]) / (count - count // 4), peak
+
+
+def _child(star: Path, rules: str, count: int) -> tuple[float, float]:
+    """Least CPU seconds of inserting some particles in a process of its own, and its peak memory."""
+    command = [sys.executable, __file__, str(star), rules, str(count)]
+    _, peak, text = _measured(command, star.parent)
+    return float(text.split()[-1]), peak
+
+
+def _ours(star: Path, rules: str, count: int) -> tuple[float, float]:
+    seconds, peak = _child(star, rules, count)
+    fewer, _ = _child(star, rules, count // 4)
+    return (seconds - fewer) / (count - count // 4), peak
+
+
+def _insert(star: Path, rules: str, count: int) -> None:
+    from refine_hooks.particles import read_particles, stacks
+    from refine_hooks.sums import insertion
+    from refine_hooks.sums.weights import even_weights
+
+    particles = read_particles(star).rows(slice(0, count))
+    boxes = stacks.checked_boxes(particles)
+    plan = insertion.plan(particles, boxes, even_weights(particles), package=rules, symmetry="C1")  # type: ignore[arg-type]
+    sums = insertion.empty_sums(plan)
+    times = []
+    for _ in range(REPEATS + 1):
+        began = time.process_time()
+        for _ in insertion.insert(plan, sums, threads=1):
+            pass
+        times.append(time.process_time() - began)
+    print(min(times))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 4:
+        _insert(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    else:
+        run()
