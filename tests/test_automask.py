@@ -110,6 +110,13 @@ def test_density_beyond_the_limiting_sphere_is_left_out() -> None:
     assert far_A < 40.0 + 20.0
 
 
+def test_a_sphere_that_hugs_the_particle_still_leaves_a_mask() -> None:
+    case = next(case for case in CASES if case.name == "globule, poor")
+    truth = make(case)
+    mask = masks.automask(truth.half1, truth.half2, case.voxel_size_A, limit_radius_A=40.0).values
+    assert float((mask >= 0.5).sum()) == pytest.approx(float((truth.oracle >= 0.5).sum()), rel=0.2)
+
+
 def test_halves_that_do_not_differ_give_no_mask_and_the_reason() -> None:
     truth = make(CASES[2])
     found = masks.automask(truth.half1, truth.half1, CASES[2].voxel_size_A)

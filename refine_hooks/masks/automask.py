@@ -47,12 +47,14 @@ class Automask:
 
     Attributes:
         correlation: FSC under the mask over the shells 0..N//2, where it had to be measured to make it.
+        correlated: see `fsc.correlated_voxels`; where it had to be known.
     """
 
     values: Volume | None
     parameters: dict[str, Any] = field(default_factory=dict)
     note: str | None = None
     correlation: Curve | None = None
+    correlated: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class _Tested:
     shell: float | None
     null: float
     chance: float
+    correlated: float | None = None
 
     @property
     def passed(self) -> bool:
@@ -117,7 +120,7 @@ def automask(
     if best is not tried[-1]:
         mask = body.mask(best.reach_A, best.edge_A)
     parameters |= {"reach_A": best.reach_A, "edge_A": best.edge_A, "steps": [one.step() for one in tried]}
-    return Automask(mask, parameters, None if best.passed else _doubt(best), best.correlation)
+    return Automask(mask, parameters, None if best.passed else _doubt(best), best.correlation, best.correlated)
 
 
 def _best(tried: list[_Tested]) -> _Tested:
@@ -161,8 +164,9 @@ def _tested(
         return nothing
     shells = np.arange(len(null))
     voxels = float(np.interp(shell, shells, voxels_in_shell(n)[: len(null)]))
-    chance = float(np.sqrt(fsc.correlated_voxels(coarse) / voxels))
-    return _Tested(reach_A, edge_A, correlation, shell, float(np.interp(shell, shells, np.abs(null))), chance)
+    correlated = fsc.correlated_voxels(coarse)
+    own = float(np.interp(shell, shells, np.abs(null)))
+    return _Tested(reach_A, edge_A, correlation, shell, own, float(np.sqrt(correlated / voxels)), correlated)
 
 
 def null_mean(steady: ShellSums, claim: Claim, mean_square: float) -> Curve:

@@ -33,7 +33,7 @@ _ENERGY_SHOWN = 0.97  # what must stand out of the noise before a wider filter i
 _DISCOVERY_RATE = 0.01
 _SPECK_ENERGY = 0.02
 _HOLE_SHARE = 0.05
-_LARGEST_FRACTION = 0.6  # of the sphere; more than that is no particle in solvent
+_LARGEST_FRACTION = 0.6  # of the largest sphere in the box; more than that is no particle in solvent
 _BINS = 1 << 14
 _FAR_A = 30.0  # no mask reaches farther beyond the surface
 _CLOSE_A = 4.0  # every mask is 1 up to here
@@ -112,10 +112,11 @@ def find_body(
         return found
     found, signal = best
     inside, components = _bodies(signal, found["threshold"], found["level"], radius_px)
-    share = float(inside.sum()) / _ball_size(radius_px)
-    found |= {"components": components, "fraction_of_sphere": share}
-    if share > _LARGEST_FRACTION:
-        return {**found, "why": f"{100 * share:.0f} % of the sphere stands out of the noise, no particle in solvent"}
+    voxels = float(inside.sum())
+    found |= {"components": components, "fraction_of_sphere": voxels / _ball_size(radius_px)}
+    share = voxels / _ball_size(binned_px / 2)
+    if share > _LARGEST_FRACTION or not voxels:
+        return {**found, "why": f"{100 * share:.0f} % of the box stands out of the noise, no particle in solvent"}
     found["contour_A"] = float(-found["filter_A"] * ndtri(found["density_share"]))
     return Body(_distance_A(inside, binned_A, found["contour_A"]), box_px, voxel_size_A, found)
 

@@ -48,6 +48,7 @@ def _described(
     parameters: dict[str, Any],
     note: str | None,
     path: Path | None = None,
+    correlated: float | None = None,
 ) -> MeasuredMask:
     found = extent(values)
     record = MaskRecord(
@@ -58,7 +59,7 @@ def _described(
         parameters={**parameters, "sum": found.total, "sum_of_squares": found.squares},
         note=note,
     )
-    return MeasuredMask(record, values, found, fsc.correlated_voxels(values))
+    return MeasuredMask(record, values, found, correlated or fsc.correlated_voxels(values))
 
 
 def sphere_mask(pair: Pair, facts: Facts, settings: Settings) -> tuple[MeasuredMask, list[str]]:
@@ -99,7 +100,9 @@ def automask(pair: Pair, settings: Settings, sphere: MeasuredMask) -> list[Measu
             name="automask", volume_A3=0.0, volume_fraction=0.0, parameters=made.parameters, note=made.note
         )
         return [MeasuredMask(empty, None)]
-    described = _described("automask", made.values, pair.voxel_size_A, made.parameters, made.note)
+    described = _described(
+        "automask", made.values, pair.voxel_size_A, made.parameters, made.note, correlated=made.correlated
+    )
     return [replace(described, correlation=made.correlation)]
 
 
