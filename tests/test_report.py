@@ -147,7 +147,7 @@ def test_a_round_is_better_or_worse_only_where_the_intervals_are_apart(
 def test_a_first_round_one_of_another_curve_and_one_without_a_number_are_not_compared(last: RoundRecord) -> None:
     assert verdict(last, None, []).tone == "first"
     other = verdict(last, Standing("Round 2", "sphere", 20.0), [])
-    assert (other.tone, "not comparable" in other.headline) == ("same", True)
+    assert (other.tone, "not comparable" in other.headline) == ("changed", True)
     filtered = last.model_copy(update={"half_maps": HalfMapsRecord(origin="regularised")})
     assert verdict(filtered, None, []).tone == "unknown"
     assert "filtered" in verdict(filtered, None, []).basis

@@ -446,3 +446,9 @@ def test_a_port_that_is_taken_is_a_clear_error(running: tuple[subprocess.Popen[s
         server.bound("127.0.0.1", port)
     with pytest.raises(InputError, match="--host"):
         server.bound("no.such.host.invalid", 1)
+
+
+def test_a_missing_extra_is_a_clear_error(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    with pytest.raises(InputError, match=r"refine_hooks\[serve\]"):
+        server.serve(log, "127.0.0.1", 0, (), print)

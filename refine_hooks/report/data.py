@@ -133,7 +133,7 @@ def _curve(curve: Curve, record: RoundRecord, accused: set[str | None]) -> dict[
             for x in curve.crossings
         ],
         "rule": curve.rule,
-        "note": curve.note,
+        "note": in_words(curve.note, ()) if curve.note else None,
     }
 
 

@@ -8,7 +8,7 @@ from refine_hooks.audit.reading import Finding, is_scaled, quoted
 from refine_hooks.records import HalfMapsRecord, RoundRecord
 from refine_hooks.report.meaning import in_words, meaning
 
-Tone = Literal["better", "worse", "same", "first", "unknown"]
+Tone = Literal["better", "worse", "same", "changed", "first", "unknown"]
 
 _MASKS = {
     "automask": "automask",
@@ -120,7 +120,7 @@ def _progress(record: RoundRecord, here: Standing | None, previous: Standing | N
     before = f"{previous.resolution_A:.2f} Å"
     if previous.curve != here.curve:
         return (
-            "same",
+            "changed",
             f"{number}, not comparable",
             f"Read off {curve}; the {before} of {round_name(previous.label)} were read off “{curve_title(previous.curve)}”.",
         )

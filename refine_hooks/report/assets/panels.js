@@ -1,6 +1,6 @@
 // What is said in words and tables: verdict, list of rounds, curves, pictures, findings, provenance.
-const MARKS = { better: "▲", worse: "▼", same: "＝", first: "●", unknown: "?" };
-const TONES = { better: "better", worse: "worse", same: "no different", first: "first round", unknown: "no resolution" };
+const MARKS = { better: "▲", worse: "▼", same: "＝", changed: "≠", first: "●", unknown: "?" };
+const TONES = { better: "better", worse: "worse", same: "no different", changed: "read off another curve", first: "first round", unknown: "no resolution" };
 const ROW_PX = 50;
 
 // The three answers that a reader wants first: is it better, which curve is lying, why and what to do.
