@@ -13,11 +13,15 @@ import numpy as np
 import pytest
 from particles_data import COUNT, some_particles, write_cistem_star, write_relion_star, write_stack
 from particles_data import columns as values_of
+from small_program import a_watch, lines_of, write_round
 
 from refine_hooks.cli._say import Pace, duration, lines_of_progress
 from refine_hooks.maps import read_map
 from refine_hooks.projects.adapter import ParticlesJob
 from refine_hooks.reconstruct import Desk, checkpoint, half_maps_of, plan_of
+from refine_hooks.records import Failed, RoundRecord
+from refine_hooks.run import Watch
+from refine_hooks.run import run as watch_through
 from refine_hooks.settings import load_settings
 from refine_hooks.sums import insertion
 
@@ -297,3 +301,33 @@ def test_the_count_of_particles_and_where_the_maps_are_is_printed(tmp_path: Path
     assert done.returncode == 0, done.stderr
     assert f"{COUNT // 2} + {COUNT // 2} particles" in done.stderr
     assert json.dumps(done.stdout.split()) == json.dumps([str(tmp_path / "o" / f"p_half{h}.mrc") for h in (1, 2)])
+
+
+def test_a_watch_that_is_stopped_while_it_reconstructs_goes_on_the_next_time(job: ParticlesJob, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    write_round(project, 1)
+
+    def watch() -> Watch:
+        w = a_watch(
+            project,
+            said,
+            {"reconstruct": {"block_particles": 5, "threads": 1}},
+            particles=lambda directory, round_: job,
+            half_maps=lambda directory, round_, store: None,
+        )
+        w.reconstruct = "missing"
+        return w
+
+    said: list[str] = []
+    stopped = watch()
+    stopped.inserting = lambda done, total: stopped.stop.set() if done == 10 else None
+    watch_through(stopped, [0.0, 10.0])
+    assert lines_of(project, RoundRecord) == []
+    assert lines_of(project, Failed) == []
+    assert len(list(stopped.store.out.glob("checkpoints/*.sums"))) == 1
+    watch_through(watch(), [0.0, 10.0])
+    assert "going on after 10 of 24" in " ".join(said)
+    (record,) = lines_of(project, RoundRecord)
+    assert (record.half_maps.origin, record.half_maps.images) == ("reconstructed", (12, 12))
+    assert list(stopped.store.out.glob("checkpoints/*")) == []
