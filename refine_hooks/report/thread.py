@@ -50,7 +50,7 @@ def thread_words(record: RoundRecord) -> tuple[str, str, str]:
         f"{100 * fraction:.1f} %, scaled up {1 / max(fraction, 1e-6):.0f} times where it is small, and what is scaled up is "
         f"the solvent's noise (one standard deviation is {spread:.2f}).",
         f"Under a mask that follows the particle the same half maps cross {_LEVEL} at {_length(ours.resolution_A)}{interval}, "
-        f"and beyond that the curve stays below {max(tail(record, 'automask_corrected', start), 0.0):.2f}.",
+        f"and near Nyquist their curve stays below {max(tail(record, 'automask_corrected', start), 0.0) + 0.005:.2f}.",
         f"Quote {_length(ours.resolution_A)}, deposit the unmasked half maps and the mask, and let the next round be aligned "
         f"no further than {safe}.",
     )
