@@ -167,8 +167,9 @@ def _analysis_words(analysis: Analysis | None) -> list[str]:
     words = [f"other criteria: {', '.join(f'{name} {_number(end)} A' for name, end in ends.items())}"]
     if analysis.cfar is not None:
         best, worst = _number(analysis.cfar_best_A), _number(analysis.cfar_worst_A)
+        chance = f" (by chance {analysis.cfar_by_chance:.2f})" if analysis.cfar_by_chance is not None else ""
         words.append(
-            f"conical FSC area ratio {analysis.cfar:.2f}: {best} A in the best direction, {worst} A in the worst"
+            f"conical FSC area ratio {analysis.cfar:.2f}{chance}: {best} A in the best direction, {worst} A in the worst"
         )
     if analysis.b_factor_A2 is not None and analysis.b_factor_range_A is not None:
         coarse, fine = analysis.b_factor_range_A

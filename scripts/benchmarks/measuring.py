@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from scipy import fft, ndimage
 
-from refine_hooks import fsc, masks
-from refine_hooks.fourier import extent, transform, workers
+from refine_hooks import curves, fsc, masks
+from refine_hooks.fourier import Curve, HalfTransform, extent, shell_sums, transform, workers
 from refine_hooks.fsc.null import null
 from refine_hooks.maps import Map
 from refine_hooks.measure import measure_halves
@@ -39,6 +39,9 @@ def run(boxes: Sequence[int] = (128, 256)) -> list[str]:
             "automask": lambda h=halves, w=whole: masks.automask(
                 h[0].voxels, h[1].voxels, VOXEL_A, transforms=(w[0], w[1])
             ),
+            "automask, tested; with its FSC": lambda h=halves, w=whole, c=_claim(whole): masks.automask(
+                h[0].voxels, h[1].voxels, VOXEL_A, transforms=(w[0], w[1]), claim=c
+            ),
             "whole measurement": lambda h=halves: _measured(h),
         }
         floor = 1.0
@@ -51,6 +54,16 @@ def run(boxes: Sequence[int] = (128, 256)) -> list[str]:
         rows.append(f"{box_px:<6}{'peak memory of a measurement':<34}{_peak_in_maps(box_px)}")
         print(rows[-1])
     return rows
+
+
+def _claim(whole: Sequence[HalfTransform]) -> masks.Claim:
+    sums = shell_sums(whole[0], whole[1])
+
+    def shell(curve: Curve) -> float | None:
+        resolution = curves.resolution_A(curve, np.arange(len(curve), dtype=float), 0.143)
+        return 1 / resolution if resolution else None
+
+    return masks.Claim(fsc.onset(fsc.correlation(sums), 0.8) or 1, sums, shell)
 
 
 def _halves(box_px: int) -> tuple[Map, Map]:
