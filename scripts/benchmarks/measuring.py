@@ -31,7 +31,7 @@ def run(boxes: Sequence[int] = (128, 256)) -> list[str]:
         whole = [transform(half.voxels) for half in halves]
         made = masks.automask(halves[0].voxels, halves[1].voxels, VOXEL_A, transforms=(whole[0], whole[1]))
         assert made.values is not None
-        mask, box = made.values, extent(made.values).box
+        mask, box, claim = made.values, extent(made.values).box, _claim(whole)
         works: dict[str, Callable[[], object]] = {
             "F": lambda halves=halves: [fft.rfftn(half.voxels, workers=workers()) for half in halves],
             "one masked FSC": lambda h=halves, m=mask, b=box: fsc.masked_fsc(h[0].voxels, h[1].voxels, m, b),
@@ -39,7 +39,7 @@ def run(boxes: Sequence[int] = (128, 256)) -> list[str]:
             "automask": lambda h=halves, w=whole: masks.automask(
                 h[0].voxels, h[1].voxels, VOXEL_A, transforms=(w[0], w[1])
             ),
-            "automask, tested; with its FSC": lambda h=halves, w=whole, c=_claim(whole): masks.automask(
+            "automask, tested; with its FSC": lambda h=halves, w=whole, c=claim: masks.automask(
                 h[0].voxels, h[1].voxels, VOXEL_A, transforms=(w[0], w[1]), claim=c
             ),
             "whole measurement": lambda h=halves: _measured(h),
