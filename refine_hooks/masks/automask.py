@@ -105,7 +105,7 @@ def automask(
     if not isinstance(body, Body):
         return Automask(None, body, f"no mask can be made: {body['why']}; the sphere is all there is")
     wide = max(1.0, voxel_size_A / _WIDE_VOXEL_A)
-    sizes_A = [(reach + (wide - 1) * edge / 2, wide * edge) for reach, edge in ((REACH_A, EDGE_A), *LOOSER_A)]
+    sizes_A = [(reach_A + (wide - 1) * edge_A / 4, wide * edge_A) for reach_A, edge_A in ((REACH_A, EDGE_A), *LOOSER_A)]
     parameters = {**body.found, "reach_A": sizes_A[0][0], "edge_A": sizes_A[0][1]}
     if claim is None:
         return Automask(body.mask(*sizes_A[0]), parameters)
