@@ -59,6 +59,17 @@ def test_a_restart_neither_repeats_nor_skips(project: Path) -> None:
     assert [str(r.key) for r in lines_of(project, RoundRecord)] == ["run/1/1", "run/2/1"]
 
 
+def test_each_mask_s_change_of_volume_against_the_former_round_is_logged_even_after_a_restart(project: Path) -> None:
+    run(a_watch(project), [0.0])
+    write_round(project, 2)
+    run(a_watch(project), [0.0])
+    first, second = lines_of(project, RoundRecord)
+    assert {mask.volume_change for mask in first.masks} == {None}
+    for mask in second.masks:
+        before = first.mask(mask.name)
+        assert mask.volume_change == pytest.approx(mask.volume_A3 / before.volume_A3 - 1)
+
+
 def test_a_round_whose_files_change_is_measured_again(project: Path) -> None:
     run(a_watch(project), [0.0])
     write_map(project / "it1_half1.mrc", half_maps_of(7)[0], "test")
