@@ -1,0 +1,198 @@
+"""What it costs to watch a project in which nothing happens: a million files, hundreds of finished rounds.
+
+    scripts/benchmarks/idle.py [FILES] [ROUNDS] [SECONDS]
+
+Makes a RELION-like and a cisTEM-like project in memory (/dev/shm), a log that holds their rounds, and prints the CPU time of a
+first look, of a further look with more history and with more open rounds, and of a real watch beside it.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+import cistem_project
+from small_program import a_watch, lines_of, write_round
+
+from refine_hooks import journal
+from refine_hooks.projects import adapter_called
+from refine_hooks.projects.adapter import Adapter, Round
+from refine_hooks.records import RoundRecord
+from refine_hooks.run import run
+from refine_hooks.settings import Settings
+from refine_hooks.store import Store
+
+_ITERATIONS = 25  # of one RELION job
+
+
+def relion(folder: Path, rounds: int) -> None:
+    """Jobs of 25 iterations that are copies of one small, real iteration."""
+    with tempfile.TemporaryDirectory() as place:
+        with tarfile.open(ROOT / "tests" / "data" / "relion_refine3d.tgz") as archive:
+            archive.extractall(place, filter="data")
+        source = Path(place) / "Refine3D" / "job001"
+        files = [path for path in source.iterdir() if path.name.startswith("run_it009")]
+        (folder / "default_pipeline.star").write_text("data_pipeline_general\n\n_rlnPipeLineJobCounter 99\n")
+        for number in range(rounds):
+            job = folder / "Refine3D" / f"job{100 + number // _ITERATIONS}"
+            job.mkdir(parents=True, exist_ok=True)
+            for path in files:
+                target = job / path.name.replace("it009", f"it{number % _ITERATIONS + 1:03d}")
+                shutil.copy2(path, target)
+
+
+def cistem(folder: Path, rounds: int) -> None:
+    """A database that grew round after round; the dumps are long gone, their half maps made."""
+    database = cistem_project.whole_project(folder)
+    connection = cistem_project.open_as_cistem(database)
+    connection.execute("BEGIN IMMEDIATE")
+    for number in range(1000, 1000 + rounds):
+        for table, column in (("REFINEMENT_LIST", "REFINEMENT_ID"), ("VOLUME_ASSETS", "VOLUME_ASSET_ID")):
+            _copy(connection, table, f"{column} = 4", {column: number})
+        changed = {"RECONSTRUCTION_ID": number, "REFINEMENT_ID": number, "VOLUME_ASSET_ID": number}
+        _copy(connection, "RECONSTRUCTION_LIST", "RECONSTRUCTION_ID = 3", changed)
+        connection.execute(f"CREATE TABLE REFINEMENT_DETAILS_{number} AS SELECT * FROM REFINEMENT_DETAILS_4")
+        connection.execute(f"UPDATE REFINEMENT_DETAILS_{number} SET RECONSTRUCTION_ID = {number}")
+    connection.execute("COMMIT")
+    connection.close()
+    for number in range(1000, 1000 + rounds):
+        for name, content in cistem_project.dumps(4).items():
+            kept = folder / "refine_hooks" / "spool" / "cistem" / "AutoRefine3D" / f"{number}_1" / str(10**18 + number)
+            kept.mkdir(parents=True, exist_ok=True)
+            (kept / name.replace("_4_", f"_{number}_")).write_bytes(content)
+        cistem_project.write_parameters(folder, "AutoRefine3D", number)
+
+
+def _copy(connection, table: str, where: str, changed: dict[str, int]) -> None:
+    cursor = connection.execute(f"SELECT * FROM {table} WHERE {where}")
+    names, row = [column[0] for column in cursor.description], cursor.fetchone()
+    values = [changed.get(name, value) for name, value in zip(names, row, strict=True)]
+    connection.execute(f"INSERT INTO {table} VALUES ({','.join('?' * len(values))})", values)
+
+
+def fill(folder: Path, files: int) -> None:
+    """Empty files where particles, micrographs and their like lie."""
+    places = ("Extract/job007/Micrographs", "MotionCorr/job002/Micrographs", "Assets/Volumes", "Assets/Parameters")
+    for number in range(files):
+        place = folder / places[number % 2] / str(number // 20000)
+        if number % 20000 < 2:
+            place.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(place / f"particle_{number:07d}.mrcs", os.O_CREAT | os.O_WRONLY))
+
+
+def measured(folder: Path, adapter: Adapter, record: RoundRecord) -> list[Round]:
+    """Write a log that holds every round; returns the rounds."""
+    store = Store(folder / "refine_hooks")
+    rounds = list(adapter.rounds(folder, Settings(), store))
+    lines = [
+        record.model_copy(update={"key": r.key, "label": r.label, "stamp": r.stamp, "program": r.program})
+        for r in rounds
+        if not r.missing
+    ]
+    store.log.unlink(missing_ok=True)
+    journal.append(store.log, lines)
+    for round_ in rounds:
+        adapter.discard(round_, store.spool)
+    return rounds
+
+
+def cpu_of(work: Callable[[], object], repeats: int = 5) -> float:
+    """The least CPU seconds of some calls."""
+    times = []
+    for _ in range(repeats):
+        began = time.process_time()
+        work()
+        times.append(time.process_time() - began)
+    return min(times)
+
+
+LOOK = """
+import sys, time
+from pathlib import Path
+from refine_hooks.cli.watch import open_watch
+from refine_hooks import journal, run
+imported, wall = time.process_time(), time.monotonic()
+w = open_watch(Path(sys.argv[1]), None, None, "", {}, lambda text: None, in_watch=True)
+w.remember(journal.read_journal(w.store.log).lines)
+rounds = run._look(w)
+assert all(w.done(r) for r in rounds if not r.missing), [str(r.key) for r in rounds if not w.done(r)][:5]
+first, wall = time.process_time() - imported, time.monotonic() - wall
+times = []
+for _ in range(7):
+    began = time.process_time()
+    rounds = run._look(w)
+    [w.done(r) for r in rounds]
+    times.append(time.process_time() - began)
+print(len(rounds), first, wall, min(times))
+"""
+
+
+def looks(folder: Path) -> tuple[int, float, float, float]:
+    """Rounds, CPU and wall seconds of a first look with all that a watch does before it, CPU seconds of a further one."""
+    done = subprocess.run([sys.executable, "-c", LOOK, str(folder)], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    rounds, first, wall, further = done.stdout.split()
+    return int(rounds), float(first), float(wall), float(further)
+
+
+def idle_share(folder: Path, seconds: float) -> float:
+    """Share of a core that a real watch takes after its first minute half."""
+    code = "from refine_hooks.cli import main; main()"
+    command = [sys.executable, "-c", code, "watch", str(folder), "--until-idle", str(seconds + 60)]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    try:
+        time.sleep(15)
+        before = _cpu_s(process.pid)
+        time.sleep(seconds)
+        return (_cpu_s(process.pid) - before) / seconds
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def a_record() -> RoundRecord:
+    with tempfile.TemporaryDirectory() as folder:
+        write_round(Path(folder), 1)
+        run(a_watch(Path(folder), []), [0.0])
+        return lines_of(Path(folder), RoundRecord)[0]
+
+
+def main() -> None:
+    files, rounds = (int(text) for text in (*sys.argv[1:3], *("1000000", "500")[len(sys.argv[1:3]) :]))
+    seconds = float(sys.argv[3]) if len(sys.argv) > 3 else 60.0
+    record = a_record()
+    for name, make in (("relion", relion), ("cistem", cistem)):
+        adapter = adapter_called(name)
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as place:
+            for count, label in ((rounds // 2, "half the history"), (rounds, "all the history")):
+                folder = Path(place) / f"project{count}"
+                folder.mkdir()
+                make(folder, count)
+                if count == rounds:
+                    fill(folder, files)
+                measured(folder, adapter, record)
+                known, first, wall, further = looks(folder)
+                there = files if count == rounds else 0
+                print(
+                    f"{name}, {there} files, {known} finished rounds: first look {first:.2f} s CPU ({wall:.2f} s wall), "
+                    f"a further look {1e3 * further:.1f} ms ({label})",
+                    flush=True,
+                )
+            print(f"{name}: an idle watch takes {100 * idle_share(folder, seconds):.2f} % of a core", flush=True)
+
+
+if __name__ == "__main__":
+    main()
