@@ -43,6 +43,7 @@ class Watch:
     expected: int = 0
     attempted: set[Key] = field(default_factory=set)
     put_off: watch.PutOff = field(default_factory=watch.PutOff)
+    _compared: dict[Key, tuple[Round, RoundRecord | Failed]] = field(default_factory=dict)
     awaited: watch.Awaited = field(default_factory=watch.Awaited)
 
     def log(self, line: LogLine) -> None:
@@ -64,10 +65,20 @@ class Watch:
         if self.put_off.holds(round_):
             return not self.put_off.due(round_)
         line = self.state.get(round_.key)
-        if line is None or line.stamp != round_.stamp:
+        if line is None or not self._holds(line, round_):
             return False
         lacking = isinstance(line, RoundRecord) and line.half_maps is None
         return not (lacking and self.reconstruct != "never" and round_.key not in self.attempted)
+
+    def _holds(self, line: RoundRecord | Failed, round_: Round) -> bool:
+        """Whether a line is of this very state. A round that the adapter remembers is compared once, not at every look."""
+        compared = self._compared.get(round_.key)
+        if compared is not None and compared[0] is round_ and compared[1] is line:
+            return True
+        if line.stamp != round_.stamp:
+            return False
+        self._compared[round_.key] = round_, line
+        return True
 
     def failed_so_before(self, line: Failed) -> bool:
         """Whether the log's last word on this round is this very failure."""

@@ -363,7 +363,7 @@ def test_a_hook_that_hangs_is_ended_with_all_its_children_and_the_rounds_go_on(p
     run(w, [0.0])
     assert rounds_in(w) == ["run/1/1", "run/2/1"]
     assert len(lines_of(project, Stop)) == 1
-    assert any("was stopped after 1 s" in text for text in said + tell.finish(10.0))
+    assert any("was stopped after 1 s" in text for text in said + tell.finish(w.settings, 10.0))
     pids = [int(path.name[5:]) for path in tmp_path.glob("child*")]
     assert len(pids) >= 2
     assert not any(_runs(pid) for pid in pids)

@@ -1,7 +1,5 @@
 """What it costs to watch a project in which nothing happens: a million files, hundreds of finished rounds.
 
-    scripts/benchmarks/idle.py [FILES] [ROUNDS] [SECONDS]
-
 Makes a RELION-like and a cisTEM-like project in memory (/dev/shm), a log that holds their rounds, and prints the CPU time of a
 first look, of a further look with more history and with more open rounds, and of a real watch beside it.
 """
@@ -16,9 +14,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-
 import cistem_project
 from small_program import a_watch, lines_of, write_round
 
@@ -30,6 +25,7 @@ from refine_hooks.run import run
 from refine_hooks.settings import Settings
 from refine_hooks.store import Store
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 _ITERATIONS = 25  # of one RELION job
 
 
@@ -137,7 +133,9 @@ print(len(rounds), first, wall, min(times))
 
 def looks(folder: Path) -> tuple[int, float, float, float]:
     """Rounds, CPU and wall seconds of a first look with all that a watch does before it, CPU seconds of a further one."""
-    done = subprocess.run([sys.executable, "-c", LOOK, str(folder)], capture_output=True, text=True, check=False, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK, str(folder)], capture_output=True, text=True, check=False, cwd=ROOT
+    )
     assert done.returncode == 0, done.stderr
     rounds, first, wall, further = done.stdout.split()
     return int(rounds), float(first), float(wall), float(further)
@@ -170,9 +168,8 @@ def a_record() -> RoundRecord:
         return lines_of(Path(folder), RoundRecord)[0]
 
 
-def main() -> None:
-    files, rounds = (int(text) for text in (*sys.argv[1:3], *("1000000", "500")[len(sys.argv[1:3]) :]))
-    seconds = float(sys.argv[3]) if len(sys.argv) > 3 else 60.0
+def run_all(files: int, rounds: int, seconds: float) -> None:
+    """Print all figures; takes minutes, since the files have to be made."""
     record = a_record()
     for name, make in (("relion", relion), ("cistem", cistem)):
         adapter = adapter_called(name)
@@ -192,7 +189,3 @@ def main() -> None:
                     flush=True,
                 )
             print(f"{name}: an idle watch takes {100 * idle_share(folder, seconds):.2f} % of a core", flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -13,6 +13,7 @@ Ab-initio's dumps carry no number at all and are written over in place, round af
 import os
 import re
 import stat
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from refine_hooks.errors import RefineHooksError
 from refine_hooks.plain import open_plain, parsed_json, read_text
+from refine_hooks.projects._still import COARSE_NS, State, state
 from refine_hooks.records import InputFile
 from refine_hooks.sums.cistem import DumpHeader, disagreements, read_dump_header
 
@@ -31,6 +33,7 @@ SEALED = "sealed"
 
 _NAME = re.compile(r"dump_file_(\d{1,9})_(\d{1,6})_(odd|even)_(\d{1,6})\.dump")
 _STARTUP_NAME = re.compile(r"startup_dump_file_()(\d{1,6})_(odd|even)_(\d{1,6})\.dump")
+_PLACE_NAME = re.compile(r"(\d{1,9})_(\d{1,6})")
 _PARAMETERS = {
     "AutoRefine3D": "auto_output_par_{}_{}.cistem",
     "ManualRefine3D": "output_par_{}_{}.cistem",
@@ -39,6 +42,8 @@ _PARAMETERS = {
 }
 
 Place = tuple[str, int, int]  # panel, refinement id, class counted from 1
+
+_discarded_places: "dict[str, tuple[State, tuple[Attempt, ...]]]" = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,14 +196,26 @@ def kept(spool: Path) -> dict[Place, list[Attempt]]:
     """Attempts in the spool, each place's oldest first."""
     found: dict[Place, list[Attempt]] = {}
     for panel in PANELS:
-        for place in _folders(spool_root(spool) / panel):
-            numbers = re.fullmatch(r"(\d{1,9})_(\d{1,6})", place.name)
+        for name, place in _named_folders(spool_root(spool) / panel):
+            numbers = _PLACE_NAME.fullmatch(name)
             if numbers:
                 key = (panel, int(numbers[1]), int(numbers[2]))
-                folders = sorted((f for f in _folders(place) if f.name.isdecimal()), key=lambda f: int(f.name))
-                kept_here = [kept_attempt(*key, folder, int(folder.name)) for folder in folders]
-                found[key] = [attempt for attempt in kept_here if attempt.dumps or attempt.discarded]
+                found[key] = list(_kept_here(key, place))
     return found
+
+
+def _kept_here(key: Place, place: str) -> tuple[Attempt, ...]:
+    """A place of which all is discarded changes no more, until a new attempt makes a new folder in it."""
+    began_ns, seen = time.time_ns(), state(place)
+    if place in _discarded_places and _discarded_places[place][0] == seen:
+        return _discarded_places[place][1]
+    folders = sorted(((int(name), path) for name, path in _named_folders(Path(place)) if name.isdecimal()))
+    attempts = (kept_attempt(*key, Path(path), started_ns) for started_ns, path in folders)
+    here = tuple(attempt for attempt in attempts if attempt.dumps or attempt.discarded)
+    _discarded_places.pop(place, None)
+    if here and all(each.discarded and not each.dumps for each in here) and seen.mtime_ns + COARSE_NS < began_ns:
+        _discarded_places[place] = seen, here
+    return here
 
 
 def kept_attempt(panel: str, refinement_id: int, class_id: int, folder: Path, started_ns: int) -> Attempt:
@@ -211,9 +228,10 @@ def kept_attempt(panel: str, refinement_id: int, class_id: int, folder: Path, st
     return Attempt(panel, refinement_id, class_id, started_ns, folder, dumps, sealed, gone, images)
 
 
-def _folders(folder: Path) -> list[Path]:
+def _named_folders(folder: Path) -> list[tuple[str, str]]:
     try:
-        return [Path(entry.path) for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]
+        with os.scandir(folder) as entries:
+            return [(entry.name, entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
     except OSError:
         return []
 

@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from refine_hooks.errors import NotReadyError
+from refine_hooks.projects._still import folder_state, still
 from refine_hooks.projects.adapter import Facts, Round, stamp_of
 from refine_hooks.projects.cistem import database, dumps, startup
 from refine_hooks.projects.cistem.dumps import Attempt, header_of
@@ -77,13 +78,21 @@ def rounds(directory: Path, settings: Settings, store: Store) -> Iterator[Round]
         return
     # After the database: dumps that come meanwhile only wait, while rows without their dumps would be measured without.
     attempts = dumps.attempts(directory, store.spool)
-    for match in matches(content, attempts, directory):
-        if match.reconstruction is not None:
-            yield _known(directory, path, content, match)
-        elif match.attempt is not None:
-            yield _unknown(directory, match, settings.watch, content)
-    for attempt in startup.arrivals(store.spool):
-        yield _ab_initio(attempt, content)
+    arrivals = startup.arrivals(store.spool)
+
+    def make() -> Iterator[Round]:
+        for match in matches(content, attempts, directory):
+            if match.reconstruction is not None:
+                yield _known(directory, path, content, match)
+            elif match.attempt is not None:
+                yield _unknown(directory, match, settings.watch, content)
+        for attempt in arrivals:
+            yield _ab_initio(attempt, content)
+
+    def seen() -> tuple[object, ...]:
+        return content, attempts, arrivals, folder_state(directory / "Assets" / "Volumes")
+
+    yield from still((directory, store.spool), settings, seen, make, lambda round_: round_.inputs.half_maps or ())
 
 
 def _known(directory: Path, path: Path, content: Content, match: Match) -> Round:

@@ -6,8 +6,9 @@ A directory is a project (with ``default_pipeline.star`` or job-type folders) or
 from collections.abc import Iterable
 from pathlib import Path
 
+from refine_hooks.projects._still import folder_state, state, still
 from refine_hooks.projects.adapter import Round, no_further_masks
-from refine_hooks.projects.relion.files import JOB_TYPES, is_job_folder, job_folders
+from refine_hooks.projects.relion.files import JOB_TYPES, Job, is_job_folder, job_folders
 from refine_hooks.projects.relion.halves import (
     angular_distribution,
     discard,
@@ -16,8 +17,9 @@ from refine_hooks.projects.relion.halves import (
     reported,
 )
 from refine_hooks.projects.relion.particles import particles
+from refine_hooks.projects.relion.postprocess import postprocess_tables
 from refine_hooks.projects.relion.rounds import job_rounds
-from refine_hooks.projects.relion.spool import capture
+from refine_hooks.projects.relion.spool import capture, spool_folder
 from refine_hooks.settings import Settings
 from refine_hooks.store import Store
 
@@ -65,5 +67,17 @@ def bells(directory: Path) -> Iterable[tuple[Path, bool]]:
 
 def rounds(directory: Path, settings: Settings, store: Store) -> Iterable[Round]:
     """Every round and class of every refinement that is on disk now, oldest first within each job."""
+    postprocessed = tuple(map(state, postprocess_tables(directory)))
     for job in job_folders(directory):
-        yield from job_rounds(directory, job, settings, store)
+        kept = spool_folder(store.spool, job.run)
+
+        def seen(job: Job = job, kept: Path = kept) -> tuple[object, ...]:
+            return folder_state(job.folder), folder_state(kept), *postprocessed
+
+        yield from still(
+            (directory, job.folder, kept),
+            settings,
+            seen,
+            lambda job=job: job_rounds(directory, job, settings, store),  # type: ignore[misc]
+            lambda round_: [directory / known.name for known in round_.stamp.inputs],
+        )

@@ -10,7 +10,7 @@ from refine_hooks.projects.relion.tables import PostProcess, read_postprocess
 
 def postprocess_of(job: Job, halves: tuple[Path, Path]) -> PostProcess | None:
     """The newest post-processing (by its job's number) of these very half maps; None when there is none."""
-    for path in _newest_first(job.project / "PostProcess"):
+    for path in postprocess_tables(job.project):
         try:
             found = read_postprocess(path)
         except RefineHooksError:
@@ -20,7 +20,9 @@ def postprocess_of(job: Job, halves: tuple[Path, Path]) -> PostProcess | None:
     return None
 
 
-def _newest_first(folder: Path) -> list[Path]:
+def postprocess_tables(project: Path) -> list[Path]:
+    """Where the tables of all post-processing jobs are, or will be, the newest job first."""
+    folder = project / "PostProcess"
     try:
         with os.scandir(folder) as entries:
             jobs = [e.name for e in entries if e.name.startswith("job") and e.name[3:].isdecimal()]

@@ -1,0 +1,116 @@
+"""A look costs what its open rounds cost: finished rounds come from memory, until anything that they follow from has changed."""
+
+import os
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from refine_hooks.projects import _still, relion
+from refine_hooks.projects.adapter import Round
+from refine_hooks.projects.relion.files import Job
+from refine_hooks.records import Key, Stamp
+from refine_hooks.settings import Settings
+from refine_hooks.store import Store
+
+SETTINGS = Settings()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    with tarfile.open(Path(__file__).parent / "data" / "relion_refine3d.tgz") as archive:
+        archive.extractall(folder, filter="data")
+    (folder / "Refine3D" / "job001" / "RELION_JOB_EXIT_SUCCESS").touch()
+    long_ago = time.time() - 1000
+    for path in (*folder.rglob("*"), folder):
+        os.utime(path, (long_ago, long_ago))
+    return folder
+
+
+def look(project: Path) -> tuple[list[Round], int]:
+    """The rounds, and how many jobs were looked into for them."""
+    looked: list[str] = []
+
+    def counted(directory: Path, job: Job, *rest: object) -> Iterator[Round]:
+        looked.append(job.run)
+        return real(directory, job, *rest)  # type: ignore[arg-type]
+
+    real = relion.job_rounds
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(relion, "job_rounds", counted)
+        return list(relion.rounds(project, SETTINGS, Store(project / "refine_hooks"))), len(looked)
+
+
+def test_an_unchanged_job_is_looked_into_once(project: Path) -> None:
+    first, looked = look(project)
+    assert looked > 0
+    assert len(first) >= 3
+    again, looked = look(project)
+    assert looked == 0
+    assert all(a is b for a, b in zip(first, again, strict=True))
+
+
+def _file_comes(job: Path) -> None:
+    (job / "run_it010_half1_class001.mrc").touch()
+
+
+def _table_rewritten(job: Path) -> None:
+    path = job / "run_it009_half1_model.star"
+    path.write_text(path.read_text() + "\n")
+
+
+def _file_goes(job: Path) -> None:
+    (job / "run_it009_half1_class001.mrc").unlink()
+
+
+def _same_size_and_time_another_file(job: Path) -> None:
+    path = job / "run_it009_half2_model.star"
+    status, content = path.stat(), path.read_bytes()
+    path.rename(path.with_suffix(".old"))
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def _postprocessed(job: Path) -> None:
+    folder = job.parent.parent / "PostProcess" / "job002"
+    folder.mkdir(parents=True)
+    (folder / "postprocess.star").write_text("data_general\n\n_rlnFinalResolution 8.0\n")
+
+
+def _kept_in_the_spool(job: Path) -> None:
+    folder = job.parent.parent / "refine_hooks" / "spool" / "relion" / "Refine3D" / "job001"
+    folder.mkdir(parents=True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [_file_comes, _table_rewritten, _file_goes, _same_size_and_time_another_file, _postprocessed, _kept_in_the_spool],
+)
+def test_any_change_is_seen_at_the_next_look(project: Path, change: Callable[[Path], None]) -> None:
+    look(project)
+    assert look(project)[1] == 0
+    change(project / "Refine3D" / "job001")
+    assert look(project)[1] > 0
+
+
+def test_what_changed_a_moment_ago_is_looked_at_again_since_clocks_of_file_systems_are_coarse(project: Path) -> None:
+    (project / "Refine3D" / "job001" / "note").touch()
+    look(project)
+    assert look(project)[1] > 0
+
+
+def test_rounds_that_wait_or_fail_are_never_remembered(tmp_path: Path) -> None:
+    made: list[int] = []
+
+    def make() -> list[Round]:
+        made.append(1)
+        return [round_]
+
+    for changes in ({"missing": ("x",)}, {"fault": "broken"}):
+        round_ = Round(Key(run="r", iteration=1, class_id=1), "t", "l", Stamp(), **changes)  # type: ignore[arg-type]
+        for _ in range(3):
+            _still.still((tmp_path, str(changes)), SETTINGS, lambda: (), make, lambda _: ())
+    assert len(made) == 6
