@@ -114,8 +114,14 @@ def _weighted_row(row, image, factor, weight, cos_x, sin_x, cos_y, sin_y):
         row[x, 3] = _ZERO
 
 
+@njit(inline="always")
+def _columns_within(furthest, ky, columns):
+    """How many coefficients of a row, from kx = 0, are near enough."""
+    return int(min(np.sqrt(furthest - ky * ky), columns - 1.0)) + 1
+
+
 @njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
-def weigh(transforms, first_negative, chi, shift, weight, kind, enveloped, out):
+def weigh(transforms, first_negative, furthest, chi, shift, weight, kind, enveloped, out):
     """Multiply image transforms by shift, CTF and weight, and set the weights beside them.
 
     The rows' loops stand on their own so that the compiler makes vectors of them: 3 instead of 9 ns a coefficient.
@@ -123,6 +129,7 @@ def weigh(transforms, first_negative, chi, shift, weight, kind, enveloped, out):
     Args:
         transforms: complex64 [image, ky, kx], kx = 0..n//2.
         first_negative: the first row whose ky is negative; the two programs differ in the Nyquist row of an even box.
+        furthest: coefficients with kx^2 + ky^2 above it are left out, and their place in ``out`` as it is.
         chi: float64 [image, 5], the phase of the CTF in turns as a polynomial of (kx, ky) in pixels: coefficients of
             kx^2 + ky^2, kx^2 - ky^2, 2 kx ky, -(kx^2 + ky^2)^2 and 1.
         shift: float64 [image, 2], phase in radians per pixel of kx and of ky.
@@ -146,13 +153,16 @@ def weigh(transforms, first_negative, chi, shift, weight, kind, enveloped, out):
         for j in range(n):
             y = j if j < first_negative else j - n
             y2, at = np.float64(y * y), abs(y)
+            if furthest < y2:
+                continue
+            end = _columns_within(furthest, y, nh)
             exp_y = falloff[at]
             c0 = constant + (iso - aligned) * y2 - quartic * y2 * y2
-            _ctf_row(ctf, xs, c0, 2.0 * crossed * y, iso + aligned - 2.0 * quartic * y2, quartic)
+            _ctf_row(ctf[:end], xs, c0, 2.0 * crossed * y, iso + aligned - 2.0 * quartic * y2, quartic)
             envelope = exp_y if enveloped else _ZERO
-            _factor_row(factor, weights, ctf, falloff, w0 * exp_y, w2 * exp_y, kinds, envelope)
+            _factor_row(factor, weights, ctf[:end], falloff, w0 * exp_y, w2 * exp_y, kinds, envelope)
             turn = sin_y[at] if y >= 0 else -sin_y[at]
-            _weighted_row(out[p, j], transforms[p, j], factor, weights, cos_x, sin_x, cos_y[at], turn)
+            _weighted_row(out[p, j], transforms[p, j, :end], factor, weights, cos_x, sin_x, cos_y[at], turn)
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
@@ -326,6 +336,6 @@ def insert(values, box, first_negative, matrices, furthest, sums, half, even, on
             if furthest < ky * ky:
                 continue
             begin = 0 if ky >= 0 else 1
-            end = int(min(np.sqrt(furthest - ky * ky), columns - 1.0)) + 1
+            end = _columns_within(furthest, ky, columns)
             line = (p * box + j) * columns * 4
             _insert_row(values, line, ky, matrices[p], begin, end, sums, half, even, one_sided, tile)

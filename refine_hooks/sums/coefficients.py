@@ -31,6 +31,7 @@ class Rules:
 
     block: Block
     first_negative: int
+    furthest: float
     particles: Particles
     rows: NDArray[np.int64]
     whitening: NDArray[np.float32] | None
@@ -49,6 +50,11 @@ def first_negative(plan: Plan, box_px: int) -> int:
     return box_px // 2 + 1 if plan.package == "relion" else (box_px + 1) // 2
 
 
+def furthest(plan: Plan, box_px: int) -> float:
+    """The largest kx^2 + ky^2 that is inserted: cisTEM inserts the corners too, RELION the circle that touches the edges."""
+    return float("inf") if plan.package == "cistem" else (box_px / 2) ** 2
+
+
 def rules(plan: Plan, block: Block) -> Rules:
     """The rules for a block of a plan."""
     rows, n = plan.particles.rows(block.rows), block.box_px
@@ -59,6 +65,7 @@ def rules(plan: Plan, block: Block) -> Rules:
     return Rules(
         block=block,
         first_negative=first_negative(plan, n),
+        furthest=furthest(plan, n),
         particles=rows,
         rows=plan.rows[block.rows],
         whitening=None if plan.whitening is None else plan.whitening[n],
@@ -102,6 +109,7 @@ def prepare(rules: Rules, part: slice, images: Images, out: NDArray[np.float32])
     _kernels.weigh(
         transforms,
         rules.first_negative,
+        rules.furthest,
         rules.chi[part],
         rules.shift[part],
         weight,

@@ -197,10 +197,9 @@ def _tasks(plan: Plan, block: Block, values: Floats, sums: Floats, threads: int)
     rows = plan.particles.rows(block.rows)
     n = block.box_px
     matrices = _matrices(plan, rows, n)
-    furthest = float("inf") if plan.package == "cistem" else (n / 2) ** 2
     even = plan.padding * plan.box_px % 2 == 0
     split = int(np.count_nonzero(rows.half == 1))
-    for tile in _tiles(sums.shape[1], threads):
+    for tile in _tiles(sums.shape[1], threads, plan.padding):
         for number, chosen in enumerate((slice(0, split), slice(split, None))):
             if len(rows.half[chosen]):
                 flat = values[chosen].reshape(-1), sums[number].reshape(-1)
@@ -209,7 +208,7 @@ def _tasks(plan: Plan, block: Block, values: Floats, sums: Floats, threads: int)
                     n,
                     coefficients.first_negative(plan, n),
                     matrices[:, chosen],
-                    furthest,
+                    coefficients.furthest(plan, n),
                     flat[1],
                     plan.half,
                     even,
@@ -238,12 +237,13 @@ def _insert_tile(
         )
 
 
-def _tiles(planes: int, threads: int) -> list[tuple[int, int, int, int]]:
+def _tiles(planes: int, threads: int, padding: int) -> list[tuple[int, int, int, int]]:
     """Tiles (z first, z end, y first, y end) that cover the volume, a few for each thread.
 
     They cut y as well as z: views down one axis, which are common, leave most planes of one of the two empty.
+    Sums on a padded grid fit the caches badly, so that there smaller tiles help one thread, too.
     """
-    steps = 1 if threads == 1 else int(np.ceil(np.sqrt(_TASKS_PER_THREAD * threads)))
+    steps = padding if threads == 1 else int(np.ceil(np.sqrt(_TASKS_PER_THREAD * threads)))
     cuts = np.linspace(0, planes, steps + 1).astype(int).tolist()
     spans = list(pairwise(cuts))
     return [(*z, *y) for z in spans for y in spans]
