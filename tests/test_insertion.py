@@ -92,11 +92,13 @@ def spread(data: Any, weight: Any, place: Any, value: Any, squared: Any, reach: 
         np.add.at(weight, (z, y, x), (share * squared)[inside])
 
 
-def completed(sums: np.ndarray, half: int) -> tuple[Any, Any]:
+def completed(sums: np.ndarray, half: int, mates_added: bool) -> tuple[Any, Any]:
     """Sums [z, y, x] for x >= 0 and everything within the box, the mates on the plane x = 0 added up."""
     inner = slice(2, 2 * half + 1)  # -half + 1 .. half - 1
     mine = sums[inner, inner, :half].astype(float)
     data, weight = mine[..., 0] + 1j * mine[..., 1], mine[..., 2]
+    if mates_added:
+        return data, weight
     mates, theirs = data[::-1, ::-1, 0].conj(), weight[::-1, ::-1, 0]
     data[..., 0], weight[..., 0] = data[..., 0] + mates, weight[..., 0] + theirs
     return data, weight
@@ -123,14 +125,16 @@ def test_sums_are_those_of_the_definition_written_out(tmp_path: Path, case: str)
     weights = Weights(rng.uniform(0.5, 2, COUNT), rng.normal(0, 30, COUNT) * (package == "cistem"), particles.used)
     plan = planned(particles, package, symmetry, weights)
     sums = insertion.sums_of(plan, threads=2, block_particles=7)
+    insertion.apply_symmetry(plan, sums)
     middle, half = plan.half + 2, plan.half
     for half_set in (1, 2):
-        ours, our_weight = completed(sums[half_set - 1], half)
+        ours, our_weight = completed(sums[half_set - 1], half, package == "relion")
         wanted, wanted_weight = written_out(plan.particles, images, plan, half_set)
         inner = slice(middle - half + 1, middle + half)
         wanted, wanted_weight = (v[inner, inner, middle : middle + half] for v in (wanted, wanted_weight))
-        # The mate of the coefficient at the origin is the coefficient itself, which is added twice.
-        wanted[half - 1, half - 1, 0], ours[half - 1, half - 1, 0] = 0, 0
+        # The mate of the coefficient at the origin is the coefficient itself: added twice, or not.
+        for values in (wanted, ours, wanted_weight, our_weight):
+            values[half - 1, half - 1, 0] = 0
         within = np.indices(ours.shape)
         z, y, x = within[0] - half + 1, within[1] - half + 1, within[2]
         inside = z**2 + y**2 + x**2 < (half - 2) ** 2  # an image's own Nyquist line is one-sided

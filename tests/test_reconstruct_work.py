@@ -208,7 +208,8 @@ def test_a_cluster_gives_the_same_map_though_a_worker_is_killed(job: ParticlesJo
         return False
 
     alone = half_maps_of(job, "x", settings(), Desk(lambda text: None))
-    together = half_maps_of(job, "x", on_cluster(cluster.scheduler_address), Desk(lambda text: None, stop=kill_once))
+    in_three = on_cluster(cluster.scheduler_address, block_particles=8)
+    together = half_maps_of(job, "x", in_three, Desk(lambda text: None, stop=kill_once))
     assert next(asked) > 2
     for one, other in ((alone.half1, together.half1), (alone.half2, together.half2)):
         assert np.abs(one.voxels - other.voxels).max() < 1e-5 * np.abs(one.voxels).max()
