@@ -13,7 +13,7 @@ import pytest
 
 from refine_hooks.audit import audit
 from refine_hooks.journal import read_journal
-from refine_hooks.records import RoundRecord
+from refine_hooks.records import Analysis, RoundRecord
 from refine_hooks.report.page import report_html
 from refine_hooks.store import Store
 
@@ -181,6 +181,15 @@ def test_nothing_overflows_a_narrow_window(page: chromium.Page, log: Path) -> No
     page.open(written(log))
     assert page.run("document.documentElement.scrollWidth") <= 390
     page.ask("Emulation.clearDeviceMetricsOverride")
+
+
+def test_further_measurements_are_told_where_they_were_made(page: chromium.Page, log: Path) -> None:
+    told = "document.querySelector('#provenance').textContent.includes('ratio 0.40')"
+    page.open(written(log))
+    assert not page.run(told)
+    live_logs.another_round(log, 9, analysis=Analysis(mask="automask", half_bit_A=8.5, cfar=0.4))
+    page.open(written(log))
+    assert page.run(told)
 
 
 def test_markup_in_a_log_is_shown_as_text(page: chromium.Page, log: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from refine_hooks.audit.reading import Finding, is_scaled, quoted
 from refine_hooks.records import Curve, Failed, MaskRecord, RoundRecord, Start
 from refine_hooks.report.meaning import in_words, meaning
-from refine_hooks.report.words import Standing, curve_title, mask_title, origin_words, titles, verdict
+from refine_hooks.report.words import Standing, analysis_words, curve_title, mask_title, origin_words, titles, verdict
 
 STEP = 1e-4
 UNDEFINED = -32768
@@ -92,6 +92,7 @@ def detail(record: RoundRecord, previous: Standing | None, findings: Sequence[Fi
         "symmetry": record.symmetry,
         "reported": [record.reported_resolution_A, record.reported_rule],
         "notes": list(record.notes),
+        "analysis": analysis_words(record.analysis),
         "inputs": [[file.name, file.size, file.mtime_ns // 1_000_000] for file in record.stamp.inputs],
         "measured_in_s": record.measured_in_s,
         "verdict": asdict(judged),

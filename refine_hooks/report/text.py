@@ -11,8 +11,8 @@ from rich.text import Text
 
 from refine_hooks.audit.reading import quoted
 from refine_hooks.journal import Journal
-from refine_hooks.records import Analysis, Crossing, Curve, Key, MaskRecord, RoundRecord
-from refine_hooks.report.words import mask_title, origin_words
+from refine_hooks.records import Crossing, Curve, Key, MaskRecord, RoundRecord
+from refine_hooks.report.words import analysis_words, mask_title, origin_words
 
 if TYPE_CHECKING:
     from refine_hooks.audit import Finding
@@ -148,35 +148,11 @@ def show_round(record: RoundRecord, findings: Sequence["Finding"] = (), console:
         out.print(f"{names[0]}{f' ... {names[-1]}' if len(names) > 1 else ''}: {rule}", style="dim", markup=False)
     for mask in record.masks:
         out.print(_mask_words(mask), markup=False)
-    for text in _analysis_words(record.analysis):
+    for text in analysis_words(record.analysis):
         out.print(text, markup=False)
     for note in record.notes:
         out.print(f"- {note}", markup=False)
     show_findings(findings, out)
-
-
-def _analysis_words(analysis: Analysis | None) -> list[str]:
-    """The further measurements, where they were made."""
-    if analysis is None:
-        return []
-    ends = {
-        "half-bit": analysis.half_bit_A,
-        "3-sigma": analysis.three_sigma_A,
-        "false discovery rate of 1 %": analysis.fdr_A,
-    }
-    words = [f"other criteria: {', '.join(f'{name} {_number(end)} A' for name, end in ends.items())}"]
-    if analysis.cfar is not None:
-        best, worst = _number(analysis.cfar_best_A), _number(analysis.cfar_worst_A)
-        chance = f" (by chance {analysis.cfar_by_chance:.2f})" if analysis.cfar_by_chance is not None else ""
-        words.append(
-            f"conical FSC area ratio {analysis.cfar:.2f}{chance}: {best} A in the best direction, {worst} A in the worst"
-        )
-    if analysis.b_factor_A2 is not None and analysis.b_factor_range_A is not None:
-        coarse, fine = analysis.b_factor_range_A
-        words.append(f"B factor {analysis.b_factor_A2:.0f} A^2, fitted from {coarse:.1f} to {fine:.1f} A")
-    if analysis.sharpened_path:
-        words.append(f"sharpened, to look at: {analysis.sharpened_path}")
-    return [f"{words[0]} (under {analysis.mask})", *words[1:]]
 
 
 def _about(record: RoundRecord) -> list[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from refine_hooks.audit.reading import Finding, is_scaled, quoted
-from refine_hooks.records import HalfMapsRecord, RoundRecord
+from refine_hooks.records import Analysis, HalfMapsRecord, RoundRecord
 from refine_hooks.report.meaning import in_words, meaning
 
 Tone = Literal["better", "worse", "same", "changed", "first", "unknown"]
@@ -177,3 +177,31 @@ def _doubt(record: RoundRecord, findings: Sequence[Finding]) -> tuple[str | None
 def titles(record: RoundRecord) -> list[tuple[str, str]]:
     """Name and title of a round's curves."""
     return [(curve.name, curve_title(curve.name)) for curve in record.curves]
+
+
+def analysis_words(analysis: Analysis | None) -> list[str]:
+    """The further measurements, where they were made."""
+    if analysis is None:
+        return []
+    ends = {
+        "half-bit": analysis.half_bit_A,
+        "3-sigma": analysis.three_sigma_A,
+        "false discovery rate of 1 %": analysis.fdr_A,
+    }
+    words = [f"other criteria: {', '.join(f'{name} {_length(end)}' for name, end in ends.items())}"]
+    if analysis.cfar is not None:
+        best, worst = _length(analysis.cfar_best_A), _length(analysis.cfar_worst_A)
+        chance = f" (by chance {analysis.cfar_by_chance:.2f})" if analysis.cfar_by_chance is not None else ""
+        words.append(
+            f"conical FSC area ratio {analysis.cfar:.2f}{chance}: {best} in the best direction, {worst} in the worst"
+        )
+    if analysis.b_factor_A2 is not None and analysis.b_factor_range_A is not None:
+        coarse, fine = analysis.b_factor_range_A
+        words.append(f"B factor {analysis.b_factor_A2:.0f} A^2, fitted from {coarse:.1f} to {fine:.1f} A")
+    if analysis.sharpened_path:
+        words.append(f"sharpened, to look at: {analysis.sharpened_path}")
+    return [f"{words[0]} (under {analysis.mask})", *words[1:]]
+
+
+def _length(length_A: float | None) -> str:
+    return "-" if length_A is None else f"{length_A:.2f} A"

@@ -137,6 +137,7 @@ function showProvenance(detail, row, log) {
   const start = log.provenance || {};
   fill($("provenance"), el("h3", {}, "Half maps"), pairs([["origin", detail.origin_words], ["files", maps], ["box", `${detail.box_px} px of ${detail.voxel_size_A.toFixed(4)} Å, ${detail.shells} shells`], ["symmetry", detail.symmetry],
     ["particles", row.particles && count(row.particles)], ["mass", detail.molecular_mass_kDa && `${detail.molecular_mass_kDa} kDa`], ["program says", detail.reported[0] && `${angstrom(detail.reported[0])}${detail.reported[1] ? ` (${detail.reported[1]})` : ""}`], ["notes", detail.notes.length ? detail.notes.map((n) => el("div", {}, n)) : null]]),
+  detail.analysis.length > 0 && [el("h3", {}, "More from the same half maps"), ...detail.analysis.map((text) => el("p", {}, text.charAt(0).toUpperCase() + text.slice(1)))],
   el("h3", {}, "How each number was read"), el("div", { class: "scroll" }, rules), masks,
   el("h3", {}, "This round"), pairs([["key", el("code", {}, detail.key)], ["measured", when(row.at) + (detail.measured_in_s ? `, in ${detail.measured_in_s.toFixed(1)} s` : "")], ["inputs", detail.inputs.length ? detail.inputs.map(([n, s, t]) => el("div", {}, el("code", {}, n), ` ${count(s)} bytes, ${when(new Date(t).toISOString().slice(0, 19) + "Z")}`)) : null]]),
   el("h3", {}, "This log"), pairs([["project", start.project], ["program", start.program || detail.program], ["versions", Object.entries(start.versions || {}).map(([n, v]) => `${n} ${v}`).join(", ")], ["since", when(start.started_at)], ["on", start.host]]),
