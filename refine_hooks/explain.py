@@ -11,7 +11,7 @@ from refine_hooks import journal, watch
 from refine_hooks.errors import RefineHooksError
 from refine_hooks.projects import Claim
 from refine_hooks.projects.adapter import KEPT_FIRST, Round, no_particles, nothing_to_capture
-from refine_hooks.records import Failed
+from refine_hooks.records import Failed, RoundRecord
 from refine_hooks.run import Watch
 
 Action = Literal["measure", "record", "capture", "wait", "fail", "nothing"]
@@ -141,6 +141,10 @@ def _place(w: Watch, log: str) -> Place:
 def _explained(w: Watch, round_: Round) -> ExplainedRound:
     origin = getattr(round_.inputs, "origin", "unknown") or "none"
     action, why = _action(w, round_, origin)
+    line = w.state.get(round_.key)
+    done = action == "nothing"
+    if done and isinstance(line, RoundRecord) and line.half_maps is not None:
+        origin = line.half_maps.origin
     return ExplainedRound(
         key=str(round_.key),
         label=round_.label,
@@ -149,7 +153,7 @@ def _explained(w: Watch, round_: Round) -> ExplainedRound:
         why=why,
         missing=round_.missing,
         fault=round_.fault,
-        reads=tuple(_reads(w.project, round_)),
+        reads=() if done else tuple(_reads(w.project, round_)),
     )
 
 

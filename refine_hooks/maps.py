@@ -192,6 +192,11 @@ def beside(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"{path.parent}: cannot be made a folder ({error.strerror or error}); name another one with --out"
+        ) from error
+    try:
         yield temporary
         handle = os.open(temporary, os.O_RDONLY)
         try:

@@ -81,6 +81,27 @@ def test_half_maps_of_different_boxes_are_refused_with_both_named(tmp_path: Path
     assert "32 x 32 x 32" in done.stderr
 
 
+def test_an_out_that_is_a_file_is_refused_with_its_name(tmp_path: Path) -> None:
+    one, two = halves(tmp_path)
+    done = cli("measure", one, two, "--out", one)
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert f"{one}" in done.stderr
+
+
+def test_a_report_may_be_written_anywhere(tmp_path: Path) -> None:
+    one, two = halves(tmp_path)
+    assert cli("measure", one, two, "--out", tmp_path / "log").returncode == 0
+    done = cli("report", tmp_path / "log", "--out", tmp_path / "elsewhere" / "page.html")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "elsewhere" / "page.html").read_text().startswith("<!doctype html>")
+
+
+def test_what_is_no_log_is_said_once(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("first\nsecond\nthird\n")
+    done = cli("audit", tmp_path / "notes.txt")
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+
+
 @pytest.mark.parametrize("command", ["watch", "once"])
 def test_what_is_no_project_is_said(tmp_path: Path, command: str) -> None:
     empty = cli(command, tmp_path)

@@ -142,7 +142,7 @@ def _finding(record: RoundRecord, curve: Curve, same: list[Curve], doubt: _Doubt
     said = [name + " shows noise as resolution."]
     if not doubt.supported:
         said.append(
-            f"It falls below {level:g} at {at(record, doubt.claim):.2f} A, but the FSC behind it is only {doubt.behind:.3f} there, "
+            f"It stays above {level:g} to {at(record, doubt.claim):.2f} A, but the FSC behind it is only {doubt.behind:.3f} there, "
             f"with a noise sd of {doubt.noise_sd:.3f} ({sds:.1f} sd), scaled up {doubt.scaled / max(doubt.behind, 1e-9):.0f} "
             f"times; that claim would need a noise sd of {needed:.4f} or less."
         )

@@ -10,18 +10,26 @@ if TYPE_CHECKING:
     from refine_hooks.journal import Journal
     from refine_hooks.records import RoundRecord
 
+_TOLD_FAULTS = 5
+
 
 def read_log(place: Path) -> Journal:
     """The log that ``place`` means; lines that are none of ours are told on standard error.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or none of its lines can be read.
     """
+    from refine_hooks.errors import InputError
     from refine_hooks.journal import find_log, read_journal
 
-    journal = read_journal(find_log(place))
-    for fault in journal.faults:
+    path = find_log(place)
+    journal = read_journal(path)
+    if journal.faults and not journal.lines:
+        raise InputError(f"{path}: none of its lines is one of this log; the first: {journal.faults[0]}")
+    for fault in journal.faults[:_TOLD_FAULTS]:
         print(fault, file=sys.stderr)
+    if len(journal.faults) > _TOLD_FAULTS:
+        print(f"{path}: {len(journal.faults) - _TOLD_FAULTS} further lines are passed over", file=sys.stderr)
     return journal
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from refine_hooks import journal, measure, outputs
 from refine_hooks.cli._options import named_masks
+from refine_hooks.cli._say import tell_compiling
 from refine_hooks.errors import RefineHooksError
 from refine_hooks.maps import Map, read_header, read_map
 from refine_hooks.measure import NamedMask
@@ -31,6 +32,7 @@ def measure_files(
     Raises:
         RefineHooksError: every fault of the given files at once.
     """
+    tell_compiling(_say)
     overrides: dict[str, Any] = {"fsc": {"full": True}} if full else {}
     settings = load_settings(config, overrides=overrides)
     files = {**settings.masks, **named_masks(masks)}

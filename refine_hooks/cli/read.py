@@ -103,16 +103,16 @@ def report(
 ) -> None:
     """Write the report anew: one self-contained HTML file."""
     from refine_hooks.audit import audit as find
-    from refine_hooks.journal import find_log, read_journal
+    from refine_hooks.journal import find_log
     from refine_hooks.report.page import report_html
     from refine_hooks.settings import load_settings
     from refine_hooks.store import Store
 
-    place = find_log(log)
-    journal = read_journal(place)
-    store = Store(place.absolute().parent)
-    target = out or store.report
-    store.write_text(target.absolute(), report_html(store, journal, find(journal, load_settings(config))))
+    journal = read_log(log)
+    store = Store(find_log(log).absolute().parent)
+    target = store.report if out is None else out.absolute()
+    page = report_html(store, journal, find(journal, load_settings(config)))
+    (store if out is None else Store(target.parent)).write_text(target, page)
     print(target)
 
 

@@ -182,11 +182,12 @@ def _of_round(
 def _write(job: ParticlesJob, name: str, settings: Settings, paths: tuple[Path, Path], checkpoint: Path) -> None:
     from functools import partial
 
-    from refine_hooks.cli._say import speaking
+    from refine_hooks.cli._say import speaking, tell_compiling
     from refine_hooks.maps import write_map
     from refine_hooks.reconstruct import Desk, half_maps_of
 
     with speaking() as (say, progress), _stopping(say) as stop:
+        tell_compiling(say)
         desk = Desk(say, partial(progress, what="particles"), stop, checkpoint)
         halves = half_maps_of(job, name, settings, desk)
         for note in halves.notes:

@@ -171,6 +171,7 @@ def open_watch(
     Raises:
         RefineHooksError: not a project, wrong settings, a mask that is not there.
     """
+    from refine_hooks.cli._say import tell_compiling
     from refine_hooks.projects import adapted, claim
     from refine_hooks.run import Watch
     from refine_hooks.settings import load_settings, own_table
@@ -186,6 +187,7 @@ def open_watch(
     _require_files(settings.masks)
     when = settings.reconstruct.when
     store = Store((out or project / "refine_hooks").absolute(), int(settings.keep.min_free_GB * 1e9))
+    tell_compiling(say)
     return Watch(
         project,
         name,

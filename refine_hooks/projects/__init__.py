@@ -176,9 +176,9 @@ def chosen_of(directory: Path, found: list[Claim], say: Callable[[str], None] = 
     if not claimants:
         empty = not any(directory.iterdir())
         state = "is empty" if empty else "is not a project of a program that is known here"
+        known = ", ".join(each.adapter for each in found)
         raise ProjectError(
-            f"{directory}: {state} ({', '.join(each.adapter for each in found)}); name the project's own folder, or the "
-            "adapter with --project"
+            f"{directory}: {state}; name the project's own folder, or its program with --project ({known})"
         )
     if len(claimants) > 1:
         raise ProjectError(f"{directory}: is claimed by {' and '.join(claimants)}; choose one with --project")

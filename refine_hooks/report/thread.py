@@ -3,6 +3,7 @@
 The question that it answers is the one users ask: why does my FSC go up again near Nyquist?
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,8 @@ def thread_words(record: RoundRecord) -> tuple[str, str, str]:
         InputError: the round lacks one of the curves.
     """
     scaled, ours = _curve(record, "sphere_scaled"), _curve(record, "automask_corrected")
-    sphere = record.mask("sphere")
-    fraction = (record.molecular_mass_kDa or 0.0) * 1000 / 0.81 / sphere.volume_A3 if sphere else 0.0
+    noted = re.search(r"volume fraction ([0-9.e+-]+)", scaled.note or "")
+    fraction = float(noted[1]) if noted else 0.0
     start = record.frequency_per_A[-1] * 2 / 3
     interval = f", between {ours.interval_A[0]:.1f} and {ours.interval_A[1]:.1f} A at 90 %" if ours.interval_A else ""
     spread = _spread(scaled, record, start)
