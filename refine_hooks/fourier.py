@@ -10,13 +10,14 @@ the rows and y for the planes that the mask leaves. The step along z is made sla
 wanted a slab is forgotten as soon as it is summed. One slab stays in a core's cache.
 """
 
+import itertools
 import math
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 import numba
@@ -70,11 +71,32 @@ def workers() -> int:
 def in_slabs(work: Callable[[int, int], T], count: int, step: int) -> list[T]:
     """``work(begin, end)`` over 0..count, ``step`` at a time, on all cores; results in order."""
     begins = range(0, count, max(1, step))
-    ends = [min(count, begin + max(1, step)) for begin in begins]
-    if workers() == 1 or len(ends) == 1:
-        return [work(begin, end) for begin, end in zip(begins, ends, strict=True)]
-    with ThreadPoolExecutor(min(workers(), len(ends))) as pool:
-        return list(pool.map(work, begins, ends))
+    results: list[Any] = [None] * len(begins)
+    number = itertools.count()
+
+    def share() -> None:
+        while (n := next(number)) < len(begins):
+            results[n] = work(begins[n], min(count, begins[n] + begins.step))
+
+    helpers = [_helpers().submit(share) for _ in range(min(workers(), len(begins)) - 1)]
+    try:
+        share()
+    finally:
+        # One that has not begun has nothing left to do; waiting for it could be for ever, were this call inside another one.
+        begun = [helper for helper in helpers if not helper.cancel()]
+        wait(begun)
+    for helper in begun:
+        helper.result()
+    return results
+
+
+@cache
+def _helpers() -> ThreadPoolExecutor:
+    """Threads that stay, and with them their scratch: starting them for every call costs as much as a slab."""
+    return ThreadPoolExecutor(max(1, workers() - 1), thread_name_prefix="slabs")
+
+
+os.register_at_fork(after_in_child=_helpers.cache_clear)
 
 
 def slab_of(box_px: int) -> int:
