@@ -18,6 +18,7 @@ from pathlib import Path
 import mrcfile
 from full_disk import SCENES, faults_of, outputs
 
+from refine_hooks import store
 from refine_hooks.run import Watch, run
 
 Scene = Callable[[Path, Path], Watch]
@@ -73,6 +74,8 @@ def kill(scene: Scene, folder: Path, moments: int, seed: int) -> dict[str, objec
 
 
 def main() -> None:
+    # No hook writes into this spool, so what a kill leaves there is abandoned at once and must be swept up.
+    store._ABANDONED_AFTER_S = -1.0
     folder, moments, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     print(json.dumps({name: kill(scene, folder / name, moments, seed) for name, scene in SCENES.items()}))
 
