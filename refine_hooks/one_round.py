@@ -23,6 +23,8 @@ _MAPS_OF_A_ROUND = 5  # two half maps, two masks and a sharpened map
 def measured(w: Watch, round_: Round) -> RoundRecord:
     """One round -> its record, with half maps, masks and pictures on disk.
 
+    What the log holds of the same state is given back as it is where nothing more honest could be had.
+
     Raises:
         NotReadyError: the inputs changed while they were read.
         RefineHooksError: it cannot be measured; says why.
@@ -30,6 +32,9 @@ def measured(w: Watch, round_: Round) -> RoundRecord:
     began = time.monotonic()
     reported = w.adapter.reported(w.project, round_)
     halves = half_maps(w, round_)
+    known = w.known_without(round_)
+    if known is not None and (None if halves is None else halves.origin) in (_origin(known), None):
+        return known
     if halves is None:
         return measure.reported_record(round_, reported)
     w.room_bytes = _MAPS_OF_A_ROUND * halves.half1.voxels.nbytes
@@ -55,6 +60,10 @@ def measured(w: Watch, round_: Round) -> RoundRecord:
         former=_former(w, round_.key),
         sharpened_path=outputs.write_sharpened(w.store, round_.key, round_.label, sharpened),
     )
+
+
+def _origin(record: RoundRecord) -> str | None:
+    return None if record.half_maps is None else record.half_maps.origin
 
 
 def _former(w: Watch, key: Key) -> RoundRecord | None:

@@ -13,7 +13,7 @@ from refine_hooks.journal import Journal
 from refine_hooks.maps import Map
 from refine_hooks.measure import Measurement
 from refine_hooks.projects.adapter import HalfMaps
-from refine_hooks.records import Failed, HalfMapsRecord, Key, LogLine, MaskRecord, RoundRecord
+from refine_hooks.records import Curve, Failed, HalfMapsRecord, Key, LogLine, MaskRecord, RoundRecord
 from refine_hooks.settings import Settings
 from refine_hooks.store import Store
 
@@ -94,11 +94,21 @@ def one_line(record: RoundRecord) -> str:
     numbers = []
     for curve in record.curves:
         if curve.name in ("automask_corrected", "user_corrected", "refinement_corrected", "sphere", "sphere_scaled"):
-            value = "never crosses" if curve.resolution_A is None else f"{curve.resolution_A:.2f} A"
+            value = (
+                f"no crossing to {_end_A(record, curve):.2f} A"
+                if curve.resolution_A is None
+                else f"{curve.resolution_A:.2f} A"
+            )
             spread = f" ({curve.interval_A[0]:.2f}-{curve.interval_A[1]:.2f})" if curve.interval_A else ""
             numbers.append(f"{curve.name} {value}{spread}")
     origin = record.half_maps.origin if record.half_maps else "no half maps"
     return f"{record.key} {record.label} [{origin}]: {', '.join(numbers) or 'only what the program reported'}"
+
+
+def _end_A(record: RoundRecord, curve: Curve) -> float:
+    """Where a curve ends: at Nyquist, or where the reconstruction was cut."""
+    last = max(shell for shell, value in enumerate(curve.correlation) if value is not None)
+    return 1 / record.frequency_per_A[last] if last else float("inf")
 
 
 def write_pictures(

@@ -66,7 +66,8 @@ def run(w: Watch, ticks: Iterable[float], bell: watch.Bell | None = None, live: 
 def _summary(w: Watch) -> str:
     """What this watch did, and where to read it."""
     known = len(journal.Journal(tuple(w.lines)).rounds)
-    new = f"{w.measured} measured" if w.measured or w.failed else "nothing new"
+    bare = f" ({w.without_half_maps} without half maps)" if w.without_half_maps else ""
+    new = f"{w.measured} measured{bare}" if w.measured or w.failed else "nothing new"
     failed = f", {w.failed} failed" if w.failed else ""
     return f"{w.why_stop}: {new}{failed}; the log holds {known} round{'' if known == 1 else 's'}: {w.store.report}"
 
@@ -129,7 +130,7 @@ def _measured_or_failed(w: Watch, round_: Round) -> RoundRecord | Failed | None:
         return _failure(w, round_, error)
     w.attempted.add(round_.key)
     w.put_off.drop(round_)
-    return None if record.half_maps is None and w.lacks_half_maps(round_) else record
+    return None if record is w.known_without(round_) else record
 
 
 def _failure(w: Watch, round_: Round, error: Exception) -> Failed | None:
@@ -226,6 +227,7 @@ def _afterwards(w: Watch, round_: Round, line: RoundRecord | Failed) -> None:
         w.say(f"{line.key} {line.label}: FAILED: {line.reason}")
     else:
         w.measured += 1
+        w.without_half_maps += line.half_maps is None
         w.say(outputs.one_line(line))
     _remove_sums(w, round_)
     found = outputs.announce(w.store, w.lines, w.settings, line, w.say)

@@ -32,6 +32,7 @@ class Watch:
     why_stop: str = "nothing more to do"
     last_event: float = field(default_factory=time.monotonic)
     measured: int = 0
+    without_half_maps: int = 0
     failed: int = 0
     waiting: str = ""
     told: set[str] = field(default_factory=set)
@@ -59,7 +60,7 @@ class Watch:
                 self.state[line.key] = line
 
     def done(self, round_: Round) -> bool:
-        """Whether the log holds this round as it is on disk now; one without half maps is not done once some can be made."""
+        """Whether the log holds this round as it is on disk now; one without honest half maps is not done once some can be made."""
         if self.stop.is_set():
             return True
         if self.put_off.holds(round_):
@@ -67,8 +68,7 @@ class Watch:
         line = self.state.get(round_.key)
         if line is None or not self._holds(line, round_):
             return False
-        lacking = isinstance(line, RoundRecord) and line.half_maps is None
-        return not (lacking and self.reconstruct != "never" and round_.key not in self.attempted)
+        return not (_lacking(line) and self.reconstruct != "never" and round_.key not in self.attempted)
 
     def _holds(self, line: RoundRecord | Failed, round_: Round) -> bool:
         """Whether a line is of this very state. A round that the adapter remembers is compared once, not at every look."""
@@ -85,10 +85,10 @@ class Watch:
         last = self.state.get(line.key)
         return isinstance(last, Failed) and (last.stamp, last.reason) == (line.stamp, line.reason)
 
-    def lacks_half_maps(self, round_: Round) -> bool:
-        """Whether the log holds this very state already, without half maps."""
+    def known_without(self, round_: Round) -> RoundRecord | None:
+        """The line that the log holds of this very state, where it has no honest half maps; else None."""
         line = self.state.get(round_.key)
-        return isinstance(line, RoundRecord) and line.half_maps is None and line.stamp == round_.stamp
+        return line if isinstance(line, RoundRecord) and _lacking(line) and line.stamp == round_.stamp else None
 
     def wait(self, message: str) -> None:
         """Say what is waited for: once, not at every look."""
@@ -105,3 +105,8 @@ class Watch:
     def idle_since(self) -> float:
         """When something last happened, on the monotonic clock."""
         return self.last_event
+
+
+def _lacking(line: RoundRecord | Failed) -> bool:
+    """Whether a measured round would be better for half maps that are made from its particles."""
+    return isinstance(line, RoundRecord) and (line.half_maps is None or line.half_maps.origin == "regularised")

@@ -239,6 +239,30 @@ def test_a_round_whose_sums_were_missed_is_made_good_from_its_particles(
     assert any("chunk 2 is missing" in note for note in record.notes)
 
 
+def test_a_round_that_was_watched_with_filtered_halves_is_reconstructed_once_that_is_asked_for(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def filtered(*_: Any) -> HalfMaps:
+        return HalfMaps(*half_maps_of(1), "regularised")
+
+    def in_the_log() -> list[str]:
+        return [record.half_maps.origin for record in lines_of(project, RoundRecord)]
+
+    run(a_watch(project, half_maps=filtered), [0.0, 1.0])
+    w = a_watch(project, half_maps=filtered)
+    w.reconstruct = "missing"
+    monkeypatch.setattr("refine_hooks.reconstruct.reconstructed", lambda *_: None)
+    run(w, [0.0, 1.0])
+    assert (in_the_log(), w.measured) == (["regularised"], 0)
+    w = a_watch(project, half_maps=filtered)
+    w.reconstruct = "missing"
+    monkeypatch.setattr(
+        "refine_hooks.reconstruct.reconstructed", lambda *_: HalfMaps(*half_maps_of(1), "reconstructed")
+    )
+    run(w, [0.0, 1.0])
+    assert in_the_log() == ["regularised", "reconstructed"]
+
+
 def test_nothing_is_measured_while_the_disk_is_full(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a disk that is full for hours, each look must cost next to nothing."""
     calls = 0
