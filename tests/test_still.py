@@ -96,6 +96,15 @@ def test_any_change_is_seen_at_the_next_look(project: Path, change: Callable[[Pa
     assert look(project)[1] > 0
 
 
+def test_a_file_written_over_in_a_job_at_rest_is_seen_within_a_dozen_looks(project: Path) -> None:
+    long_ago = time.time() - 10_000
+    for path in (*project.rglob("*"), project):
+        os.utime(path, (long_ago, long_ago))
+    look(project)
+    _table_rewritten(project / "Refine3D" / "job001")
+    assert sum(look(project)[1] for _ in range(12)) > 0
+
+
 def test_what_changed_a_moment_ago_is_looked_at_again_since_clocks_of_file_systems_are_coarse(project: Path) -> None:
     (project / "Refine3D" / "job001" / "note").touch()
     look(project)

@@ -5,8 +5,9 @@ A look at a project must cost what its open rounds cost, not what its history do
 
 import os
 import time
-from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,8 @@ from refine_hooks.projects.adapter import Round
 
 # A file system's clock may be this coarse: what changed just now may change once more at the same time of day.
 COARSE_NS = 3 * 10**9
+_AT_REST_AFTER_NS = 3600 * 10**9
+_LOOKS_AT_REST = 12
 
 Evidence = tuple[Any, ...]
 
@@ -33,6 +36,8 @@ class _Known:
     files: tuple[str, ...]
     states: tuple[State, ...]
     rounds: tuple[Round, ...]
+    rested_at_ns: int
+    looks: "Iterator[int]" = field(default_factory=count)
 
 
 _known: dict[Hashable, _Known] = {}
@@ -57,12 +62,7 @@ def still(
         files: the files of a round whose states are part of it.
     """
     known, seen = _known.get(name), evidence()
-    if (
-        known is not None
-        and known.asked is asked
-        and _same(known.evidence, seen)
-        and known.states == _states(known.files)
-    ):
+    if known is not None and known.asked is asked and _same(known.evidence, seen) and _files_same(known):
         return known.rounds
     began_ns = time.time_ns()
     rounds = tuple(make())
@@ -70,10 +70,17 @@ def still(
     states = _states(paths)
     newest_ns = max((each.mtime_ns for each in (*states, *seen) if isinstance(each, State)), default=0)
     if all(not round_.missing and not round_.fault for round_ in rounds) and newest_ns + COARSE_NS < began_ns:
-        _known[name] = _Known(asked, seen, paths, states, rounds)
+        _known[name] = _Known(asked, seen, paths, states, rounds, newest_ns + _AT_REST_AFTER_NS)
     else:
         _known.pop(name, None)
     return rounds
+
+
+def _files_same(known: _Known) -> bool:
+    """A running program makes new files. Where none came or went for long, old ones are looked at now and then only."""
+    number = next(known.looks)
+    at_rest = time.time_ns() > known.rested_at_ns
+    return (at_rest and number % _LOOKS_AT_REST != 0) or known.states == _states(known.files)
 
 
 def _states(paths: tuple[str, ...]) -> tuple[State, ...]:

@@ -55,9 +55,8 @@ def run(boxes: Sequence[int] = (128, 256, 384), peers_up_to_px: int = 384) -> li
             for name, each in (found | peers).items():
                 floor = f"{each['wall_s'] / found['floor']['wall_s']:.1f}" if name in found else ""
                 ratio = f"{pair_s / each['cpu_s']:.0f}" if pair_s and name in ("measure", "round from dumps") else ""
-                rows.append(
-                    f"| {box_px} | {name} | {each['wall_s']:.2f} | {each['cpu_s']:.2f} | {each['peak_GB']:.2f} | {floor} | {ratio} |"
-                )
+                figures = " | ".join(f"{each[what]:.2f}" for what in ("wall_s", "cpu_s", "peak_GB"))
+                rows.append(f"| {box_px} | {name} | {figures} | {floor} | {ratio} |")
                 print(rows[-1], flush=True)
     print(machine())
     return rows
