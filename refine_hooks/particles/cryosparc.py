@@ -5,6 +5,7 @@ A pose is a rotation vector that takes image coordinates into the volume; a shif
 in its passthrough table beside it, told together by ``uid``.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,15 @@ def read_cs(path: Path, *, root: Path | None = None, stack: Path | None = None, 
         raise ParticlesError(
             f"{path}: lacks the columns {', '.join(missing)}, and no passthrough table beside it has them"
         )
+    try:
+        return _particles(path, rows, root, stack, known)
+    except (ValueError, TypeError, IndexError, OverflowError) as error:
+        raise ParticlesError(f"{path}: has columns of another kind or shape than cryoSPARC writes ({error})") from error
+
+
+def _particles(
+    path: Path, rows: dict[str, NDArray[Any]], root: Path | None, stack: Path | None, known: dict[str, float]
+) -> Particles:
     phi, theta, psi = angles_deg(rows["alignments3D/pose"])
     pixel = rows["blob/psize_A"].astype(np.float64)
     shift = rows["alignments3D/shift"] * np.atleast_1d(rows.get("alignments3D/psize_A", pixel))[:, None]
@@ -118,4 +128,4 @@ def _records(path: Path) -> NDArray[Any]:
 
 def _text(path: Any) -> str:
     """A path; some versions put ``>`` before those that are relative to the project."""
-    return (path.decode() if isinstance(path, bytes) else str(path)).removeprefix(">")
+    return (os.fsdecode(path) if isinstance(path, bytes) else str(path)).removeprefix(">")
