@@ -2,13 +2,25 @@
 
 import hashlib
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import cistem_project
+from small_program import fingerprint
+
 from refine_hooks.errors import NotReadyError
+from refine_hooks.journal import read_journal
+from refine_hooks.projects import cistem
 from refine_hooks.projects.cistem.database import read
+from refine_hooks.records import Failed, RoundRecord
+from refine_hooks.run import run
+from refine_hooks.settings import load_settings
+from refine_hooks.store import Store
+from refine_hooks.watched import Watch
 
 COMMITS = 1000
 
@@ -90,3 +102,52 @@ def test_reading_leaves_the_file_and_its_folder_as_they_are(tmp_path: Path) -> N
         os.listdir(tmp_path),
         tmp_path.stat().st_mtime_ns,
     )
+
+
+def test_a_project_that_is_watched_while_its_program_commits_is_bit_for_bit_the_one_that_is_not(tmp_path: Path) -> None:
+    """The whole watch, not only the reading: rounds are measured while a thousand commits go on."""
+    project, twin, out = tmp_path / "project", tmp_path / "twin", tmp_path / "out"
+    database = cistem_project.begin(project)
+    cistem_project.write_parameters(project, "AutoRefine3D", 2)
+    for name, content in cistem_project.dumps(2).items():
+        (project / "Scratch" / "AutoRefine3D" / name).write_bytes(content)
+    cistem_project.commit(database, 2)
+    with sqlite3.connect(database) as connection:
+        connection.executescript(
+            "CREATE TABLE A(I INTEGER PRIMARY KEY, T TEXT); CREATE TABLE B(I INTEGER PRIMARY KEY, T TEXT);"
+            "CREATE TABLE TOTAL(N INTEGER); INSERT INTO TOTAL VALUES (0);"
+        )
+    connection.close()
+    shutil.copytree(project, twin)
+    before = fingerprint(project)
+    settings = load_settings(overrides={"watch": {"settle_s": 0.0}})
+    w = Watch(project, "cistem", cistem, settings, Store(out), lambda _: None)  # type: ignore[arg-type]
+    looks = 0
+
+    def ticks(path: Path) -> Iterator[float]:
+        nonlocal looks
+        command = [sys.executable, "-c", WRITER, str(path), str(COMMITS)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+            assert writer.stdin is not None
+            assert writer.stdout is not None
+            for _ in writer.stdout:
+                yield float(looks)
+                writer.stdin.write("go on\n")
+                writer.stdin.flush()
+                for _ in range(3):
+                    looks += 1
+                    yield float(looks)
+        assert writer.returncode == 0
+
+    for _ in ticks(twin / database.name):
+        pass
+    run(w, ticks(database))
+    assert database.read_bytes() == (twin / database.name).read_bytes()
+    after = fingerprint(project)
+    assert {k: v for k, v in after.items() if k != str(database)} == {
+        k: v for k, v in before.items() if k != str(database)
+    }
+    assert looks > 100
+    log = read_journal(out / "rounds.jsonl").lines
+    assert [str(line.key) for line in log if isinstance(line, RoundRecord)] == ["package_1/2/1"]
+    assert not [line for line in log if isinstance(line, Failed)]
