@@ -48,6 +48,8 @@ def run(w: Watch, ticks: Iterable[float], bell: watch.Bell | None = None, live: 
         for fault in past.faults:
             w.say(fault)
         w.log(_start(w, host, pid))
+        for folder in watch.unreadable(w.adapter.bells(w.project)):
+            w.say(f"{folder}: cannot be read, so nothing in it is measured; ask its owner for read permission")
         try:
             with watch.capturing(lambda: _capture(w), bell, w.settings.watch.poll_s) if live else nullcontext():
                 for round_ in watch.settled(lambda: _look(w), ticks, w.settings.watch.settle_s, w.done):

@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -167,6 +167,18 @@ def looks(
         else:
             stop.wait(min(took_s / _BUSY_SHARE, poll_s))
             heard = bell.wait(heard, max(0.0, wait_s - took_s / _BUSY_SHARE))
+
+
+def unreadable(folders: Iterable[tuple[Path, bool]]) -> list[Path]:
+    """The folders to look at, and those right below the deep ones, that this user may not read."""
+    found = []
+    for folder, deep in folders:
+        below: list[Path] = []
+        if deep:
+            with suppress(OSError), os.scandir(folder) as entries:
+                below = [Path(entry.path) for entry in entries if entry.is_dir()]
+        found += [path for path in (folder, *below) if os.path.isdir(path) and not os.access(path, os.R_OK | os.X_OK)]
+    return sorted(set(found))
 
 
 @dataclass(slots=True)

@@ -53,6 +53,17 @@ def test_the_command_keeps_its_arguments_output_and_exit_code(folder: Path) -> N
     assert (done.returncode, done.stdout, done.stderr) == (7, "10.0.0.1,host|--threads|a b\n", "fault\n")
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_project_that_cannot_be_read_never_keeps_the_command_from_starting(folder: Path) -> None:
+    merge3d = program(folder, "merge3d", "echo merged; exit 5")
+    folder.chmod(0)
+    done = execute(folder, merge3d, options=("--wait", "0"))
+    folder.chmod(0o755)
+    assert (done.returncode, done.stdout) == (5, "merged\n")
+    assert "Permission denied" in done.stderr
+    assert "bug" not in done.stderr
+
+
 def test_the_command_keeps_the_process_id_and_the_input(folder: Path) -> None:
     command = [*MAIN, "exec", str(folder), "--", "sh", "-c", "echo $$; cat"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:

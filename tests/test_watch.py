@@ -7,7 +7,7 @@ import pytest
 
 from refine_hooks.projects.adapter import Round
 from refine_hooks.records import InputFile, Key, Stamp
-from refine_hooks.watch import Awaited, Bell, events_arrive, file_system_type, looks, settled
+from refine_hooks.watch import Awaited, Bell, events_arrive, file_system_type, looks, settled, unreadable
 
 
 def a_round(size: int, iteration: int = 1, **more: object) -> Round:
@@ -160,3 +160,17 @@ def test_looking_ends_when_it_is_told_to_stop() -> None:
         if count == 3:
             stop.set()
     assert count == 3
+
+
+def test_a_job_s_folder_that_may_not_be_read_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("Refine3D/job001", "Refine3D/job002", "Trash/job003"):
+        (tmp_path / name).mkdir(parents=True)
+    closed = {tmp_path / "Refine3D" / "job002", tmp_path / "Trash" / "job003"}
+    monkeypatch.setattr("refine_hooks.watch.os.access", lambda path, _: Path(path) not in closed)
+    folders = [
+        (tmp_path, False),
+        (tmp_path / "Refine3D", True),
+        (tmp_path / "Class3D", True),
+        (tmp_path / "Trash", False),
+    ]
+    assert unreadable(folders) == [tmp_path / "Refine3D" / "job002"]

@@ -24,6 +24,9 @@ def main() -> None:
         for fault in error.faults:
             print(f"refine-hooks: {fault}", file=sys.stderr)
         sys.exit(1)
+    except PermissionError as error:
+        print(f"refine-hooks: {error.filename or 'a file'}: {error.strerror}; ask its owner", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         print("refine-hooks: interrupted", file=sys.stderr)
         sys.exit(130)

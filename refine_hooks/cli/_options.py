@@ -6,13 +6,17 @@ from typing import Annotated, Any
 import typer
 
 Project = Annotated[
-    Path, typer.Argument(help="the refinement project's folder (for RELION also a single job's)", show_default=False)
+    Path,
+    typer.Argument(
+        help="the refinement project's folder (for RELION also a single job's)", show_default=False, readable=False
+    ),
 ]
 Out = Annotated[
     Path | None, typer.Option(help="where everything is written [default: PROJECT/refine_hooks]", show_default=False)
 ]
 Config = Annotated[
-    Path | None, typer.Option(help="TOML file laid over the defaults (see check-config)", show_default=False)
+    Path | None,
+    typer.Option(help="TOML file laid over the defaults (see check-config)", show_default=False, readable=False),
 ]
 Adapter = Annotated[
     str, typer.Option("--project", help="the refinement program, where the folder does not tell", show_default=False)

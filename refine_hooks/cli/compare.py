@@ -10,7 +10,9 @@ import typer
 from refine_hooks.cli._app import app
 from refine_hooks.cli._logs import read_log
 
-OneLog = Annotated[Path, typer.Argument(help="a log, its folder, or a project that was measured", show_default=False)]
+OneLog = Annotated[
+    Path, typer.Argument(help="a log, its folder, or a project that was measured", show_default=False, readable=False)
+]
 
 
 @app.command()

@@ -15,9 +15,9 @@ from refine_hooks.cli._logs import read_log, round_of
 def deposit(
     key: Annotated[str, typer.Argument(metavar="ROUND", help="RUN/ITERATION/CLASS as the tables print it")],
     out: Annotated[Path, typer.Option(help="the folder to write to", show_default=False)],
-    log: Annotated[Path, typer.Option("--log", help="rounds.jsonl, the folder that holds it, or the project")] = Path(
-        "."
-    ),
+    log: Annotated[
+        Path, typer.Option("--log", help="rounds.jsonl, the folder that holds it, or the project", readable=False)
+    ] = Path("."),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace files of an earlier deposit")] = False,
 ) -> None:
     """Write half maps, mask, FSC XML and a text with the numbers of one round, ready for EMDB.

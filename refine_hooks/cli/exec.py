@@ -12,7 +12,7 @@ from refine_hooks.cli._app import app
 
 @app.command("exec")
 def execute(
-    project: Annotated[Path, typer.Argument(help="the cisTEM project's folder", show_default=False)],
+    project: Annotated[Path, typer.Argument(help="the cisTEM project's folder", show_default=False, readable=False)],
     command: Annotated[list[str], typer.Argument(help="the command to run, after --", show_default=False)],
     out: Annotated[
         Path | None,

@@ -15,8 +15,13 @@ if TYPE_CHECKING:
     from refine_hooks.journal import Journal
     from refine_hooks.settings import Settings
 
-Log = Annotated[Path, typer.Argument(help="rounds.jsonl, the folder that holds it, or the project", show_default=False)]
-LogOption = Annotated[Path, typer.Option("--log", help="rounds.jsonl, the folder that holds it, or the project")]
+Log = Annotated[
+    Path,
+    typer.Argument(help="rounds.jsonl, the folder that holds it, or the project", show_default=False, readable=False),
+]
+LogOption = Annotated[
+    Path, typer.Option("--log", help="rounds.jsonl, the folder that holds it, or the project", readable=False)
+]
 Config = Annotated[Path | None, typer.Option(help="TOML file with the audit's limits", show_default=False)]
 
 

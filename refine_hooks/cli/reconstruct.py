@@ -26,14 +26,19 @@ Known = Annotated[float, typer.Option(help="where the file does not tell", show_
 @app.command()
 def reconstruct(
     project: Annotated[
-        Path | None, typer.Argument(help="the refinement project's folder, with --round", show_default=False)
+        Path | None,
+        typer.Argument(help="the refinement project's folder, with --round", show_default=False, readable=False),
     ] = None,
     round_: Annotated[
         str, typer.Option("--round", help="RUN/ITERATION/CLASS, as explain and show print it", show_default=False)
     ] = "",
     particles: Annotated[
         Path | None,
-        typer.Option(help="instead of a project: .cistem, .star (cisTEM or RELION), .par or .cs", show_default=False),
+        typer.Option(
+            help="instead of a project: .cistem, .star (cisTEM or RELION), .par or .cs",
+            show_default=False,
+            readable=False,
+        ),
     ] = None,
     out: Annotated[
         Path | None,

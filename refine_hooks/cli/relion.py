@@ -25,7 +25,7 @@ OUT_VARIABLE = "REFINE_HOOKS_OUT"
 )
 def relion_external_reconstruct(
     context: typer.Context,
-    star: Annotated[Path, typer.Argument(help="the STAR file that RELION names", show_default=False)],
+    star: Annotated[Path, typer.Argument(help="the STAR file that RELION names", show_default=False, readable=False)],
 ) -> None:
     """Stand in for relion_external_reconstruct, and keep the sums that it works from.
 

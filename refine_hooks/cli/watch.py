@@ -111,8 +111,8 @@ def once(
 
 @app.command()
 def measure(
-    half1: Annotated[Path, typer.Argument(help="first half map (MRC)", show_default=False)],
-    half2: Annotated[Path, typer.Argument(help="second half map (MRC)", show_default=False)],
+    half1: Annotated[Path, typer.Argument(help="first half map (MRC)", show_default=False, readable=False)],
+    half2: Annotated[Path, typer.Argument(help="second half map (MRC)", show_default=False, readable=False)],
     mask: Masks = None,
     radius: Radius = 0.0,
     mass: Annotated[
@@ -144,7 +144,8 @@ def schema() -> None:
 @app.command("check-config")
 def check_config(
     config: Annotated[
-        Path | None, typer.Argument(help="a TOML file; without one the defaults are printed", show_default=False)
+        Path | None,
+        typer.Argument(help="a TOML file; without one the defaults are printed", show_default=False, readable=False),
     ] = None,
 ) -> None:
     """Check a settings file (all faults at once), or print every setting with its default."""

@@ -42,15 +42,23 @@ def find_database(directory: Path) -> Path:
 
 
 def databases(directory: Path) -> list[Path]:
-    """Files ``*.db`` in the folder that begin as SQLite files do."""
-    found = []
-    try:
-        for path in sorted(directory.glob("*.db")):
+    """Files ``*.db`` in the folder that begin as SQLite files do.
+
+    Raises:
+        PermissionError: there is none that can be read, and one that cannot.
+    """
+    found, refused = [], None
+    for path in sorted(directory.glob("*.db")):
+        try:
             with open_plain(path) as stream:
                 if stream.read(len(_MAGIC)) == _MAGIC:
                     found.append(path)
-    except OSError:
-        pass
+        except PermissionError as error:
+            refused = error
+        except OSError:
+            continue
+    if refused is not None and not found:
+        raise refused
     return found
 
 

@@ -93,5 +93,9 @@ def save_before(command: Sequence[str], directory: Path, out: Path | None, wait_
         before_merge(directory, (out or directory / "refine_hooks") / "spool", wait_s, say)
     except RefineHooksError as error:
         say(str(error))
+    except OSError as error:
+        say(
+            f"{error.filename or directory}: {error.strerror or error}; the dumps are not saved, the refinement goes on"
+        )
     except Exception as error:
         say(f"saving the dumps failed ({type(error).__name__}: {error}); this is a bug of refine_hooks")
