@@ -7,11 +7,12 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from refine_hooks import journal, watch
+from refine_hooks import watch
 from refine_hooks.errors import RefineHooksError
+from refine_hooks.followed import Logged
 from refine_hooks.projects import Claim
 from refine_hooks.projects.adapter import KEPT_FIRST, Round, no_particles, nothing_to_capture
-from refine_hooks.records import Failed, RoundRecord
+from refine_hooks.records import Failed, Key
 from refine_hooks.run import Watch
 
 Action = Literal["measure", "record", "capture", "wait", "fail", "nothing"]
@@ -113,16 +114,15 @@ def explain(w: Watch, claims: Iterable[Claim] = ()) -> Explanation:
 def _past(w: Watch, faults: list[str]) -> str:
     """What the log holds, in words; the watch remembers it."""
     try:
-        past = journal.read_journal(w.store.log)
+        faults += w.recall()
     except RefineHooksError as error:
         faults += error.faults
         return "cannot be read"
-    w.remember(past.lines)
-    faults += past.faults
-    if not past.lines:
+    if w.book.start is None and not w.book.rows():
         return "none yet"
-    failed = sum(isinstance(line, Failed) for line in w.state.values())
-    return f"rounds measured: {len(w.state) - failed}, failed: {failed}"
+    failed = {line.key for line in w.book.failures()}
+    measured = sum(Key.parse(row["key"]) not in failed for row in w.book.rows())
+    return f"rounds measured: {measured}, failed: {len(failed)}"
 
 
 def _place(w: Watch, log: str) -> Place:
@@ -142,10 +142,10 @@ def _place(w: Watch, log: str) -> Place:
 def _explained(w: Watch, round_: Round) -> ExplainedRound:
     origin = getattr(round_.inputs, "origin", "unknown") or "none"
     action, why = _action(w, round_, origin)
-    line = w.state.get(round_.key)
+    last = w.book.last(round_.key)
     done = action == "nothing"
-    if done and isinstance(line, RoundRecord) and line.half_maps is not None:
-        origin = line.half_maps.origin
+    if done and isinstance(last, Logged) and last.origin is not None:
+        origin = last.origin
     return ExplainedRound(
         key=str(round_.key),
         label=round_.label,
@@ -164,12 +164,12 @@ def _action(w: Watch, round_: Round, origin: str) -> tuple[Action, str]:
             return "capture", "its half maps are copied, then measured from the copy"
         return "wait", f"for {', '.join(round_.missing)}"
     if w.done(round_):
-        line = w.state[round_.key]
-        return "nothing", f"the log has it as failed: {line.reason}" if isinstance(line, Failed) else "the log has it"
+        last = w.book.last(round_.key)
+        return "nothing", f"the log has it as failed: {last.reason}" if isinstance(last, Failed) else "the log has it"
     settle = f"once its files have not changed for {w.settings.watch.settle_s:g} s"
     if round_.fault:
         return "fail", f"{settle}: {round_.fault}"
-    words = ["again, since its files have changed"] if round_.key in w.state else []
+    words = ["again, since its files have changed"] if w.book.last(round_.key) else []
     words.append("at once: its files are whole" if round_.complete else settle)
     particles = w.adapter.particles is not no_particles
     if origin in ("none", "regularised") and particles and w.reconstruct != "never":

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -58,7 +59,7 @@ def read_journal(path: Path) -> Journal:
         try:
             lines.append(LOG_LINE.validate_json(text))
         except ValidationError as error:
-            faults.append(f"{path}:{number}: {_why(text, error)}")
+            faults.append(f"{path}:{number}: {why_not(text, error)}")
     return Journal(tuple(lines), tuple(faults))
 
 
@@ -82,7 +83,8 @@ def find_log(place: Path) -> Path:
     raise InputError(f"{place}: holds no log (neither {tried}); measure first with 'refine-hooks once {place}'")
 
 
-def _why(text: bytes, error: ValidationError) -> str:
+def why_not(text: bytes, error: ValidationError) -> str:
+    """Why a line is none of ours, in words."""
     try:
         table = parsed_json(text.decode("utf-8", "replace"))
         version = table.get("schema_version", 0) if isinstance(table, dict) else 0
@@ -95,13 +97,17 @@ def _why(text: bytes, error: ValidationError) -> str:
     return f"is not a line of this log ({where}: {first['msg']}); passed over"
 
 
-def append(path: Path, lines: Iterable[LogLine]) -> None:
+def append(path: Path, lines: Iterable[LogLine]) -> list[tuple[int, int]]:
     """Append lines whole and flush them to disk; a torn tail left by a kill is cut off first.
+
+    Returns:
+        Where each line stands: the offset of its first byte, and its length in bytes with the newline.
 
     Raises:
         StorageError: the disk is full, read-only or gone; nothing of these lines stays in the file.
     """
-    text = b"".join(line.model_dump_json().encode() + b"\n" for line in lines)
+    texts = [line.model_dump_json().encode() + b"\n" for line in lines]
+    text = b"".join(texts)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
@@ -127,6 +133,8 @@ def append(path: Path, lines: Iterable[LogLine]) -> None:
         raise StorageError(
             f"{path}: cannot be written ({why}); free some space or name another folder with --out"
         ) from error
+    ends = list(accumulate(map(len, texts), initial=end))
+    return list(zip(ends, map(len, texts), strict=False))
 
 
 def _end_of_whole_lines(handle: int) -> int:

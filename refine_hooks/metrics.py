@@ -1,14 +1,9 @@
 """The state of a log in Prometheus' text format (version 0.0.4), for a node exporter's text file or a scrape of the page."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-
-from refine_hooks.audit import Finding
-from refine_hooks.audit.reading import quoted
-from refine_hooks.journal import Journal
-from refine_hooks.records import Start, Stop
 
 _HELP = {
     "refine_hooks_watch_running": ("gauge", "1 while a watch writes into the log, 0 when it has ended"),
@@ -29,90 +24,53 @@ Labels = Mapping[str, str]
 Sample = tuple[str, Labels, float]
 
 
-def prometheus_text(log: Journal, findings: Sequence[Finding]) -> str:
-    """All metrics of a log; ends with a newline as the format wants.
-
-    Args:
-        log: the whole log.
-        findings: of all its rounds.
-    """
-    return _text(_samples(log, findings))
-
-
-def _samples(log: Journal, findings: Sequence[Finding]) -> Iterator[Sample]:
-    ends = [line for line in log.lines if isinstance(line, Start | Stop)]
-    if ends:
-        yield "watch_running", {}, float(isinstance(ends[-1], Start))
-    yield "rounds_measured", {}, len(log.rounds)
-    yield "rounds_failed", {}, len(log.failures)
-    for severity in ("warning", "note"):
-        yield "findings", {"severity": severity}, sum(finding.severity == severity for finding in findings)
-    newest = {(record.key.run, record.key.class_id): record for record in log.rounds}
-    for record in newest.values():
-        where = {"program": record.program, "run": record.key.run, "class": str(record.key.class_id)}
-        best = quoted(record)
-        numbers = {curve.name: curve.resolution_A for curve in record.curves if curve.resolution_A is not None}
-        yield from _of_round(
-            where,
-            record.key.iteration,
-            record.particles,
-            best.name if best else None,
-            numbers,
-            record.measured_at.timestamp(),
-        )
-
-
-def _of_round(
-    where: Labels,
-    iteration: int,
-    particles: int | None,
-    headline: str | None,
-    resolutions_A: Mapping[str, float],
-    measured_at: float,
-) -> Iterator[Sample]:
-    yield "iteration", where, iteration
-    if particles is not None:
-        yield "particles", where, particles
-    if headline in resolutions_A:
-        yield "headline_resolution_angstrom", {**where, "curve": str(headline)}, resolutions_A[str(headline)]
-    for curve, resolution_A in resolutions_A.items():
-        yield "resolution_angstrom", {**where, "curve": curve}, resolution_A
-    yield "measured_timestamp_seconds", where, measured_at
-
-
 @dataclass(frozen=True, slots=True)
 class LogState:
-    """What the live page's metrics need of one of its logs.
+    """What the metrics need of one log.
 
     Attributes:
-        name: tells the logs apart.
         rows: its rounds as the page lists them (`report.data.row`), in the order of the log.
-        failed: number of rounds that failed and have not been measured since.
+        failed: keys of the rounds that failed and have not been measured since.
+        name: tells several logs apart, as a label; none where empty.
+        running: whether a watch writes into it, where that is known.
     """
 
-    name: str
     rows: Sequence[dict[str, Any]]
-    failed: int
+    failed: Collection[str]
+    name: str = ""
+    running: bool | None = None
 
 
-def prometheus_text_of(states: Iterable[LogState]) -> str:
-    """All metrics of several logs, each sample labelled with its log."""
-    return _text(sample for state in states for sample in _samples_of(state))
+def prometheus_text(states: Iterable[LogState]) -> str:
+    """All metrics of some logs; ends with a newline as the format wants."""
+    return _text(sample for state in states for sample in _samples(state))
 
 
-def _samples_of(state: LogState) -> Iterator[Sample]:
-    log = {"log": state.name}
+def _samples(state: LogState) -> Iterator[Sample]:
+    log = {"log": state.name} if state.name else {}
+    if state.running is not None:
+        yield "watch_running", log, float(state.running)
     yield "rounds_measured", log, len(state.rows)
-    yield "rounds_failed", log, state.failed
-    for place, severity in enumerate(("warning", "note")):
-        count = sum(row["found"][place] for row in state.rows if row["found"])
-        yield "findings", {**log, "severity": severity}, count
+    yield "rounds_failed", log, len(state.failed)
     newest = {(row["run"], row["class"]): row for row in state.rows}
+    counts = [row["found"] for row in state.rows if row["found"]]
+    never_measured = len(set(state.failed).difference(row["key"] for row in state.rows))
+    yield "findings", {**log, "severity": "warning"}, sum(warnings for warnings, _ in counts) + never_measured
+    yield "findings", {**log, "severity": "note"}, sum(notes for _, notes in counts)
     for row in newest.values():
         where = {**log, "program": row["program"], "run": row["run"], "class": str(row["class"])}
-        numbers = {curve: values[0] for curve, values in row["res"].items()}
-        measured_at = datetime.fromisoformat(row["at"]).timestamp()
-        yield from _of_round(where, row["iteration"], row["particles"], row["headline"], numbers, measured_at)
+        yield from _of_round(where, row)
+
+
+def _of_round(where: Labels, row: dict[str, Any]) -> Iterator[Sample]:
+    yield "iteration", where, row["iteration"]
+    if row["particles"] is not None:
+        yield "particles", where, row["particles"]
+    for curve, (resolution_A, *_) in row["res"].items():
+        if curve == row["headline"]:
+            yield "headline_resolution_angstrom", {**where, "curve": curve}, resolution_A
+        yield "resolution_angstrom", {**where, "curve": curve}, resolution_A
+    yield "measured_timestamp_seconds", where, datetime.fromisoformat(row["at"]).timestamp()
 
 
 def _text(samples: Iterable[Sample]) -> str:

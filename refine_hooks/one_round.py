@@ -13,17 +13,18 @@ from refine_hooks.errors import InputError, NotReadyError, RefineHooksError
 from refine_hooks.maps import Map, read_header, read_map
 from refine_hooks.measure import NamedMask
 from refine_hooks.projects.adapter import HalfMaps, ProgramMask, Round
-from refine_hooks.records import InputFile, Key, RoundRecord
+from refine_hooks.records import InputFile, RoundRecord
 from refine_hooks.settings import Settings
 from refine_hooks.watched import Watch
 
 _MAPS_OF_A_ROUND = 5  # two half maps, two masks and a sharpened map
 
 
-def measured(w: Watch, round_: Round) -> RoundRecord:
+def measured(w: Watch, round_: Round) -> RoundRecord | None:
     """One round -> its record, with half maps, masks and pictures on disk.
 
-    What the log holds of the same state is given back as it is where nothing more honest could be had.
+    Returns:
+        None where the log holds the same state and nothing more honest could be had.
 
     Raises:
         NotReadyError: the inputs changed while they were read.
@@ -33,8 +34,8 @@ def measured(w: Watch, round_: Round) -> RoundRecord:
     reported = w.adapter.reported(w.project, round_)
     halves = half_maps(w, round_)
     known = w.known_without(round_)
-    if known is not None and (None if halves is None else halves.origin) in (_origin(known), None):
-        return known
+    if known is not None and (None if halves is None else halves.origin) in (known.origin, None):
+        return None
     if halves is None:
         return measure.reported_record(round_, reported)
     w.room_bytes = _MAPS_OF_A_ROUND * halves.half1.voxels.nbytes
@@ -57,25 +58,9 @@ def measured(w: Watch, round_: Round) -> RoundRecord:
         half_record,
         mask_records,
         measured_in_s=time.monotonic() - began,
-        former=_former(w, round_.key),
+        former=w.book.before(round_.key),
         sharpened_path=outputs.write_sharpened(w.store, round_.key, round_.label, sharpened),
     )
-
-
-def _origin(record: RoundRecord) -> str | None:
-    return None if record.half_maps is None else record.half_maps.origin
-
-
-def _former(w: Watch, key: Key) -> RoundRecord | None:
-    """The last round of the same run and class before this one that the log holds."""
-    earlier = [
-        line
-        for line in w.state.values()
-        if isinstance(line, RoundRecord)
-        and (line.key.run, line.key.class_id) == (key.run, key.class_id)
-        and line.key.iteration < key.iteration
-    ]
-    return max(earlier, key=lambda line: line.key.iteration, default=None)
 
 
 def half_maps(w: Watch, round_: Round) -> HalfMaps | None:

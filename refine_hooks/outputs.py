@@ -1,24 +1,18 @@
-"""What a measured round leaves behind under ``--out``: half maps, masks, pictures, the report, and a word to those who asked."""
+"""What a measured round leaves behind under ``--out``: half maps, masks and pictures."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import StorageError
-from refine_hooks.journal import Journal
 from refine_hooks.maps import Map
 from refine_hooks.measure import Measurement
 from refine_hooks.projects.adapter import HalfMaps
-from refine_hooks.records import Curve, Failed, HalfMapsRecord, Key, LogLine, MaskRecord, RoundRecord
-from refine_hooks.settings import Settings
+from refine_hooks.records import Curve, HalfMapsRecord, Key, MaskRecord, RoundRecord
 from refine_hooks.store import Store
-
-if TYPE_CHECKING:
-    from refine_hooks.audit import Finding
 
 
 def write_half_maps(store: Store, key: Key, label: str, halves: HalfMaps) -> HalfMapsRecord:
@@ -82,13 +76,6 @@ def write_sharpened(store: Store, key: Key, label: str, sharpened: Map | None) -
     return store.relative(path)
 
 
-def findings(lines: Sequence[LogLine], settings: Settings) -> list["Finding"]:
-    """What the audit has to say of a log as it is in memory."""
-    from refine_hooks.audit import audit
-
-    return list(audit(Journal(tuple(lines)), settings))
-
-
 def one_line(record: RoundRecord) -> str:
     """A round in one line for people: its key, and each mask's resolution with its interval."""
     numbers = []
@@ -135,66 +122,3 @@ def write_pictures(
         raise
     except Exception as error:
         say(f"{key} {label}: no pictures ({type(error).__name__}: {error})")
-
-
-def announce(
-    store: Store, lines: Sequence[LogLine], settings: Settings, line: RoundRecord | Failed, say: Callable[[str], None]
-) -> list["Finding"]:
-    """Rewrite the report and tell those who asked; nothing that goes wrong here harms the watch. Returns the audit's findings."""
-    found: list[Finding] = []
-    try:
-        from refine_hooks.tell import tell
-
-        found = findings(lines, settings)
-        _rewrite_report(store, lines, found)
-        here = [finding for finding in found if finding.round == str(line.key)]
-        faults = tell("failed" if isinstance(line, Failed) else "round", line, found, settings, lines)
-        if any(finding.severity == "warning" for finding in here):
-            faults += tell("finding", line, found, settings, lines)
-    except Exception as error:
-        faults = [f"the report could not be written ({type(error).__name__}: {error}); the log is complete"]
-    for fault in faults:
-        say(fault)
-    return found
-
-
-def tell_of(
-    event: str, lines: Sequence[LogLine], line: LogLine, settings: Settings, say: Callable[[str], None]
-) -> None:
-    """Tell those who asked of something that is no round's; nothing that goes wrong here harms the watch."""
-    try:
-        from refine_hooks.tell import tell
-
-        faults = tell(event, line, findings(lines, settings), settings, lines)
-    except Exception as error:
-        faults = [f"{event} could not be told ({type(error).__name__}: {error})"]
-    for fault in faults:
-        say(fault)
-
-
-def finish(store: Store, lines: Sequence[LogLine], settings: Settings, say: Callable[[str], None]) -> None:
-    """Bring the report up to date and tell that the watch has ended."""
-    try:
-        from refine_hooks.tell import tell
-
-        found = findings(lines, settings)
-        _rewrite_report(store, lines, found)
-        faults = tell("finished", lines[-1], found, settings, lines)
-    except Exception as error:
-        faults = [f"the report could not be written ({type(error).__name__}: {error}); the log is complete"]
-    for fault in faults:
-        say(fault)
-
-
-def wait_for_told(settings: Settings, say: Callable[[str], None]) -> None:
-    """Let messages and hooks that are still on their way arrive, where no watch goes on that would."""
-    from refine_hooks.tell import finish as arrive
-
-    for fault in arrive(settings):
-        say(fault)
-
-
-def _rewrite_report(store: Store, lines: Sequence[LogLine], found: Sequence["Finding"]) -> None:
-    from refine_hooks.report.page import write_report
-
-    write_report(store, Journal(tuple(lines)), found)

@@ -1,41 +1,59 @@
-"""How long half maps, masks and captured sums stay on disk. The log, and whatever is not our own, always stays."""
+"""How long half maps, masks and sharpened maps stay on disk. The log, and whatever is not our own, always stays."""
 
-from collections.abc import Iterable, Sequence
-
-from refine_hooks.records import RoundRecord
+from refine_hooks.followed import Followed, Logged
+from refine_hooks.records import Key
 from refine_hooks.settings import KeepSettings
 from refine_hooks.store import Store
 
 
-def expired(rounds: Sequence[RoundRecord], keep: KeepSettings, flagged: Iterable[str] = ()) -> list[RoundRecord]:
-    """The rounds whose maps need not stay.
+def expired(keep: KeepSettings, number: int, measured: int, warned: bool) -> bool:
+    """Whether the maps of a round need not stay. Those of the newest round of a run and class do under every rule.
 
     Args:
-        rounds: measured rounds of all runs and classes, in the order of the log.
-        keep: the rule. The newest round of every run and class stays under every rule.
-        flagged: keys of the rounds that the audit warns of.
+        keep: the rule.
+        number: how many rounds of its run and class were measured before it.
+        measured: how many of them there are.
+        warned: whether the audit warns of it, or has not seen it yet.
     """
-    series: dict[tuple[str, int], list[RoundRecord]] = {}
-    for record in rounds:
-        series.setdefault((record.key.run, record.key.class_id), []).append(record)
-    gone: list[RoundRecord] = []
-    for records in series.values():
-        older = records[:-1]
-        if keep.half_maps == "last":
-            gone += records[: -keep.last]
-        elif keep.half_maps == "every":
-            gone += [r for position, r in enumerate(older) if position % keep.every]
-        elif keep.half_maps == "flagged":
-            gone += [r for r in older if str(r.key) not in set(flagged)]
-    return gone
+    if number == measured - 1:
+        return False
+    return {
+        "all": False,
+        "last": number < measured - keep.last,
+        "every": number % keep.every != 0,
+        "flagged": not warned,
+    }[keep.half_maps]
 
 
-def retain(store: Store, keep: KeepSettings, rounds: Sequence[RoundRecord], flagged: Iterable[str] = ()) -> None:
-    """Remove the half maps, masks and sharpened maps that `expired` names, as far as they are refine_hooks' own files."""
-    for record in expired(rounds, keep, flagged):
-        for path in (
-            *store.half_map_paths(record.key, record.label),
-            store.sharpened_path(record.key, record.label),
-            *(store.mask_path(record.key, record.label, m.name) for m in record.masks),
-        ):
-            path.unlink(missing_ok=True)
+def retain(store: Store, keep: KeepSettings, log: Followed, key: Key) -> None:
+    """Remove the maps of rounds of a run and class that need not stay any more, as far as they are refine_hooks' own files.
+
+    Args:
+        store: where they are.
+        keep: the rule.
+        log: what was measured.
+        key: a round of that run and class; the newest.
+    """
+    if keep.half_maps == "all":
+        return
+    series = log.series(key)
+    for one in series:
+        place = log.place(one)
+        if place is not None and not place.removed and _expired(keep, place, len(series)):
+            _remove(store, one, place)
+            place.removed = True
+
+
+def _expired(keep: KeepSettings, place: Logged, measured: int) -> bool:
+    found = place.row["found"]
+    return expired(keep, place.number, measured, warned=found is None or found[0] > 0)
+
+
+def _remove(store: Store, key: Key, place: Logged) -> None:
+    label = place.row["label"]
+    for path in (
+        *store.half_map_paths(key, label),
+        store.sharpened_path(key, label),
+        *(store.mask_path(key, label, mask) for mask in place.masks),
+    ):
+        path.unlink(missing_ok=True)

@@ -11,8 +11,9 @@ from contextlib import contextmanager, nullcontext
 from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
 
-from refine_hooks import journal, outputs, retention, watch
+from refine_hooks import outputs, retention, watch
 from refine_hooks.errors import NotReadyError, RefineHooksError, StorageError
+from refine_hooks.followed import Logged
 from refine_hooks.lock import only_writer
 from refine_hooks.one_round import changed, measured
 from refine_hooks.projects.adapter import Round
@@ -42,11 +43,9 @@ def run(w: Watch, ticks: Iterable[float], bell: watch.Bell | None = None, live: 
     with only_writer(w.store.out, f"refine-hooks on {host}, process {pid}", w.say), _signals(w):
         w.store.require_own_folders()
         w.store.sweep()
-        past = journal.read_journal(w.store.log)
-        w.remember(past.lines)
-        w.put_off = watch.PutOff({line.key: line.stamp for line in w.state.values() if isinstance(line, Failed)})
-        for fault in past.faults:
+        for fault in w.recall():
             w.say(fault)
+        w.put_off = watch.PutOff({line.key: line.stamp for line in w.book.failures()})
         w.log(_start(w, host, pid))
         for folder in watch.unreadable(w.adapter.bells(w.project)):
             w.say(f"{folder}: cannot be read, so nothing in it is measured; ask its owner for read permission")
@@ -56,18 +55,19 @@ def run(w: Watch, ticks: Iterable[float], bell: watch.Bell | None = None, live: 
                     attempt(w, round_)
         except KeyboardInterrupt:
             w.why_stop = w.why_stop if w.stop.is_set() else "interrupted"
+        end = Stop(stopped_at=now(), reason=w.why_stop, rounds_measured=w.measured, rounds_failed=w.failed)
         try:
-            w.log(Stop(stopped_at=now(), reason=w.why_stop, rounds_measured=w.measured, rounds_failed=w.failed))
+            w.log(end)
         except StorageError as error:
             w.say(str(error))
-        outputs.finish(w.store, w.lines, w.settings, w.say)
+        w.audience.of_the_end(end, judge_all=not w.stop.is_set())
         w.say(_summary(w))
     return w.why_stop
 
 
 def _summary(w: Watch) -> str:
     """What this watch did, and where to read it."""
-    known = len(journal.Journal(tuple(w.lines)).rounds)
+    known = len(w.book.rows())
     bare = f" ({w.without_half_maps} without half maps)" if w.without_half_maps else ""
     new = f"{w.measured} measured{bare}" if w.measured or w.failed else "nothing new"
     failed = f", {w.failed} failed" if w.failed else ""
@@ -132,7 +132,7 @@ def _measured_or_failed(w: Watch, round_: Round) -> RoundRecord | Failed | None:
         return _failure(w, round_, error)
     w.attempted.add(round_.key)
     w.put_off.drop(round_)
-    return None if record is w.known_without(round_) else record
+    return record
 
 
 def _failure(w: Watch, round_: Round, error: Exception) -> Failed | None:
@@ -181,6 +181,7 @@ def _look(w: Watch) -> list[Round]:
     w.put_off.looks += 1
     _capture(w)
     _tell_if_stalled(w)
+    w.audience.catch_up()
     try:
         rounds = list(w.adapter.rounds(w.project, w.settings, w.store))
     except Exception as error:
@@ -206,8 +207,8 @@ def _tell_if_stalled(w: Watch) -> None:
     stalled = idle_s >= w.settings.watch.stalled_after_s
     if stalled and not w.stalled:
         w.say(f"nothing new for {idle_s / 3600:.1f} hours: the refinement may have ended, or hang")
-        start = next(line for line in reversed(w.lines) if isinstance(line, Start))
-        outputs.tell_of("stalled", w.lines, start, w.settings, w.say)
+        assert w.book.start is not None
+        w.audience.of("stalled", w.book.start)
     w.stalled = stalled
 
 
@@ -232,23 +233,17 @@ def _afterwards(w: Watch, round_: Round, line: RoundRecord | Failed) -> None:
         w.without_half_maps += line.half_maps is None
         w.say(outputs.one_line(line))
     _remove_sums(w, round_)
-    found = outputs.announce(w.store, w.lines, w.settings, line, w.say)
-    flagged = {finding.round for finding in found if finding.severity == "warning"}
+    w.audience.of_round(line)
     try:
-        retention.retain(w.store, w.settings.keep, journal.Journal(tuple(w.lines)).rounds, flagged)
+        retention.retain(w.store, w.settings.keep, w.book, line.key)
     except Exception as error:
         w.say(f"what is no longer needed could not be removed ({error or type(error).__name__}); the log is complete")
 
 
 def _remove_sums(w: Watch, round_: Round) -> None:
     """Remove what was captured for a round, once its half maps are safely on disk; a watch that was killed there does it later."""
-    line = w.state.get(round_.key)
-    if (
-        w.settings.keep.sums
-        or not isinstance(line, RoundRecord)
-        or line.half_maps is None
-        or line.stamp != round_.stamp
-    ):
+    last = w.book.last(round_.key)
+    if w.settings.keep.sums or not isinstance(last, Logged) or last.origin is None or last.stamp != round_.stamp:
         return
     try:
         w.adapter.discard(round_, w.store.spool)

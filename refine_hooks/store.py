@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,9 +106,17 @@ class Store:
         Raises:
             StorageError: a link leads out of the store, or writing failed.
         """
+        self.write_parts(path, [text.encode("utf-8")])
+
+    def write_parts(self, path: Path, parts: Iterable[bytes]) -> None:
+        """Write a file whole or not at all, from pieces that need never be in memory together.
+
+        Raises:
+            StorageError: a link leads out of the store, or writing failed.
+        """
         self.require_inside(path)
-        with beside(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        with beside(path) as temporary, temporary.open("wb") as stream:
+            stream.writelines(parts)
 
     def require_inside(self, path: Path) -> None:
         """Refuse to write through a link that leads out of the store.

@@ -18,10 +18,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from refine_hooks.audit import Finding
-from refine_hooks.journal import Journal
 from refine_hooks.maps import beside
-from refine_hooks.metrics import prometheus_text
-from refine_hooks.records import Failed, LogLine, RoundRecord, Start, Stop
+from refine_hooks.metrics import LogState, prometheus_text
+from refine_hooks.records import Failed, LogLine, RoundRecord, Stop
 from refine_hooks.settings import Hook, NotifySettings, Settings
 
 MESSAGE_TIMEOUT_S = 30.0
@@ -39,26 +38,27 @@ _running: "subprocess.Popen[bytes] | None" = None
 
 
 def tell(
-    event: str, line: LogLine, findings: Sequence[Finding], settings: Settings, lines: Sequence[LogLine] = ()
+    event: str, line: LogLine, findings: Sequence[Finding], settings: Settings, state: LogState, project: str = ""
 ) -> list[str]:
     """Tell of an event; never raises, and does not wait for anyone but at the end of a watch.
 
     Args:
         event: round, finding, failed, stalled or finished.
         line: the line of the log that it is about.
-        findings: of the whole log; a message holds those of its round.
+        findings: a message holds those of its round.
         settings: who is told, of what; the user's hooks.
-        lines: the whole log, for the metrics file and the project's name; without it only ``line`` is counted.
+        state: of the whole log, for the metrics file.
+        project: its name, with which a message's title begins.
 
     Returns:
         Faults in words: those of this call, and those of earlier ones that have come to light since.
     """
     faults = []
     if settings.notify.metrics_file and event != "finding":
-        faults += _write_metrics(Path(settings.notify.metrics_file), lines or (line,), findings)
+        faults += _write_metrics(Path(settings.notify.metrics_file), state)
     twice = event == "finding" and "round" in settings.notify.on  # the message of the round holds its findings
     if settings.notify.targets and event in settings.notify.on and not twice:
-        title, body = message(event, line, findings, lines)
+        title, body = message(event, line, findings, project)
         _later(lambda: send(settings.notify, title, body))
     if event == "round" and isinstance(line, RoundRecord):
         for hook in settings.hooks:
@@ -68,11 +68,10 @@ def tell(
     return faults + _known_faults()
 
 
-def message(event: str, line: LogLine, findings: Sequence[Finding], lines: Sequence[LogLine] = ()) -> tuple[str, str]:
-    """Title and text of a message about an event; the title begins with the name of the project's folder."""
+def message(event: str, line: LogLine, findings: Sequence[Finding], project: str = "") -> tuple[str, str]:
+    """Title and text of a message about an event; the title begins with the project's name."""
     title, body = _message(event, line, findings)
-    start = next((one for one in reversed(lines) if isinstance(one, Start)), None)
-    return (f"{Path(start.project).name}: {title}" if start else title), body
+    return (f"{project}: {title}" if project else title), body
 
 
 def _message(event: str, line: LogLine, findings: Sequence[Finding]) -> tuple[str, str]:
@@ -187,9 +186,9 @@ def _kill(process: "subprocess.Popen[bytes]") -> None:
         process.stdout.close()
 
 
-def _write_metrics(path: Path, lines: Sequence[LogLine], findings: Sequence[Finding]) -> list[str]:
+def _write_metrics(path: Path, state: LogState) -> list[str]:
     try:
-        text = prometheus_text(Journal(tuple(lines)), findings)
+        text = prometheus_text([state])
         with beside(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
     except Exception as error:

@@ -1,22 +1,30 @@
-"""The state of one watch: what it was asked to do, what the log holds, and what is waited for."""
+"""The state of one watch: what it was asked to do, what of the log it needs, and what is waited for."""
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from refine_hooks import journal, watch
+from refine_hooks.announce import Audience
+from refine_hooks.errors import InputError
+from refine_hooks.followed import Followed, Logged
 from refine_hooks.projects.adapter import Adapter, Round
-from refine_hooks.records import Failed, Key, LogLine, RoundRecord
+from refine_hooks.records import Failed, Key, LogLine
 from refine_hooks.settings import Settings
 from refine_hooks.store import Store
 
 
 @dataclass(slots=True)
 class Watch:
-    """One watch of one project: what it was asked to do, and what the log holds so far."""
+    """One watch of one project: what it was asked to do, and what has become of it so far.
+
+    Attributes:
+        book: the log; records stay on disk.
+        audience: those who are told of it.
+    """
 
     project: Path
     program: str
@@ -25,8 +33,6 @@ class Watch:
     store: Store
     say: Callable[[str], None]
     reconstruct: Literal["never", "missing", "always"] = "never"
-    lines: list[LogLine] = field(default_factory=list)
-    state: dict[Key, RoundRecord | Failed] = field(default_factory=dict)
     stop: threading.Event = field(default_factory=threading.Event)
     at_capture: threading.Lock = field(default_factory=threading.Lock)
     why_stop: str = "nothing more to do"
@@ -44,20 +50,33 @@ class Watch:
     expected: int = 0
     attempted: set[Key] = field(default_factory=set)
     put_off: watch.PutOff = field(default_factory=watch.PutOff)
-    _compared: dict[Key, tuple[Round, RoundRecord | Failed]] = field(default_factory=dict)
     awaited: watch.Awaited = field(default_factory=watch.Awaited)
+    book: Followed = field(init=False)
+    audience: Audience = field(init=False)
+    _compared: dict[Key, tuple[Round, Logged | Failed]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.book = Followed(self.store.log, self.settings)
+        self.audience = Audience(self.book, self.say)
 
     def log(self, line: LogLine) -> None:
         """Write a line to the log, then remember it: what is remembered is always on disk."""
-        journal.append(self.store.log, [line])
-        self.remember([line])
+        for offset, length in journal.append(self.store.log, [line]):
+            self.book.add(line, offset, length)
 
-    def remember(self, lines: Iterable[LogLine]) -> None:
-        """Take into account what the log holds."""
-        for line in lines:
-            self.lines.append(line)
-            if isinstance(line, RoundRecord | Failed):
-                self.state[line.key] = line
+    def recall(self) -> list[str]:
+        """Take into account what the log holds; a sentence for each line that is no line of ours.
+
+        Raises:
+            InputError: the log is there and cannot be read.
+        """
+        try:
+            self.book.read()
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise InputError(f"{self.store.log}: cannot be read ({error.strerror})") from error
+        return self.book.faults
 
     def done(self, round_: Round) -> bool:
         """Whether the log holds this round as it is on disk now; one without honest half maps is not done once some can be made."""
@@ -65,30 +84,30 @@ class Watch:
             return True
         if self.put_off.holds(round_):
             return not self.put_off.due(round_)
-        line = self.state.get(round_.key)
-        if line is None or not self._holds(line, round_):
+        last = self.book.last(round_.key)
+        if last is None or not self._holds(last, round_):
             return False
-        return not (_lacking(line) and self.reconstruct != "never" and round_.key not in self.attempted)
+        return not (_lacking(last) and self.reconstruct != "never" and round_.key not in self.attempted)
 
-    def _holds(self, line: RoundRecord | Failed, round_: Round) -> bool:
-        """Whether a line is of this very state. A round that the adapter remembers is compared once, not at every look."""
+    def _holds(self, last: Logged | Failed, round_: Round) -> bool:
+        """Whether the log's last word is on this very state. A round that the adapter remembers is compared only once."""
         compared = self._compared.get(round_.key)
-        if compared is not None and compared[0] is round_ and compared[1] is line:
+        if compared is not None and compared[0] is round_ and compared[1] is last:
             return True
-        if line.stamp != round_.stamp:
+        if last.stamp != round_.stamp:
             return False
-        self._compared[round_.key] = round_, line
+        self._compared[round_.key] = round_, last
         return True
 
     def failed_so_before(self, line: Failed) -> bool:
         """Whether the log's last word on this round is this very failure."""
-        last = self.state.get(line.key)
+        last = self.book.last(line.key)
         return isinstance(last, Failed) and (last.stamp, last.reason) == (line.stamp, line.reason)
 
-    def known_without(self, round_: Round) -> RoundRecord | None:
-        """The line that the log holds of this very state, where it has no honest half maps; else None."""
-        line = self.state.get(round_.key)
-        return line if isinstance(line, RoundRecord) and _lacking(line) and line.stamp == round_.stamp else None
+    def known_without(self, round_: Round) -> Logged | None:
+        """What the log holds of this very state, where it has no honest half maps; else None."""
+        last = self.book.last(round_.key)
+        return last if isinstance(last, Logged) and _lacking(last) and last.stamp == round_.stamp else None
 
     def wait(self, message: str) -> None:
         """Say what is waited for: once, not at every look."""
@@ -107,6 +126,6 @@ class Watch:
         return self.last_event
 
 
-def _lacking(line: RoundRecord | Failed) -> bool:
+def _lacking(last: Logged | Failed) -> bool:
     """Whether a measured round would be better for half maps that are made from its particles."""
-    return isinstance(line, RoundRecord) and (line.half_maps is None or line.half_maps.origin == "regularised")
+    return isinstance(last, Logged) and last.origin in (None, "regularised")

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -77,8 +78,7 @@ def small(project: Path, out: Path) -> Watch:
     if not project.exists():
         project.mkdir(parents=True)
         write_round(project, 1)
-    w = a_watch(project)
-    w.store = Store(out)
+    w = replace(a_watch(project), store=Store(out))
     return w
 
 
@@ -232,8 +232,7 @@ def unmounted(folder: Path) -> dict[str, Any]:
     def back() -> None:
         _do("mount", "--bind", str(store), str(away))
 
-    w = a_watch(away, half_maps=half_maps)
-    w.store = Store(folder / "out")
+    w = replace(a_watch(away, half_maps=half_maps), store=Store(folder / "out"))
     night(w, back)
     _do("umount", str(away))
     expected = outputs(folder / "out")

@@ -7,6 +7,7 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,7 @@ def failures_in(w: Watch) -> list[Failed]:
 
 def test_a_project_renamed_away_and_back_loses_nothing(project: Path, tmp_path: Path) -> None:
     said: list[str] = []
-    w = a_watch(project, said)
-    w.store = Store(tmp_path / "out")
+    w = replace(a_watch(project, said), store=Store(tmp_path / "out"))
 
     def ticks() -> Iterator[float]:
         yield 0.0
@@ -73,8 +73,7 @@ def test_a_project_renamed_away_while_a_round_is_read_is_measured_when_it_is_bac
             project.rename(tmp_path / "away")
         return program().half_maps(directory, round_, store)
 
-    w = a_watch(project, [], half_maps=away)
-    w.store = Store(tmp_path / "out")
+    w = replace(a_watch(project, [], half_maps=away), store=Store(tmp_path / "out"))
 
     def ticks() -> Iterator[float]:
         yield 0.0
@@ -96,8 +95,7 @@ def test_rights_that_are_taken_and_given_back_lose_nothing(what: str, tmp_path: 
     rights = target.stat().st_mode
 
     def night() -> str:
-        w = a_watch(project, [])
-        w.store = Store(tmp_path / "out")
+        w = replace(a_watch(project, []), store=Store(tmp_path / "out"))
 
         def ticks() -> Iterator[float]:
             target.chmod(0)
@@ -296,8 +294,7 @@ def test_a_read_only_project_is_measured_elsewhere_and_stays_as_it_is(project: P
     for path in project.iterdir():
         path.chmod(0o444)
     project.chmod(0o555)
-    w = a_watch(project, [])
-    w.store = Store(tmp_path / "out")
+    w = replace(a_watch(project, []), store=Store(tmp_path / "out"))
     try:
         run(w, [0.0])
     finally:

@@ -10,6 +10,7 @@ import pytest
 
 from refine_hooks import curves, fsc
 from refine_hooks.fourier import shell_frequency_per_A, transform
+from refine_hooks.journal import read_journal
 from refine_hooks.maps import read_map
 from refine_hooks.particles import stacks
 from refine_hooks.particles.cistem import read_star
@@ -121,7 +122,7 @@ def test_a_finished_project_ends_with_half_maps_for_every_round(shared: Path, tm
         "missing",
     )
     run(w, [0.0, 10.0])
-    records = [line for line in w.lines if isinstance(line, RoundRecord)]
+    records = [line for line in read_journal(w.store.log).lines if isinstance(line, RoundRecord)]
     assert len(records) == 6
     assert all(r.half_maps is not None for r in records)
     assert {r.half_maps.origin for r in records if r.half_maps} == {"found", "reconstructed"}
@@ -137,7 +138,7 @@ def test_what_cannot_be_reconstructed_is_said_once_and_recorded_once(shared: Pat
         )
         run(w, [0.0, 10.0, 20.0])
         assert sum("it010: cannot be reconstructed" in text for text in said) == 1
-    assert len([line for line in w.lines if isinstance(line, RoundRecord)]) == 2
+    assert len([line for line in read_journal(w.store.log).lines if isinstance(line, RoundRecord)]) == 2
 
 
 def test_a_round_of_relion_is_reconstructed_to_full_resolution(shared: Path, tmp_path: Path) -> None:

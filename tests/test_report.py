@@ -18,7 +18,7 @@ from refine_hooks.audit import audit
 from refine_hooks.audit.reading import Finding
 from refine_hooks.journal import Journal, read_journal
 from refine_hooks.records import HalfMapsRecord, RoundRecord
-from refine_hooks.report import data, page, pictures
+from refine_hooks.report import data, file, pictures
 from refine_hooks.report.meaning import MEANING, in_words, meaning
 from refine_hooks.report.words import Standing, round_name, verdict
 from refine_hooks.store import Store
@@ -38,7 +38,7 @@ def last(log: Path) -> RoundRecord:
 
 def html_of(log: Path) -> str:
     journal = read_journal(log)
-    return page.report_html(Store(log.parent), journal, audit(journal))
+    return file.report_html(Store(log.parent), journal, audit(journal))
 
 
 def content_of(html: str) -> dict[str, Any]:
@@ -81,11 +81,11 @@ def test_every_round_is_listed_but_curves_and_pictures_are_those_of_the_newest_a
         ("ROUNDS_WITH_PICTURES", 3),
         ("WARNED_WITH_PICTURES", 1),
     ):
-        monkeypatch.setattr(page, name, most)
+        monkeypatch.setattr(file, name, most)
     journal = read_journal(many)
     warned = [str(record.key) for record in journal.rounds[:4]]
     findings = [Finding(rule="spike", severity="warning", round=key, message="a spike") for key in warned]
-    told = content_of(page.report_html(Store(many.parent), journal, findings))
+    told = content_of(file.report_html(Store(many.parent), journal, findings))
     assert len(told["rows"]) == 23
     newest = [str(record.key) for record in journal.rounds[-5:]]
     assert set(told["details"]) == {*newest, *warned[-2:]}
@@ -93,7 +93,7 @@ def test_every_round_is_listed_but_curves_and_pictures_are_those_of_the_newest_a
 
 
 def test_pictures_of_a_report_stop_at_their_bound(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page, "PICTURE_BYTES", 1)
+    monkeypatch.setattr(file, "PICTURE_BYTES", 1)
     told = content_of(html_of(log))
     assert sum("pictures" in one for one in told["details"].values()) == 1
 
@@ -305,5 +305,5 @@ def test_a_picture_carries_its_caption_and_few_colours(tmp_path: Path) -> None:
 
 
 def test_an_empty_log_makes_a_page_too(tmp_path: Path) -> None:
-    html = page.report_html(Store(tmp_path), Journal(()), [])
+    html = file.report_html(Store(tmp_path), Journal(()), [])
     assert content_of(html)["rows"] == []

@@ -14,7 +14,7 @@ import pytest
 from refine_hooks.audit import audit
 from refine_hooks.journal import read_journal
 from refine_hooks.records import Analysis, RoundRecord
-from refine_hooks.report.page import report_html
+from refine_hooks.report.file import report_html
 from refine_hooks.store import Store
 
 pytestmark = [

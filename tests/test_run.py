@@ -157,8 +157,7 @@ def test_a_full_disk_is_waited_for_and_nothing_is_lost(project: Path, monkeypatc
 
 
 def test_nothing_is_written_into_the_last_of_the_disk(project: Path) -> None:
-    w = a_watch(project)
-    w.store = Store(project / "refine_hooks", min_free_bytes=1 << 60)
+    w = replace(a_watch(project), store=Store(project / "refine_hooks", min_free_bytes=1 << 60))
     run(w, [0.0])
     assert lines_of(project, RoundRecord) == lines_of(project, Failed) == []
     assert "min_free_GB" in w.waiting
@@ -211,8 +210,7 @@ def test_two_things_that_are_waited_for_in_turn_are_each_said_once(project: Path
         raise OSError(errno.ENOSPC, "No space left on device")
 
     said: list[str] = []
-    w = a_watch(project, said, capture=broken)
-    w.store = Store(project / "refine_hooks", min_free_bytes=1 << 60)
+    w = replace(a_watch(project, said, capture=broken), store=Store(project / "refine_hooks", min_free_bytes=1 << 60))
     run(w, [0.0, 1.0, 2.0, 3.0])
     assert sum("No space left" in text for text in said) == 1
     assert sum("min_free_GB" in text for text in said) == 1

@@ -1,7 +1,7 @@
 """Reads a log and says what a careful colleague would: which round is better, which curve is lying, where, and what to do.
 
 A rule is a plain function; records go in, findings come out. Rules of one round take its record; rules of the whole log take
-the journal. Both stand in `RULES`.
+the journal. They stand in `RULES_OF_ONE_ROUND` and in `RULES_OF_THE_LOG`.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -33,51 +33,37 @@ from refine_hooks.journal import Journal
 from refine_hooks.records import Key, LogLine, RoundRecord
 from refine_hooks.settings import Settings
 
-__all__ = ["RULES", "Finding", "Severity", "audit", "worst"]
+__all__ = ["RULES_OF_ONE_ROUND", "RULES_OF_THE_LOG", "Finding", "Severity", "audit", "worst"]
 
-Rule = Callable[[Journal, Settings, Collection[RoundRecord]], Iterator[Finding]]
-
-
-def _each_round(rule: Callable[[RoundRecord, Settings], Iterator[Finding]]) -> Rule:
-    def over_rounds(_: Journal, settings: Settings, rounds: Collection[RoundRecord]) -> Iterator[Finding]:
-        for record in rounds:
-            yield from rule(record, settings)
-
-    return over_rounds
-
-
-def _whole_log(rule: Callable[[Journal, Settings], Iterator[Finding]]) -> Rule:
-    def over_log(log: Journal, settings: Settings, rounds: Collection[RoundRecord]) -> Iterator[Finding]:
-        return rule(log, settings)
-
-    return over_log
-
-
-RULES: tuple[Rule, ...] = (
-    *map(
-        _each_round,
-        (
-            scaled_curve,
-            alignment_limit,
-            limit_unsupported,
-            truncation,
-            recrossing,
-            rising_tail,
-            spike,
-            never_below,
-            identical_halves,
-            mask_correlates,
-            mask_too_tight,
-            mask_and_sphere,
-            signal_outside,
-            mask_missing,
-            anisotropy,
-            reported_curve,
-            reported_number,
-            not_honest,
-        ),
-    ),
-    *map(_whole_log, (worse, oscillates, jumps, program_warning, missing, failed, no_half_maps, repeated)),
+RULES_OF_ONE_ROUND: tuple[Callable[[RoundRecord, Settings], Iterator[Finding]], ...] = (
+    scaled_curve,
+    alignment_limit,
+    limit_unsupported,
+    truncation,
+    recrossing,
+    rising_tail,
+    spike,
+    never_below,
+    identical_halves,
+    mask_correlates,
+    mask_too_tight,
+    mask_and_sphere,
+    signal_outside,
+    mask_missing,
+    anisotropy,
+    reported_curve,
+    reported_number,
+    not_honest,
+)
+RULES_OF_THE_LOG: tuple[Callable[[Journal, Settings], Iterator[Finding]], ...] = (
+    worse,
+    oscillates,
+    jumps,
+    program_warning,
+    missing,
+    failed,
+    no_half_maps,
+    repeated,
 )
 
 
@@ -95,8 +81,9 @@ def audit(
     journal = log if isinstance(log, Journal) else Journal(tuple(log))
     rounds = [record for record in journal.rounds if only is None or record.key in only]
     wanted = None if only is None else {str(key) for key in only}
-    findings = [
-        one for rule in RULES for one in rule(journal, settings, rounds) if wanted is None or one.round in wanted
+    findings = [one for record in rounds for rule in RULES_OF_ONE_ROUND for one in rule(record, settings)]
+    findings += [
+        one for rule in RULES_OF_THE_LOG for one in rule(journal, settings) if wanted is None or one.round in wanted
     ]
     place = {str(record.key): number for number, record in enumerate(journal.rounds)}
     return sorted(findings, key=lambda one: (place.get(one.round, len(place)), one.severity == "note"))

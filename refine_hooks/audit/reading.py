@@ -60,7 +60,7 @@ def _plain(value: Any) -> Any:
     return float(f"{float(value):.6g}")
 
 
-@lru_cache(8192)
+@lru_cache(512)  # of a few rounds; the rules read one round after another
 def _array(numbers: tuple[float | None, ...]) -> Values:
     array = np.array(numbers, np.float64)
     array.setflags(write=False)

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from refine_hooks import journal, measure, outputs
+from refine_hooks.announce import Audience
 from refine_hooks.cli._options import named_masks
 from refine_hooks.cli._say import tell_compiling
 from refine_hooks.errors import RefineHooksError
+from refine_hooks.followed import Followed
 from refine_hooks.maps import Map, read_header, read_map
 from refine_hooks.measure import NamedMask
 from refine_hooks.projects.adapter import Facts, HalfMaps, Round, stamp_of
@@ -66,8 +68,10 @@ def _measured(
     if out is not None:
         outputs.write_pictures(store, round_.key, round_.label, measurement, None, _say)
         journal.append(store.log, [record])
-        outputs.announce(store, journal.read_journal(store.log).lines, settings, record, _say)
-        outputs.wait_for_told(settings, _say)
+        audience = Audience(Followed(store.log, settings), _say)
+        audience.log.look()
+        audience.of_round(record)
+        audience.wait()
     return record
 
 

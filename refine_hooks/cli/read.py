@@ -109,7 +109,7 @@ def report(
     """Write the report anew: one self-contained HTML file."""
     from refine_hooks.audit import audit as find
     from refine_hooks.journal import find_log
-    from refine_hooks.report.page import report_html
+    from refine_hooks.report.file import report_html
     from refine_hooks.settings import load_settings
     from refine_hooks.store import Store
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from refine_hooks import watch
 from refine_hooks.demo import cistem
 from refine_hooks.errors import InputError
-from refine_hooks.journal import Journal
+from refine_hooks.journal import Journal, read_journal
 from refine_hooks.projects import adapter_called
 from refine_hooks.run import Watch, run
 from refine_hooks.settings import load_settings
@@ -44,7 +44,7 @@ def demonstrate(directory: Path, say: Callable[[str], None], pace: float = 1.0) 
             bell.close()
     if faults:
         raise faults[0]
-    return Journal(tuple(w.lines))
+    return read_journal(w.store.log)
 
 
 def _play(directory: Path, pace: float, faults: list[BaseException], stop: threading.Event) -> None:

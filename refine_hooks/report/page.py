@@ -11,49 +11,20 @@ import html
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from refine_hooks import __version__
 from refine_hooks.audit.reading import Finding
-from refine_hooks.journal import Journal
-from refine_hooks.records import Failed, Key, RoundRecord, Start
+from refine_hooks.records import Failed, Key, Start
 from refine_hooks.report import data
 from refine_hooks.store import Store
 
-ROUNDS_WITH_CURVES, WARNED_WITH_CURVES = 250, 50
-ROUNDS_WITH_PICTURES, WARNED_WITH_PICTURES = 50, 10
-PICTURE_BYTES = 3_500_000  # of all pictures in one report, in base64
 PICTURES = ("slices.png", "mask.png", "views.png")
 _ASSETS = Path(__file__).resolve().parent / "assets"
 _SCRIPTS = ("base.js", "charts.js", "panels.js", "app.js")
-
-
-def write_report(store: Store, journal: Journal, findings: Sequence[Finding]) -> Path:
-    """Write ``report.html`` of a log, whole or not at all.
-
-    All rounds are listed. The newest `ROUNDS_WITH_CURVES` have their curves and `ROUNDS_WITH_PICTURES` their pictures; so have
-    the newest of the older rounds that the audit warns of.
-
-    Raises:
-        StorageError: the disk is full, read-only or gone.
-    """
-    store.write_text(store.report, report_html(store, journal, findings))
-    return store.report
-
-
-def report_html(store: Store, journal: Journal, findings: Sequence[Finding]) -> str:
-    """The report of a log as one self-contained HTML document."""
-    rounds, by_round = journal.rounds, grouped(findings)
-    starts = [line for line in journal.lines if isinstance(line, Start)]
-    names = dict.fromkeys(curve.name for record in rounds for curve in record.curves)
-    log = head(store.out, names, journal.failures, journal.faults, starts[-1] if starts else None)
-    log["rows"] = [data.row(record, by_round[str(record.key)]) for record in rounds]
-    log["details"] = _details(store, rounds, log["rows"], by_round)
-    page, _ = render(log["title"], {"mode": "file", "logs": [{**log, "id": "0"}]})
-    return page
 
 
 def head(
@@ -82,39 +53,6 @@ def title(out: Path, start: Start | None) -> str:
     """A short name for a log: its project's folder, else the folder that it lies in."""
     name = Path(start.project).name if start else ""
     return name or (out.parent.name if out.name == "refine_hooks" else out.name) or "refine_hooks"
-
-
-def _details(
-    store: Store,
-    rounds: Sequence[RoundRecord],
-    rows: Sequence[dict[str, Any]],
-    findings: Mapping[str, Sequence[Finding]],
-) -> dict[str, Any]:
-    before = data.standings(rows)
-    room = PICTURE_BYTES
-    details: dict[str, Any] = {}
-    illustrated = _illustrated(rows)
-    for record in _with_curves(rounds, rows):
-        key = str(record.key)
-        details[key] = data.detail(record, before[key], findings[key])
-        if key in illustrated and room > 0:
-            shown = pictures(store, record.key, record.label, embedded)
-            details[key]["pictures"] = shown
-            room -= sum(len(picture["src"]) for picture in shown)
-    return details
-
-
-def _with_curves(rounds: Sequence[RoundRecord], rows: Sequence[dict[str, Any]]) -> list[RoundRecord]:
-    """The newest rounds, then the newest of the older ones that the audit warns of."""
-    newest, older = rounds[-ROUNDS_WITH_CURVES:], rounds[:-ROUNDS_WITH_CURVES]
-    warned = [record for record, row in zip(older, rows, strict=False) if row["found"][0]]
-    return [*reversed(newest), *reversed(warned[-WARNED_WITH_CURVES:])]
-
-
-def _illustrated(rows: Sequence[dict[str, Any]]) -> set[str]:
-    newest, older = rows[-ROUNDS_WITH_PICTURES:], rows[:-ROUNDS_WITH_PICTURES]
-    warned = [row for row in older if row["found"][0]][-WARNED_WITH_PICTURES:]
-    return {row["key"] for row in (*newest, *warned)}
 
 
 def grouped(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
@@ -151,15 +89,15 @@ def embedded(path: Path) -> str:
     return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
 
 
-def render(name: str, content: dict[str, Any]) -> tuple[str, str]:
-    """The HTML document and the content security policy that it states, for a server to repeat as a header.
+def document(name: str, mode: Literal["file", "live"]) -> tuple[str, str, str]:
+    """The HTML document before and after its data, and the content security policy that it states.
 
     Args:
         name: title of the page.
-        content: ``mode`` "file" with ``logs``, or ``mode`` "live".
+        mode: a file holds JSON of its logs as data, the live page asks a server, which repeats the policy as a header.
     """
     style, script = _style(), _script()
-    live = content["mode"] == "live"
+    live = mode == "live"
     policy = (
         f"default-src 'none'; script-src 'sha256-{_sha256(script)}'; style-src 'sha256-{_sha256(style)}'; "
         f"img-src data:{' ' + repr('self') if live else ''}; {'connect-src ' + repr('self') + '; ' if live else ''}"
@@ -171,16 +109,16 @@ def render(name: str, content: dict[str, Any]) -> tuple[str, str]:
         "POLICY": f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
         "STYLE": style,
         "SCRIPT": script,
-        "DATA": _json_in_html(content),
     }
-    template = (_ASSETS / "page.html").read_text(encoding="utf-8")
-    return re.sub("@([A-Z]+)@", lambda found: parts[found[1]], template), policy
+    before, after = _asset("page.html").split("@DATA@")
+    filled = (re.sub("@([A-Z]+)@", lambda found: parts[found[1]], part) for part in (before, after))
+    return next(filled) + f'{{"mode":"{mode}","logs":[', "]}" + next(filled), policy
 
 
-def _json_in_html(content: dict[str, Any]) -> str:
-    """JSON that cannot end the element it stands in."""
+def json_in_html(content: Any) -> bytes:
+    """JSON that cannot end the element it stands in, in UTF-8."""
     text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c")
+    return text.replace("<", "\\u003c").encode("utf-8", "replace")
 
 
 @lru_cache(1)

@@ -13,12 +13,12 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from refine_hooks.errors import InputError, RefineHooksError
-from refine_hooks.metrics import LogState, prometheus_text_of
+from refine_hooks.followed import Followed
+from refine_hooks.metrics import prometheus_text
 from refine_hooks.records import Key
 from refine_hooks.report import page
 from refine_hooks.serve import files
 from refine_hooks.serve.events import Hub
-from refine_hooks.serve.followed import Followed
 from refine_hooks.serve.shelf import Shelf
 
 TELL_EVERY = 25  # audits of a few rounds each
@@ -80,8 +80,8 @@ async def keep_looking(shelf: Shelf, hub: Hub, wait: Wait) -> None:
 
 
 async def _page(request: Request) -> Response:
-    text, policy = page.render("refine_hooks", {"mode": "live"})
-    return HTMLResponse(text, headers={"content-security-policy": policy + "; frame-ancestors 'none'"})
+    before, after, policy = page.document("refine_hooks", "live")
+    return HTMLResponse(before + after, headers={"content-security-policy": policy + "; frame-ancestors 'none'"})
 
 
 async def _logs(request: Request) -> Response:
@@ -132,8 +132,9 @@ async def _events(request: Request) -> Response:
 
 async def _metrics(request: Request) -> Response:
     logs = list(_shelf(request).logs.values())
-    states = [LogState(str(log.out), log.rows(), log.failures()) for log in logs]
-    return PlainTextResponse(prometheus_text_of(states), headers={"content-type": "text/plain; version=0.0.4"})
+    return PlainTextResponse(
+        prometheus_text(log.state(str(log.out)) for log in logs), headers={"content-type": "text/plain; version=0.0.4"}
+    )
 
 
 async def _not_there(request: Request, error: Exception) -> Response:

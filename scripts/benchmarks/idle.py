@@ -117,10 +117,10 @@ LOOK = """
 import sys, time
 from pathlib import Path
 from refine_hooks.cli.watch import open_watch
-from refine_hooks import journal, run
+from refine_hooks import run
 imported, wall = time.process_time(), time.monotonic()
 w = open_watch(Path(sys.argv[1]), None, None, "", {}, lambda text: None, in_watch=True)
-w.remember(journal.read_journal(w.store.log).lines)
+w.recall()
 rounds = run._look(w)
 assert all(w.done(r) for r in rounds if not r.missing), [str(r.key) for r in rounds if not w.done(r)][:5]
 first, wall = time.process_time() - imported, time.monotonic() - wall

@@ -1,0 +1,175 @@
+"""The report of a log as one file, which may be written again and again: what the page shows of a round is made once.
+
+All rounds are listed. The newest `ROUNDS_WITH_CURVES` have their curves and `ROUNDS_WITH_PICTURES` their pictures; so have the
+newest of the older rounds that the audit warns of.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from refine_hooks.audit.reading import Finding
+from refine_hooks.journal import Journal
+from refine_hooks.records import Key, RoundRecord, Start
+from refine_hooks.report import data, page
+from refine_hooks.store import Store
+
+ROUNDS_WITH_CURVES, WARNED_WITH_CURVES = 250, 50
+ROUNDS_WITH_PICTURES, WARNED_WITH_PICTURES = 50, 10
+PICTURE_BYTES = 3_500_000  # of all pictures in one report, in base64
+
+Row = dict[str, Any]
+
+
+class Source(Protocol):
+    """What a report is made from; a whole log in memory, or one that is followed."""
+
+    def head(self) -> dict[str, Any]:
+        """See `refine_hooks.report.page.head`."""
+
+    def rows(self) -> Sequence[Row]:
+        """One row a round (`refine_hooks.report.data.row`) in the order of the log; the same object while nothing changes."""
+
+    def details(self, keys: Iterable[Key]) -> Iterable[tuple[Key, dict[str, Any]]]:
+        """The details of rounds (`refine_hooks.report.data.detail`); afterwards their rows count what was found."""
+
+
+@dataclass(slots=True)
+class _Part:
+    """What a report holds of one round, as JSON."""
+
+    row: Row
+    row_json: bytes
+    detail: bytes | None = None
+    pictures: bytes | None = None
+
+
+@dataclass(slots=True)
+class Report:
+    """A report and its parts, kept from one writing to the next.
+
+    Attributes:
+        store: where the pictures are, and where it is written.
+    """
+
+    store: Store
+    _parts: dict[str, _Part] = field(default_factory=dict)
+
+    def write(self, source: Source) -> Path:
+        """Write ``report.html`` whole or not at all.
+
+        Raises:
+            StorageError: the disk is full, read-only or gone.
+        """
+        self.store.write_parts(self.store.report, self.parts(source))
+        return self.store.report
+
+    def parts(self, source: Source) -> Iterator[bytes]:
+        """The report as one self-contained HTML document, in pieces of UTF-8."""
+        self._make_details(source)
+        rows, head = source.rows(), source.head()
+        self._take(rows)
+        before, after, _ = page.document(head["title"], "file")
+        yield before.encode()
+        yield page.json_in_html({**head, "id": "0"})[:-1] + b',"rows":['
+        yield from _separated([self._parts[row["key"]].row_json] for row in rows)
+        yield b'],"details":{'
+        yield from _separated(self._details(rows))
+        yield b"}}"
+        yield after.encode()
+
+    def _make_details(self, source: Source) -> None:
+        """Make what is lacking; which rounds are warned of is only known once they have been audited, so look twice."""
+        for _ in range(2):
+            rows = source.rows()
+            self._take(rows)
+            lacking = {row["key"]: row for row in _with_curves(rows) if self._parts[row["key"]].detail is None}
+            if not lacking:
+                return
+            details = source.details([Key.parse(key) for key in lacking])
+            made = {str(key): page.json_in_html(detail) for key, detail in details}
+            self._take(source.rows())
+            for key, detail in made.items():
+                self._parts[key].detail = detail
+
+    def _take(self, rows: Iterable[Row]) -> None:
+        """Keep the parts of rounds that are as they were, and forget those of rounds that were measured or judged anew."""
+        before, self._parts = self._parts, {}
+        for row in rows:
+            part = before.get(row["key"])
+            if part is None or part.row is not row:
+                part = _Part(row, page.json_in_html(row))
+            self._parts[row["key"]] = part
+
+    def _details(self, rows: Sequence[Row]) -> Iterator[Sequence[bytes]]:
+        """All details as members of a JSON object, with pictures as long as there is room for them."""
+        room, shown, illustrated = PICTURE_BYTES, _with_curves(rows), _illustrated(rows)
+        for key in self._parts.keys() - {row["key"] for row in shown}:
+            self._parts[key].detail = self._parts[key].pictures = None
+        for row in shown:
+            part = self._parts[row["key"]]
+            if part.detail is None:
+                continue
+            pictures = None
+            if row["key"] in illustrated and room > 0:
+                pictures = part.pictures or self._pictures(row)
+                room -= len(pictures)
+            part.pictures = pictures
+            rest = (b',"pictures":', pictures, b"}") if pictures else (b"}",)
+            yield page.json_in_html(row["key"]), b":", part.detail[:-1], *rest
+
+    def _pictures(self, row: Row) -> bytes:
+        return page.json_in_html(page.pictures(self.store, Key.parse(row["key"]), row["label"], page.embedded))
+
+
+def _separated(members: Iterable[Sequence[bytes]]) -> Iterator[bytes]:
+    for number, member in enumerate(members):
+        yield from (b",", *member) if number else member
+
+
+def _with_curves(rows: Sequence[Row]) -> list[Row]:
+    """The newest rounds, then the newest of the older ones that the audit warns of."""
+    return [*reversed(rows[-ROUNDS_WITH_CURVES:]), *reversed(_warned(rows[:-ROUNDS_WITH_CURVES], WARNED_WITH_CURVES))]
+
+
+def _illustrated(rows: Sequence[Row]) -> set[str]:
+    warned = _warned(rows[:-ROUNDS_WITH_PICTURES], WARNED_WITH_PICTURES)
+    return {row["key"] for row in (*rows[-ROUNDS_WITH_PICTURES:], *warned)}
+
+
+def _warned(rows: Sequence[Row], most: int) -> list[Row]:
+    """The newest rounds that the audit is known to warn of."""
+    return [row for row in rows if row["found"] and row["found"][0]][-most:]
+
+
+@dataclass(frozen=True, slots=True)
+class _WholeLog:
+    """A log in memory, with the findings of all its rounds."""
+
+    out: Path
+    log: Journal
+    rounds: Mapping[Key, RoundRecord]
+    found: Mapping[str, Sequence[Finding]]
+    all_rows: Sequence[Row]
+
+    def head(self) -> dict[str, Any]:
+        starts = [line for line in self.log.lines if isinstance(line, Start)]
+        names = dict.fromkeys(curve.name for record in self.rounds.values() for curve in record.curves)
+        return page.head(self.out, names, self.log.failures, self.log.faults, starts[-1] if starts else None)
+
+    def rows(self) -> Sequence[Row]:
+        return self.all_rows
+
+    def details(self, keys: Iterable[Key]) -> Iterable[tuple[Key, dict[str, Any]]]:
+        before = data.standings(self.all_rows)
+        return ((key, data.detail(self.rounds[key], before[str(key)], self.found[str(key)])) for key in keys)
+
+
+def report_html(store: Store, journal: Journal, findings: Sequence[Finding]) -> str:
+    """The report of a whole log that was read into memory."""
+    found = page.grouped(findings)
+    rounds = {record.key: record for record in journal.rounds}
+    rows = [data.row(record, found[str(record.key)]) for record in rounds.values()]
+    log = _WholeLog(store.out, journal, rounds, found, rows)
+    return b"".join(Report(store).parts(log)).decode()

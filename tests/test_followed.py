@@ -1,0 +1,179 @@
+"""A log that grows: what is known of it without holding it, and that this says the same as the whole log does."""
+
+import gc
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rounds_data import a_failure, healthy
+from small_program import a_watch, lines_of, write_round
+
+from refine_hooks import followed, journal
+from refine_hooks.audit import audit
+from refine_hooks.followed import HISTORY, Followed
+from refine_hooks.records import Failed, InputFile, Key, LogLine, RoundRecord, Stamp, Start
+from refine_hooks.report import file
+from refine_hooks.retention import expired
+from refine_hooks.run import run
+from refine_hooks.settings import KeepSettings
+from refine_hooks.store import Store
+
+
+def a_night(rounds: int = 3 * HISTORY) -> list[LogLine]:
+    """Two classes of one run: better and worse rounds, equal ones, jumps, warnings, failures, gaps and repeated measurements."""
+    rng = np.random.default_rng(7)
+    lines: list[LogLine] = []
+    for number in (n for n in range(1, rounds) if n % 11):
+        for class_id in (1, 2):
+            shell = 30.0 if number % 7 == 0 else float(rng.integers(18, 40))
+            more: dict[str, Any] = {
+                "key": Key(run="run", iteration=number, class_id=class_id),
+                "particles": int(rng.choice([1000, 1000, 2000])),
+                "notes": ("warning: something of this program",) if number > 4 else (),
+            }
+            if number % 13 == 5:
+                lines.append(a_failure(number, "torn").model_copy(update={"key": more["key"]}))
+                continue
+            record = healthy(number, shell, **more)
+            if number % 9 == 4:
+                stamp = Stamp(inputs=(InputFile(name="a", size=number, mtime_ns=1),))
+                lines.append(record.model_copy(update={"stamp": stamp}))
+            lines.append(record)
+    return lines
+
+
+def test_a_round_is_judged_as_it_arrives_as_the_whole_log_judges_it_then(tmp_path: Path) -> None:
+    log = Followed(tmp_path / "rounds.jsonl")
+    lines = a_night()
+    rules = set()
+    for number, line in enumerate(lines, 1):
+        ((offset, length),) = journal.append(log.path, [line])
+        log.add(line, offset, length)
+        assert isinstance(line, RoundRecord | Failed)
+        whole = [finding for finding in audit(lines[:number]) if finding.round == str(line.key)]
+        assert log.findings_of(line) == whole
+        rules |= {finding.rule for finding in whole}
+    assert {"worse", "missing_round", "program_warning", "repeated_round", "failed_round", "particles_jumped"} <= rules
+
+
+def test_a_log_that_was_read_later_is_warned_of_as_it_was_while_it_grew(tmp_path: Path) -> None:
+    lines = [line for line in a_night() if isinstance(line, RoundRecord)]
+    journal.append(tmp_path / "rounds.jsonl", lines)
+    grown, later = (Followed(tmp_path / "rounds.jsonl") for _ in range(2))
+    for log, most in ((grown, 1), (later, 1000)):
+        assert log.look()
+        while log.judge(most):
+            pass
+    warnings = [[row["found"][0] for row in log.rows()] for log in (grown, later)]
+    assert warnings[0] == warnings[1]
+    assert sum(warnings[0]) > 0
+
+
+def test_what_a_round_costs_does_not_grow_with_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    real = followed._record_at
+
+    def counted(stream: Any, offset: int, length: int) -> RoundRecord | None:
+        read.append(length)
+        return real(stream, offset, length)
+
+    monkeypatch.setattr(followed, "_record_at", counted)
+    w = a_watch(tmp_path)
+    before = records_in_memory()
+
+    def ticks():
+        for number in range(1, 50):
+            write_round(tmp_path, number)
+            yield float(number)
+            read.append(0)
+
+    run(w, ticks())
+    costs = " ".join(str(length) for length in read).split(" 0 ")
+    of_a_round = [len(one.split()) for one in costs[:-1]]
+    assert max(of_a_round) <= HISTORY + 6 < 20
+    assert records_in_memory() <= before + 2, "records stay on disk"
+
+
+def records_in_memory() -> int:
+    gc.collect()
+    return sum(isinstance(one, RoundRecord) for one in gc.get_objects())
+
+
+def told_by(path: Path) -> dict[str, Any]:
+    found = re.search(
+        r'<script type="application/json" id="data">(.*?)</script>', path.read_text(encoding="utf-8"), re.S
+    )
+    assert found is not None
+    (log,) = json.loads(found[1])["logs"]
+    return log
+
+
+def test_a_report_that_grew_with_the_log_is_the_one_made_from_the_whole_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, most in (("ROUNDS_WITH_CURVES", 6), ("WARNED_WITH_CURVES", 2), ("ROUNDS_WITH_PICTURES", 3)):
+        monkeypatch.setattr(file, name, most)
+    w = a_watch(tmp_path)
+
+    def ticks():
+        for number in range(1, 12):
+            write_round(tmp_path, number)
+            yield float(number)
+
+    run(w, ticks())
+    whole = journal.read_journal(w.store.log)
+    grown = told_by(w.store.report)
+    w.store.write_text(w.store.report, file.report_html(w.store, whole, audit(whole)))
+    assert grown == told_by(w.store.report)
+    assert len(grown["rows"]) == 11
+
+
+def test_a_line_that_is_gone_from_under_a_log_is_left_out_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "rounds.jsonl"
+    lines = [healthy(number, 30.0) for number in range(1, 6)]
+    journal.append(path, lines)
+    log = Followed(path)
+    log.look()
+    path.write_bytes(path.read_bytes()[: log.place(lines[4].key).offset])
+    assert log.before(Key(run="run", iteration=5, class_id=1)) == lines[3]
+    assert log.before(Key(run="run", iteration=6, class_id=1)) is None
+    assert len(log.rows()) == 5
+    text = b"".join(parts_of(log))
+    assert b'"run/4/1":{' in text
+    assert b'"run/5/1":{' not in text
+
+
+def parts_of(log: Followed) -> list[bytes]:
+    return list(file.Report(Store(log.out)).parts(log))
+
+
+@pytest.mark.parametrize(
+    ("keep", "left"),
+    [
+        ({"half_maps": "all"}, [0, 1, 2, 3, 4, 5]),
+        ({"half_maps": "last", "last": 2}, [4, 5]),
+        ({"half_maps": "every", "every": 2}, [0, 2, 4, 5]),
+        ({"half_maps": "flagged"}, [1, 3, 5]),
+    ],
+)
+def test_maps_stay_as_the_rule_says_and_the_newest_under_every_rule(keep: dict[str, Any], left: list[int]) -> None:
+    rule = KeepSettings.model_validate(keep)
+    assert [number for number in range(6) if not expired(rule, number, 6, warned=number in (1, 3))] == left
+
+
+def test_maps_of_rounds_that_are_warned_of_are_kept_over_a_restart(tmp_path: Path) -> None:
+    keep = {"keep": {"half_maps": "flagged"}}
+    for number in range(1, 4):
+        write_round(tmp_path, number)
+    run(a_watch(tmp_path, overrides=keep), [0.0])
+    for number in range(4, 7):
+        write_round(tmp_path, number)
+    run(a_watch(tmp_path, overrides=keep), [0.0])
+    log = journal.read_journal(tmp_path / "refine_hooks" / "rounds.jsonl")
+    warned = {finding.round for finding in audit(log) if finding.severity == "warning"}
+    there = {str(r.key) for r in log.rounds if (tmp_path / "refine_hooks" / r.half_maps.paths[0]).exists()}
+    assert there == warned | {"run/6/1"}
+    assert len(lines_of(tmp_path, Start)) == 2
