@@ -144,6 +144,15 @@ def test_a_round_is_better_or_worse_only_where_the_intervals_are_apart(
     assert (told.lying, told.accusation) == (None, "")
 
 
+@pytest.mark.parametrize(("apart_shells", "tone"), [(0.01, "same"), (1.5, "worse")])
+def test_rounds_without_intervals_differ_only_when_they_are_a_shell_apart(
+    last: RoundRecord, apart_shells: float, tone: str
+) -> None:
+    before_A = 1 / (1 / number_of(last) + apart_shells * last.frequency_per_A[1])
+    told = verdict(last, Standing("Round 2", "automask_corrected", before_A), [])
+    assert told.tone == tone
+
+
 def test_a_first_round_one_of_another_curve_and_one_without_a_number_are_not_compared(last: RoundRecord) -> None:
     assert verdict(last, None, []).tone == "first"
     other = verdict(last, Standing("Round 2", "sphere", 20.0), [])

@@ -125,7 +125,11 @@ def _progress(record: RoundRecord, here: Standing | None, previous: Standing | N
             f"Read off {curve}; the {before} of {round_name(previous.label)} were read off “{curve_title(previous.curve)}”.",
         )
     against = f"Read off {curve}; compared with {round_name(previous.label)}"
-    if _overlap(here, previous):
+    if here.interval_A is None or previous.interval_A is None:
+        shell_per_A = record.frequency_per_A[1]
+        if abs(1 / here.resolution_A - 1 / previous.resolution_A) <= shell_per_A:
+            return "same", f"No different: {number}, was {before}", f"{against}: less than a shell apart."
+    elif _overlap(here, previous):
         return "same", f"No different: {number}, was {before}", f"{against}: the intervals overlap."
     better = here.resolution_A < previous.resolution_A
     tone: Tone = "better" if better else "worse"

@@ -130,14 +130,15 @@ function crossingMarks(u, curve, active) {
 function resolutionChart(node, rows, curves, state, onPick) {
   const names = Object.keys(curves).filter((name) => state.plotted(name));
   const data = [rows.map((_, i) => i)], series = [{}], bands = [];
+  const several = rows.some((row) => row.run !== rows[0].run || row.class !== rows[0].class);  // no line leads from one run to another
   const at = (row, name, i) => { const r = row.res[name]; return r && r[i] ? 1 / r[i] : null; };
   for (const name of names) {
     const c = { name, ...curves[name] };
     data.push(rows.map((row) => at(row, name, 0)));
-    series.push({ label: c.title, stroke: colour(c), width: WIDTH[c.kind], dash: dash(c), spanGaps: true, points: { show: rows.length < 120, size: 6, fill: colour(c) } });
+    series.push({ label: c.title, stroke: colour(c), width: several ? 0 : WIDTH[c.kind], dash: dash(c), spanGaps: true, points: { show: several || rows.length < 120, size: 6, fill: colour(c) } });
   }
   const headline = state.headline();
-  if (headline && names.includes(headline)) {
+  if (headline && names.includes(headline) && !several) {
     for (const i of [2, 1]) { data.push(rows.map((row) => at(row, headline, i))); series.push({ stroke: "transparent", width: 0, points: { show: false }, spanGaps: true }); }
     bands.push({ series: [series.length - 2, series.length - 1], fill: colour({ name: headline, ...curves[headline] }) + "2e" });
   }

@@ -26,11 +26,12 @@ function showRounds(rows, state, onPick) {
   const node = $("rounds"), n = rows.length, spacer = el("div", { role: "presentation" });
   spacer.style.height = n * ROW_PX + "px";
   node.style.height = n * ROW_PX + 2 + "px";
+  const named = { run: new Set(rows.map((r) => r.run)).size > 1, class: rows.some((r) => r.class !== rows[0].class) };
   $("round-count").textContent = n ? String(n) : "";
   const draw = () => {
     const first = Math.max(0, Math.floor(node.scrollTop / ROW_PX) - 4), last = Math.min(n, first + Math.ceil((node.clientHeight || 600) / ROW_PX) + 8);
     const made = [];
-    for (let i = first; i < last; i++) made.push(roundRow(rows, n - 1 - i, i, state, onPick));
+    for (let i = first; i < last; i++) made.push(roundRow(rows, n - 1 - i, i, state, onPick, named));
     fill(spacer, made);
     node.setAttribute("aria-activedescendant", "round-" + rows.findIndex((r) => r.key === state.key));
   };
@@ -41,13 +42,18 @@ function showRounds(rows, state, onPick) {
   draw();
 }
 
-function roundRow(rows, index, position, state, onPick) {
+// Which run and class a round is of, where the list has several.
+function trackWords(row, named) {
+  return [named.run && row.run.split("/").pop(), named.class && `${row.run.startsWith("MultiBody") ? "body" : "class"} ${row.class}`].filter(Boolean).map((w) => w + " · ").join("");
+}
+
+function roundRow(rows, index, position, state, onPick, named) {
   const row = rows[index], before = earlier(rows, index), [warnings] = row.found || [0, 0];
   const here = row.headline ? row.res[row.headline] : null, there = before && before.headline === row.headline && here ? before.res[before.headline] : null;
   const change = there ? here[0] - there[0] : null;
   const node = el("div", { class: "row", role: "option", id: "round-" + index, "aria-selected": String(row.key === state.key), "aria-posinset": position + 1, "aria-setsize": rows.length, title: row.key, onclick: () => onPick(row.key) },
     el("b", {}, row.label), el("span", { class: "number" }, here ? angstrom(here[0]) : "–"),
-    el("small", {}, warnings ? el("span", { class: "warn", title: `${warnings} warning${warnings > 1 ? "s" : ""}` }, `⚠ ${warnings} `) : "", row.particles ? `${count(row.particles)} particles` : row.origin || ""),
+    el("small", {}, warnings ? el("span", { class: "warn", title: `${warnings} warning${warnings > 1 ? "s" : ""}` }, `⚠ ${warnings} `) : "", trackWords(row, named), row.particles ? `${count(row.particles)} particles` : row.origin || ""),
     el("small", { class: change === null || Math.abs(change) < 0.005 ? "" : change < 0 ? "up" : "down" }, change === null ? "" : `${change < 0 ? "−" : "+"}${Math.abs(change).toFixed(2)}`));
   node.style.top = position * ROW_PX + "px";
   return node;
