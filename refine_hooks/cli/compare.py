@@ -15,7 +15,7 @@ OneLog = Annotated[
 ]
 
 
-@app.command()
+@app.command(short_help="Compare two logs or two rounds.")
 def compare(
     a: OneLog,
     b: OneLog,

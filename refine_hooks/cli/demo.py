@@ -8,7 +8,7 @@ import typer
 from refine_hooks.cli._app import app
 
 
-@app.command()
+@app.command(short_help="Play a small refinement and watch it.")
 def demo(
     directory: Annotated[Path, typer.Argument(help="a new folder to play in")] = Path("refine_hooks_demo"),
     thread: Annotated[

@@ -11,7 +11,7 @@ from refine_hooks.cli._app import app
 from refine_hooks.cli._logs import read_log, round_of
 
 
-@app.command()
+@app.command(short_help="Write what EMDB asks for of a round.")
 def deposit(
     key: Annotated[str, typer.Argument(metavar="ROUND", help="RUN/ITERATION/CLASS as the tables print it")],
     out: Annotated[Path, typer.Option(help="the folder to write to", show_default=False)],

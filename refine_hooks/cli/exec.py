@@ -10,7 +10,7 @@ import typer
 from refine_hooks.cli._app import app
 
 
-@app.command("exec")
+@app.command("exec", short_help="Save cisTEM's dumps, then run its merge3d.")
 def execute(
     project: Annotated[Path, typer.Argument(help="the cisTEM project's folder", show_default=False, readable=False)],
     command: Annotated[list[str], typer.Argument(help="the command to run, after --", show_default=False)],

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from refine_hooks.projects import Claim
 
 
-@app.command()
+@app.command(short_help="Say what a folder is and what is missing.")
 def explain(
     project: Project,
     out: Out = None,

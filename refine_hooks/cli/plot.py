@@ -10,7 +10,7 @@ from refine_hooks.cli._logs import read_log, round_of
 from refine_hooks.cli.read import Log
 
 
-@app.command()
+@app.command(short_help="Draw curves as PNG, SVG or PDF.")
 def plot(
     log: Log,
     key: Annotated[

@@ -25,7 +25,7 @@ LogOption = Annotated[
 Config = Annotated[Path | None, typer.Option(help="TOML file with the audit's limits", show_default=False)]
 
 
-@app.command()
+@app.command(short_help="Say what is doubtful about each round.")
 def audit(
     log: Log,
     as_json: Annotated[bool, typer.Option("--json", help="print the findings alone, as a JSON list")] = False,
@@ -67,7 +67,7 @@ def _analysed(log: Path, settings: Settings) -> Journal:
     return revisited(store, read_log(log), settings, lambda text: print(text, file=sys.stderr))
 
 
-@app.command()
+@app.command(short_help="Show one round, or the table of rounds.")
 def show(
     key: Annotated[
         str,
@@ -98,7 +98,7 @@ def show(
         show_rounds(journal, findings)
 
 
-@app.command()
+@app.command(short_help="Write report.html anew.")
 def report(
     log: Log,
     out: Annotated[
@@ -121,7 +121,7 @@ def report(
     print(target)
 
 
-@app.command()
+@app.command(short_help="Write a round's curves for other programs.")
 def export(
     log: Log,
     key: Annotated[str, typer.Option("--round", help="RUN/ITERATION/CLASS as the tables print it", show_default=False)],

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Known = Annotated[float, typer.Option(help="where the file does not tell", show_default=False)]
 
 
-@app.command()
+@app.command(short_help="Make half maps from a round's particles.")
 def reconstruct(
     project: Annotated[
         Path | None,

@@ -21,6 +21,7 @@ OUT_VARIABLE = "REFINE_HOOKS_OUT"
 
 @app.command(
     name="relion-external-reconstruct",
+    short_help="RELION's hook: reconstruct, and keep the sums.",
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
 )
 def relion_external_reconstruct(

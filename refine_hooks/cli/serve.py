@@ -8,7 +8,7 @@ import typer
 from refine_hooks.cli._app import app
 
 
-@app.command()
+@app.command(short_help="Show the report as a live page.")
 def serve(
     place: Annotated[
         Path,

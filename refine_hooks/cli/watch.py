@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from refine_hooks.run import Watch
 
 
-@app.command()
+@app.command(short_help="Watch a running refinement.")
 def watch(
     project: Project,
     out: Out = None,
@@ -78,7 +78,7 @@ def _watch(w: Watch, until_idle: float | None) -> str:
             bell.close()
 
 
-@app.command()
+@app.command(short_help="Measure every round that is there now.")
 def once(
     project: Project,
     out: Out = None,
@@ -109,7 +109,7 @@ def once(
         raise typer.Exit(130)
 
 
-@app.command()
+@app.command(short_help="Measure two half maps.")
 def measure(
     half1: Annotated[Path, typer.Argument(help="first half map (MRC)", show_default=False, readable=False)],
     half2: Annotated[Path, typer.Argument(help="second half map (MRC)", show_default=False, readable=False)],
@@ -131,7 +131,7 @@ def measure(
     measure_files(half1, half2, mask or [], radius, mass, out, config, full, as_json)
 
 
-@app.command()
+@app.command(short_help="Print the JSON Schema of the log's lines.")
 def schema() -> None:
     """Print the JSON Schema of one line of the log."""
     import json
@@ -141,7 +141,7 @@ def schema() -> None:
     print(json.dumps(json_schema(), indent=2))
 
 
-@app.command("check-config")
+@app.command("check-config", short_help="Check a settings file, or print the defaults.")
 def check_config(
     config: Annotated[
         Path | None,

@@ -41,7 +41,9 @@ def _rounds(found: Comparison, out: Console) -> None:
     print_table(
         [
             *keys,
-            Column("quoted curve", [pair.curve or "different" for pair in rounds], need=2),
+            Column(
+                "quoted curve", [pair.curve or ("different" if pair.a and pair.b else "-") for pair in rounds], need=2
+            ),
             Column("A", [_length(pair.reading_a) for pair in rounds], right=True),
             Column("interval", [_interval(pair.reading_a) for pair in rounds], need=1),
             Column("B", [_length(pair.reading_b) for pair in rounds], right=True),

@@ -108,12 +108,12 @@ def _narrow(title: str) -> str:
 
 
 def _before(rounds: Sequence[RoundRecord]) -> dict[Key, Curve]:
-    """For each round the quoted curve of the last one before it of its run and class, where that was the same curve."""
+    """For each round the quoted curve of the last one before it of its run and class, where that was the same measured curve."""
     last: dict[tuple[str, int], Curve] = {}
     found = {}
     for record in sorted(rounds, key=lambda r: r.key.iteration):
         series, curve = (record.key.run, record.key.class_id), quoted(record)
-        if curve is None or curve.resolution_A is None:
+        if curve is None or curve.resolution_A is None or curve.name.startswith("reported_"):
             continue
         if series in last and last[series].name == curve.name:
             found[record.key] = last[series]
