@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from refine_hooks import watch
 from refine_hooks.errors import RefineHooksError
-from refine_hooks.followed import Logged
+from refine_hooks.logged import Logged
 from refine_hooks.projects import Claim
 from refine_hooks.projects.adapter import KEPT_FIRST, Round, no_particles, nothing_to_capture
 from refine_hooks.records import Failed, Key

@@ -4,7 +4,6 @@ import hashlib
 import io
 import os
 import threading
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -17,51 +16,15 @@ from refine_hooks.audit import audit
 from refine_hooks.audit.reading import Finding
 from refine_hooks.errors import InputError
 from refine_hooks.journal import Journal, why_not
+from refine_hooks.logged import Logged, Rounds, grouped
 from refine_hooks.metrics import LogState
 from refine_hooks.plain import open_plain
-from refine_hooks.records import LOG_LINE, Failed, Key, LogLine, RoundRecord, Stamp, Start, Stop
+from refine_hooks.records import LOG_LINE, Failed, Key, LogLine, RoundRecord, Start, Stop
 from refine_hooks.report import data, page
 from refine_hooks.settings import Settings
 
 LONGEST_LINE = 64 << 20
-HISTORY = 12  # earlier rounds of its run and class that a round is judged beside, and the best ones before them
-_OF_ANOTHER_CLASS = 6  # rounds of the run's first class before a round that is judged
-_AT_ONCE = 25  # records that are read, audited and told of together
 _FAULTS_SHOWN = 50
-
-
-@dataclass(slots=True)
-class Logged:
-    """A measured round: where its line stands, and the little of it that is needed at once.
-
-    Attributes:
-        row: what the page's list shows of it.
-        stamp: its inputs as they were.
-        masks: names of its masks.
-        number: how many rounds of its run and class were measured before it.
-        earlier: lines of the same round that were measured from other inputs.
-        best: the rounds up to this one, by iteration, that nothing before is better than; one for each measure.
-        judged: whether its row counts its findings.
-        removed: whether its maps need not be looked for any more.
-    """
-
-    offset: int
-    length: int
-    row: dict[str, Any]
-    seq: int
-    stamp: Stamp
-    masks: tuple[str, ...]
-    number: int
-    earlier: tuple[tuple[int, int], ...] = ()
-    best: tuple[Key, ...] = ()
-    judged: bool = False
-    removed: bool = False
-
-    @property
-    def origin(self) -> str | None:
-        """Where its half maps come from; None where it has none."""
-        origin: str | None = self.row["origin"]
-        return origin
 
 
 @dataclass(slots=True)
@@ -84,8 +47,7 @@ class Followed:
     ended: bool = False
     faults: list[str] = field(default_factory=list)
     _lock: threading.RLock = field(default_factory=threading.RLock)
-    _places: dict[Key, Logged] = field(default_factory=dict)
-    _tracks: dict[tuple[str, int], list[Key]] = field(default_factory=dict)
+    _rounds: Rounds = field(default_factory=Rounds)
     _styles: dict[str, dict[str, str]] = field(default_factory=dict)
     _failed: dict[Key, Failed] = field(default_factory=dict)
     _unjudged: dict[Key, None] = field(default_factory=dict)
@@ -151,7 +113,7 @@ class Followed:
         return hashlib.sha256(os.pread(handle, length, offset)).hexdigest() != digest
 
     def _forget(self) -> None:
-        self._places, self._tracks, self._failed, self._styles = {}, {}, {}, {}
+        self._rounds, self._failed, self._styles = Rounds(), {}, {}
         self._unjudged, self._just_found = {}, {}
         self.start, self.ended, self.faults = None, False, []
         self._read, self._lines, self._last = 0, 0, None
@@ -191,45 +153,16 @@ class Followed:
             self.ended = True
         elif isinstance(line, Failed):
             self._failed[line.key] = line
-            if line.key in self._places:
+            if line.key in self._rounds.by_key:
                 self._await_judgement(line.key)
         else:
-            self._add_round(line, offset, length)
-
-    def _add_round(self, record: RoundRecord, offset: int, length: int) -> None:
-        self._failed.pop(record.key, None)
-        self._styles.update((curve.name, data.style(curve.name)) for curve in record.curves)
-        track = self._tracks.setdefault(_track(record.key), [])
-        masks = tuple(mask.name for mask in record.masks)
-        place = Logged(offset, length, data.row(record), self.seq, record.stamp, masks, len(track))
-        before = self._places.get(record.key)
-        if before is not None:
-            place.number, place.earlier = before.number, before.earlier
-            if before.stamp != record.stamp:
-                place.earlier = (*before.earlier, (before.offset, before.length))
-        self._places[record.key] = place
-        at = bisect_left(track, record.key.iteration, key=lambda key: key.iteration)
-        if before is None:
-            track.insert(at, record.key)
-        for number in range(at, len(track)):
-            here = self._places[track[number]]
-            best = self._bettered(self._places[track[number - 1]].best if number else (), track[number])
-            if number > at and best == here.best:
-                break
-            here.best = best
-        self._await_judgement(record.key)
-
-    def _bettered(self, best: tuple[Key, ...], key: Key) -> tuple[Key, ...]:
-        """The best rounds of each measure when one more is known; of equal ones the first."""
-        row = self._places[key].row
-        for one in best:
-            other = self._places[one].row
-            if (other["headline"], other["origin"]) == (row["headline"], row["origin"]):
-                return best if _number(other) <= _number(row) else tuple(key if k == one else k for k in best)
-        return (*best, key)
+            self._failed.pop(line.key, None)
+            self._styles.update((curve.name, data.style(curve.name)) for curve in line.curves)
+            self._rounds.add(line, offset, length, self.seq)
+            self._await_judgement(line.key)
 
     def _await_judgement(self, key: Key) -> None:
-        self._places[key].judged = False
+        self._rounds.by_key[key].judged = False
         self._unjudged.pop(key, None)
         self._unjudged[key] = None
 
@@ -251,7 +184,7 @@ class Followed:
 
         What is only true of a log's newest round, such as that the last ones swing, is said of the round that was it.
         """
-        if isinstance(line, Failed) and line.key not in self._places:
+        if isinstance(line, Failed) and line.key not in self._rounds.by_key:
             return audit([line], self.settings)
         if line.key not in self._just_found or line.key in self._unjudged:
             for _ in self._judged([line.key]):
@@ -260,9 +193,11 @@ class Followed:
 
     def _judged(self, keys: Iterable[Key]) -> Iterator[tuple[Key, RoundRecord, list[Finding]]]:
         """Some rounds with their records and findings, audited in groups of one run and class, beside the rounds before them."""
-        for group in self._groups(keys):
+        for group in grouped(keys):
             known = all(key in self._just_found and key not in self._unjudged for key in group)
-            records = self._read_records(group if known else self._beside(group))
+            with self._lock:
+                wanted = group if known else self._rounds.beside(group)
+            records = self._read_records(wanted)
             if not known:
                 self._note(group, page.grouped(self._audited(group, records)))
             by_key, found = {record.key: record for record in records}, self._just_found
@@ -274,50 +209,24 @@ class Followed:
             self._just_found = {key: found[str(key)] for key in keys}
             for key, findings in self._just_found.items():
                 self._unjudged.pop(key, None)
-                place = self._places.get(key)
+                place = self._rounds.by_key.get(key)
                 if place is not None and not place.judged:
                     place.judged, place.seq = True, self.seq
                     place.row = {**place.row, "found": data.counted(findings)}
-
-    def _groups(self, keys: Iterable[Key]) -> list[list[Key]]:
-        tracks: dict[tuple[str, int], list[Key]] = {}
-        for key in sorted(keys, key=lambda key: key.iteration):
-            tracks.setdefault(_track(key), []).append(key)
-        return [keys[at : at + _AT_ONCE] for keys in tracks.values() for at in range(0, len(keys), _AT_ONCE)]
 
     def _audited(self, keys: Sequence[Key], records: Sequence[RoundRecord]) -> list[Finding]:
         with self._lock:
             run, since = keys[0].run, min((record.key.iteration for record in records), default=0)
             failed = [line for key, line in self._failed.items() if key.run == run and key.iteration >= since]
-            earlier = {key: self._places[key].earlier for key in keys if key in self._places}
+            earlier = {key: self._rounds.by_key[key].earlier for key in keys if key in self._rounds.by_key}
         lines = [line for record in records for line in (*self._records(earlier.get(record.key, ())), record)]
         return audit(Journal((*lines, *failed)), self.settings, only=set(keys))
 
-    def _beside(self, keys: Sequence[Key]) -> list[Key]:
-        """Some rounds of one run and class, the last of them last, and before them those that they are judged beside."""
-        with self._lock:
-            return list(dict.fromkeys([*self._of_another_class(keys[0], keys[-1]), *self._history(keys[0]), *keys]))
-
     def _read_records(self, keys: Iterable[Key]) -> list[RoundRecord]:
         with self._lock:
-            places = {key: place for key in keys if (place := self._places.get(key)) is not None}
+            places = {key: place for key in keys if (place := self._rounds.by_key.get(key)) is not None}
         records = self._records((place.offset, place.length) for place in places.values())
         return [record for record in records if record.key in places]
-
-    def _history(self, first: Key) -> list[Key]:
-        """The last rounds of the same run and class before one, and the best of each measure."""
-        track = self._tracks.get(_track(first), [])
-        at = bisect_left(track, first.iteration, key=lambda key: key.iteration)
-        best = self._places[track[at - 1]].best if at else ()
-        return sorted({*best, *track[max(0, at - HISTORY) : at]}, key=lambda key: key.iteration)
-
-    def _of_another_class(self, first: Key, last: Key) -> list[Key]:
-        """Rounds of the run's first class up to ``last``, where what is said once of a run has been said."""
-        track = next((track for (run, _), track in self._tracks.items() if run == first.run), [])
-        if not track or track[0].class_id == first.class_id:
-            return []
-        start, end = (bisect_left(track, key.iteration + 1, key=lambda one: one.iteration) for key in (first, last))
-        return track[max(0, start - _OF_ANOTHER_CLASS) : end]
 
     def _records(self, places: Iterable[tuple[int, int]]) -> list[RoundRecord]:
         """Records read anew from the file; what is no longer there is left out."""
@@ -343,7 +252,7 @@ class Followed:
     def before(self, key: Key) -> RoundRecord | None:
         """The last round of the same run and class before one; None where there is none, or it cannot be read any more."""
         with self._lock:
-            earlier = self._history(key)[-1:]
+            earlier = self._rounds.history(key)[-1:]
         try:
             return self.record(earlier[0]) if earlier else None
         except InputError:
@@ -353,7 +262,7 @@ class Followed:
         """What the page shows of some rounds, but their pictures and files; one that cannot be read any more is left out."""
         for key, record, found in self._judged(keys):
             with self._lock:
-                earlier = [self._places[one].row for one in self._history(key)]
+                earlier = [self._rounds.by_key[one].row for one in self._rounds.history(key)]
             yield key, data.detail(record, data.standing_before(earlier), found)
 
     def detail(self, key: Key) -> dict[str, Any]:
@@ -368,15 +277,15 @@ class Followed:
 
     def last(self, key: Key) -> Logged | Failed | None:
         """The log's last word on a round."""
-        return self._failed.get(key) or self._places.get(key)
+        return self._failed.get(key) or self._rounds.by_key.get(key)
 
     def place(self, key: Key) -> Logged | None:
         """What is known of the last measurement of a round."""
-        return self._places.get(key)
+        return self._rounds.by_key.get(key)
 
     def series(self, key: Key) -> Sequence[Key]:
         """The measured rounds of the run and class of ``key``, in the order of their iterations."""
-        return self._tracks.get(_track(key), [])
+        return self._rounds.series(key)
 
     def head(self) -> dict[str, Any]:
         """What the page shows of the log besides its rounds."""
@@ -387,13 +296,13 @@ class Followed:
         """What has changed after ``seq``, or everything where the log was replaced meanwhile."""
         with self._lock:
             restarted = seq < self._since
-            rows = [place.row for place in self._places.values() if restarted or place.seq > seq]
+            rows = [place.row for place in self._rounds.by_key.values() if restarted or place.seq > seq]
             return {"id": self.id, "seq": self.seq, "restarted": restarted, **self.head(), "rows": rows}
 
     def rows(self) -> Sequence[dict[str, Any]]:
         """The rows of all rounds in the order of the log."""
         with self._lock:
-            return [place.row for place in self._places.values()]
+            return [place.row for place in self._rounds.by_key.values()]
 
     def state(self, name: str = "", running: bool | None = None) -> LogState:
         """What the metrics need of the log, under a name that tells it from others."""
@@ -411,13 +320,3 @@ def _record_at(stream: BinaryIO | io.FileIO, offset: int, length: int) -> RoundR
     except ValidationError:
         return None
     return line if isinstance(line, RoundRecord) else None
-
-
-def _track(key: Key) -> tuple[str, int]:
-    return key.run, key.class_id
-
-
-def _number(row: dict[str, Any]) -> float:
-    """The resolution that a round is quoted with; infinite where there is none."""
-    quoted = row["res"].get(row["headline"])
-    return float(quoted[0]) if quoted else float("inf")

@@ -1,6 +1,7 @@
 """How long half maps, masks and sharpened maps stay on disk. The log, and whatever is not our own, always stays."""
 
-from refine_hooks.followed import Followed, Logged
+from refine_hooks.followed import Followed
+from refine_hooks.logged import Logged
 from refine_hooks.records import Key
 from refine_hooks.settings import KeepSettings
 from refine_hooks.store import Store

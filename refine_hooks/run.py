@@ -13,8 +13,8 @@ from types import FrameType
 
 from refine_hooks import outputs, retention, watch
 from refine_hooks.errors import NotReadyError, RefineHooksError, StorageError
-from refine_hooks.followed import Logged
 from refine_hooks.lock import only_writer
+from refine_hooks.logged import Logged
 from refine_hooks.one_round import changed, measured
 from refine_hooks.projects.adapter import Round
 from refine_hooks.records import Failed, RoundRecord, Start, Stop, now

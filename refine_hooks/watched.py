@@ -10,7 +10,8 @@ from typing import Literal
 from refine_hooks import journal, watch
 from refine_hooks.announce import Audience
 from refine_hooks.errors import InputError
-from refine_hooks.followed import Followed, Logged
+from refine_hooks.followed import Followed
+from refine_hooks.logged import Logged
 from refine_hooks.projects.adapter import Adapter, Round
 from refine_hooks.records import Failed, Key, LogLine
 from refine_hooks.settings import Settings

@@ -13,7 +13,8 @@ from small_program import a_watch, lines_of, write_round
 
 from refine_hooks import followed, journal
 from refine_hooks.audit import audit
-from refine_hooks.followed import HISTORY, Followed
+from refine_hooks.followed import Followed
+from refine_hooks.logged import HISTORY
 from refine_hooks.records import Failed, InputFile, Key, LogLine, RoundRecord, Stamp, Start
 from refine_hooks.report import file
 from refine_hooks.retention import expired
