@@ -130,11 +130,6 @@ def transform(volume: Volume) -> HalfTransform:
     return out.transpose(1, 0, 2)
 
 
-def inverse(half: HalfTransform, box_px: int) -> Volume:
-    """The volume of a half transform."""
-    return np.asarray(scipy.fft.irfftn(half, s=(box_px,) * 3, workers=workers()), np.float32)
-
-
 def padded_inverse(transform: HalfTransform, box_px: int) -> Volume:
     """The real volume of a half transform padded with zeros to ``box_px``, as cisTEM resizes in Fourier space.
 
@@ -222,37 +217,6 @@ def new_planes(box: Box, box_px: int) -> Planes:
     return np.empty((box[0].stop - box[0].start, box_px, box_px // 2 + 1), np.complex64)
 
 
-def masked_planes(volume: Volume, mask: Volume, box: Box, out: Planes | None = None) -> Planes:
-    """Planes of volume * mask.
-
-    Args:
-        volume: float32 [z, y, x].
-        mask: float32 of the same shape.
-        box: bounding box of the mask.
-        out: room for the planes.
-    """
-    n = volume.shape[0]
-    planes = new_planes(box, n) if out is None else out
-    z, y, x = box
-
-    def work(begin: int, end: int) -> None:
-        here = slice(z.start + begin, z.start + end)
-        rows = np.zeros((end - begin, y.stop - y.start, n), np.float32)
-        np.multiply(volume[here, y, x], mask[here, y, x], out=rows[:, :, x])
-        put_rows(rows, planes[begin:end], y)
-
-    in_slabs(work, len(planes), slab_of(n))
-    return planes
-
-
-def put_rows(rows: Volume, planes: Planes, y: slice) -> None:
-    """Transform real rows [z, y of the box, x] along x and y into their planes."""
-    planes[:, : y.start] = 0
-    planes[:, y.stop :] = 0
-    planes[:, y] = scipy.fft.rfft(rows, axis=2)
-    in_place(planes, 1)
-
-
 def columns(planes: Planes, z: slice, begin: int, end: int, kept: int, slot: int = 0) -> Planes:
     """The step along z for ky = begin..end and kx < kept, in the `room` of that slot."""
     n = planes.shape[1]
@@ -273,21 +237,6 @@ def shell_sums(half1: HalfTransform, half2: HalfTransform) -> ShellSums:
         return np.asarray(_sum_slab(half1[:, begin:end], half2[:, begin:end], begin, labels))
 
     return _added(in_slabs(work, n, max(slab_of(n), n // 16)))
-
-
-def planes_sums(planes1: Planes, planes2: Planes, box: Box) -> ShellSums:
-    """Shell sums of two volumes from their planes over one bounding box; the transforms themselves are never kept."""
-    n = planes1.shape[1]
-    labels = shell_of_square(n)
-
-    def work(begin: int, end: int) -> Curve:
-        nearest = min(min(ky, n - ky) for ky in range(begin, end))
-        kept = min(n // 2 + 1, int(np.sqrt((n // 2 + 0.5) ** 2 - nearest**2)) + 1)
-        slab1 = columns(planes1, box[0], begin, end, kept, 0)
-        slab2 = columns(planes2, box[0], begin, end, kept, 1)
-        return np.asarray(_sum_slab(slab1, slab2, begin, labels))
-
-    return _added(in_slabs(work, n, slab_of(n)))
 
 
 def _added(parts: list[Curve]) -> ShellSums:

@@ -21,71 +21,78 @@ if TYPE_CHECKING:
     from refine_hooks.settings import Settings
 
 Known = Annotated[float, typer.Option(help="where the file does not tell", show_default=False)]
+ProjectOrNone = Annotated[
+    Path | None,
+    typer.Argument(help="the refinement project's folder, with --round", show_default=False, readable=False),
+]
+RoundKey = Annotated[
+    str, typer.Option("--round", help="RUN/ITERATION/CLASS, as explain and show print it", show_default=False)
+]
+ParticleFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="instead of a project: .cistem, .star (cisTEM or RELION), .par or .cs",
+        show_default=False,
+        readable=False,
+    ),
+]
+MapsFolder = Annotated[
+    Path | None,
+    typer.Option(help="where the maps are written [default: PROJECT/refine_hooks/reconstructed]", show_default=False),
+]
+Symmetry = Annotated[
+    str,
+    typer.Option(help="point group, in the package's setting [default: the project's, else C1]", show_default=False),
+]
+Rules = Annotated[
+    str, typer.Option(help="cistem or relion: whose rules of summing [default: the file's]", show_default=False)
+]
+Stack = Annotated[
+    Path | None, typer.Option(help="the particle stack, where the file names none or another", show_default=False)
+]
+Root = Annotated[Path | None, typer.Option(help="the folder that stack paths start from (RELION)", show_default=False)]
+OneClass = Annotated[int, typer.Option("--class", help="only this class (RELION) [default: all]", show_default=False)]
+PixelSize = Annotated[float, typer.Option(help="in A, where the file does not tell", show_default=False)]
+Voltage = Annotated[float, typer.Option(help="in kV, where the file does not tell", show_default=False)]
+SphericalAberration = Annotated[float, typer.Option(help="in mm, where the file does not tell", show_default=False)]
+MaskRadius = Annotated[
+    float,
+    typer.Option(
+        help="of the particle in A: normalise images by the noise outside, as cisTEM does", show_default=False
+    ),
+]
+ScoreWeight = Annotated[float, typer.Option(help="cisTEM's particle weighting factor in A^2")]
+White = Annotated[bool, typer.Option("--white", help="particles are brighter than the ice (cisTEM)")]
+Ewald = Annotated[bool, typer.Option("--ewald", help="refused: the Ewald sphere's curvature is not corrected")]
+Cluster = Annotated[
+    str,
+    typer.Option(
+        help="on many machines: the address of a Dask scheduler, or slurm, pbs, lsf (see [cluster])",
+        show_default=False,
+    ),
+]
 
 
 @app.command(short_help="Make half maps from a round's particles.")
 def reconstruct(
-    project: Annotated[
-        Path | None,
-        typer.Argument(help="the refinement project's folder, with --round", show_default=False, readable=False),
-    ] = None,
-    round_: Annotated[
-        str, typer.Option("--round", help="RUN/ITERATION/CLASS, as explain and show print it", show_default=False)
-    ] = "",
-    particles: Annotated[
-        Path | None,
-        typer.Option(
-            help="instead of a project: .cistem, .star (cisTEM or RELION), .par or .cs",
-            show_default=False,
-            readable=False,
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="where the maps are written [default: PROJECT/refine_hooks/reconstructed]", show_default=False
-        ),
-    ] = None,
-    symmetry: Annotated[
-        str,
-        typer.Option(
-            help="point group, in the package's setting [default: the project's, else C1]", show_default=False
-        ),
-    ] = "",
-    package: Annotated[
-        str, typer.Option(help="cistem or relion: whose rules of summing [default: the file's]", show_default=False)
-    ] = "",
-    stack: Annotated[
-        Path | None, typer.Option(help="the particle stack, where the file names none or another", show_default=False)
-    ] = None,
-    root: Annotated[
-        Path | None, typer.Option(help="the folder that stack paths start from (RELION)", show_default=False)
-    ] = None,
-    class_id: Annotated[
-        int, typer.Option("--class", help="only this class (RELION) [default: all]", show_default=False)
-    ] = 0,
-    pixel_size: Annotated[float, typer.Option(help="in A, where the file does not tell", show_default=False)] = 0.0,
-    voltage: Annotated[float, typer.Option(help="in kV, where the file does not tell", show_default=False)] = 0.0,
-    cs: Annotated[float, typer.Option(help="in mm, where the file does not tell", show_default=False)] = 0.0,
+    project: ProjectOrNone = None,
+    round_: RoundKey = "",
+    particles: ParticleFile = None,
+    out: MapsFolder = None,
+    symmetry: Symmetry = "",
+    package: Rules = "",
+    stack: Stack = None,
+    root: Root = None,
+    class_id: OneClass = 0,
+    pixel_size: PixelSize = 0.0,
+    voltage: Voltage = 0.0,
+    cs: SphericalAberration = 0.0,
     amplitude_contrast: Known = 0.0,
-    mask_radius: Annotated[
-        float,
-        typer.Option(
-            help="of the particle in A: normalise images by the noise outside, as cisTEM does", show_default=False
-        ),
-    ] = 0.0,
-    score_weight: Annotated[float, typer.Option(help="cisTEM's particle weighting factor in A^2")] = 0.0,
-    white: Annotated[bool, typer.Option("--white", help="particles are brighter than the ice (cisTEM)")] = False,
-    ewald: Annotated[
-        bool, typer.Option("--ewald", help="refused: the Ewald sphere's curvature is not corrected")
-    ] = False,
-    cluster: Annotated[
-        str,
-        typer.Option(
-            help="on many machines: the address of a Dask scheduler, or slurm, pbs, lsf (see [cluster])",
-            show_default=False,
-        ),
-    ] = "",
+    mask_radius: MaskRadius = 0.0,
+    score_weight: ScoreWeight = 0.0,
+    white: White = False,
+    ewald: Ewald = False,
+    cluster: Cluster = "",
     config: Config = None,
     program: Adapter = "",
 ) -> None:
@@ -110,7 +117,6 @@ def reconstruct(
         return
     if particles is None or out is None:
         raise SettingsError("--particles needs --out DIR, the folder for the half maps")
-    settings = load_settings(config, overrides=overrides)
     known = {
         "pixel_size_A": pixel_size,
         "voltage_kV": voltage,
@@ -120,8 +126,13 @@ def reconstruct(
     options: dict[str, Any] = {name: value for name, value in known.items() if value}
     options.update({"stack": stack} if stack else {}, **({"root": root} if root else {}))
     options.update({"class_id": class_id} if class_id else {}, **({"contrast": 1} if white else {}))
+    settings = load_settings(config, overrides=overrides)
     job = _job_of_file(particles, package, symmetry or "C1", mask_radius, score_weight, options)
-    stem = out.absolute() / particles.stem
+    _of_file(job, particles, out.absolute(), settings)
+
+
+def _of_file(job: ParticlesJob, particles: Path, out: Path, settings: Settings) -> None:
+    stem = out / particles.stem
     paths = stem.with_name(f"{stem.name}_half1.mrc"), stem.with_name(f"{stem.name}_half2.mrc")
     _write(job, particles.name, settings, paths, stem.parent / "checkpoints" / f"{stem.name}.sums")
 

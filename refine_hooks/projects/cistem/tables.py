@@ -34,7 +34,6 @@ class Details:
     class_id: int
     alignment_limit_A: float
     mask_radius_A: float
-    global_mask_radius_A: float
     estimated_resolution_A: float
     reconstruction_id: int
     automask: bool
@@ -167,7 +166,6 @@ def _details(row: Row) -> Details:
         class_id=integer(row, "CLASS_NUMBER"),
         alignment_limit_A=real(row, "HIGH_RESOLUTION_LIMIT"),
         mask_radius_A=real(row, "MASK_RADIUS"),
-        global_mask_radius_A=real(row, "GLOBAL_MASK_RADIUS"),
         estimated_resolution_A=real(row, "ESTIMATED_RESOLUTION"),
         reconstruction_id=integer(row, "RECONSTRUCTION_ID"),
         automask=integer(row, "SHOULD_AUTOMASK", 0) == 1,

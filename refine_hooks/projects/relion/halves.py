@@ -11,8 +11,8 @@ from refine_hooks.maps import read_map
 from refine_hooks.projects.adapter import FscCurve, HalfMaps, ProgramMask, Round
 from refine_hooks.projects.relion.external import half_map_from_external
 from refine_hooks.projects.relion.files import Job, in_project
+from refine_hooks.projects.relion.look import Inputs
 from refine_hooks.projects.relion.notes import FINAL_RULE, PER_ITERATION_RULE
-from refine_hooks.projects.relion.rounds import Inputs
 from refine_hooks.projects.relion.spool import discard_kept, spool_folder, tables_of_sums
 from refine_hooks.projects.relion.tables import ClassTable, Optimiser, PostProcess
 from refine_hooks.projects.relion.views import views_in

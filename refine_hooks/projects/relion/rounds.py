@@ -6,42 +6,24 @@ there when the tables of both halves are; the optimiser's table comes first and 
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from refine_hooks.errors import NotReadyError, RefineHooksError
-from refine_hooks.projects.adapter import Facts, Round, stamp_of
-from refine_hooks.projects.relion.files import Iteration, Job, Listing, list_job, whole_header, written_at
-from refine_hooks.projects.relion.notes import facts_of, run_warnings
+from refine_hooks.projects.adapter import Round
+from refine_hooks.projects.relion.files import Iteration, Job, list_job, whole_header, written_at
+from refine_hooks.projects.relion.look import View, awaited, has_tables, inputs_of, round_of
 from refine_hooks.projects.relion.postprocess import postprocess_of
 from refine_hooks.projects.relion.spool import sums_of
-from refine_hooks.projects.relion.tables import Model, Optimiser, PostProcess, read_model, read_optimiser
-from refine_hooks.records import Key, Origin
+from refine_hooks.projects.relion.tables import Model, read_model
+from refine_hooks.records import Origin
 from refine_hooks.settings import Settings
 from refine_hooks.store import Store
 
 _REWRITTEN_AFTER_NS = 60 * 10**9
 _RUNNING_WITHIN_NS = 6 * 3600 * 10**9
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """What is needed to find a round's half maps, curves and masks again."""
-
-    job: Job
-    stem: str
-    kind: str
-    number: int
-    final: bool
-    origin: Origin | None
-    halves: tuple[Path, Path] | None
-    model: Model | None
-    optimiser: Optimiser | None
-    images: tuple[int | None, int | None] = (None, None)
-    postprocess: PostProcess | None = None
-    data: Path | None = None
 
 
 def job_rounds(directory: Path, job: Job, settings: Settings, store: Store) -> Iterator[Round]:
@@ -50,7 +32,7 @@ def job_rounds(directory: Path, job: Job, settings: Settings, store: Store) -> I
     roots = dict.fromkeys(iteration.root for iteration in listing.iterations)
     for root in roots:
         iterations = [i for i in listing.iterations if i.root == root]
-        view = _View(directory, job, listing, iterations, settings, store)
+        view = View(directory, job, listing, iterations, settings, store)
         for iteration in iterations:
             if iteration.number is not None:
                 yield from _numbered(view, iteration)
@@ -58,54 +40,12 @@ def job_rounds(directory: Path, job: Job, settings: Settings, store: Store) -> I
                 yield from _final(view, iteration)
 
 
-@dataclass(frozen=True, slots=True)
-class _View:
-    """One look at one run: the rounds of one root name in a job folder."""
-
-    directory: Path
-    job: Job
-    listing: Listing
-    iterations: list[Iteration]
-    settings: Settings
-    store: Store
-
-    def path(self, iteration: Iteration, half: int, what: str) -> Path:
-        half_name = f"_half{half}" if half else ""
-        return self.job.folder / f"{iteration.stem}{half_name}_{what}"
-
-    def run(self, root: str, kind: str) -> str:
-        suffix = "" if root == "run" else f"/{root}"
-        bodies = "/bodies" if kind == "body" and not self.job.run.startswith("MultiBody/") else ""
-        return f"{self.job.run}{suffix}{bodies}"
-
-    def before(self, iteration: Iteration) -> Iteration | None:
-        """The last numbered iteration with tables, before this one."""
-        known = [i for i in self.iterations if i.number is not None and _has_tables(i)]
-        if iteration.number is not None:
-            known = [i for i in known if i.number is not None and i.number < iteration.number]
-        return known[-1] if known else None
-
-    def optimiser(self, iteration: Iteration) -> Optimiser | None:
-        """This iteration's settings; RELION 3 writes none at the end, so the last there are."""
-        for candidate in (iteration, self.before(iteration)):
-            if candidate is not None and (0, "optimiser.star") in candidate.files:
-                try:
-                    return read_optimiser(self.path(candidate, 0, "optimiser.star"))
-                except RefineHooksError:
-                    continue
-        return None
-
-
-def _has_tables(iteration: Iteration) -> bool:
-    return any(what == "model.star" for _, what in iteration.files)
-
-
-def _numbered(view: _View, iteration: Iteration) -> Iterator[Round]:
+def _numbered(view: View, iteration: Iteration) -> Iterator[Round]:
     if not iteration.split:
         if (0, "model.star") in iteration.files:
             yield from _joint(view, iteration)
         return
-    if _has_tables(iteration):
+    if has_tables(iteration):
         yield from _halves(view, iteration)
         return
     if _is_the_end(view, iteration):
@@ -113,13 +53,13 @@ def _numbered(view: _View, iteration: Iteration) -> Iterator[Round]:
     if _unfiltered_pairs(iteration):
         yield from _without_tables(view, iteration)
     elif any(what.endswith(".mrc") for _, what in iteration.files):
-        yield _awaited(view, iteration, "class", 1, ("the model tables of both halves",))
+        yield awaited(view, iteration, "class", 1, ("the model tables of both halves",))
 
 
-def _is_the_end(view: _View, iteration: Iteration) -> bool:
+def _is_the_end(view: View, iteration: Iteration) -> bool:
     """Whether this number is that of the joined round: RELION writes its tables without the number."""
-    last = max((i.number for i in view.iterations if i.number is not None and _has_tables(i)), default=-1)
-    final = any(i.number is None and _has_tables(i) for i in view.iterations)
+    last = max((i.number for i in view.iterations if i.number is not None and has_tables(i)), default=-1)
+    final = any(i.number is None and has_tables(i) for i in view.iterations)
     return final and iteration.number is not None and iteration.number > last
 
 
@@ -127,30 +67,30 @@ def _unfiltered_pairs(iteration: Iteration) -> list[tuple[str, int]]:
     return [c for c in sorted(iteration.classes) if iteration.half_pair(*c, "_unfil.mrc")]
 
 
-def _joint(view: _View, iteration: Iteration) -> Iterator[Round]:
+def _joint(view: View, iteration: Iteration) -> Iterator[Round]:
     """Rounds without halves: 3D classification, initial model."""
     table = view.path(iteration, 0, "model.star")
     try:
         model = read_model(table)
     except NotReadyError as error:
-        yield _awaited(view, iteration, "class", 1, error.faults)
+        yield awaited(view, iteration, "class", 1, error.faults)
         return
     for number in range(1, len(model.classes) + 1):
-        inputs = _inputs(view, iteration, "class", number, model, None, None)
-        yield _round(view, iteration, inputs, [table], complete=True)
+        inputs = inputs_of(view, iteration, "class", number, model, None, None)
+        yield round_of(view, iteration, inputs, [table], complete=True)
 
 
-def _halves(view: _View, iteration: Iteration) -> Iterator[Round]:
+def _halves(view: View, iteration: Iteration) -> Iterator[Round]:
     """Rounds of two halves, each with its own model table."""
     tables = [view.path(iteration, half, "model.star") for half in (1, 2)]
     unlisted = [table.name for half, table in enumerate(tables, 1) if (half, "model.star") not in iteration.files]
     if unlisted:
-        yield _awaited(view, iteration, "class", 1, tuple(f"{name}: is not there" for name in unlisted))
+        yield awaited(view, iteration, "class", 1, tuple(f"{name}: is not there" for name in unlisted))
         return
     try:
         models = [read_model(table) for table in tables]
     except NotReadyError as error:
-        yield _awaited(view, iteration, "class", 1, error.faults)
+        yield awaited(view, iteration, "class", 1, error.faults)
         return
     kind = "body" if models[0].bodies else "class"
     same = _same_state(models[0], models[1])
@@ -159,21 +99,21 @@ def _halves(view: _View, iteration: Iteration) -> Iterator[Round]:
 
 
 def _of_both(
-    view: _View, iteration: Iteration, kind: str, number: int, models: list[Model], tables: list[Path], same: bool
+    view: View, iteration: Iteration, kind: str, number: int, models: list[Model], tables: list[Path], same: bool
 ) -> Iterator[Round]:
     try:
         origin, halves = _sources(view, iteration, kind, number, models[0])
     except NotReadyError as error:
-        yield _awaited(view, iteration, kind, number, error.faults)
+        yield awaited(view, iteration, kind, number, error.faults)
         return
     except RefineHooksError as error:
-        inputs = _inputs(view, iteration, kind, number, models[0], None, None)
-        yield _round(view, iteration, inputs, tables, fault=str(error))
+        inputs = inputs_of(view, iteration, kind, number, models[0], None, None)
+        yield round_of(view, iteration, inputs, tables, fault=str(error))
         return
-    inputs = _inputs(view, iteration, kind, number, models[0], origin, halves)
+    inputs = inputs_of(view, iteration, kind, number, models[0], origin, halves)
     inputs = replace(inputs, images=(models[0].particles, models[1].particles))
     complete = same and (halves is None or _in_order(halves, tables))
-    yield _round(view, iteration, inputs, tables, complete=complete)
+    yield round_of(view, iteration, inputs, tables, complete=complete)
 
 
 def _same_state(first: Model, second: Model) -> bool:
@@ -194,7 +134,7 @@ def _in_order(halves: tuple[Path, Path], tables: list[Path]) -> bool:
 
 
 def _sources(
-    view: _View, iteration: Iteration, kind: str, number: int, model: Model
+    view: View, iteration: Iteration, kind: str, number: int, model: Model
 ) -> tuple[Origin | None, tuple[Path, Path] | None]:
     """The most honest pair of this iteration: unfiltered maps, else sums, else the filtered maps.
 
@@ -216,7 +156,7 @@ def _sources(
     return None, None
 
 
-def _whole_maps(view: _View, names: tuple[str, str], model: Model | None) -> tuple[Path, Path]:
+def _whole_maps(view: View, names: tuple[str, str], model: Model | None) -> tuple[Path, Path]:
     first, second = (view.job.folder / name for name in names)
     for path in (first, second):
         header = whole_header(path)
@@ -225,7 +165,7 @@ def _whole_maps(view: _View, names: tuple[str, str], model: Model | None) -> tup
     return first, second
 
 
-def _sums(view: _View, iteration: Iteration, kind: str, number: int) -> tuple[Path, Path] | None:
+def _sums(view: View, iteration: Iteration, kind: str, number: int) -> tuple[Path, Path] | None:
     """The tables of both halves' arrays; None where there are none, or none of this run."""
     optimiser = view.optimiser(iteration)
     if optimiser is not None and not optimiser.external:
@@ -233,7 +173,7 @@ def _sums(view: _View, iteration: Iteration, kind: str, number: int) -> tuple[Pa
     return sums_of(view.job, view.store.spool, iteration.stem, kind, number)
 
 
-def _without_tables(view: _View, iteration: Iteration) -> Iterator[Round]:
+def _without_tables(view: View, iteration: Iteration) -> Iterator[Round]:
     """Unfiltered halves whose tables have not come: RELION writes them minutes later, or the run was stopped there."""
     for kind, number in _unfiltered_pairs(iteration):
         names = iteration.half_pair(kind, number, "_unfil.mrc")
@@ -243,17 +183,17 @@ def _without_tables(view: _View, iteration: Iteration) -> Iterator[Round]:
             # Times far in the future are those of a clock that has been put back, and nothing to wait for.
             waited_s = abs(time.time() - max(written_at(path) for path in halves) / 1e9)
         except NotReadyError as error:
-            yield _awaited(view, iteration, kind, number, error.faults)
+            yield awaited(view, iteration, kind, number, error.faults)
             continue
         if not view.listing.ended and waited_s < view.settings.watch.database_wait_s:
-            yield _awaited(view, iteration, kind, number, ("the model tables of both halves",))
+            yield awaited(view, iteration, kind, number, ("the model tables of both halves",))
             continue
-        inputs = _inputs(view, iteration, kind, number, _model_before(view, iteration), "found", halves)
+        inputs = inputs_of(view, iteration, kind, number, _model_before(view, iteration), "found", halves)
         note = "RELION stopped before it had written this iteration's tables: resolution and curves are of none"
-        yield _round(view, iteration, inputs, list(halves), note=note)
+        yield round_of(view, iteration, inputs, list(halves), note=note)
 
 
-def _model_before(view: _View, iteration: Iteration) -> Model | None:
+def _model_before(view: View, iteration: Iteration) -> Model | None:
     before = view.before(iteration)
     if before is None:
         return None
@@ -266,50 +206,50 @@ def _model_before(view: _View, iteration: Iteration) -> Model | None:
     return None
 
 
-def _final(view: _View, iteration: Iteration) -> Iterator[Round]:
+def _final(view: View, iteration: Iteration) -> Iterator[Round]:
     """The last, joined round: un-numbered names, unfiltered halves that share nothing."""
     pairs = _unfiltered_pairs(iteration)
     if (0, "model.star") not in iteration.files:
         for kind, number in pairs:
-            yield _awaited(view, iteration, kind, number, ("the final model table",))
+            yield awaited(view, iteration, kind, number, ("the final model table",))
         return
     table = view.path(iteration, 0, "model.star")
     try:
         model = read_model(table)
     except NotReadyError as error:
-        yield _awaited(view, iteration, "class", 1, error.faults)
+        yield awaited(view, iteration, "class", 1, error.faults)
         return
     superseded, note = _older_than_the_rest(view, table)
     kind = "body" if model.bodies else "class"
     for number in range(1, len(model.classes) + 1):
         if superseded:
-            yield _awaited(view, iteration, kind, number, (note,))
+            yield awaited(view, iteration, kind, number, (note,))
         else:
             yield from _final_of_class(view, iteration, kind, number, model, table, note)
 
 
 def _final_of_class(
-    view: _View, iteration: Iteration, kind: str, number: int, model: Model, table: Path, note: str
+    view: View, iteration: Iteration, kind: str, number: int, model: Model, table: Path, note: str
 ) -> Iterator[Round]:
     try:
         origin, halves = _sources(view, iteration, kind, number, model)
         complete = halves is None or _in_order(halves, [table])
     except NotReadyError as error:
-        yield _awaited(view, iteration, kind, number, error.faults)
+        yield awaited(view, iteration, kind, number, error.faults)
         return
     except RefineHooksError as error:
-        inputs = _inputs(view, iteration, kind, number, model, None, None)
-        yield _round(view, iteration, inputs, [table], fault=str(error))
+        inputs = inputs_of(view, iteration, kind, number, model, None, None)
+        yield round_of(view, iteration, inputs, [table], fault=str(error))
         return
-    inputs = _inputs(view, iteration, kind, number, model, origin, halves)
+    inputs = inputs_of(view, iteration, kind, number, model, origin, halves)
     inputs = replace(inputs, images=_images_of_last(view, iteration))
     if halves is not None:
         inputs = replace(inputs, postprocess=postprocess_of(view.job, halves))
     tables = [table] if inputs.postprocess is None else [table, inputs.postprocess.path]
-    yield _round(view, iteration, inputs, tables, complete=complete and not note, note=note)
+    yield round_of(view, iteration, inputs, tables, complete=complete and not note, note=note)
 
 
-def _older_than_the_rest(view: _View, table: Path) -> tuple[bool, str]:
+def _older_than_the_rest(view: View, table: Path) -> tuple[bool, str]:
     """Whether the final round is of an earlier run in this folder that is being continued now; and what to say of it."""
     if view.listing.succeeded:
         return False, ""
@@ -324,7 +264,7 @@ def _older_than_the_rest(view: _View, table: Path) -> tuple[bool, str]:
     return False, "is older than the numbered iterations beside it: it may belong to an earlier run in this folder"
 
 
-def _images_of_last(view: _View, iteration: Iteration) -> tuple[int | None, int | None]:
+def _images_of_last(view: View, iteration: Iteration) -> tuple[int | None, int | None]:
     """Particles in each half, of the last numbered iteration: the final table repeats the first half's only."""
     before = view.before(iteration)
     if before is None or (1, "model.star") not in before.files or (2, "model.star") not in before.files:
@@ -334,95 +274,3 @@ def _images_of_last(view: _View, iteration: Iteration) -> tuple[int | None, int 
     except RefineHooksError:
         return None, None
     return first, second
-
-
-def _inputs(
-    view: _View,
-    iteration: Iteration,
-    kind: str,
-    number: int,
-    model: Model | None,
-    origin: Origin | None,
-    halves: tuple[Path, Path] | None,
-) -> Inputs:
-    data = iteration.files.get((0, "data.star"))
-    return Inputs(
-        job=view.job,
-        stem=iteration.stem,
-        kind=kind,
-        number=number,
-        final=iteration.number is None,
-        origin=origin,
-        halves=halves,
-        model=model,
-        optimiser=view.optimiser(iteration),
-        data=None if data is None else view.job.folder / data,
-    )
-
-
-def _key(view: _View, iteration: Iteration, kind: str, number: int) -> Key:
-    before = view.before(iteration)
-    at = iteration.number
-    if at is None:
-        at = 0 if before is None or before.number is None else before.number + 1
-    return Key(run=view.run(iteration.root, kind), iteration=at, class_id=max(1, number))
-
-
-def _label(iteration: Iteration) -> str:
-    return "final" if iteration.number is None else f"it{iteration.number:03d}"
-
-
-def _awaited(view: _View, iteration: Iteration, kind: str, number: int, missing: tuple[str, ...]) -> Round:
-    key = _key(view, iteration, kind, number)
-    present = [view.job.folder / name for name in iteration.files.values()]
-    return Round(key, "relion", _label(iteration), stamp_of(view.directory, present), missing=missing)
-
-
-def _round(
-    view: _View,
-    iteration: Iteration,
-    inputs: Inputs,
-    stamped: list[Path],
-    *,
-    complete: bool = False,
-    fault: str | None = None,
-    note: str = "",
-) -> Round:
-    """A round whose tables are whole; only they are its stamp, since they are written last and outlive the maps."""
-    facts = _facts(view, iteration, inputs)
-    if inputs.halves is None and fault is None and _halves_expected(iteration):
-        note = "; ".join(filter(None, ["the half maps of this round are not there any more", note]))
-    if note:
-        facts = replace(facts, notes=(*facts.notes, note))
-    return Round(
-        _key(view, iteration, inputs.kind, inputs.number),
-        "relion",
-        _label(iteration),
-        stamp_of(view.directory, stamped),
-        facts=facts,
-        fault=fault,
-        complete=complete and fault is None,
-        inputs=inputs,
-    )
-
-
-def _halves_expected(iteration: Iteration) -> bool:
-    return iteration.split or iteration.number is None
-
-
-def _facts(view: _View, iteration: Iteration, inputs: Inputs) -> Facts:
-    samplings = [view.path(i, 0, "sampling.star") for i in view.iterations if (0, "sampling.star") in i.files]
-    facts = facts_of(
-        model=inputs.model,
-        number=inputs.number,
-        optimiser=inputs.optimiser,
-        images=inputs.images,
-        postprocess=inputs.postprocess,
-        final=inputs.final,
-        first=iteration.number == 0,
-        split=_halves_expected(iteration),
-        samplings=samplings,
-    )
-    folders = [view.job.folder, *([inputs.postprocess.path.parent] if inputs.postprocess else [])]
-    warnings = [said for folder in folders for said in run_warnings(folder / "run.err")]
-    return replace(facts, notes=(*facts.notes, *warnings))

@@ -94,8 +94,3 @@ def parse_star(text: str, source: str) -> dict[str, Block]:
 
 def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
-
-
-def newest_first(paths: list[Path]) -> list[Path]:
-    """Paths by their job's number, the highest first."""
-    return sorted(paths, key=lambda path: (path.parent.name, path.name), reverse=True)

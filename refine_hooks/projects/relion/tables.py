@@ -176,7 +176,6 @@ class PostProcess:
     mask: str
     resolution_A: float | None
     molecular_mass_kDa: float | None
-    randomised_from_A: float | None
     curves: dict[str, NDArray[np.float64]]
 
 
@@ -216,6 +215,5 @@ def read_postprocess(path: Path) -> PostProcess:
         general.text("rlnMaskName"),
         _positive(general.number("rlnFinalResolution")),
         _positive(general.number("rlnMolecularWeight")),
-        _positive(general.number("rlnRandomiseFrom")),
         curves,
     )
