@@ -95,7 +95,7 @@ def explain(w: Watch, claims: Iterable[Claim] = ()) -> Explanation:
     except Exception as error:  # a watch waits, whatever the reason
         faults.append(f"the rounds cannot be looked at now: {error or type(error).__name__}")
         rounds = []
-    faults += [f"{folder}: cannot be read" for folder in watch.unreadable(w.adapter.bells(w.project))]
+    faults += [f"{folder}: cannot be read" for folder in watch.unreadable(lambda: w.adapter.bells(w.project))]
     return Explanation(
         project=str(w.project),
         program=w.program,

@@ -47,7 +47,7 @@ def run(w: Watch, ticks: Iterable[float], bell: watch.Bell | None = None, live: 
             w.say(fault)
         w.put_off = watch.PutOff({line.key: line.stamp for line in w.book.failures()})
         w.log(_start(w, host, pid))
-        for folder in watch.unreadable(w.adapter.bells(w.project)):
+        for folder in watch.unreadable(lambda: w.adapter.bells(w.project)):
             w.say(f"{folder}: cannot be read, so nothing in it is measured; ask its owner for read permission")
         try:
             with watch.capturing(lambda: _capture(w), bell, w.settings.watch.poll_s) if live else nullcontext():
@@ -198,7 +198,16 @@ def _look(w: Watch) -> list[Round]:
         w.wait(f"{w.project} is gone or out of reach; waiting for it to come back")
     elif w.awaited.hopefully(rounds, time.monotonic(), _PATIENCE * w.settings.watch.database_wait_s):
         w.last_event = max(w.last_event, time.monotonic() - w.settings.watch.poll_s)
+    _wait_for_settling(w, rounds)
     return rounds
+
+
+def _wait_for_settling(w: Watch, rounds: list[Round]) -> None:
+    """A state that a round is seen in for the first time is news, and the watch is not idle before that can be measured."""
+    for round_ in rounds:
+        if not round_.missing and not round_.complete and w.seen.get(round_.key) != round_.stamp and not w.done(round_):
+            w.last_event = max(w.last_event, time.monotonic() + w.settings.watch.settle_s)
+        w.seen[round_.key] = round_.stamp
 
 
 def _tell_if_stalled(w: Watch) -> None:

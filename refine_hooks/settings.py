@@ -285,7 +285,7 @@ def _validated(table: dict[str, Any], source: str) -> Settings:
             what = (
                 "is no setting; see config/default.toml for all of them"
                 if fault["type"] == "extra_forbidden"
-                else fault["msg"]
+                else fault["msg"].removeprefix("Value error, ")
             )
             faults.append(f"{source}: {where}: {what}")
         raise SettingsError(*faults) from error

@@ -169,10 +169,17 @@ def looks(
             heard = bell.wait(heard, max(0.0, wait_s - took_s / _BUSY_SHARE))
 
 
-def unreadable(folders: Iterable[tuple[Path, bool]]) -> list[Path]:
-    """The folders to look at, and those right below the deep ones, that this user may not read."""
+def unreadable(folders: Callable[[], Iterable[tuple[Path, bool]]]) -> list[Path]:
+    """The folders to look at, and those right below the deep ones, that this user may not read.
+
+    An adapter that cannot name its folders is told by the look itself.
+    """
     found = []
-    for folder, deep in folders:
+    try:
+        named = list(folders())
+    except Exception:
+        return []
+    for folder, deep in named:
         below: list[Path] = []
         if deep:
             with suppress(OSError), os.scandir(folder) as entries:

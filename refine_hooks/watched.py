@@ -13,7 +13,7 @@ from refine_hooks.errors import InputError
 from refine_hooks.followed import Followed
 from refine_hooks.logged import Logged
 from refine_hooks.projects.adapter import Adapter, Round
-from refine_hooks.records import Failed, Key, LogLine
+from refine_hooks.records import Failed, Key, LogLine, Stamp
 from refine_hooks.settings import Settings
 from refine_hooks.store import Store
 
@@ -49,6 +49,7 @@ class Watch:
     progress: Callable[[int, int], None] = lambda done, total: None
     inserting: Callable[[int, int], None] = lambda done, total: None
     expected: int = 0
+    seen: dict[Key, Stamp] = field(default_factory=dict)
     attempted: set[Key] = field(default_factory=set)
     put_off: watch.PutOff = field(default_factory=watch.PutOff)
     awaited: watch.Awaited = field(default_factory=watch.Awaited)

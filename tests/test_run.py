@@ -286,6 +286,21 @@ def test_nothing_is_measured_while_the_disk_is_full(project: Path, monkeypatch: 
     assert len(lines_of(project, RoundRecord)) == 1
 
 
+def test_a_watch_is_not_idle_before_a_round_that_it_has_just_seen_can_have_settled(project: Path) -> None:
+    real = program().rounds
+
+    def unproven(*args: Any) -> list[Round]:
+        return [replace(round_, complete=False) for round_ in real(*args)]
+
+    w = a_watch(project, rounds=unproven)
+    before = w.idle_since()
+    run(w, [0.0])
+    seen_until = w.idle_since()
+    assert seen_until >= before + w.settings.watch.settle_s
+    run(w, [0.0])
+    assert w.idle_since() == seen_until
+
+
 def test_once_says_what_is_still_awaited(project: Path) -> None:
     (project / "it1_half2.mrc").unlink()
     said: list[str] = []

@@ -173,4 +173,4 @@ def test_a_job_s_folder_that_may_not_be_read_is_found(tmp_path: Path, monkeypatc
         (tmp_path / "Class3D", True),
         (tmp_path / "Trash", False),
     ]
-    assert unreadable(folders) == [tmp_path / "Refine3D" / "job002"]
+    assert unreadable(lambda: folders) == [tmp_path / "Refine3D" / "job002"]
