@@ -23,6 +23,7 @@ from refine_hooks.watched import Watch
 __all__ = ["Watch", "attempt", "run", "two_looks"]
 
 _PATIENCE = 2  # times the wait for the program's entry: what has not come by then keeps no watch from ending
+_SAID_AFTER_S = 60.0  # what a round lacks for so long is told once
 _VANISHED_LOOKS = 3  # what is gone may only have been moved since the look, and the next look finds it
 
 
@@ -198,6 +199,9 @@ def _look(w: Watch) -> list[Round]:
         w.wait(f"{w.project} is gone or out of reach; waiting for it to come back")
     elif w.awaited.hopefully(rounds, time.monotonic(), _PATIENCE * w.settings.watch.database_wait_s):
         w.last_event = max(w.last_event, time.monotonic() - w.settings.watch.poll_s)
+    for round_ in rounds:
+        if w.awaited.overdue(round_.key, time.monotonic(), _SAID_AFTER_S):
+            w.say(f"{round_.key} {round_.label}: not measured yet; still awaited: {', '.join(round_.missing)}")
     _wait_for_settling(w, rounds)
     return rounds
 

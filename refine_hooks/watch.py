@@ -193,6 +193,14 @@ class Awaited:
     """The rounds that lack something, and since when they have been as they are."""
 
     since: dict[Key, tuple[Stamp, float]] = field(default_factory=dict)
+    told: set[Key] = field(default_factory=set)
+
+    def overdue(self, key: Key, now_s: float, after_s: float) -> bool:
+        """Whether a round has lacked something for so long; true once for each round."""
+        if key in self.told or key not in self.since or now_s - self.since[key][1] < after_s:
+            return False
+        self.told.add(key)
+        return True
 
     def hopefully(self, rounds: Iterable[Round], now_s: float, patience_s: float) -> bool:
         """Whether something is lacking that may yet come: the rest of that round changed less than ``patience_s`` ago."""

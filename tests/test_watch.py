@@ -174,3 +174,14 @@ def test_a_job_s_folder_that_may_not_be_read_is_found(tmp_path: Path, monkeypatc
         (tmp_path / "Trash", False),
     ]
     assert unreadable(lambda: folders) == [tmp_path / "Refine3D" / "job002"]
+
+
+def test_what_a_round_lacks_for_long_is_told_once() -> None:
+    awaited, round_ = Awaited(), a_round(1, missing=("half2.mrc",))
+    told = []
+    for moment in (0.0, 30.0, 60.0, 90.0):
+        awaited.hopefully([round_], moment, 600.0)
+        told.append(awaited.overdue(round_.key, moment, 60.0))
+    assert told == [False, False, True, False]
+    awaited.hopefully([], 95.0, 600.0)
+    assert not awaited.overdue(round_.key, 95.0, 60.0)
