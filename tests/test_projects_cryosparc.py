@@ -403,3 +403,12 @@ def test_names_that_only_look_like_cryosparcs_are_not_its(tmp_path: Path) -> Non
     assert not cryosparc.recognises(tmp_path)
     assert next(iter(write_iteration(tmp_path / "J5", "J5", 0, tightened=True))) == "map"
     assert cryosparc.recognises(tmp_path / "J5")
+
+
+def test_wave_numbers_that_no_box_has_take_no_memory(tmp_path: Path) -> None:
+    table = tmp_path / "fsc.txt"
+    table.write_text("wave\tfsc_nomask\n0\t1\n1\t0.5\nnan\t0.4\n1e9\t0.3\n-3\t0.2\n")
+    np.testing.assert_array_equal(read_fsc_table(table, None)["nomask"], [1, 0.5])
+    table.write_text("wave\tfsc_nomask\n1e9\t0.3\n")
+    with pytest.raises(NotReadyError, match="no rows with a wave number"):
+        read_fsc_table(table, None)

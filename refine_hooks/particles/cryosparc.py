@@ -6,6 +6,7 @@ in its passthrough table beside it, told together by ``uid``.
 """
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,11 @@ def angles_deg(pose: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.floa
     """Angles phi, theta, psi in degrees of rotation vectors [particle, 3]."""
     from scipy.spatial.transform import Rotation
 
-    phi, theta, psi = Rotation.from_rotvec(np.asarray(pose, np.float64)).as_euler("ZYZ", degrees=True).T
+    rotation = Rotation.from_rotvec(np.asarray(pose, np.float64))
+    with warnings.catch_warnings():
+        # Along the axis phi and psi turn alike: any pair of the same sum is right.
+        warnings.filterwarnings("ignore", "Gimbal lock", UserWarning)
+        phi, theta, psi = rotation.as_euler("ZYZ", degrees=True).T
     return phi, theta, psi
 
 

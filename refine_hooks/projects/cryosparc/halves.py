@@ -23,6 +23,8 @@ PARTICLES_NOTE = (
 )
 THETA_BINS, PHI_BINS = 18, 72
 
+_MOST_SHELLS = 10_000  # more than any box has
+
 
 def half_maps(directory: Path, round_: Round, store: Store) -> HalfMaps | None:
     """Half maps A and B: neither filtered nor masked, but windowed; None for a class, or once they were cleared.
@@ -88,12 +90,15 @@ def read_fsc_table(path: Path, box_px: int | None) -> dict[str, NDArray[np.float
     if not rows:
         raise NotReadyError(f"{path}: has no rows yet")
     table = np.array(rows)
+    table = table[(table[:, 0] >= 0) & (table[:, 0] < _MOST_SHELLS)]
+    if not len(table):
+        raise NotReadyError(f"{path}: has no rows with a wave number from 0 to {_MOST_SHELLS}")
     shells = np.rint(table[:, 0]).astype(int)
     count = (box_px // 2 if box_px else int(shells.max())) + 1
     curves = {}
     for column, name in enumerate(names[1:], 1):
         values = np.full(count, np.nan)
-        usable = (shells >= 0) & (shells < count) & (np.abs(np.nan_to_num(table[:, column], nan=9.0)) <= 1 + 1e-6)
+        usable = (shells < count) & (np.abs(np.nan_to_num(table[:, column], nan=9.0)) <= 1 + 1e-6)
         values[shells[usable]] = table[usable, column]
         if np.any(np.isfinite(values)):
             curves[name] = values
