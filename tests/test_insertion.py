@@ -142,12 +142,25 @@ def test_sums_are_those_of_the_definition_written_out(tmp_path: Path, case: str)
         assert np.abs(our_weight - wanted_weight)[inside].max() < 1e-4 * wanted_weight.max()
 
 
-def test_threads_and_blocks_do_not_change_a_bit(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("package", "symmetry"), [("cistem", "C1"), ("cistem", "D2"), ("relion", "C1")])
+def test_threads_and_blocks_do_not_change_a_bit(tmp_path: Path, package: str, symmetry: str) -> None:
     write_stack(tmp_path / "s.mrcs")
-    plan = planned(some_particles(tmp_path / "s.mrcs"))
+    plan = planned(some_particles(tmp_path / "s.mrcs"), package, symmetry)
     one = insertion.sums_of(plan, threads=1, block_particles=COUNT)
     for threads, block in ((1, 5), (2, 7), (3, 1), (5, 24)):
         assert (insertion.sums_of(plan, threads=threads, block_particles=block) == one).all()
+
+
+@pytest.mark.parametrize(("package", "symmetry"), [("cistem", "D2"), ("relion", "C1")])
+@pytest.mark.parametrize(("constant", "value"), [("_TILE_EDGE", 1), ("_TILE_EDGE", 5), ("_ROWS_AT_ONCE", 1)])
+def test_tiles_do_not_change_a_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, symmetry: str, constant: str, value: int
+) -> None:
+    write_stack(tmp_path / "s.mrcs")
+    plan = planned(some_particles(tmp_path / "s.mrcs"), package, symmetry)
+    one = insertion.sums_of(plan, threads=1)
+    monkeypatch.setattr(insertion, constant, value)
+    assert (insertion.sums_of(plan, threads=2) == one).all()
 
 
 def test_the_order_of_rows_does_not_matter(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Compiled loops that apply a point group to sums; see ``_kernels`` for the layout."""
+"""Compiled loops that apply a point group to sums; see ``_tile_kernels`` for the layout."""
 
 # numba compiles these functions by what they are called with; annotations would say nothing to it.
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
