@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 REPEATS = 3
-_COUNTS = {64: 4000, 128: 1200, 256: 300}
+_COUNTS = {64: 4000, 128: 1200, 256: 1200}
 _RULES = ("cistem", "relion")
 
 
