@@ -1,12 +1,14 @@
 """The demonstration is a real refinement to the watcher, and its story is true."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from refine_hooks.demo import cistem, demonstrate
 from refine_hooks.errors import InputError
-from refine_hooks.journal import Journal
+from refine_hooks.journal import Journal, read_journal
 from refine_hooks.report.thread import tail, thread_figure, thread_words
 
 
@@ -58,3 +60,19 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("x")
     with pytest.raises(InputError, match="not an empty folder"):
         demonstrate(tmp_path, print)
+
+
+def test_the_command_tells_the_thread_and_its_claim_holds_in_the_log(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    command = [sys.executable, "-c", "from refine_hooks.cli import main; main()", "demo", "played", "--thread"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    out = tmp_path / "played" / "refine_hooks"
+    last = read_journal(out / "rounds.jsonl").rounds[-1]
+    near_nyquist = last.frequency_per_A[-1] * 2 / 3
+    scaled, masked = (tail(last, name, near_nyquist) for name in ("sphere_scaled", "automask_corrected"))
+    assert scaled >= 0.3
+    assert masked < 0.15
+    for sentence in thread_words(last):
+        assert sentence in done.stdout
+    assert (out / "thread.png").stat().st_size > 20_000
