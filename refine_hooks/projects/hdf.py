@@ -1,23 +1,23 @@
 """EMAN2's HDF5 files (SPHIRE writes the same): a map is ``/MDF/images/0/image`` [z, y, x], its header that group's attributes.
 
 Integers with ``EMAN.stored_renderbits`` are a compressed map: 0 .. 2^bits - 1 stand for the range rendermin .. rendermax.
-h5py is imported here only, and only when such a file is met. No lock of HDF5 is taken: the file is the program's.
+libhdf5 can be made to crash or to run for ever by a damaged file, so files are opened in a process of their own, see
+`refine_hooks.projects._hdf_process`. No lock of HDF5 is taken: the file is the program's.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from refine_hooks.errors import MapError, NotReadyError, RefineHooksError
 from refine_hooks.maps import Map
 from refine_hooks.plain import open_plain
+from refine_hooks.projects._hdf_process import reader
 from refine_hooks.projects._reading import remembered
 
-_FIRST = "MDF/images/0"
 _MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
@@ -38,13 +38,7 @@ def read_hdf_header(path: Path) -> HdfHeader:
         NotReadyError: it is being written, or torn.
         MapError: not such a file, or h5py is missing.
     """
-    with _opened(path) as group:
-        return _header(group)
-
-
-def _header(group: Any) -> HdfHeader:
-    x_A, y_A, z_A = (_number(group, f"EMAN.origin_{axis}", 0.0) for axis in "xyz")
-    return HdfHeader(tuple(group["image"].shape), _number(group, "EMAN.apix_x", 1.0), (x_A, y_A, z_A))
+    return _read(path, voxels=False)[0]
 
 
 def read_hdf_map(path: Path, voxel_size_A: float | None = None) -> Map:
@@ -58,51 +52,31 @@ def read_hdf_map(path: Path, voxel_size_A: float | None = None) -> Map:
         NotReadyError: it is being written, or torn.
         MapError: not such a file, not cubic, not finite, or h5py is missing.
     """
-    with _opened(path) as group:
-        header = _header(group)
-        if len(header.shape) != 3 or len(set(header.shape)) != 1:
-            sizes = " x ".join(str(n) for n in header.shape[::-1])
-            raise MapError(f"{path}: box is {sizes}; only cubic maps can be measured: pad it to a cube first")
-        voxels = _rendered(group, np.asarray(group["image"][()]))
-    if not np.isfinite(voxels.sum(dtype=np.float64)):
+    header, values = _read(path, voxels=True)
+    if len(header.shape) != 3 or len(set(header.shape)) != 1:
+        sizes = " x ".join(str(n) for n in header.shape[::-1])
+        raise MapError(f"{path}: box is {sizes}; only cubic maps can be measured: pad it to a cube first")
+    voxels = values.reshape(header.shape)
+    with np.errstate(invalid="ignore"):
+        finite = np.isfinite(voxels.sum(dtype=np.float64))
+    if not finite:
         raise MapError(f"{path}: holds voxels that are NaN or infinite; nothing can be measured from it")
-    return Map(np.ascontiguousarray(voxels), voxel_size_A or header.voxel_size_A, header.origin_A)
+    return Map(voxels, voxel_size_A or header.voxel_size_A, header.origin_A)
 
 
-def _rendered(group: Any, stored: Any) -> Any:
-    bits = int(_number(group, "EMAN.stored_renderbits", 0))
-    if bits <= 0 or stored.dtype.kind not in "iu":
-        return stored.astype(np.float32)
-    low, high = (_number(group, f"EMAN.stored_render{end}", 0.0) for end in ("min", "max"))
-    return (stored * ((high - low) / (2**bits - 1)) + low).astype(np.float32)
-
-
-def _number(group: Any, name: str, absent: float) -> float:
-    value = group.attrs.get(name)
-    if value is None:
-        return absent
-    number = float(np.asarray(value).reshape(-1)[0])
-    return number if np.isfinite(number) else absent
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """The group of the first image."""
-    try:
-        import h5py
-    except ImportError as error:
+def _read(path: Path, *, voxels: bool) -> tuple[HdfHeader, NDArray[np.float32]]:
+    if find_spec("h5py") is None:
         raise MapError(
             f"{path}: is an HDF5 file, and h5py is not installed; install it with: pip install 'refine_hooks[hdf]'"
-        ) from error
+        )
     _require_hdf5(path)
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            group = file.get(_FIRST)
-            if group is None or "image" not in group:
-                raise NotReadyError(f"{path}: has no /{_FIRST}/image (yet); it is being written, or not EMAN2's")
-            yield group
-    except (OSError, RuntimeError, KeyError) as error:
-        raise NotReadyError(f"{path}: cannot be read as HDF5 ({error}); it is being written, or torn") from error
+    said, values = reader.ask(path, voxels=voxels)
+    if "not_ready" in said:
+        raise NotReadyError(f"{path}: {said['not_ready']}")
+    if "unfit" in said:
+        raise MapError(f"{path}: {said['unfit']}")
+    x_A, y_A, z_A = said["origin_A"]
+    return HdfHeader(tuple(said["shape"]), said["voxel_size_A"], (x_A, y_A, z_A)), values
 
 
 def _require_hdf5(path: Path) -> None:
