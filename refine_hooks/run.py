@@ -5,7 +5,6 @@ A round that cannot be measured is a line in the log and never ends the watch. A
 
 import signal
 import threading
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from importlib.metadata import PackageNotFoundError, version
@@ -52,7 +51,7 @@ def run(w: Watch, ticks: Iterable[float], bell: watch.Bell | None = None, live: 
             w.say(f"{folder}: cannot be read, so nothing in it is measured; ask its owner for read permission")
         try:
             with watch.capturing(lambda: _capture(w), bell, w.settings.watch.poll_s) if live else nullcontext():
-                for round_ in watch.settled(lambda: _look(w), ticks, w.settings.watch.settle_s, w.done):
+                for round_ in watch.settled(lambda: _look(w), ticks, w.pace, w.done):
                     attempt(w, round_)
         except KeyboardInterrupt:
             w.why_stop = w.why_stop if w.stop.is_set() else "interrupted"
@@ -78,10 +77,10 @@ def _summary(w: Watch) -> str:
 def two_looks(w: Watch) -> Iterator[float]:
     """Ticks for what is on disk now: a second look where something needs time to settle, then a word on what is still awaited."""
     w.expected = sum(not round_.missing and not w.done(round_) for round_ in _first_look(w))
-    yield time.monotonic()
+    yield w.pace.clock()
     if any(not round_.missing and not w.done(round_) for round_ in _look(w)):
         w.stop.wait(w.settings.watch.settle_s)
-        yield time.monotonic()
+        yield w.pace.clock()
     for round_ in _look(w):
         if round_.missing:
             w.say(f"{round_.key} {round_.label}: not measured; still awaited: {', '.join(round_.missing)}")
@@ -89,9 +88,9 @@ def two_looks(w: Watch) -> Iterator[float]:
 
 def _first_look(w: Watch) -> list[Round]:
     """A look; one that fails because the program is writing its database is made again for a while."""
-    began = time.monotonic()
+    began = w.pace.clock()
     rounds = _look(w)
-    while w.blind and not w.stop.is_set() and time.monotonic() - began < w.settings.watch.lock_timeout_s:
+    while w.blind and not w.stop.is_set() and w.pace.clock() - began < w.settings.watch.lock_timeout_s:
         w.stop.wait(min(1.0, w.settings.watch.poll_s))
         rounds = _look(w)
     return rounds
@@ -110,11 +109,11 @@ def attempt(w: Watch, round_: Round) -> None:
     except StorageError as error:
         if began:
             w.put_off.add(round_)
-        w.last_event = time.monotonic()
+        w.last_event = w.pace.clock()
         w.wait(f"{error}. Waiting; nothing is lost")
         return
     w.go_on()
-    w.last_event = time.monotonic()
+    w.last_event = w.pace.clock()
     w.progress(w.measured + w.failed + 1, w.expected)
     _afterwards(w, round_, line)
 
@@ -197,10 +196,10 @@ def _look(w: Watch) -> list[Round]:
             _remove_sums(w, round_)
     if not w.project.is_dir():
         w.wait(f"{w.project} is gone or out of reach; waiting for it to come back")
-    elif w.awaited.hopefully(rounds, time.monotonic(), _PATIENCE * w.settings.watch.database_wait_s):
-        w.last_event = max(w.last_event, time.monotonic() - w.settings.watch.poll_s)
+    elif w.awaited.hopefully(rounds, w.pace.clock(), _PATIENCE * w.settings.watch.database_wait_s):
+        w.last_event = max(w.last_event, w.pace.clock() - w.settings.watch.poll_s)
     for round_ in rounds:
-        if w.awaited.overdue(round_.key, time.monotonic(), _SAID_AFTER_S):
+        if w.awaited.overdue(round_.key, w.pace.clock(), _SAID_AFTER_S):
             w.say(f"{round_.key} {round_.label}: not measured yet; still awaited: {', '.join(round_.missing)}")
     _wait_for_settling(w, rounds)
     return rounds
@@ -210,13 +209,13 @@ def _wait_for_settling(w: Watch, rounds: list[Round]) -> None:
     """A state that a round is seen in for the first time is news, and the watch is not idle before that can be measured."""
     for round_ in rounds:
         if not round_.missing and not round_.complete and w.seen.get(round_.key) != round_.stamp and not w.done(round_):
-            w.last_event = max(w.last_event, time.monotonic() + w.settings.watch.settle_s)
+            w.last_event = max(w.last_event, w.pace.clock() + w.settings.watch.settle_s)
         w.seen[round_.key] = round_.stamp
 
 
 def _tell_if_stalled(w: Watch) -> None:
     """Say once that nothing has come for long; news make it worth saying again."""
-    idle_s = time.monotonic() - w.last_event
+    idle_s = w.pace.clock() - w.last_event
     stalled = idle_s >= w.settings.watch.stalled_after_s
     if stalled and not w.stalled:
         w.say(f"nothing new for {idle_s / 3600:.1f} hours: the refinement may have ended, or hang")
@@ -231,7 +230,7 @@ def _capture(w: Watch) -> None:
         with w.at_capture:
             kept = [path.name for path in w.adapter.capture(w.project, w.store.spool)]
             if kept:
-                w.last_event = time.monotonic()
+                w.last_event = w.pace.clock()
                 w.say(f"kept {kept[0]}" if len(kept) == 1 else f"kept {len(kept)} files: {kept[0]} ... {kept[-1]}")
     except Exception as error:
         w.wait(f"inputs could not be kept ({error or type(error).__name__}); trying again")

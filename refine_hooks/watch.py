@@ -5,6 +5,7 @@ events of other machines never arrive (NFS, GPFS, Lustre, ...) no bell is hung u
 inotify reports there.
 """
 
+import math
 import os
 import threading
 import time
@@ -145,28 +146,57 @@ class Bell:
             self._quietly(lambda: observer.join(2.0))
 
 
-def looks(
-    bell: Bell | None, stop: threading.Event, poll_s: float, until_idle_s: float | None, idle_since: Callable[[], float]
-) -> Iterator[float]:
-    """Moments (monotonic seconds) at which to look: now, at a ring, and at least every ``poll_s``.
+@dataclass(slots=True)
+class Pace:
+    """How often to look, how long inputs must stay as they are, and what the last look tells of the next one.
 
-    Ends when ``stop`` is set, or when nothing has happened for ``until_idle_s``.
+    The measuring of a round begins at most ``poll_s + settle_s`` and one look after its last input came, the time aside that
+    other rounds were measured in: a look begins at most ``poll_s`` after the one before it and sees the input, and the next
+    one begins when that has been there for ``settle_s``.
+
+    Attributes:
+        clock: seconds, the same clock as the moments of the looks.
+        due_s: when the next round that only has to stay as it is will have done so.
+        look_s: how long the last look took.
     """
-    heard = 0
+
+    poll_s: float
+    settle_s: float
+    clock: Callable[[], float] = time.monotonic
+    due_s: float = math.inf
+    look_s: float = 0.0
+
+
+def looks(
+    bell: Bell | None, stop: threading.Event, pace: Pace, until_idle_s: float | None, idle_since: Callable[[], float]
+) -> Iterator[float]:
+    """Moments at which to look: now, at a ring, when a round has settled, and at least every ``poll_s``.
+
+    Slow looks do not follow each other at once, and neither rings nor settling make looks that cost more than a small share of
+    a core. Ends when ``stop`` is set, or when nothing has happened for ``until_idle_s``.
+    """
+    clock, wait_s = pace.clock, pace.poll_s
+    if until_idle_s is not None:
+        wait_s = min(wait_s, max(0.05, until_idle_s / 4))
+    heard, settled_at = 0, -math.inf
     while not stop.is_set():
-        began = time.monotonic()
+        began = clock()
         if bell is not None:
             bell.tend()
         yield began
-        took_s = time.monotonic() - began
-        if until_idle_s is not None and time.monotonic() - idle_since() >= until_idle_s:
+        now = clock()
+        if until_idle_s is not None and now - idle_since() >= until_idle_s:
             return
-        wait_s = poll_s if until_idle_s is None else min(poll_s, max(0.05, until_idle_s / 4))
+        rest_s = min(pace.look_s / _BUSY_SHARE, wait_s)
+        due_at = max(pace.due_s, settled_at + rest_s, now)
+        next_at = min(max(began + wait_s, now + min(pace.look_s, wait_s)), due_at)
         if bell is None:
-            stop.wait(wait_s)
+            stop.wait(next_at - now)
         else:
-            stop.wait(min(took_s / _BUSY_SHARE, poll_s))
-            heard = bell.wait(heard, max(0.0, wait_s - took_s / _BUSY_SHARE))
+            stop.wait(min(rest_s, next_at - now))
+            heard = bell.wait(heard, max(0.0, next_at - clock()))
+        if next_at == due_at:
+            settled_at = next_at
 
 
 def unreadable(folders: Callable[[], Iterable[tuple[Path, bool]]]) -> list[Path]:
@@ -213,22 +243,26 @@ class Awaited:
 
 
 def settled(
-    look: Callable[[], Iterable[Round]], ticks: Iterable[float], settle_s: float, done: Callable[[Round], bool]
+    look: Callable[[], Iterable[Round]], ticks: Iterable[float], pace: Pace, done: Callable[[Round], bool]
 ) -> Iterator[Round]:
     """Rounds that are ready to be measured, as the ticks go by.
 
     A round is ready when nothing of it is awaited and its inputs either prove that they are complete or have not changed for
-    ``settle_s``. It is handed out again at every tick until ``done`` says otherwise.
+    the settling time. It is handed out again at every tick until ``done`` says otherwise.
 
     Args:
         look: every round that is on disk at this moment.
         ticks: moments in seconds, of any clock.
-        settle_s: how long inputs must stay as they are.
+        pace: how long inputs must stay as they are; is told when the next ones will have done so.
         done: whether a round, in its present state, needs nothing more.
     """
     unchanged: dict[Key, tuple[Stamp, float]] = {}
     for moment in ticks:
-        for round_ in look():
+        began = pace.clock()
+        rounds = list(look())
+        pace.look_s = pace.clock() - began
+        pace.due_s = math.inf
+        for round_ in rounds:
             if round_.missing or done(round_):
                 unchanged.pop(round_.key, None)
                 continue
@@ -236,8 +270,10 @@ def settled(
             if stamp != round_.stamp:
                 unchanged[round_.key] = (round_.stamp, moment)
                 since = moment
-            if (round_.complete and not round_.fault) or moment - since >= settle_s:
+            if (round_.complete and not round_.fault) or moment >= since + pace.settle_s:
                 yield round_
+            else:
+                pace.due_s = min(pace.due_s, since + pace.settle_s)
 
 
 class PutOff:

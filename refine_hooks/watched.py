@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -25,6 +25,7 @@ class Watch:
     Attributes:
         book: the log; records stay on disk.
         audience: those who are told of it.
+        pace: when to look again, and the clock of that.
     """
 
     project: Path
@@ -55,11 +56,13 @@ class Watch:
     awaited: watch.Awaited = field(default_factory=watch.Awaited)
     book: Followed = field(init=False)
     audience: Audience = field(init=False)
+    pace: watch.Pace = field(init=False)
     _compared: dict[Key, tuple[Round, Logged | Failed]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.book = Followed(self.store.log, self.settings)
         self.audience = Audience(self.book, self.say)
+        self.pace = watch.Pace(self.settings.watch.poll_s, self.settings.watch.settle_s)
 
     def log(self, line: LogLine) -> None:
         """Write a line to the log, then remember it: what is remembered is always on disk."""
@@ -122,6 +125,10 @@ class Watch:
         """What was waited for has come; should it be lacking once more, that is said again."""
         self.waiting = ""
         self.told.clear()
+
+    def looks(self, bell: watch.Bell | None, until_idle_s: float | None = None) -> Iterator[float]:
+        """Moments at which to look; see `refine_hooks.watch.looks`."""
+        return watch.looks(bell, self.stop, self.pace, until_idle_s, self.idle_since)
 
     def idle_since(self) -> float:
         """When something last happened, on the monotonic clock."""

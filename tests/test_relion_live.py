@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import tiny_relion
 
-from refine_hooks import watch
 from refine_hooks.journal import read_journal
 from refine_hooks.maps import read_map
 from refine_hooks.projects import adapter_called
@@ -27,7 +26,7 @@ def watch_refinement(project: Path, out: Path, *more: str) -> list[RoundRecord]:
     """Refine and watch at the same time, until the job has ended and one look after."""
     tiny_relion.make_project(project)
     settings = load_settings(
-        program="relion", overrides={"watch": {"poll_s": 0.5, "settle_s": 0.2}, "keep": {"min_free_GB": 0.1}}
+        program="relion", overrides={"watch": {"poll_s": 0.3, "settle_s": 0.2}, "keep": {"min_free_GB": 0.1}}
     )
     w = Watch(project, "relion", adapter_called("relion"), settings, Store(out), lambda text: None)
     job = tiny_relion.refine(project, *more, out=out)
@@ -35,7 +34,7 @@ def watch_refinement(project: Path, out: Path, *more: str) -> list[RoundRecord]:
 
     def ticks() -> Iterator[float]:
         over = 0
-        for moment in watch.looks(None, w.stop, 0.3, None, w.idle_since):
+        for moment in w.looks(None):
             yield moment
             over += job.poll() is not None
             if over > 2 or moment - began > 240:

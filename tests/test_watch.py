@@ -7,7 +7,7 @@ import pytest
 
 from refine_hooks.projects.adapter import Round
 from refine_hooks.records import InputFile, Key, Stamp
-from refine_hooks.watch import Awaited, Bell, events_arrive, file_system_type, looks, settled, unreadable
+from refine_hooks.watch import Awaited, Bell, Pace, events_arrive, file_system_type, looks, settled, unreadable
 
 
 def a_round(size: int, iteration: int = 1, **more: object) -> Round:
@@ -28,7 +28,10 @@ def play(states: list[list[Round]], settle_s: float, moments: list[float]) -> li
             yield at
 
     for ready in settled(
-        lambda: next(present), ticks(), settle_s, lambda r: any(r.stamp == o.stamp and r.key == o.key for _, o in out)
+        lambda: next(present),
+        ticks(),
+        Pace(5.0, settle_s),
+        lambda r: any(r.stamp == o.stamp and r.key == o.key for _, o in out),
     ):  # type: ignore[arg-type]
         out.append((at, ready))
     return out
@@ -157,13 +160,13 @@ def test_a_bell_whose_observer_died_is_hung_up_again(tmp_path: Path) -> None:
 
 
 def test_looking_ends_when_nothing_happens_for_long_enough() -> None:
-    moments = list(looks(None, threading.Event(), 0.01, 0.0, lambda: -1e9))
+    moments = list(looks(None, threading.Event(), Pace(0.01, 0.0), 0.0, lambda: -1e9))
     assert len(moments) == 1
 
 
 def test_looking_ends_when_it_is_told_to_stop() -> None:
     stop = threading.Event()
-    for count, _ in enumerate(looks(None, stop, 0.01, None, lambda: 0.0), 1):
+    for count, _ in enumerate(looks(None, stop, Pace(0.01, 0.0), None, lambda: 0.0), 1):
         if count == 3:
             stop.set()
     assert count == 3

@@ -72,7 +72,7 @@ def _watch(w: Watch, until_idle: float | None) -> str:
         f"watching {w.project} ({w.program}), writing to {w.store.out}; looking every {w.settings.watch.poll_s:g} s{events}"
     )
     try:
-        return run(w, watching.looks(bell, w.stop, w.settings.watch.poll_s, until_idle, w.idle_since), bell, live=True)
+        return run(w, w.looks(bell, until_idle), bell, live=True)
     finally:
         if bell is not None:
             bell.close()

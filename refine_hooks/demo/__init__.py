@@ -60,7 +60,7 @@ def _play(directory: Path, pace: float, faults: list[BaseException], stop: threa
 def _until_played(w: Watch, player: threading.Thread, bell: watch.Bell | None) -> Iterator[float]:
     """Looks until the refinement is over and every round of it is in the log."""
     ended_at: float | None = None
-    for moment in watch.looks(bell, w.stop, w.settings.watch.poll_s, None, w.idle_since):
+    for moment in w.looks(bell):
         yield moment
         if not player.is_alive():
             ended_at = ended_at or time.monotonic()
