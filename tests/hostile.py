@@ -1,21 +1,18 @@
-"""Every reader of foreign bytes, with good files to begin from, and what it owes: an answer or a clear error, soon and cheaply."""
+"""Every reader of foreign bytes, with good files to begin from; see `hostile_target` for what it owes."""
 
 import gzip
 import io
 import struct
 import tarfile
-import time
-import tracemalloc
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 from cistem_project import begin, dump_bytes, write_parameters
+from hostile_elsewhere import ELSEWHERE
+from hostile_target import Target, made
 from small_program import a_watch, half_maps_of, write_round
 
-from refine_hooks.errors import RefineHooksError
 from refine_hooks.journal import read_journal
 from refine_hooks.maps import read_map, write_map
 from refine_hooks.particles import cistem, cryosparc, relion
@@ -33,39 +30,6 @@ from refine_hooks.settings import load_settings
 from refine_hooks.sums.cistem import half_map, merge_half
 
 DATA = Path(__file__).parent / "data"
-MOST_BYTES = 96 << 20
-MOST_S = 10.0
-
-Reader = Callable[[Path], object]
-
-
-@dataclass(frozen=True)
-class Target:
-    """A reader, the ending that its files have, and good files for it."""
-
-    read: Reader
-    ending: str
-    seeds: Callable[[], list[bytes]]
-    fast: bool = True  # a run takes well below a millisecond
-
-
-def owed(read: Reader, path: Path) -> str:
-    """What a reader did wrong, in words; empty when it kept its promises."""
-    tracemalloc.start()
-    began = time.process_time()
-    try:
-        read(path)
-    except RefineHooksError as error:
-        if not str(error).strip():
-            return "an error without words"
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
-    finally:
-        took_s, peak = time.process_time() - began, tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-    if took_s > MOST_S:
-        return f"took {took_s:.1f} s"
-    return f"took {peak >> 20} MB" if peak > MOST_BYTES + 40 * path.stat().st_size else ""
 
 
 def _merge(path: Path) -> object:
@@ -88,17 +52,8 @@ def _star_files(ending: str) -> list[bytes]:
         return [stream.read()[:20000] for m in members if (stream := archive.extractfile(m))]
 
 
-def _made(write: Callable[[Path], object]) -> bytes:
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "made"
-        write(path)
-        return path.read_bytes()
-
-
 def _maps() -> list[bytes]:
-    return [_made(lambda path: write_map(path, half_maps_of(1)[0], "seed"))]
+    return [made(lambda path: write_map(path, half_maps_of(1)[0], "seed"))]
 
 
 def _dumps() -> list[bytes]:
@@ -212,6 +167,7 @@ def _postprocess() -> list[bytes]:
 
 
 TARGETS: dict[str, Target] = {
+    **ELSEWHERE,
     "mrc": Target(read_map, ".mrc", _maps, fast=False),
     "dump": Target(_merge, ".dump", _dumps),
     "discarded dumps": Target(
@@ -238,7 +194,11 @@ TARGETS: dict[str, Target] = {
     "cryosparc log": Target(
         read_log, ".log", lambda: [b"[CPU: 1 MB] Using Filter Radius 50.1 (8.2A) | Previous: 20.0 (20A)\n"]
     ),
-    "cryosparc radii": Target(read_filter_radii, ".json", lambda: [b'{"filter": [1, 2.5]}']),
+    "cryosparc radii": Target(
+        read_filter_radii,
+        ".json",
+        lambda: [b"\0Start Iteration 0\0Using Filter Radius 50.1 (8.2A) | Previous: 20.0 (20A)\0Start Iteration 1\0"],
+    ),
     "cryosparc curve": Target(
         lambda path: read_fsc_table(path, 24), ".txt", lambda: [b"wave_number\tfsc_nomask\n0\t1.0\n1\t0.9\n"]
     ),

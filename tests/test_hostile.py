@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hostile import TARGETS, owed
+from hostile import TARGETS
+from hostile_target import owed
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -52,12 +53,12 @@ def test_the_good_files_that_the_faults_begin_from_are_read(name: str, tmp_path:
     answers = 0
     for seed in target.seeds():
         path.write_bytes(seed)
-        os.utime(path, ns=(answers, answers))
+        os.utime(path, ns=(len(seed), len(seed)))
         try:
-            target.read(path)
-            answers += 1
+            answer = target.read(path)
         except RefineHooksError:
             continue
+        answers += bool(answer) if isinstance(answer, list | dict | tuple | int | type(None)) else 1
     # A stack that is not beside the table, or an array that is not beside its star, is a fault of the place.
     assert answers > 0 or name in ("relion external", "cistem parameters", "cistem par", "dump"), name
 

@@ -4,14 +4,15 @@ The table's columns are pixel frequency and one or more FSCs (with a line of nam
 """
 
 import re
-import shlex
 from pathlib import Path
 
+from refine_hooks.plain import read_text
 from refine_hooks.projects.adapter import FscCurve, Round
 from refine_hooks.projects.curve_tables import at_shells, rows_of_numbers
 from refine_hooks.projects.names import Kind
 from refine_hooks.projects.pairs import Inputs, Pairs
 
+_WORD = re.compile(r"""(["'])(.*?)\1|(\S+)""")
 _NOTES = ("cryoDRGN adds a constant to the weights of every voxel: the maps are damped where there are few data",)
 
 
@@ -33,9 +34,11 @@ def _reported(directory: Path, round_: Round) -> list[FscCurve]:
 
 
 def _column_names(table: Path) -> list[str]:
-    with table.open(encoding="utf-8", errors="replace") as stream:
-        first = stream.readline()
-    words = shlex.split(first, posix=True) if first.count('"') % 2 == 0 else first.split()
+    try:
+        first = read_text(table).partition("\n")[0]
+    except OSError:
+        return []
+    words = [quoted or word for _, quoted, word in _WORD.findall(first)]
     known = {"no_mask": "unmasked", "fsc": "unmasked"}
     names = [re.sub(r"\W+", "_", word.strip().lower()) for word in words]
     return [known.get(name, name) for name in names] if names and names[0] == "pixres" else []

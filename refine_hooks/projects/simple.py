@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from refine_hooks.plain import read_bytes
 from refine_hooks.projects.adapter import FscCurve, Round
 from refine_hooks.projects.curve_tables import by_shell
 from refine_hooks.projects.names import Kind
@@ -21,9 +22,10 @@ def _reported(directory: Path, round_: Round) -> list[FscCurve]:
     if table is None or not inputs.box_px:
         return []
     try:
-        raw = np.fromfile(table, np.float32)
+        content = read_bytes(table)
     except OSError:
         return []
+    raw = np.frombuffer(content, np.float32, len(content) // 4)
     whole = raw.size > 1 and raw[0] == raw.size - 1
     return [FscCurve("fsc", by_shell(raw[1:].astype(np.float64), inputs.box_px))] if whole else []
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from refine_hooks.errors import NotReadyError, RefineHooksError
 from refine_hooks.plain import parsed_json
@@ -239,13 +240,23 @@ def reported(directory: Path, round_: Round) -> list[FscCurve]:
     path = inputs.main / f"driver_{inputs.number:03d}.txt"
     if not path.is_file():
         return []
-    values = np.full(read_hdf_header(inputs.halves[0]).shape[0] // 2 + 1, np.nan)
-    found = [_row(path, line) for line in read_text(path).splitlines() if line.strip()]
-    usable = np.array([v if abs(v) <= 1 + 1e-6 else np.nan for v in found[: values.size]])
-    values[: usable.size] = usable
+    values = read_curve(path, read_hdf_header(inputs.halves[0]).shape[0])
     facts = round_.facts
     rule = facts.reported_rule or "not read off by SPHIRE"
     return [FscCurve("driver", values, facts.reported_resolution_A, rule)] if np.any(np.isfinite(values)) else []
+
+
+def read_curve(path: Path, box_px: int) -> NDArray[np.float64]:
+    """A text file of correlations, one a shell, by shell 0..N//2; NaN where it has none.
+
+    Raises:
+        NotReadyError: not there, or cut off.
+    """
+    values = np.full(box_px // 2 + 1, np.nan)
+    found = [_row(path, line) for line in read_text(path).splitlines() if line.strip()]
+    usable = np.array([v if abs(v) <= 1 + 1e-6 else np.nan for v in found[: values.size]])
+    values[: usable.size] = usable
+    return values
 
 
 def _row(path: Path, line: str) -> float:

@@ -6,15 +6,21 @@ renamed, so that at any moment the file is whole or not there.
 
 import hashlib
 import json
+from io import BufferedReader
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.lib.format import read_array_header_1_0, read_magic
+from numpy.typing import NDArray
 
 from refine_hooks.maps import beside
 from refine_hooks.particles import COLUMNS
+from refine_hooks.plain import open_plain
 from refine_hooks.sums.insertion import Floats, Plan
 
 _VERSION = 1
+_LONGEST_HEAD = 1 << 16
 
 
 def fingerprint(plan: Plan) -> str:
@@ -52,14 +58,36 @@ def resume(path: Path, what: str, sums: Floats) -> int:
     for torn in path.parent.glob(f".{path.name}.*.part"):
         torn.unlink(missing_ok=True)
     try:
-        with path.open("rb") as stream:
-            head = json.loads(np.load(stream, allow_pickle=False).tobytes())
+        with BufferedReader(open_plain(path)) as stream:
+            head = json.loads(_saved(stream, np.dtype(np.uint8), None).tobytes())
             if head["of"] != what:
                 return 0
-            saved = np.load(stream, allow_pickle=False)
-            if saved.shape != sums.shape or saved.dtype != sums.dtype:
-                return 0
-            sums[:] = saved
-            return int(head["done"])
-    except (OSError, ValueError, KeyError, EOFError):
+            done = head["done"]
+            saved = _saved(stream, sums.dtype, sums.shape)
+    except Exception:  # numpy reads the header as Python's own text, which can be wrong in every way
         return 0
+    if not isinstance(done, int) or done < 0:
+        return 0
+    sums[:] = saved
+    return done
+
+
+def _saved(stream: Any, dtype: np.dtype[Any], shape: tuple[int, ...] | None) -> NDArray[Any]:
+    """The next array of a file, if it is of this kind; a shape of None stands for a short row.
+
+    Raises:
+        ValueError: it is of another kind, or cut off; numpy raises much else where a header is damaged.
+    """
+    if read_magic(stream) != (1, 0):
+        raise ValueError("it is of another version")
+    stated, by_column, kind = read_array_header_1_0(stream)
+    if (
+        by_column
+        or kind != dtype
+        or (stated != shape if shape else len(stated) != 1 or not 0 < stated[0] < _LONGEST_HEAD)
+    ):
+        raise ValueError("it is of another kind")
+    values = np.empty(stated, dtype)
+    if stream.readinto(values.reshape(-1).view(np.uint8).data) != values.nbytes:
+        raise ValueError("it is cut off")
+    return values

@@ -18,12 +18,14 @@ from typing import Any, Literal
 
 from refine_hooks import __version__
 from refine_hooks.audit.reading import Finding
+from refine_hooks.plain import open_plain, read_bytes
 from refine_hooks.records import Failed, Key, Start
 from refine_hooks.report import data
 from refine_hooks.store import Store
 
 PICTURES = ("slices.png", "mask.png", "views.png")
 _ASSETS = Path(__file__).resolve().parent / "assets"
+_LARGEST_PX = 1 << 24  # no picture of ours comes near
 _SCRIPTS = ("base.js", "charts.js", "panels.js", "app.js")
 
 
@@ -75,18 +77,20 @@ def pictures(store: Store, key: Key, label: str, source: Callable[[Path], str]) 
     for what in PICTURES:
         path = store.picture_path(key, label, what)
         try:
-            with Image.open(path) as image:
+            with open_plain(path) as stream, Image.open(stream, formats=("PNG",)) as image:
+                if image.width * image.height > _LARGEST_PX:
+                    continue
                 image.load()
                 caption = str(image.info.get("Description", what))
                 shown.append({"src": source(path), "caption": caption, "width": image.width, "height": image.height})
-        except (OSError, UnidentifiedImageError, SyntaxError):
+        except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
             continue
     return shown
 
 
 def embedded(path: Path) -> str:
     """A PNG file as a data address."""
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+    return "data:image/png;base64," + base64.b64encode(read_bytes(path)).decode("ascii")
 
 
 def document(name: str, mode: Literal["file", "live"]) -> tuple[str, str, str]:

@@ -80,7 +80,7 @@ class Guard:
                 421, "This server is not called by that name; use the address that it printed, or start it with --name."
             )
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != hosts[0].lower():
+        if origin is not None and _netloc(origin) != hosts[0].lower():
             return _text(403, "Another site's page may not read this one.")
         site, mode = headers.get("sec-fetch-site", "none"), headers.get("sec-fetch-mode", "navigate")
         if site not in _OWN_SITE and (mode != "navigate" or headers.get("sec-fetch-dest") != "document"):
@@ -123,6 +123,13 @@ def own_names(host: str, more: Iterable[str] = ()) -> frozenset[str]:
 
 def _text(status: int, words: str, **headers: str) -> Response:
     return PlainTextResponse(words + "\n", status, headers)
+
+
+def _netloc(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 def _cookie(headers: Headers, name: str) -> str | None:
