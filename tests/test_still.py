@@ -1,21 +1,28 @@
 """A look costs what its open rounds cost: finished rounds come from memory, until anything that they follow from has changed."""
 
+import importlib
 import os
 import tarfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
+import cistem_project
 import pytest
 
-from refine_hooks.projects import _still, relion
+from refine_hooks.projects import _still, cistem, relion
 from refine_hooks.projects.adapter import Round
+from refine_hooks.projects.cistem import dumps as cistem_dumps
 from refine_hooks.projects.relion.files import Job
 from refine_hooks.records import Key, Stamp
 from refine_hooks.settings import Settings
 from refine_hooks.store import Store
 
 SETTINGS = Settings()
+cistem_rounds = importlib.import_module(
+    "refine_hooks.projects.cistem.rounds"
+)  # the package shows its function by that name
 
 
 @pytest.fixture
@@ -123,3 +130,59 @@ def test_rounds_that_wait_or_fail_are_never_remembered(tmp_path: Path) -> None:
         for _ in range(3):
             _still.still((tmp_path, str(changes)), SETTINGS, lambda: (), make, lambda _: ())
     assert len(made) == 6
+
+
+@pytest.fixture
+def cistem_with_history(tmp_path: Path) -> tuple[Path, Store]:
+    """Rounds 2 to 4 are measured and their dumps discarded."""
+    folder, store = tmp_path / "project", Store(tmp_path / "out")
+    database = cistem_project.begin(folder)
+    for number in (2, 3, 4):
+        cistem_dumps_come(folder, number)
+        cistem.capture(folder, store.spool)
+        cistem_project.wipe(folder, "AutoRefine3D")
+        cistem_project.commit(database, number)
+    for round_ in list(cistem.rounds(folder, SETTINGS, store)):
+        cistem.discard(round_, store.spool)
+    return folder, store
+
+
+def cistem_dumps_come(folder: Path, number: int) -> None:
+    cistem_project.write_parameters(folder, "AutoRefine3D", number)
+    for name, content in cistem_project.dumps(number).items():
+        (folder / "Scratch" / "AutoRefine3D" / name).write_bytes(content)
+
+
+def counted(module: ModuleType, name: str, work: Callable[[], object]) -> int:
+    """How often a function is called in ``work``."""
+    calls: list[object] = []
+    real = getattr(module, name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, name, lambda *given: calls.append(given) or real(*given))
+        work()
+    return len(calls)
+
+
+def test_what_is_awaited_in_a_cistem_project_does_not_make_the_finished_rounds_be_made_again(
+    cistem_with_history: tuple[Path, Store],
+) -> None:
+    folder, store = cistem_with_history
+    cistem_dumps_come(folder, 5)
+    first = list(cistem.rounds(folder, SETTINGS, store))
+    assert [bool(round_.missing) for round_ in first] == [False, False, False, True]
+    again: list[Round] = []
+    assert counted(cistem_rounds, "_known", lambda: again.extend(cistem.rounds(folder, SETTINGS, store))) == 0
+    assert all(a is b for a, b in zip(first[:3], again[:3], strict=True))
+    assert again == first
+    cistem_project.commit_generate(folder / "tcr_pmhc.db")
+    assert counted(cistem_rounds, "_known", lambda: list(cistem.rounds(folder, SETTINGS, store))) == 4
+
+
+def test_capturing_looks_only_at_what_is_kept_of_the_dumps_that_are_there(
+    cistem_with_history: tuple[Path, Store],
+) -> None:
+    folder, store = cistem_with_history
+    assert counted(cistem_dumps, "_kept_here", lambda: cistem.capture(folder, store.spool)) == 0
+    cistem_dumps_come(folder, 5)
+    assert counted(cistem_dumps, "_kept_here", lambda: cistem.capture(folder, store.spool)) == 1
+    assert len(cistem_dumps.kept(store.spool)) == 4

@@ -21,7 +21,7 @@ def capture(directory: Path, spool: Path) -> list[Path]:
         StorageError: the spool cannot be written to.
     """
     saved = []
-    for attempts in dumps.attempts(directory, spool).values():
+    for attempts in dumps.attempts(directory, spool, living_only=True).values():
         for dump in attempts[-1].dumps if attempts else ():
             target = attempts[-1].folder / dump.path.name
             if dump.path != target and save(dump, target):

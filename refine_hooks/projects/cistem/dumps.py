@@ -236,10 +236,19 @@ def _named_folders(folder: Path) -> list[tuple[str, str]]:
         return []
 
 
-def attempts(directory: Path, spool: Path) -> dict[Place, list[Attempt]]:
-    """All attempts: what is kept, and what is in the scratch folders and not (or not yet, or no longer so) in the spool."""
-    found = kept(spool)
-    for place, dumps in living(directory).items():
+def attempts(directory: Path, spool: Path, *, living_only: bool = False) -> dict[Place, list[Attempt]]:
+    """All attempts: what is kept, and what is in the scratch folders and not (or not yet, or no longer so) in the spool.
+
+    Args:
+        directory: the project.
+        spool: the folder for saved inputs of any program.
+        living_only: only those of places that have dumps in the scratch folders now, at no cost for all others.
+    """
+    alive = living(directory)
+    found = (
+        {place: list(_kept_here(place, _place_folder(spool, place))) for place in alive} if living_only else kept(spool)
+    )
+    for place, dumps in alive.items():
         known = found.setdefault(place, [])
         latest = known[-1] if known else None
         started_ns = _started_ns(directory, place, dumps)
@@ -251,10 +260,14 @@ def attempts(directory: Path, spool: Path) -> dict[Place, list[Attempt]]:
             continue
         if latest is not None:
             started_ns = max(started_ns, latest.started_ns + 1)
-        panel, refinement_id, class_id = place
-        folder = spool_root(spool) / panel / f"{refinement_id}_{class_id}" / str(started_ns)
-        known.append(_joined(Attempt(panel, refinement_id, class_id, started_ns, folder), dumps))
+        folder = Path(_place_folder(spool, place), str(started_ns))
+        known.append(_joined(Attempt(*place, started_ns, folder), dumps))
     return found
+
+
+def _place_folder(spool: Path, place: Place) -> str:
+    panel, refinement_id, class_id = place
+    return os.path.join(spool_root(spool), panel, f"{refinement_id}_{class_id}")
 
 
 def _joined(attempt: Attempt, dumps: dict[str, Dump]) -> Attempt:

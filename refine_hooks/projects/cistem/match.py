@@ -39,9 +39,11 @@ def matches(content: Content, attempts: dict[Place, list[Attempt]], directory: P
     for (refinement_id, class_id), own, generated in _grouped(content):
         if own is not None:
             candidates = [a for panel in _OWN_PANELS for a in left.pop((panel, refinement_id, class_id), [])]
-            found.append(_own(own, candidates, _written_ns(content, own, directory)))
-        times = [_written_ns(content, each, directory) for each in generated]
-        found += _generated(generated, times, left.pop((GENERATE, refinement_id, class_id), []))
+            # The map's time is asked for where there is something to choose: a history of rounds has one attempt each.
+            found.append(_own(own, candidates, _written_ns(content, own, directory) if len(candidates) > 1 else None))
+        candidates = left.pop((GENERATE, refinement_id, class_id), [])
+        times = [_written_ns(content, each, directory) if candidates else None for each in generated]
+        found += _generated(generated, times, candidates)
     found.sort(key=lambda match: (match.reconstruction is None, match.reconstruction.id if match.reconstruction else 0))
     return found + pending(left)
 
@@ -62,7 +64,7 @@ def _grouped(content: Content) -> list[tuple[tuple[int, int], Reconstruction | N
 
 def _by_generate(content: Content, reconstruction: Reconstruction) -> bool:
     volume = content.volumes.get(reconstruction.volume_id)
-    return volume is not None and Path(volume.path).name.startswith("generate3d_volume")
+    return volume is not None and volume.path.rpartition("/")[2].startswith("generate3d_volume")
 
 
 def _written_ns(content: Content, reconstruction: Reconstruction, directory: Path) -> int | None:

@@ -34,6 +34,9 @@ ONE_REFERENCE = (
 CUT = "the reconstruction ended at {:.2f} A: curves of the program that fall there are cut, not resolved"
 
 
+_finished: dict[Path, tuple[Content, dict[int, tuple[Match, Round]]]] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Where everything of a round is; ``half_maps`` are those that Generate3D saved."""
@@ -81,10 +84,10 @@ def rounds(directory: Path, settings: Settings, store: Store) -> Iterator[Round]
     arrivals = startup.arrivals(store.spool)
 
     def make() -> Iterator[Round]:
-        for match in matches(content, attempts, directory):
-            if match.reconstruction is not None:
-                yield _known(directory, path, content, match)
-            elif match.attempt is not None:
+        every = matches(content, attempts, directory)
+        yield from _entered(directory, path, content, [match for match in every if match.reconstruction is not None])
+        for match in every:
+            if match.reconstruction is None and match.attempt is not None:
                 yield _unknown(directory, match, settings.watch, content)
         for attempt in arrivals:
             yield _ab_initio(attempt, content)
@@ -93,6 +96,28 @@ def rounds(directory: Path, settings: Settings, store: Store) -> Iterator[Round]
         return content, attempts, arrivals, folder_state(directory / "Assets" / "Volumes")
 
     yield from still((directory, store.spool), settings, seen, make, lambda round_: round_.inputs.half_maps or ())
+
+
+def _entered(directory: Path, path: Path, content: Content, entered: list[Match]) -> Iterator[Round]:
+    """The rounds that the database knows. Those that follow from it and from what was discarded alone come from memory.
+
+    So a round that is awaited costs what it costs itself, however many lie behind it.
+    """
+    former, known = _finished.get(path, (None, {}))
+    finished: dict[int, tuple[Match, Round]] = {}
+    for match in entered:
+        assert match.reconstruction is not None
+        number, attempt = match.reconstruction.id, match.attempt
+        of_files = match.generated or (attempt is not None and (attempt.dumps or not attempt.discarded))
+        if of_files:
+            yield _known(directory, path, content, match)
+            continue
+        remembered = known.get(number) if former is content else None
+        if remembered is None or remembered[0] != match:
+            remembered = match, _known(directory, path, content, match)
+        finished[number] = remembered
+        yield remembered[1]
+    _finished[path] = content, finished
 
 
 def _known(directory: Path, path: Path, content: Content, match: Match) -> Round:
