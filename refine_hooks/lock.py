@@ -1,7 +1,8 @@
 """One watcher for each ``--out``: a lock that the system releases when its holder dies, however it dies.
 
-The lock is flock's, which Linux carries to the server on NFS; where a file system cannot lock at all, that is said and the
-watch goes on, since two careful watchers are better than none.
+The lock is flock's, which Linux carries to the server on NFS, unless it is mounted with nolock; a machine that is cut off loses
+it there once its lease has run out. Where a file system cannot lock at all, that is said and the watch goes on, since two careful
+watchers are better than none.
 """
 
 import errno

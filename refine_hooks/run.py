@@ -41,6 +41,10 @@ def run(w: Watch, ticks: Iterable[float], bell: watch.Bell | None = None, live: 
     """
     host, pid = watch.running_on()
     with only_writer(w.store.out, f"refine-hooks on {host}, process {pid}", w.say), _signals(w):
+        if watch.locks_stay_here(w.store.out):
+            w.say(
+                f"{w.store.out}: this mount keeps locks to itself; make sure that no watcher on another machine writes here"
+            )
         w.store.require_own_folders()
         w.store.sweep()
         for fault in w.recall():

@@ -47,19 +47,31 @@ def file_system_type(path: Path, mounts: str | None = None) -> str:
         path: any path, existing or not.
         mounts: text in the form of /proc/self/mountinfo, for systems that are described rather than there.
     """
+    return _mounted(path, mounts)[0]
+
+
+def locks_stay_here(path: Path, mounts: str | None = None) -> bool:
+    """Whether another machine does not see the locks of this one: NFS that is mounted with nolock or local_lock."""
+    kind, options = _mounted(path, mounts)
+    return kind.startswith("nfs") and bool({"nolock", "local_lock=all", "local_lock=flock"} & set(options.split(",")))
+
+
+def _mounted(path: Path, mounts: str | None) -> tuple[str, str]:
+    """Type and options of the file system that holds ``path``; empty where they cannot be known."""
     if mounts is None:
         try:
             mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
         except OSError:
-            return ""
-    place, best, kind = str(path.resolve()), "", ""
+            return "", ""
+    place, best, found = str(path.resolve()), "", ("", "")
     for line in mounts.splitlines():
         fields, _, rest = line.partition(" - ")
         point = fields.split()[4].encode().decode("unicode_escape") if len(fields.split()) > 4 else ""
         inside = place == point or place.startswith(point.rstrip("/") + "/")
         if point and inside and len(point) >= len(best):
-            best, kind = point, rest.split()[0] if rest else ""
-    return kind
+            kind, *more = rest.split() or [""]
+            best, found = point, (kind, more[-1] if more else "")
+    return found
 
 
 def events_arrive(path: Path, mounts: str | None = None) -> bool:

@@ -318,6 +318,13 @@ def test_a_second_watcher_says_who_is_there_and_leaves(project: Path) -> None:
     assert len(lines_of(project, RoundRecord)) == 1
 
 
+def test_a_lock_that_other_machines_do_not_see_is_told(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("refine_hooks.watch.locks_stay_here", lambda out: out == project / "refine_hooks")
+    run(a_watch(project, said), [0.0])
+    assert any("keeps locks to itself" in text for text in said)
+
+
 def test_the_lock_dies_with_its_holder(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys; from pathlib import Path; from refine_hooks.lock import only_writer\n"

@@ -7,7 +7,17 @@ import pytest
 
 from refine_hooks.projects.adapter import Round
 from refine_hooks.records import InputFile, Key, Stamp
-from refine_hooks.watch import Awaited, Bell, Pace, events_arrive, file_system_type, looks, settled, unreadable
+from refine_hooks.watch import (
+    Awaited,
+    Bell,
+    Pace,
+    events_arrive,
+    file_system_type,
+    locks_stay_here,
+    looks,
+    settled,
+    unreadable,
+)
 
 
 def a_round(size: int, iteration: int = 1, **more: object) -> Round:
@@ -110,6 +120,24 @@ MOUNTS = """22 1 254:0 / / rw - ext4 /dev/vda rw
 def test_events_are_trusted_only_where_the_file_system_is_local(place: str, kind: str, told: bool) -> None:
     assert file_system_type(Path(place), MOUNTS) == kind
     assert events_arrive(Path(place), MOUNTS) is told
+
+
+NFS = "40 22 0:50 / /home rw,relatime - {} server:/export rw,vers=3,hard,{}proto=tcp,local_lock={},addr=10.0.1.1\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "local", "here"),
+    [
+        ("nfs", "nolock,", "all", True),
+        ("nfs", "", "flock", True),
+        ("nfs", "", "posix", False),
+        ("nfs4", "", "none", False),
+        ("ext4", "", "all", False),
+    ],
+)
+def test_an_nfs_mount_that_keeps_locks_to_itself_is_known(kind: str, more: str, local: str, here: bool) -> None:
+    assert locks_stay_here(Path("/home/me/out"), MOUNTS.splitlines()[0] + "\n" + NFS.format(kind, more, local)) is here
+    assert not locks_stay_here(Path("/data"), MOUNTS + NFS.format(kind, more, local))
 
 
 def test_an_unknown_file_system_is_polled() -> None:

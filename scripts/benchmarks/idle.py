@@ -84,6 +84,25 @@ def fill(folder: Path, files: int) -> None:
         os.close(os.open(place / f"particle_{number:07d}.mrcs", os.O_CREAT | os.O_WRONLY))
 
 
+def open_relion(folder: Path, rounds: int) -> None:
+    """Iterations of which the last table has not come yet."""
+    source = min((folder / "Refine3D").iterdir())
+    for number in range(rounds):
+        job = folder / "Refine3D" / f"job{500 + number // _ITERATIONS}"
+        job.mkdir(exist_ok=True)
+        for path in source.glob("run_it001*"):
+            if "half2_model" not in path.name:
+                shutil.copy2(path, job / path.name.replace("it001", f"it{number % _ITERATIONS + 1:03d}"))
+
+
+def open_cistem(folder: Path, rounds: int) -> None:
+    """Dumps in the scratch folder whose entry in the database has not come yet."""
+    for number in range(5000, 5000 + rounds):
+        cistem_project.write_parameters(folder, "AutoRefine3D", number)
+        for name, content in cistem_project.dumps(4).items():
+            (folder / "Scratch" / "AutoRefine3D" / name.replace("_4_", f"_{number}_")).write_bytes(content)
+
+
 def measured(folder: Path, adapter: Adapter, record: RoundRecord) -> list[Round]:
     """Write a log that holds every round; returns the rounds."""
     store = Store(folder / "refine_hooks")
@@ -100,6 +119,7 @@ def measured(folder: Path, adapter: Adapter, record: RoundRecord) -> list[Round]
     journal.append(store.log, lines)
     for round_ in rounds:
         adapter.discard(round_, store.spool)
+    time.sleep(4)  # what changed a moment ago is not remembered
     return rounds
 
 
@@ -124,6 +144,8 @@ w.recall()
 rounds = run._look(w)
 assert all(w.done(r) for r in rounds if not r.missing), [str(r.key) for r in rounds if not w.done(r)][:5]
 first, wall = time.process_time() - imported, time.monotonic() - wall
+while w.audience.catch_up(100):
+    pass  # the audit of earlier rounds is spread over the first looks
 times = []
 for _ in range(7):
     began = time.process_time()
@@ -144,13 +166,14 @@ def looks(folder: Path) -> tuple[int, float, float, float]:
     return int(rounds), float(first), float(wall), float(further)
 
 
-def idle_share(folder: Path, seconds: float) -> float:
-    """Share of a core that a real watch takes after its first minute half."""
+def idle_share(folder: Path, rounds: int, seconds: float) -> float:
+    """Share of a core that a real watch takes once it has audited what an earlier one has logged, eight rounds a look."""
+    audit_s = 15 + rounds / 8 * Settings().watch.poll_s
     code = "from refine_hooks.cli import main; main()"
-    command = [sys.executable, "-c", code, "watch", str(folder), "--until-idle", str(seconds + 60)]
+    command = [sys.executable, "-c", code, "watch", str(folder), "--until-idle", str(audit_s + seconds + 60)]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
     try:
-        time.sleep(15)
+        time.sleep(audit_s)
         before = _cpu_s(process.pid)
         time.sleep(seconds)
         return (_cpu_s(process.pid) - before) / seconds
@@ -171,11 +194,36 @@ def a_record() -> RoundRecord:
         return lines_of(Path(folder), RoundRecord)[0]
 
 
+def _with_open_rounds(
+    finished: int,
+    waiting: int,
+    record: RoundRecord,
+    adapter: Adapter,
+    make: Callable[[Path, int], None],
+    begin: Callable[[Path, int], None],
+) -> float:
+    """CPU seconds of a look at a project with finished and with open rounds."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as place:
+        folder = Path(place) / "project"
+        folder.mkdir()
+        make(folder, finished)
+        measured(folder, adapter, record)
+        begin(folder, waiting)
+        return looks(folder)[3]
+
+
 def run_all(files: int, rounds: int, seconds: float) -> None:
     """Print all figures; takes minutes, since the files have to be made."""
     record = a_record()
-    for name, make in (("relion", relion), ("cistem", cistem)):
+    for name, make, begin in (("relion", relion, open_relion), ("cistem", cistem, open_cistem)):
         adapter = adapter_called(name)
+        for count in (rounds // 5, rounds):
+            for waiting in (0, 1, 10, 100, 400):
+                further = _with_open_rounds(count, waiting, record, adapter, make, begin)
+                print(
+                    f"{name}, {count} finished rounds and {waiting} open ones: a look {1e3 * further:.1f} ms",
+                    flush=True,
+                )
         with tempfile.TemporaryDirectory(dir="/dev/shm") as place:
             for count, label in ((rounds // 2, "half the history"), (rounds, "all the history")):
                 folder = Path(place) / f"project{count}"
@@ -191,4 +239,4 @@ def run_all(files: int, rounds: int, seconds: float) -> None:
                     f"a further look {1e3 * further:.1f} ms ({label})",
                     flush=True,
                 )
-            print(f"{name}: an idle watch takes {100 * idle_share(folder, seconds):.2f} % of a core", flush=True)
+            print(f"{name}: an idle watch takes {100 * idle_share(folder, rounds, seconds):.2f} % of a core", flush=True)
