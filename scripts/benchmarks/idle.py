@@ -239,4 +239,6 @@ def run_all(files: int, rounds: int, seconds: float) -> None:
                     f"a further look {1e3 * further:.1f} ms ({label})",
                     flush=True,
                 )
-            print(f"{name}: an idle watch takes {100 * idle_share(folder, rounds, seconds):.2f} % of a core", flush=True)
+            print(
+                f"{name}: an idle watch takes {100 * idle_share(folder, rounds, seconds):.2f} % of a core", flush=True
+            )
