@@ -3,6 +3,7 @@
 import atexit
 import io
 import json
+import shutil
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -143,6 +144,7 @@ def _measured() -> tuple[Store, RoundRecord, bytes]:
     log = Followed(w.store.log)
     log.read()
     record = log.record(Key(run="run", iteration=1, class_id=1)).model_copy(update={"analysis": None})
+    shutil.rmtree(w.store.out / "pictures")  # so that the one at hand is the only one
     assert revisit._made(w.store, record, w.settings, lambda _: None) is not None
     return w.store, record, w.store.analysis_path(record.key, record.label).read_bytes()
 

@@ -19,6 +19,8 @@ import mrcfile
 from full_disk import SCENES, faults_of, outputs
 
 from refine_hooks import store
+from refine_hooks.journal import read_journal
+from refine_hooks.records import RoundRecord
 from refine_hooks.run import Watch, run
 
 Scene = Callable[[Path, Path], Watch]
@@ -46,14 +48,38 @@ def measure(scene: Scene, place: Path, kill_at: int | None = None) -> int:
 
 
 def torn(out: Path) -> list[str]:
-    """Files under final names that are not whole, right after the kill."""
-    found = []
-    for path in out.rglob("*.mrc"):
-        if not path.name.startswith("."):
-            with mrcfile.open(path, permissive=True) as mrc:
-                if mrc.data is None or not mrcfile.validate(path, print_file=io.StringIO()):
-                    found.append(path.name)
-    return found
+    """Files under final names that are not whole, right after the kill; the log's last line is whole without its newline."""
+    names = [path for path in out.rglob("*.*") if path.is_file() and not path.name.startswith(".")]
+    return [path.name for path in names if path.suffix in _WHOLE and not _WHOLE[path.suffix](path)]
+
+
+def _whole_map(path: Path) -> bool:
+    with mrcfile.open(path, permissive=True) as mrc:
+        return mrc.data is not None and mrcfile.validate(path, print_file=io.StringIO())
+
+
+def _whole_json(path: Path) -> bool:
+    try:
+        return bool(json.loads(path.read_text()))
+    except ValueError:
+        return False
+
+
+_WHOLE: dict[str, Callable[[Path], bool]] = {
+    ".mrc": _whole_map,
+    ".json": _whole_json,
+    ".html": lambda path: path.read_bytes().rstrip().endswith(b"</html>"),
+    ".png": lambda path: path.read_bytes()[-8:-4] == b"IEND",
+}
+
+
+def early(out: Path) -> list[str]:
+    """Files that a record in the log names and that are not there, right after the kill."""
+    rounds = [line for line in read_journal(out / "rounds.jsonl").lines if isinstance(line, RoundRecord)]
+    named = [
+        path for r in rounds for path in (*((r.half_maps and r.half_maps.paths) or ()), *(m.path for m in r.masks))
+    ]
+    return [name for name in named if name and not (out / name).exists()]
 
 
 def kill(scene: Scene, folder: Path, moments: int, seed: int) -> dict[str, object]:
@@ -67,6 +93,7 @@ def kill(scene: Scene, folder: Path, moments: int, seed: int) -> dict[str, objec
         place = folder / f"kill_{moment}"
         killed += os.WTERMSIG(measure(scene, place, moment)) == signal.SIGKILL
         faults += [f"at call {moment}: {name} is torn" for name in torn(place / "out")]
+        faults += [f"at call {moment}: {name} is in the log and not on disk" for name in early(place / "out")]
         measure(scene, place)
         faults += [f"at call {moment}: {fault}" for fault in faults_of(place / "out", expected)]
         shutil.rmtree(place)

@@ -184,3 +184,101 @@ def test_no_module_unpickles_evaluates_or_starts_a_shell() -> None:
             if called in ("np.load", "numpy.load") and keywords.get("allow_pickle") != "False":
                 faults.append(f"{path}:{node.lineno}: {called} without allow_pickle=False")
     assert faults == []
+
+
+OPENERS = {"open", "open_plain", "read_bytes", "read_text", "fromfile", "mmap", "File", "open_memmap"}
+OPENED_BY = {
+    "cli/watch": "our own settings file",
+    "followed": "log, followed",
+    "journal": "log",
+    "lock": "our own lock file, of which the first line is said",
+    "maps": "mrc",
+    "outputs": "a map that was read before, for its hash",
+    "particles/cistem": "cistem par",
+    "particles/cryosparc": "cryosparc particles",
+    "particles/relion": "relion particles",
+    "particles/stacks": "particle stack",
+    "plain": "every other reader",
+    "projects/_hdf_reader": "hdf",
+    "projects/_overwritten": "kept pairs",
+    "projects/_reading": "every other reader",
+    "projects/_saving": "bytes that are copied as they are",
+    "projects/_still": "a folder",
+    "projects/cistem/database": "cistem database",
+    "projects/cistem/dumps": "discarded dumps",
+    "projects/cistem/evidence": "cistem parameters, counted",
+    "projects/cryodrgn": "cryodrgn curve",
+    "projects/cryosparc/halves": "cryosparc curve",
+    "projects/cryosparc/job": "cryosparc job",
+    "projects/curve_tables": "emclarity curve",
+    "projects/dynamo": "dynamo map",
+    "projects/eman2/folder": "eman2 settings",
+    "projects/eman2/halves": "eman2 curve",
+    "projects/hdf": "hdf",
+    "projects/relion/notes": "relion errors",
+    "projects/relion/spool": "discarded arrays",
+    "projects/relion/star": "relion star",
+    "projects/relion/tables": "relion optimiser",
+    "projects/relion/views": "relion views",
+    "projects/simple": "simple curve",
+    "projects/sphire": "sphire tracker",
+    "reconstruct/checkpoint": "checkpoint",
+    "report/deposit": "a map that was read before, for its hash",
+    "report/page": "picture",
+    "revisit": "analysis",
+    "serve/files": "what is given away as it is",
+    "settings": "settings",
+    "store": "writes only",
+    "sums/cistem": "dump",
+    "watch": "the kernel's list of mounts",
+}
+
+
+def test_every_module_that_opens_files_is_known_here_and_so_are_its_readers() -> None:
+    import refine_hooks
+
+    root = Path(refine_hooks.__file__).parent
+    found = set()
+    for path in root.rglob("*.py"):
+        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        names = {ast.unparse(call.func).rpartition(".")[2] for call in calls}
+        names |= {"open"} & {ast.unparse(call.func) for call in calls}
+        if names & OPENERS or any(
+            ast.unparse(call.func) in ("np.load", "tomllib.load", "sqlite3.connect") for call in calls
+        ):
+            found.add(str(path.relative_to(root).with_suffix("")))
+    assert {name for name in found if not name.startswith("demo/")} == set(OPENED_BY)
+
+
+def test_a_checkpoint_that_cannot_be_used_leaves_the_sums_as_they_were(tmp_path: Path) -> None:
+    from refine_hooks.reconstruct import checkpoint
+
+    raw = TARGETS["checkpoint"].seeds()[0]
+    damaged = {
+        "cut": raw[:-1],
+        "done": raw.replace(b'"done": 5', b'"done":"5'),
+        "negative": raw.replace(b": 5", b":-5"),
+    }
+    damaged |= {"other": raw.replace(b"these", b"those"), "wider": raw.replace(b"<f4", b"<f8"), "no row": raw[:200]}
+    for name, content in damaged.items():
+        assert content != raw
+        sums = np.full((2, 2, 2), 7.0, np.float32)
+        (tmp_path / name).write_bytes(content)
+        assert checkpoint.resume(tmp_path / name, "these", sums) == 0, name
+        assert (sums == 7.0).all(), name
+    (tmp_path / "good").write_bytes(raw)
+    assert checkpoint.resume(tmp_path / "good", "these", sums) == 5
+    assert (sums == 1.0).all()
+
+
+@pytest.mark.parametrize("edge_px", [12000, 100000])
+def test_a_picture_that_claims_to_be_huge_is_left_out(tmp_path: Path, edge_px: int) -> None:
+    import zlib
+
+    raw = bytearray(TARGETS["picture"].seeds()[0])
+    raw[16:24] = struct.pack(">2I", edge_px, edge_px)
+    raw[29:33] = struct.pack(">I", zlib.crc32(raw[12:29]))
+    path = tmp_path / "huge.png"
+    path.write_bytes(raw)
+    assert TARGETS["picture"].read(path) == []
+    assert not owed(TARGETS["picture"].read, path)

@@ -50,8 +50,12 @@ def write_arrays(job: Path, seed: int) -> list[Path]:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
+    return project_in(tmp_path)
+
+
+def project_in(place: Path) -> Path:
     """A refinement of Debian's relion, as if run with --external_reconstruct."""
-    folder = tmp_path / "project"
+    folder = place / "project"
     folder.mkdir()
     with tarfile.open(Path(__file__).parent / "data" / "relion_refine3d.tgz") as archive:
         archive.extractall(folder, filter="data")
@@ -119,6 +123,8 @@ def test_arrays_that_are_not_whole_are_not_kept_yet(project: Path, store: Store)
         "run_it009_half2_class001_external_reconstruct.star"
     ]
     path.write_bytes(whole)
+    assert relion.capture(project, store.spool) == []  # RELION writes the table after its arrays
+    path.with_name("run_it009_half1_class001_external_reconstruct.star").touch()
     assert len(relion.capture(project, store.spool)) == 1
 
 

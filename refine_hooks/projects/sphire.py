@@ -187,7 +187,9 @@ def _read_tracker(path: Path) -> Tracker:
         said = parsed_json(read_text(path))
     except ValueError as error:
         raise NotReadyError(f"{path}: is no complete JSON ({error}); it is being written") from error
-    constants = said.get("constants") or {}
+    said = said if isinstance(said, dict) else {}
+    constants = said.get("constants")
+    constants = constants if isinstance(constants, dict) else {}
     voxel_A, box_px = _number(constants, "pixel_size"), _number(constants, "nnxo")
     extent_A = (voxel_A or 0) * (box_px or 0)
     joined_shell, reached_shell = _number(said, "fuse_freq"), _number(said, "fsc143")

@@ -4,9 +4,11 @@ import json
 import shutil
 from pathlib import Path
 
+from refine_hooks.errors import NotReadyError
 from refine_hooks.maps import beside, read_map
 from refine_hooks.projects.adapter import HalfMaps, Round
 from refine_hooks.projects.cistem import dumps
+from refine_hooks.projects.cistem.dumps import Attempt
 from refine_hooks.projects.cistem.rounds import Sources
 from refine_hooks.store import Store
 from refine_hooks.sums.cistem import half_maps_from_dumps, read_dump_header
@@ -23,7 +25,9 @@ def half_maps(directory: Path, round_: Round, store: Store) -> HalfMaps | None:
     sources: Sources = round_.inputs
     if sources.attempt is not None and sources.attempt.dumps:
         odd, even = ([dump.path for dump in sources.attempt.half(which)] for which in ("odd", "even"))
+        _require_unchanged(sources.attempt)
         half1, half2, images = half_maps_from_dumps(odd, even)
+        _require_unchanged(sources.attempt)
         return HalfMaps(half1, half2, "merged", valid_shells=read_dump_header(odd[0]).last_shell, images=images)
     if sources.half_maps is None:
         return None
@@ -31,6 +35,21 @@ def half_maps(directory: Path, round_: Round, store: Store) -> HalfMaps | None:
     radius_A = round_.facts.sphere_radius_A
     sphere = f"cisTEM's sphere of {radius_A:g} A, 10 A cosine edge" if radius_A else "cisTEM's sphere, 10 A cosine edge"
     return HalfMaps(half1, half2, "found", paths=sources.half_maps, masked_by=sphere)
+
+
+def _require_unchanged(attempt: Attempt) -> None:
+    """A saved dump shares its file with the scratch folder's, where it may be written over, and its name there be gone by now.
+
+    Raises:
+        NotReadyError: a dump is not as it was when the round was looked at.
+    """
+    for dump in attempt.dumps:
+        try:
+            status = dump.path.stat()
+        except OSError as error:
+            raise NotReadyError(f"{dump.path}: is not there any more ({error.strerror})") from error
+        if (status.st_size, status.st_mtime_ns) != (dump.size, dump.mtime_ns):
+            raise NotReadyError(f"{dump.path}: changed while it was read; the round is looked at again")
 
 
 def discard(round_: Round, spool: Path) -> None:

@@ -4,6 +4,8 @@ RELION writes them beside its other files and never removes them (four floats fo
 arrays); people do, so they are kept, see `refine_hooks.projects.relion.spool`.
 """
 
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from refine_hooks.maps import Map, read_header, read_voxels
 from refine_hooks.projects._reading import remembered
 from refine_hooks.projects.relion.star import read_star
 from refine_hooks.sums.relion import Grid, half_map
+
+_REWRITTEN_WITHIN_NS = 600 * 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +73,11 @@ def read_external(star: Path) -> External:
 def require_arrays(external: External) -> None:
     """Check that the three arrays are there, whole, and of the shape that the table states.
 
+    RELION writes the table after its arrays, so arrays that are younger are of another writing, whose table is still to come. In
+    a project that was copied times say nothing: there only what was written just now is waited for.
+
     Raises:
-        NotReadyError: one is missing or shorter than its header says.
+        NotReadyError: one is missing, shorter than its header says, or being written again.
         SumsError: one has another shape.
     """
     faults = []
@@ -84,6 +91,11 @@ def require_arrays(external: External) -> None:
             faults.append(f"{path}: holds {shape} values where {external.star.name} asks for {wanted}")
     if faults:
         raise SumsError(*faults)
+    table_ns = state_of(external.star)[1]
+    for path in external.files[1:]:
+        written_ns = state_of(path)[1]
+        if written_ns > table_ns and abs(time.time_ns() - written_ns) < _REWRITTEN_WITHIN_NS:
+            raise NotReadyError(f"{path}: is younger than {external.star.name}; it is being written again")
 
 
 def half_map_from_external(star: Path, voxel_size_A: float | None = None) -> tuple[Map, Grid]:
@@ -108,7 +120,7 @@ def half_map_from_external(star: Path, voxel_size_A: float | None = None) -> tup
     def reader(path: Path) -> NDArray[np.float32]:
         return read_voxels(path, read_header(path))
 
-    before = _states(external)
+    before = states_of([star])
     try:
         volume = half_map(
             lambda: reader(external.real),
@@ -118,13 +130,19 @@ def half_map_from_external(star: Path, voxel_size_A: float | None = None) -> tup
         )
     except SumsError as error:
         raise SumsError(*(f"{star}: {fault}" for fault in error.faults)) from error
-    if _states(external) != before:
+    if states_of([star]) != before:
         raise NotReadyError(f"{star}: its arrays changed while they were read")
     return Map(volume, voxel_size_A), external.grid
 
 
-def _states(external: External) -> list[tuple[int, int]]:
-    return [state_of(path) for path in external.files]
+def states_of(stars: Iterable[Path]) -> list[tuple[int, int]]:
+    """Size and mtime (ns) of tables and all their arrays.
+
+    Raises:
+        NotReadyError: one is not there.
+        SumsError: see `read_external`.
+    """
+    return [state_of(path) for star in stars for path in read_external(star).files]
 
 
 def state_of(path: Path) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from refine_hooks.curves.relion import postprocess_fsc
 from refine_hooks.errors import MapError, NotReadyError, RefineHooksError
 from refine_hooks.maps import read_map
 from refine_hooks.projects.adapter import FscCurve, HalfMaps, ProgramMask, Round
-from refine_hooks.projects.relion.external import half_map_from_external
+from refine_hooks.projects.relion.external import half_map_from_external, states_of
 from refine_hooks.projects.relion.files import Job, in_project
 from refine_hooks.projects.relion.look import Inputs
 from refine_hooks.projects.relion.notes import FINAL_RULE, PER_ITERATION_RULE
@@ -53,9 +53,12 @@ def half_maps(directory: Path, round_: Round, store: Store) -> HalfMaps | None:
 def _merged(inputs: Inputs, joined_A: float | None) -> HalfMaps:
     assert inputs.halves is not None
     voxel_A = inputs.model.voxel_size_A if inputs.model else None
+    before = states_of(inputs.halves)
     (first, grid), (second, other) = (half_map_from_external(star, voxel_A) for star in inputs.halves)
+    names = " and ".join(str(star) for star in inputs.halves)
+    if states_of(inputs.halves) != before:
+        raise NotReadyError(f"{names}: their arrays changed while they were read")
     if grid != other:
-        names = " and ".join(str(star) for star in inputs.halves)
         raise NotReadyError(
             f"{names}: are not of one iteration (image sizes {grid.current_size_px} and {other.current_size_px})"
         )

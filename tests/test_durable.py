@@ -1,0 +1,62 @@
+"""What a record says is on the disk, and not only in memory, before anybody is told: a power cut takes nothing that was said."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_program import a_watch, lines_of, write_round
+
+from refine_hooks import run as loop
+from refine_hooks.records import RoundRecord
+from refine_hooks.run import run
+
+
+def _place(what: Any) -> str:
+    return os.readlink(f"/proc/self/fd/{what}") if isinstance(what, int) else os.fspath(what)
+
+
+def test_files_are_flushed_before_they_get_their_names_and_the_log_before_the_round_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_round(tmp_path, 1)
+    w = a_watch(tmp_path)
+    done: list[tuple[str, str]] = []
+
+    def noted(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **more: Any) -> Any:
+            place = _place(args[0])
+            answer = real(*args, **more)
+            if place.startswith(str(w.store.out)):
+                done.append((name, place))
+                if name == "replace":
+                    done.append(("named", os.fspath(args[1])))
+            return answer
+
+        return call
+
+    for name in ("fsync", "replace", "pwrite"):
+        monkeypatch.setattr(os, name, noted(name, getattr(os, name)))
+    afterwards = loop._afterwards
+
+    def told(*args: Any) -> None:
+        done.append(("told", ""))
+        afterwards(*args)
+
+    monkeypatch.setattr(loop, "_afterwards", told)
+    run(w, [0.0])
+
+    renamed = [place for what, place in done if what == "replace"]
+    assert len(renamed) >= 5  # two half maps, the mask, pictures, the report
+    for place in renamed:
+        assert ("fsync", place) in done[: done.index(("replace", place))], place
+    log = str(w.store.log)
+    at = done.index(("told", ""))
+    written = max(n for n, each in enumerate(done[:at]) if each == ("pwrite", log))
+    assert ("fsync", log) in done[written:at]
+    (record,) = lines_of(tmp_path, RoundRecord)
+    assert record.half_maps is not None
+    assert record.half_maps.paths is not None
+    for path in (*record.half_maps.paths, *(mask.path for mask in record.masks if mask.path)):
+        assert ("named", str(w.store.out / path)) in done[:written], path
