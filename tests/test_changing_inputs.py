@@ -26,7 +26,7 @@ from refine_hooks.sums import cistem as sums
 
 FAST = {"watch": {"settle_s": 0.0}, "automask": {"enabled": False}, "fsc": {"repeats": 2}}
 Halves = tuple[np.ndarray, np.ndarray]
-STRIDE = int(os.environ.get("STRIDE", "5"))  # of so many moments one is tried; 1 tries all
+STRIDE = int(os.environ.get("CHANGES_STRIDE", "12"))  # one of so many moments is tried; 1 tries them all
 Fault = Callable[[Path, bytes], None]
 
 
