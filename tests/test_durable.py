@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from full_disk import of_cistem
 from small_program import a_watch, lines_of, write_round
 
 from refine_hooks import run as loop
+from refine_hooks.journal import read_journal
 from refine_hooks.records import RoundRecord
 from refine_hooks.run import run
 
@@ -60,3 +62,27 @@ def test_files_are_flushed_before_they_get_their_names_and_the_log_before_the_ro
     assert record.half_maps.paths is not None
     for path in (*record.half_maps.paths, *(mask.path for mask in record.masks if mask.path)):
         assert ("named", str(w.store.out / path)) in done[:written], path
+
+
+def test_dumps_are_removed_after_their_round_is_logged_and_what_they_were_is_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    w = of_cistem(tmp_path / "project", tmp_path / "out")
+    done: list[tuple[str, str]] = []
+
+    def noted(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **more: Any) -> Any:
+            done.append((name, _place(args[-1] if name == "replace" else args[0])))
+            return real(*args, **more)
+
+        return call
+
+    for name in ("replace", "pwrite", "unlink"):
+        monkeypatch.setattr(os, name, noted(name, getattr(os, name)))
+    run(w, [0.0, 1.0])
+    gone = [n for n, (name, place) in enumerate(done) if name == "unlink" and place.endswith(".dump")]
+    logged = max(n for n, each in enumerate(done[: gone[0]]) if each == ("pwrite", str(w.store.log)))
+    assert len(gone) == 4
+    assert any(name == "replace" and place.endswith("/discarded.json") for name, place in done[logged : gone[0]])
+    (record,) = [line for line in read_journal(w.store.log).lines if isinstance(line, RoundRecord)]
+    assert record.half_maps is not None

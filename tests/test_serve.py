@@ -13,6 +13,8 @@ from typing import Any
 
 import live_logs
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from refine_hooks import journal
@@ -120,6 +122,7 @@ def test_a_name_that_was_made_to_mean_this_machine_is_refused(log: Path, host: s
         ({"origin": "http://evil.example"}, 403),
         ({"origin": "http://127.0.0.1:9999"}, 403),
         ({"origin": "null"}, 403),
+        ({"origin": "http://[::1"}, 403),
         ({"sec-fetch-site": "same-origin", "sec-fetch-mode": "cors"}, 200),
         ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"}, 403),
         ({"sec-fetch-site": "same-site", "sec-fetch-mode": "cors", "sec-fetch-dest": "empty"}, 403),
@@ -185,6 +188,50 @@ def test_no_address_leads_out(log: Path, path: str) -> None:
     answer = asked.get(path.format(id=only_log(asked)["id"]))
     assert answer.status_code == 404
     assert "root:" not in answer.text
+
+
+_PARTS = st.sampled_from(
+    ["", "run/1/1", "half1", "slices.png", "0", "-1", "9" * 30, "\x00", "..", "\r\nx: y", "%", "\u00e9", "["]
+)
+_HEADERS = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30) | st.sampled_from(
+    [
+        "http://[",
+        "127.0.0.1:x",
+        "[::1",
+        "a" * 5000,
+        "bytes=9-1",
+        "bytes=0-0,1-,-5",
+        "bytes=--1",
+        "Bearer ",
+        "refine_hooks=;=",
+        '"',
+    ]
+)
+
+
+def test_no_request_whatever_its_address_and_headers_makes_the_server_fail(log: Path) -> None:
+    open_to_all, guarded = client(log), client(log, "0.0.0.0", TOKEN)
+    one = only_log(open_to_all)["id"]
+
+    @settings(max_examples=150, deadline=None)
+    @given(
+        what=st.sampled_from(["round", "file", "picture", "", "x"]),
+        id_=st.sampled_from([one, "", "0" * 16, ".."]),
+        query=st.dictionaries(st.sampled_from(["key", "what", "after", "at", "token"]), _PARTS),
+        headers=st.dictionaries(
+            st.sampled_from(["host", "origin", "range", "cookie", "authorization", "sec-fetch-site", "if-range"]),
+            _HEADERS,
+            max_size=3,
+        ),
+    )
+    def check(what: str, id_: str, query: dict[str, str], headers: dict[str, str]) -> None:
+        for asked in (open_to_all, guarded):
+            # Whatever the application raises, the client raises as well.
+            answer = asked.get(f"/api/log/{id_}/{what}", params=query, headers=headers)
+            assert answer.status_code < 500
+            assert "x" not in answer.headers
+
+    check()
 
 
 def outside(tmp_path: Path, log: Path) -> Path:
