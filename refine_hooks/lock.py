@@ -22,8 +22,8 @@ class TakenError(RefineHooksError):
 
 
 @contextmanager
-def only_writer(out: Path, holder: str, say: Callable[[str], None]) -> Iterator[None]:
-    """Hold the lock of ``out`` while the block runs.
+def only_writer(out: Path, holder: str, say: Callable[[str], None]) -> Iterator[Callable[[], None]]:
+    """Hold the lock of ``out`` while the block runs; gives a function that raises `TakenError` where it has been lost since.
 
     Args:
         out: the folder that is written to; made if need be.
@@ -57,6 +57,33 @@ def only_writer(out: Path, holder: str, say: Callable[[str], None]) -> Iterator[
         with suppress(OSError):  # who holds it is only for people to read; on a full disk they have to do without
             os.ftruncate(handle, 0)
             os.pwrite(handle, holder.encode(), 0)
-        yield
+            os.fsync(handle)
+        mine = _said_in(path)
+        yield lambda: _require_mine(path, mine)
     finally:
         os.close(handle)
+
+
+def _said_in(path: Path) -> str:
+    """Who holds the lock, opened for it: on NFS that asks the server. Empty where it cannot be known."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        if hasattr(os, "posix_fadvise"):  # NFS shows a page of before the machine was cut off
+            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+        return os.read(handle, 200).decode(errors="replace").strip()
+    except OSError:
+        return ""
+    finally:
+        os.close(handle)
+
+
+def _require_mine(path: Path, mine: str) -> None:
+    """A machine that is cut off from its server loses its locks, and is told of it by nobody."""
+    other = _said_in(path)
+    if other not in ("", mine):
+        raise TakenError(
+            f"{path.parent}: {other} has taken over while this machine could not be reached; watch from there"
+        )

@@ -40,7 +40,7 @@ def run(w: Watch, ticks: Iterable[float], bell: watch.Bell | None = None, live: 
         StorageError: the log itself cannot be written.
     """
     host, pid = watch.running_on()
-    with only_writer(w.store.out, f"refine-hooks on {host}, process {pid}", w.say), _signals(w):
+    with only_writer(w.store.out, f"refine-hooks on {host}, process {pid}", w.say) as require_lock, _signals(w):
         if watch.locks_stay_here(w.store.out):
             w.say(
                 f"{w.store.out}: this mount keeps locks to itself; make sure that no watcher on another machine writes here"
@@ -56,6 +56,7 @@ def run(w: Watch, ticks: Iterable[float], bell: watch.Bell | None = None, live: 
         try:
             with watch.capturing(lambda: _capture(w), bell, w.settings.watch.poll_s) if live else nullcontext():
                 for round_ in watch.settled(lambda: _look(w), ticks, w.pace, w.done):
+                    require_lock()
                     attempt(w, round_)
         except KeyboardInterrupt:
             w.why_stop = w.why_stop if w.stop.is_set() else "interrupted"

@@ -318,6 +318,20 @@ def test_a_second_watcher_says_who_is_there_and_leaves(project: Path) -> None:
     assert len(lines_of(project, RoundRecord)) == 1
 
 
+def test_a_watch_that_lost_its_lock_to_another_one_measures_nothing_more(project: Path) -> None:
+    """As on NFS, where the server gives the lock of a machine that is cut off to the next one that asks."""
+
+    def ticks() -> Any:
+        yield 0.0
+        write_round(project, 2)
+        (project / "refine_hooks" / ".lock").write_text("refine-hooks on node7, process 12")
+        yield 1.0
+
+    with pytest.raises(TakenError, match="node7, process 12 has taken over"):
+        run(a_watch(project), ticks())
+    assert [line.key.iteration for line in lines_of(project, RoundRecord)] == [1]
+
+
 def test_a_lock_that_other_machines_do_not_see_is_told(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr("refine_hooks.watch.locks_stay_here", lambda out: out == project / "refine_hooks")
