@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 import stat
 from io import FileIO
@@ -52,3 +53,14 @@ def parsed_json(text: str) -> Any:
         return json.loads(text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def positive_number(value: Any) -> float | None:
+    """A number that JSON holds, if it is one above zero that a float can hold; else None."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if 0 < number < math.inf else None

@@ -18,7 +18,7 @@ QUICK = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 EXTREME = [0, 1, -1, 2, 5, 2**15, 65535, 65536, 10**5, 2**31 - 1, -(2**31), 2**30, 200]
-WORDS = [b"nan", b"inf", b"-1", b"1e999", b"99999999999999999999", b"", b"'", b'"', b"\0", b"\xff\xfe", b"loop_\n", b"data_\n",
+WORDS = [b"nan", b"inf", b"-1", b"1e999", b"9" * 20, b"9" * 400, b"", b"'", b'"', b"\0", b"\xff\xfe", b"loop_\n", b"data_\n",
          b";\n", b"../../../etc/passwd", b"[" * 3000, b"{" * 3000, b"[[[[", b"\n" * 50, b"_", b"#", b"$(id)", b"\r"]  # fmt: skip
 
 
@@ -282,3 +282,13 @@ def test_a_picture_that_claims_to_be_huge_is_left_out(tmp_path: Path, edge_px: i
     path.write_bytes(raw)
     assert TARGETS["picture"].read(path) == []
     assert not owed(TARGETS["picture"].read, path)
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [(2, 2.0), (0.5, 0.5), (0, None), (-1, None), (True, None), ("2", None), (10**400, None), (float("inf"), None)],
+)
+def test_a_number_of_a_table_is_one_that_can_be_reckoned_with(value: object, number: float | None) -> None:
+    from refine_hooks.plain import positive_number
+
+    assert positive_number(value) == number

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import NotReadyError, RefineHooksError
-from refine_hooks.plain import parsed_json
+from refine_hooks.plain import parsed_json, positive_number
 from refine_hooks.projects._reading import read_text, remembered
 from refine_hooks.projects.adapter import (
     Facts,
@@ -215,8 +215,7 @@ def _tracker(path: Path) -> Tracker:
 
 
 def _number(table: dict[str, Any], name: str) -> float | None:
-    value = table.get(name)
-    return float(value) if isinstance(value, int | float) and value > 0 and np.isfinite(value) else None
+    return positive_number(table.get(name))
 
 
 def half_maps(directory: Path, round_: Round, store: Store) -> HalfMaps | None:

@@ -42,7 +42,7 @@ def _reported(directory: Path, round_: Round) -> list[FscCurve]:
     curves = []
     for name, column in _CURVES.items():
         values = block.array(column)
-        if values is not None:
+        if values is not None and len(values) == len(frequency_per_A):  # a damaged table may have two lists
             curves.append(FscCurve(name, at_shells(frequency_per_A, values, inputs.box_px, inputs.voxel_size_A)))
     return curves
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from refine_hooks.errors import NotReadyError, RefineHooksError
-from refine_hooks.plain import parsed_json, read_bytes
+from refine_hooks.plain import parsed_json, positive_number, read_bytes
 from refine_hooks.projects._reading import read_text, remembered
 
 _HEARTBEAT = re.compile(r"=+ sending heartbeat[^\n]*\n")
@@ -74,7 +74,7 @@ def read_job(path: Path) -> JobTable:
         status=str(said.get("status") or ""),
         version=str(said.get("version") or ""),
         symmetry=symmetry if isinstance(symmetry, str) and symmetry else None,
-        split_A=float(split_A) if isinstance(split_A, int | float) and split_A > 0 else None,
+        split_A=positive_number(split_A),
         windowed=_parameter(said, "refine_window") is True,
         particles=_particles(said),
     )

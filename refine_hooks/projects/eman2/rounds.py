@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from refine_hooks.errors import NotReadyError, RefineHooksError
+from refine_hooks.plain import positive_number
 from refine_hooks.projects import _overwritten as overwritten
 from refine_hooks.projects._overwritten import Kept
 from refine_hooks.projects.adapter import Facts, Round, stamp_of
@@ -127,9 +128,9 @@ def _facts(run: Run, iteration: int) -> Facts:
     said: dict[str, object] = {}
     for name in run.settings:
         said |= read_settings(run.folder / name)
-    symmetry, mass_kDa = said.get("sym"), said.get("mass")
+    symmetry = said.get("sym")
     return Facts(
         voxel_size_A=header.voxel_size_A,
         symmetry=symmetry.upper() if isinstance(symmetry, str) else None,
-        molecular_mass_kDa=float(mass_kDa) if isinstance(mass_kDa, int | float) and mass_kDa > 0 else None,
+        molecular_mass_kDa=positive_number(said.get("mass")),
     )
