@@ -292,3 +292,13 @@ def test_a_number_of_a_table_is_one_that_can_be_reckoned_with(value: object, num
     from refine_hooks.plain import positive_number
 
     assert positive_number(value) == number
+
+
+def test_tables_with_a_column_twice_or_with_columns_of_two_lengths_are_an_error_or_left_out(tmp_path: Path) -> None:
+    twice = tmp_path / "twice.cistem"
+    twice.write_bytes(struct.pack("<2i", 2, 1) + struct.pack("<qb", 1, 9) * 2 + struct.pack("<2I", 1, 1))
+    with pytest.raises(RefineHooksError, match="a column twice"):
+        TARGETS["cistem parameters"].read(twice)
+    lengths = tmp_path / "m_fsc.star"
+    lengths.write_text("\ndata_\n\nloop_\n_wrpResolution #1\n18\n6\n\nloop_\n_wrpFSCMasked #1\n0.5\n\n")
+    assert TARGETS["warp curve"].read(lengths) == []

@@ -147,6 +147,8 @@ def read_binary(path: Path, *, stack: Path | None = None, contrast: int = -1, **
         raise ParticlesError(
             f"{path}: has columns of the unknown kinds {unknown}; it was written by a newer cisTEM, or is damaged"
         )
+    if len({bit for bit, _ in layout}) < n_columns:
+        raise ParticlesError(f"{path}: has a column twice; it is damaged")
     fixed = all(kind != _TEXT for _, kind in layout)
     columns = _fixed_rows(path, raw, begin, layout, n_rows) if fixed else _mixed_rows(path, raw, begin, layout, n_rows)
     return _from_columns(columns, str(path), path.parent, stack, contrast, known, drop_inactive=True)
