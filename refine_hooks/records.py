@@ -7,9 +7,9 @@ is ``null``.
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, field_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, field_validator, model_validator
 
 from refine_hooks.errors import InputError
 
@@ -139,6 +139,13 @@ class Curve(Record):
             raise ValueError("a curve needs at least one measured shell")
         return values
 
+    @model_validator(mode="after")
+    def _of_one_length(self) -> Self:
+        shells = len(self.correlation)
+        if any(values is not None and len(values) != shells for values in (self.null_mean, self.null_sd, self.sd)):
+            raise ValueError(f"a curve of {shells} shells has errors of another number of shells")
+        return self
+
 
 class Analysis(Record):
     """Further measurements of the same halves under one mask, made on request."""
@@ -220,6 +227,14 @@ class RoundRecord(Line):
     analysis: Analysis | None = Field(default=None, description="further measurements, made on request")
     notes: tuple[str, ...] = Field(default=(), description="what a reader must know of this round, in words")
     measured_in_s: float | None = None
+
+    @model_validator(mode="after")
+    def _of_one_box(self) -> Self:
+        shells = len(self.frequency_per_A)
+        odd = [curve.name for curve in self.curves if len(curve.correlation) != shells]
+        if odd or len(self.voxels_in_shell) != shells:
+            raise ValueError(f"{', '.join(odd) or 'voxels_in_shell'}: has not the {shells} shells of frequency_per_A")
+        return self
 
     def curve(self, name: str) -> Curve | None:
         """The curve of that name, if there is one."""

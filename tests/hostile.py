@@ -4,14 +4,13 @@ import gzip
 import io
 import struct
 import tarfile
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 from cistem_project import begin, dump_bytes, write_parameters
-from hostile_elsewhere import ELSEWHERE
+from hostile_elsewhere import ELSEWHERE, log_of_a_round
 from hostile_target import Target, made
-from small_program import a_watch, half_maps_of, write_round
+from small_program import half_maps_of
 
 from refine_hooks.journal import read_journal
 from refine_hooks.maps import read_map, write_map
@@ -25,7 +24,6 @@ from refine_hooks.projects.eman2.halves import read_curve
 from refine_hooks.projects.relion import notes, tables, views
 from refine_hooks.projects.relion.external import half_map_from_external
 from refine_hooks.projects.relion.star import read_star
-from refine_hooks.run import run
 from refine_hooks.settings import load_settings
 from refine_hooks.sums.cistem import half_map, merge_half
 
@@ -131,16 +129,6 @@ def _cs() -> list[bytes]:
     return [stream.getvalue()]
 
 
-@cache
-def _log() -> bytes:
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        write_round(Path(folder), 1)
-        run(a_watch(Path(folder)), [0.0])
-        return (Path(folder) / "refine_hooks" / "rounds.jsonl").read_bytes()
-
-
 def _databases() -> list[bytes]:
     import tempfile
 
@@ -206,6 +194,6 @@ TARGETS: dict[str, Target] = {
     "eman2 curve": Target(
         lambda path: read_curve(path, 24, 72.0), ".txt", lambda: [b"0.0\t1.0\n0.01\t0.9\n0.02\t0.1\n"]
     ),
-    "log": Target(read_journal, ".jsonl", lambda: [_log()]),
+    "log": Target(read_journal, ".jsonl", log_of_a_round),
     "settings": Target(load_settings, ".toml", lambda: [(DATA.parent.parent / "config" / "default.toml").read_bytes()]),
 }

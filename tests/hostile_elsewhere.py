@@ -3,7 +3,9 @@
 import atexit
 import io
 import json
-import shutil
+import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -12,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from hostile_target import Reader, Target, called, made
-from small_program import a_watch, half_maps_of, write_round
+from small_program import a_watch, half_maps_of
 
 from refine_hooks import revisit
 from refine_hooks.followed import Followed
@@ -27,7 +29,6 @@ from refine_hooks.projects.relion.external import half_map_from_external
 from refine_hooks.reconstruct import checkpoint
 from refine_hooks.records import InputFile, Key, RoundRecord, Stamp
 from refine_hooks.report import page
-from refine_hooks.run import run
 from refine_hooks.store import Store
 
 
@@ -134,18 +135,35 @@ def _stack(path: Path) -> object:
 # --- what was our own ----------------------------------------------------------------------------------------------------
 
 
+_MEASURE = """
+import shutil, sys
+from pathlib import Path
+from small_program import a_watch, write_round
+from refine_hooks import revisit
+from refine_hooks.journal import read_journal
+from refine_hooks.run import run
+
+project = Path(sys.argv[1])
+write_round(project, 1)
+w = a_watch(project)
+run(w, [0.0])
+shutil.rmtree(w.store.out / "pictures")  # so that the one at hand is the only one
+(record,) = read_journal(w.store.log).rounds
+assert revisit._made(w.store, record.model_copy(update={"analysis": None}), w.settings, lambda _: None) is not None
+"""
+
+
 @cache
 def _measured() -> tuple[Store, RoundRecord, bytes]:
     """A measured round, and what an audit keeps beside the log."""
     project = _place("measured")
-    write_round(project, 1)
+    # In a process of its own, since compiled kernels cannot be made of functions that a fuzzer has instrumented.
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    subprocess.run([sys.executable, "-c", _MEASURE, str(project)], env=environment, check=True)
     w = a_watch(project)
-    run(w, [0.0])
     log = Followed(w.store.log)
     log.read()
     record = log.record(Key(run="run", iteration=1, class_id=1)).model_copy(update={"analysis": None})
-    shutil.rmtree(w.store.out / "pictures")  # so that the one at hand is the only one
-    assert revisit._made(w.store, record, w.settings, lambda _: None) is not None
     return w.store, record, w.store.analysis_path(record.key, record.label).read_bytes()
 
 
@@ -171,7 +189,7 @@ def _follow(path: Path) -> object:
     return list(log.details(keys)), log.rows(), log.head(), log.since(0), log.state(), log.failures()
 
 
-def _log() -> list[bytes]:
+def log_of_a_round() -> list[bytes]:
     return [_measured()[0].log.read_bytes()]
 
 
@@ -221,7 +239,7 @@ ELSEWHERE: dict[str, Target] = {
         ".mrcs",
         lambda: [made(lambda path: write_map(path, Map(np.ones((4, 4, 4), np.float32), 1.5), "seed"), ".mrcs")],
     ),
-    "log, followed": Target(_follow, ".jsonl", _log, fast=False),
+    "log, followed": Target(_follow, ".jsonl", log_of_a_round, fast=False),
     "kept pairs": Target(called("kept.json", _overwritten._read), ".json", _ledger),
     "discarded arrays": Target(called("discarded.json", spool._discarded), ".json", lambda: [b'{"a.star": [1, 2]}']),
     "checkpoint": Target(_checkpoint, ".sums", _checkpoints),

@@ -1,6 +1,7 @@
 """Whatever bytes a file holds: a right answer or a clear error, never a crash, a hang, or memory taken on a header's word."""
 
 import ast
+import json
 import os
 import struct
 from pathlib import Path
@@ -302,3 +303,17 @@ def test_tables_with_a_column_twice_or_with_columns_of_two_lengths_are_an_error_
     lengths = tmp_path / "m_fsc.star"
     lengths.write_text("\ndata_\n\nloop_\n_wrpResolution #1\n18\n6\n\nloop_\n_wrpFSCMasked #1\n0.5\n\n")
     assert TARGETS["warp curve"].read(lengths) == []
+
+
+@pytest.mark.parametrize("what", ["frequency_per_A", "voxels_in_shell", "null_sd"])
+def test_a_record_with_lists_of_different_lengths_is_no_line_of_the_log(what: str, tmp_path: Path) -> None:
+    from refine_hooks.journal import read_journal
+
+    lines = TARGETS["log"].seeds()[0].splitlines()
+    record = json.loads(next(line for line in lines if b'"type":"round"' in line))
+    place = next(curve for curve in record["curves"] if curve["null_sd"]) if what == "null_sd" else record
+    place[what] = place[what][:-1]
+    (tmp_path / "log").write_text(json.dumps(record) + "\n")
+    log = read_journal(tmp_path / "log")
+    assert not log.lines
+    assert "shells" in log.faults[0]
