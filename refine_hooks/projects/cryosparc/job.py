@@ -12,9 +12,9 @@ from refine_hooks.projects._reading import read_text, remembered
 _HEARTBEAT = re.compile(r"=+ sending heartbeat[^\n]*\n")
 _READ_OFF = re.compile(
     r"(?P<tightening>Computing FSC with mask)|FSC (?P<label>[A-Z][\w-]*(?: [A-Z]\w*)*)\.\.\.|"
-    r"0\.143 at (?P<shell>[\d.]+) radwn\."
+    r"0\.143 at (?P<shell>\d+\.?\d*) radwn\."
 )
-_STARTS = re.compile(rb"Start Iteration (?P<number>\d+)|Using Filter Radius [\d.]+ \((?P<filter_A>[\d.]+)A\)")
+_STARTS = re.compile(rb"Start Iteration (?P<number>\d{1,9})|Using Filter Radius [\d.]+ \((?P<filter_A>\d+\.?\d*)A\)")
 _ENDED = "main process now complete"
 _OVER = ("completed", "failed", "killed")
 
