@@ -119,14 +119,13 @@ def room(shape: tuple[int, ...], slot: int = 0) -> Planes:
 def transform(volume: Volume) -> HalfTransform:
     """Half transform of a whole volume, [kz, ky, kx]; in memory ky comes first, since slabs are taken of ky."""
     n = len(volume)
-    planes = scipy.fft.rfftn(volume, axes=(1, 2), workers=workers())
     out = np.empty((n, n, n // 2 + 1), np.complex64)
 
-    def work(begin: int, end: int) -> None:
-        out[begin:end] = planes[:, begin:end].transpose(1, 0, 2)
-        in_place(out[begin:end], 1)
+    def planes(begin: int, end: int) -> None:
+        out[:, begin:end] = scipy.fft.rfftn(volume[begin:end], axes=(1, 2)).transpose(1, 0, 2)
 
-    in_slabs(work, n, slab_of(n))
+    in_slabs(planes, n, slab_of(n))
+    in_slabs(lambda begin, end: in_place(out[begin:end], 1), n, slab_of(n))
     return out.transpose(1, 0, 2)
 
 
@@ -183,7 +182,7 @@ def extent(mask: Volume) -> Extent:
     return Extent((z, y, x), total, squares)
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, fastmath=_FAST)
 def _extent(mask: Volume, begin: int, end: int) -> Curve:
     ny, nx = mask.shape[1], mask.shape[2]
     z0, z1, y0, y1, x0, x1 = mask.shape[0], 0, ny, 0, nx, 0
@@ -280,9 +279,12 @@ def _sum_slab(slab1: HalfTransform, slab2: HalfTransform, first: int, labels: ND
     return 2 * sums[:, :3].T
 
 
+@lru_cache(maxsize=8)
 def voxels_in_shell(box_px: int) -> NDArray[np.int64]:
-    """How many coefficients of the full transform lie in each shell 0..N//2."""
-    return np.asarray(_voxels_in_shell(box_px, shell_of_square(box_px)), np.int64)
+    """How many coefficients of the full transform lie in each shell 0..N//2; not to be written to."""
+    counts = np.asarray(_voxels_in_shell(box_px, shell_of_square(box_px)), np.int64)
+    counts.flags.writeable = False
+    return counts
 
 
 @numba.njit(cache=True, nogil=True)

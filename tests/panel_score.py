@@ -9,7 +9,7 @@ from panel import Case, Truth, make
 
 from refine_hooks import curves, fsc, masks
 from refine_hooks.fourier import Curve, shell_sums, transform
-from refine_hooks.fsc.null import Null, nulls
+from refine_hooks.fsc.null import Null, null
 
 LEVEL, ONSET_BELOW, REPEATS, SEED = 0.143, 0.8, 5, 20130135
 
@@ -104,12 +104,12 @@ def score(case: Case) -> Score:
     seconds = time.perf_counter() - start
     mask = made.values
     volumes = {"oracle": truth.oracle} if mask is None else {"oracle": truth.oracle, "automask": mask}
-    found = nulls(transforms, volumes, onset_shell, REPEATS, SEED)
+    found = {name: null(transforms, values, onset_shell, REPEATS, SEED) for name, values in volumes.items()}
     oracle_curve = corrected(truth, truth.oracle, found["oracle"], held)
     own = corrected(truth, mask, found["automask"], held) if mask is not None else np.full_like(oracle_curve, np.nan)
     shell, oracle_shell = shell_of(own), shell_of(oracle_curve)
     shells = np.arange(len(own))
-    null = found.get("automask", found["oracle"])
+    drawn = found.get("automask", found["oracle"])
     inside = mask >= 0.5 if mask is not None else np.zeros(truth.signal.shape, bool)
     energy = np.maximum(truth.signal, 0).astype(np.float64) ** 2  # a halo about the density is none of it
     return Score(
@@ -121,8 +121,8 @@ def score(case: Case) -> Score:
         oracle_shell=oracle_shell,
         expected_shell=shell_of(truth.expected),
         scaled_shell=_scaled_shell(truth, case, radius_A),
-        null_at_claim=float(np.interp(shell, shells, null.mean[:held])),
-        null_sd_at_claim=float(np.interp(shell, shells, null.sd[:held])),
+        null_at_claim=float(np.interp(shell, shells, drawn.mean[:held])),
+        null_sd_at_claim=float(np.interp(shell, shells, drawn.sd[:held])),
         oracle_null_at_claim=float(np.interp(oracle_shell, shells, found["oracle"].mean[:held])),
         tail=_tail(own, shell),
         oracle_tail=_tail(oracle_curve, oracle_shell),

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from refine_hooks import fsc, masks
-from refine_hooks.fourier import extent, shell_frequency_per_A, transform, voxels_in_shell
-from refine_hooks.fsc.null import null
+from refine_hooks.fourier import extent, shell_frequency_per_A, shell_sums, transform, voxels_in_shell
+from refine_hooks.fsc import packed
+from refine_hooks.fsc.null import null, randomised_sums, steady_planes
 
 
 def shells_of(box_px: int) -> NDArray[np.int64]:
@@ -124,6 +125,46 @@ def test_the_null_is_that_of_many_brute_randomisations(box_px: int) -> None:
     error = brute.std(axis=0) / np.sqrt(400) + found.sd / np.sqrt(200)
     assert np.all(np.abs(found.mean - brute.mean(axis=0))[1:] < 4.5 * error[1:] + 2e-3)
     np.testing.assert_allclose(found.sd[onset + 2 :], brute.std(axis=0)[onset + 2 :], rtol=0.3)
+
+
+@pytest.mark.parametrize("box_px", [16, 17])
+def test_two_pairs_give_the_sums_of_each_first_half_with_each_second_one(box_px: int) -> None:
+    mask = a_mask(box_px, 8)
+    box = extent(mask).box
+    assert box is not None
+    pairs = [a_pair(box_px, seed) for seed in (1, 2)]
+    planes = [packed.masked(*pair, mask, box) for pair in pairs]
+    (found,) = packed.summed(planes, box[0], *packed.shell_work(box_px))
+    for sums, (one, two) in zip(packed.sums_of_two_pairs(found), ((0, 0), (1, 1), (0, 1), (1, 0)), strict=True):
+        wanted = shell_sums(transform(pairs[one][0] * mask), transform(pairs[two][1] * mask))
+        for name in ("cross", "power1", "power2"):
+            largest = np.abs(getattr(wanted, name)).max()
+            np.testing.assert_allclose(getattr(sums, name), getattr(wanted, name), rtol=1e-4, atol=1e-6 * largest)
+
+
+@pytest.mark.parametrize("reach", [0.12, 0.3], ids=["several places", "one place"])
+def test_no_two_repeats_of_a_null_are_correlated(reach: float) -> None:
+    box_px, onset, repeats = 32, 4, 10
+    z, y, x = np.indices((box_px,) * 3) - box_px // 2 + 0.5
+    mask = masks.cosine_edge((np.sqrt(z**2 + y**2 + x**2) - reach * box_px).astype(np.float32), 3.0)
+    box = extent(mask).box
+    assert box is not None
+    assert (2 * (box[0].stop - box[0].start) <= box_px) == (reach < 0.2)
+    one, two = a_pair(box_px, 5, noise=0.7)
+    halves = transform(one), transform(two)
+    low = packed.middle(steady_planes(halves, onset, box), onset)
+    beyond = slice(onset + 4, None)
+    curves = [
+        [fsc.correlation(sums)[beyond] for sums in randomised_sums(halves, mask, onset, repeats, seed, box, low)]
+        for seed in range(0, 1000, 10)
+    ]
+    spread = np.array(curves) - np.mean(curves, axis=(0, 1))
+    together = np.einsum("sik,sjk->ijk", spread, spread) / len(curves) / np.mean(spread**2, axis=(0, 1))
+    apart = ~np.eye(repeats, dtype=bool)
+    # Each figure is the mean of 100 products with a standard deviation of 1; neighbouring shells hang together.
+    assert np.abs(together[apart].mean(axis=1)).max() < 0.25
+    assert abs(together[apart].mean()) < 0.02
+    np.testing.assert_allclose(together[~apart].mean(axis=1), 1, atol=0.2)
 
 
 def test_the_null_leaves_what_is_below_the_onset_and_repeats_itself() -> None:

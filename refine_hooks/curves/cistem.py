@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from refine_hooks import fourier
 from refine_hooks.errors import InputError
 from refine_hooks.fourier import Box, Curve, Planes
-from refine_hooks.fsc import packed
+from refine_hooks.fsc import correlation, packed
 from refine_hooks.maps import Volume
 from refine_hooks.masks.cistem import EDGE_A, apply_mask_soft, mean_outside, ring_masked, ring_means
 from refine_hooks.masks.shapes import sphere
@@ -58,7 +58,6 @@ def scaled_sphere(
     inner_radius_A: float = 0.0,
     *,
     last_shell: int | None = None,
-    at_hand: tuple[Volume, Box, Planes] | None = None,
 ) -> ScaledCurve:
     """What merge3d and calculate_fsc print for two half maps under their spherical mask.
 
@@ -70,36 +69,62 @@ def scaled_sphere(
         molecular_mass_kDa: of the particle.
         inner_radius_A: inner mask radius, 0 for none.
         last_shell: merge3d sets the curves of a binned round to 0 beyond this one; None leaves them.
-        at_hand: `masks.sphere` of this radius with a 10 A edge, its bounding box, and `fsc.packed.masked` of the two
-            halves under it, where the caller has them already. Not used in an odd box or with an inner radius.
 
     Raises:
         InputError: a radius, a mass or a voxel size that is none.
     """
+    n = len(half1)
     _check(half1, half2, voxel_size_A, molecular_mass_kDa)
     radius_px, inner_px, edge_px = (length / voxel_size_A for length in (radius_A, inner_radius_A, EDGE_A))
-    if len(half1) % 2 or inner_px > 0 or radius_px < edge_px / 2:
-        masked1, volume = ring_masked(half1, radius_px, inner_px, edge_px, subtract=True)
-        masked2, _ = ring_masked(half2, radius_px, inner_px, edge_px, subtract=True)
-        sums = _split_sums(*_planes(masked1, masked2), voxel_size_A)
-    else:
-        mask, box, planes = at_hand or _sphere_planes(half1, half2, voxel_size_A, radius_A)
-        (mean1, volume), (mean2, _) = (ring_means(half, radius_px, edge_px) for half in (half1, half2))
-        sums = _split_sums(planes, box, voxel_size_A, _octant_transform(mask), complex(mean1, mean2))
-    return _scaled(
-        _smoothed(sums, len(half1), voxel_size_A), len(half1), voxel_size_A, volume, molecular_mass_kDa, last_shell
-    )
+    if n % 2 == 0 and inner_px == 0 and radius_px >= edge_px / 2:
+        mask = sphere(n, voxel_size_A, radius_A, EDGE_A)
+        return sphere_curves(half1, half2, voxel_size_A, radius_A, molecular_mass_kDa, mask, last_shell=last_shell)[1]
+    masked1, volume = ring_masked(half1, radius_px, inner_px, edge_px, subtract=True)
+    masked2, _ = ring_masked(half2, radius_px, inner_px, edge_px, subtract=True)
+    curve = _smoothed(_summed(*_planes(masked1, masked2), voxel_size_A), n, voxel_size_A)
+    return _scaled(curve, n, voxel_size_A, volume, molecular_mass_kDa, last_shell)
 
 
-def _sphere_planes(half1: Volume, half2: Volume, voxel_size_A: float, radius_A: float) -> tuple[Volume, Box, Planes]:
-    mask = sphere(len(half1), voxel_size_A, radius_A, EDGE_A)
-    planes, box = _planes(half1, half2, mask)
-    return mask, box, planes
+def sphere_curves(
+    half1: Volume,
+    half2: Volume,
+    voxel_size_A: float,
+    radius_A: float,
+    molecular_mass_kDa: float,
+    mask: Volume,
+    *,
+    box: Box | None = None,
+    last_shell: int | None = None,
+) -> tuple[Curve, ScaledCurve]:
+    """The plain FSC under a sphere, and what cisTEM prints for it, from one transform.
+
+    Args:
+        half1: unmasked half map [z, y, x] of an even box.
+        half2: the other one.
+        voxel_size_A: edge of a voxel.
+        radius_A: of the sphere, at least half its edge.
+        molecular_mass_kDa: of the particle.
+        mask: `masks.sphere` of this radius with a 10 A edge.
+        box: its bounding box, where it is known already.
+        last_shell: see `scaled_sphere`.
+
+    Raises:
+        InputError: a mass or a voxel size that is none.
+    """
+    _check(half1, half2, voxel_size_A, molecular_mass_kDa)
+    n, radius_px, edge_px = len(half1), radius_A / voxel_size_A, EDGE_A / voxel_size_A
+    (mean1, volume), (mean2, _) = (ring_means(half, radius_px, edge_px) for half in (half1, half2))
+    planes, box = _planes(half1, half2, mask, box)
+    reach, split = _split_work(n, voxel_size_A, _octant_transform(mask), complex(mean1, mean2))
+    plain, found = packed.summed([planes], box[0], reach, packed.shell_work(n)[1], split)
+    curve = _smoothed(_split_sums(found), n, voxel_size_A)
+    scaled = _scaled(curve, n, voxel_size_A, volume, molecular_mass_kDa, last_shell)
+    return correlation(packed.sums_of_pair(plain)), scaled
 
 
-def _planes(half1: Volume, half2: Volume, mask: Volume | None = None) -> tuple[Planes, Box]:
+def _planes(half1: Volume, half2: Volume, mask: Volume | None = None, box: Box | None = None) -> tuple[Planes, Box]:
     mask = np.ones(half1.shape, np.float32) if mask is None else mask
-    box = fourier.extent(mask).box or (slice(0, len(mask)),) * 3
+    box = box or fourier.extent(mask).box or (slice(0, len(mask)),) * 3
     return packed.masked(half1, half2, mask, box), box
 
 
@@ -138,7 +163,7 @@ def scaled_mask(
         )
     soft = mask if softened else apply_mask_soft(mask, voxel_size_A)
     around = [_around(half, radius_A / voxel_size_A, EDGE_A / voxel_size_A) for half in (half1, half2)]
-    sums = _split_sums(*_planes(around[0], around[1], soft), voxel_size_A)
+    sums = _summed(*_planes(around[0], around[1], soft), voxel_size_A)
     volume = float(soft.sum(dtype=np.float64))
     return _scaled(
         _smoothed(sums, len(half1), voxel_size_A), len(half1), voxel_size_A, volume, molecular_mass_kDa, last_shell
@@ -157,7 +182,7 @@ def _around(half: Volume, radius_px: float, edge_px: float) -> Volume:
 
 def fsc_cistem(half1: Volume, half2: Volume, voxel_size_A: float) -> Curve:
     """cisTEM's smoothed FSC of two half maps as they are, over the shells 0..N//2."""
-    sums = _split_sums(*_planes(half1, half2), voxel_size_A)
+    sums = _summed(*_planes(half1, half2), voxel_size_A)
     return _smoothed(sums, len(half1), voxel_size_A)
 
 
@@ -253,49 +278,40 @@ def _octant_transform(mask: Volume) -> NDArray[np.float32]:
     return np.asarray(scipy.fft.dctn(octant, type=1, workers=fourier.workers()), np.float32)
 
 
-def _split_sums(
-    planes: Planes, box: Box, voxel_size_A: float, octant: NDArray[np.float32] | None = None, mean: complex = 0
-) -> NDArray[np.float64]:
-    """Cross and power sums (3, shells), each coefficient split linearly between the two shells that it lies between.
+def _summed(planes: Planes, box: Box, voxel_size_A: float) -> NDArray[np.float64]:
+    """`_split_sums` of the planes of both halves, as `fsc.packed` makes them under a mask with that bounding box."""
+    return _split_sums(packed.summed([planes], box[0], *_split_work(planes.shape[1], voxel_size_A))[0])
+
+
+def _split_sums(found: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cross and power sums (3, shells) from what `_split_work` adds up."""
+    whole, difference, cross = found
+    return np.stack([cross / 2, (whole + 2 * difference) / 4, (whole - 2 * difference) / 4])
+
+
+def _split_work(
+    box_px: int, voxel_size_A: float, octant: NDArray[np.float32] | None = None, mean: complex = 0
+) -> tuple[float, packed.Work]:
+    """The reach and the work for `packed.summed` that splits each coefficient linearly between the two shells it lies between.
 
     Enough shells beyond N//2 are summed for the smoothing.
 
     Args:
-        planes: of both halves, as `fsc.packed` makes them.
-        box: bounding box of the mask.
+        box_px: of the halves.
         voxel_size_A: edge of a voxel.
         octant: transform of the mask, see `_octant_transform`.
         mean: what is taken away from the two halves under that mask.
     """
-    n = planes.shape[1]
-    shells = n // 2 + _window(n, voxel_size_A) // 2 + 1
+    shells = box_px // 2 + _window(box_px, voxel_size_A) // 2 + 1
     octant = np.zeros((1, 1, 1), np.float32) if octant is None else octant
-    reach = shells * n / _shells2(n)
-    radius = np.sqrt(np.arange(int(reach**2) + 2)) * (_shells2(n) / n)
+    reach = shells * box_px / _shells2(box_px)
+    radius = np.sqrt(np.arange(int(reach**2) + 2)) * (_shells2(box_px) / box_px)
     radius = radius[radius < shells]
 
-    def work(begin: int, end: int) -> NDArray[np.float64]:
-        slab, kept = _columns(planes, box[0], begin, end, reach)
-        return np.asarray(_split(slab, begin, end, kept, octant, np.complex64(mean), radius, shells))
+    def split(slabs: Planes, begin: int, end: int, kept: int) -> Curve:
+        return np.asarray(_split(slabs[0], begin, end, kept, octant, np.complex64(mean), radius, shells))
 
-    whole, difference, cross = np.sum(fourier.in_slabs(work, n // 2 + 1, fourier.slab_of(2 * n)), axis=0)
-    return np.stack([cross / 2, (whole + 2 * difference) / 4, (whole - 2 * difference) / 4])
-
-
-def _columns(planes: Planes, z: slice, begin: int, end: int, reach: float) -> tuple[Planes, int]:
-    """The last step of the transform for ky = begin..end and their negatives, and how many kx from 0 on are in it.
-
-    The columns of kx = 0, 1, .. come first and those of .., -2, -1 last.
-    """
-    n = planes.shape[1]
-    rows = packed.rows_of(begin, end, n)
-    kept = min(n // 2, int(np.sqrt(max(reach**2 - begin**2, 0)))) + 1
-    negative = min(kept - 1, (n - 1) // 2)
-    slab = np.zeros((n, len(rows), kept + negative), np.complex64)
-    slab[z, :, :kept] = planes[:, rows, :kept]
-    slab[z, :, kept:] = planes[:, rows, n - negative :]
-    fourier.in_place(slab, 0)
-    return slab, kept
+    return reach, split
 
 
 @numba.njit(cache=True, nogil=True)
@@ -316,6 +332,7 @@ def _split(
     n, columns = slab.shape[0], slab.shape[2]
     centred = octant.shape[0] > 1
     sums = np.zeros((shells + 1, 4))  # the fourth keeps a shell's sums in one cache line
+    products = np.empty((3, kept), np.float32)
     for ky in range(begin, end):
         own = ky == 0 or 2 * ky == n
         mirror = ky - begin if own else end - begin + ky - max(begin, 1)
@@ -327,25 +344,29 @@ def _split(
             line, opposite = slab[iz, ky - begin], slab[(n - iz) % n, mirror]
             # Of kx = 0 cisTEM takes one of each two mates, but none where kz, or ky on kz = 0, is -N/2.
             start = 0 if kz > 0 or (2 * ky < n and ky > 0 and 2 * kz > -n) else 1
-            for kx in range(start, min(kept, int(np.sqrt(radius.size - 1 - square)) + 1)):
+            stop = min(kept, int(np.sqrt(radius.size - 1 - square)) + 1)
+            for kx in range(start, stop):
                 minus = columns - kx if kx else 0
                 m = mean * np.float32(0)
                 if centred:
                     m = mean * (octant[abs(kz), ky, kx] * np.float32(1 - 2 * ((iz + ky + kx) & 1)))
+                f, g, h, i = line[kx] - m, opposite[minus] - m, line[minus] - m, opposite[kx] - m
+                one, two = f * g, h * i
+                # cisTEM leaves out what has no cross term; of an own line or kx = 0 there is one side only.
+                first = np.float32(one.imag != 0)
+                second = np.float32(0 if own or kx == 0 else two.imag != 0)
+                products[0, kx] = first * (f.real**2 + f.imag**2 + g.real**2 + g.imag**2) + second * (
+                    h.real**2 + h.imag**2 + i.real**2 + i.imag**2
+                )
+                products[1, kx] = first * one.real + second * two.real
+                products[2, kx] = first * one.imag + second * two.imag
+            if start == 0 and ky > 0:
+                products[:, 0] *= np.float32(0.25)
+            for kx in range(start, stop):
                 r = radius[square + kx * kx]
                 shell = int(r)
                 high = r - shell
-                for side in range(1 if own or kx == 0 else 2):
-                    f = (line[kx] if side == 0 else line[minus]) - m
-                    g = (opposite[minus] if side == 0 else opposite[kx]) - m
-                    product = f * g
-                    if product.imag == 0:
-                        continue
-                    whole = f.real * f.real + f.imag * f.imag + g.real * g.real + g.imag * g.imag
-                    weight = 0.25 if kx == 0 and ky > 0 else 1.0
-                    for step in range(2):
-                        share = weight * (high if step else 1 - high)
-                        sums[shell + step, 0] += share * whole
-                        sums[shell + step, 1] += share * product.real
-                        sums[shell + step, 2] += share * product.imag
+                for what in range(3):
+                    sums[shell, what] += (1 - high) * products[what, kx]
+                    sums[shell + 1, what] += high * products[what, kx]
     return sums[:shells, :3].T.copy()

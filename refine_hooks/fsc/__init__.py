@@ -4,11 +4,12 @@ FSC(k) = Re sum F1 F2* / sqrt(sum |F1|^2 sum |F2|^2) over the shell round(|k|) =
 1982, J Microsc 127:127; Harauz & van Heel 1986, Optik 73:146).
 """
 
+import numba
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from refine_hooks.fourier import Box, Curve, HalfTransform, ShellSums, extent, shell_sums
+from refine_hooks.fourier import Box, Curve, HalfTransform, ShellSums, extent, in_slabs, shell_sums
 from refine_hooks.fsc import packed
 from refine_hooks.maps import Volume
 
@@ -53,19 +54,38 @@ def correlated_voxels(mask: Volume) -> float:
     Args:
         mask: [z, y, x]; taken in blocks, since its transform ends far below Nyquist.
     """
-    n = len(mask)
-    step = max(1, n // _BLOCKS)
-    few = -(-n // step)
-    squares = np.zeros((few, n, n), np.float32)
-    for z in range(n):
-        squares[z // step] += mask[z] * mask[z]
-    squares = np.add.reduceat(squares, np.arange(0, n, step), axis=1)
-    squares = np.add.reduceat(squares, np.arange(0, n, step), axis=2)
-    power = np.abs(scipy.fft.fftn(squares)) ** 2
-    q = [scipy.fft.fftfreq(few) * few for _ in range(3)]
-    distance = np.sqrt(q[0][:, None, None] ** 2 + q[1][:, None] ** 2 + q[2] ** 2)
+    step = max(1, len(mask) // _BLOCKS)
+    few = -(-len(mask) // step)
+    squares = np.concatenate(in_slabs(lambda begin, end: _squares(mask, step, begin, end), few, 4))
+    half = scipy.fft.rfftn(squares)
+    power = half.real**2 + half.imag**2
+    if not power[0, 0, 0] > 0:
+        return 1.0
+    q = [np.square(scipy.fft.fftfreq(few) * few).astype(np.float32) for _ in range(2)]
+    distance = np.sqrt(q[0][:, None, None] + q[1][:, None] + np.square(np.arange(few // 2 + 1, dtype=np.float32)))
     distance[0, 0, 0] = 0.5
-    return max(1.0, float(np.sum(power / (2 * distance)) / power[0, 0, 0])) if power[0, 0, 0] > 0 else 1.0
+    power /= distance
+    mirrored = power[..., 1 : (few + 1) // 2].sum(dtype=np.float64)
+    return max(1.0, float((power.sum(dtype=np.float64) + mirrored) / (2 * half[0, 0, 0].real ** 2)))
+
+
+@numba.njit(cache=True, nogil=True)
+def _squares(mask: Volume, step: int, begin: int, end: int) -> Volume:
+    """Sums of m^2 over the blocks begin..end along z."""
+    n = len(mask)
+    few = -(-n // step)
+    sums = np.zeros((end - begin, few, few), np.float32)
+    rows = np.empty(n, np.float32)
+    for block in range(begin, end):
+        for part in range(few):
+            rows[:] = 0
+            for z in range(block * step, min((block + 1) * step, n)):
+                for y in range(part * step, min((part + 1) * step, n)):
+                    for x in range(n):
+                        rows[x] += mask[z, y, x] * mask[z, y, x]
+            for x in range(n):
+                sums[block - begin, part, x // step] += rows[x]
+    return sums
 
 
 def sampling_sd(correlation: Curve, voxels_in_shell: NDArray[np.int64], correlated: float) -> Curve:

@@ -7,9 +7,13 @@ fixed seeds; the mean corrects and the spread is the error of one curve.
 Of the randomised, masked halves T = L + R, the part L from below the onset is the same in every repeat, and R is
 independent with mean zero. So the mean of sum T1 T2* is sum L1 L2* exactly, and is computed once; the repeats are left to
 give the mean power and the spread.
+
+Two draws of both halves, a and b, make four repeats: a1 with a2, b1 with b2, a1 with b2, b1 with a2. Where two of them share a
+half, the other two are independent with mean zero, so that past the few shells into which the mask carries L no two of the
+four are correlated: the spread is as well known from them as from four draws. And R is as random in one place as in another:
+where the mask's bounding box is a small part of the whole, R is made once and taken from several places that do not overlap.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numba
@@ -58,34 +62,38 @@ def null(
         mask: float32 [z, y, x], not zero everywhere.
         onset_shell: first shell whose phases are randomised, at least 1.
         repeats: independent randomisations, at least 2.
-        seed: of the first repeat; the following count on. The same seeds give the same null on any number of cores.
+        seed: of the first draw; the following count on. The same seeds give the same null on any number of cores.
         box: bounding box of the mask, where it is known already.
     """
     box = box or extent(mask).box
     if box is None:
         raise ValueError("a mask that is zero everywhere has no null")
-    planes = packed.new_planes(box, len(mask))
-    steady = steady_sums(halves, mask, onset_shell, box, planes)
-    drawn = [randomised_sums(halves, mask, onset_shell, seed + repeat, box, planes) for repeat in range(repeats)]
+    planes = steady_planes(halves, onset_shell, box)
+    low = packed.middle(planes, onset_shell)
+    steady = _masked_sums([planes], mask, box, onset_shell)[0]
+    drawn = randomised_sums(halves, mask, onset_shell, repeats, seed, box, low)
     power1, power2 = (np.mean([getattr(sums, name) for sums in drawn], axis=0) for name in ("power1", "power2"))
     mean = np.clip(np.nan_to_num(correlation(ShellSums(steady.cross, power1, power2))), -1, 1)
     spread = np.nan_to_num([correlation(sums) for sums in drawn]) - mean
     return Null(mean, np.sqrt(np.mean(spread**2, axis=0)), onset_shell, repeats)
 
 
-def nulls(
-    halves: tuple[HalfTransform, HalfTransform], masks: Mapping[str, Volume], onset_shell: int, repeats: int, seed: int
-) -> dict[str, Null]:
-    """The null of each mask, by name; see `null`."""
-    return {name: null(halves, mask, onset_shell, repeats, seed) for name, mask in masks.items()}
+def steady_sums(halves: tuple[HalfTransform, HalfTransform], mask: Volume, onset_shell: int, box: Box) -> ShellSums:
+    """Shell sums of the masked halves without what lies at and beyond the onset."""
+    return _masked_sums([steady_planes(halves, onset_shell, box)], mask, box, onset_shell)[0]
 
 
-def steady_sums(
-    halves: tuple[HalfTransform, HalfTransform], mask: Volume, onset_shell: int, box: Box, planes: Planes | None = None
-) -> ShellSums:
-    """Shell sums of the masked halves without what lies at and beyond the onset; ``planes`` is room that is overwritten."""
+def _masked_sums(pairs: list[Planes], mask: Volume, box: Box, known: int) -> list[ShellSums]:
+    """Shell sums of one pair or, each half with each, of two; the planes are masked in place."""
+    for planes in pairs:
+        packed.remasked(planes, mask, box, known)
+    (found,) = packed.summed(pairs, box[0], *packed.shell_work(len(mask)))
+    return [packed.sums_of_pair(found)] if len(pairs) == 1 else packed.sums_of_two_pairs(found)
 
-    planes = packed.new_planes(box, len(mask)) if planes is None else planes
+
+def steady_planes(halves: tuple[HalfTransform, HalfTransform], onset_shell: int, box: Box) -> Planes:
+    """Planes of L, without a mask."""
+    planes = packed.new_planes(box, len(halves[0]))
     rows1, rows2 = (half.transpose(1, 0, 2) for half in halves)
 
     def fill(slab: Planes, begin: int, end: int) -> bool:
@@ -95,25 +103,55 @@ def steady_sums(
         _fill(rows1, rows2, slab, begin, end, onset_shell, _UNUSED, _PHASORS)
         return True
 
-    packed.synthesised(fill, box, len(mask), planes)
-    packed.remasked(planes, mask, box, onset_shell)
-    return packed.sums(planes, box)
+    packed.synthesised(fill, box, [planes])
+    return planes
 
 
 def randomised_sums(
-    halves: tuple[HalfTransform, HalfTransform], mask: Volume, onset_shell: int, seed: int, box: Box, planes: Planes
-) -> ShellSums:
-    """Shell sums of the masked halves after one randomisation; ``planes`` is room that is overwritten."""
+    halves: tuple[HalfTransform, HalfTransform],
+    mask: Volume,
+    onset_shell: int,
+    repeats: int,
+    seed: int,
+    box: Box,
+    low: list[packed.Block],
+) -> list[ShellSums]:
+    """Shell sums of the masked halves after each randomisation; ``low`` is the middle of the planes of L."""
+    draws = _draws(repeats)
+    places = max(1, min(len(mask) // (box[0].stop - box[0].start), draws))
+    held = draws if places == draws else min(draws, max(2, places // 2 * 2))
+    room = [packed.new_planes(box, len(mask)) for _ in range(held)]
+    drawn: list[ShellSums] = []
+    while len(drawn) < repeats:
+        group = room[: _draws(repeats - len(drawn))]
+        for first in range(0, len(group), places):
+            _randomise(halves, onset_shell, seed, box, group[first : first + places])
+            seed += 1
+        for first in range(0, len(group), 2):
+            pairs = group[first : first + 2]
+            for planes in pairs:
+                packed.added(planes, low)
+            drawn += _masked_sums(pairs, mask, box, len(mask))
+    return drawn[:repeats]
 
+
+def _draws(repeats: int) -> int:
+    """How many draws make so many repeats: one makes one, two make four."""
+    return repeats // 4 * 2 + min(repeats % 4, 2)
+
+
+def _randomise(
+    halves: tuple[HalfTransform, HalfTransform], onset_shell: int, seed: int, box: Box, windows: list[Planes]
+) -> None:
+    """Planes of R of both halves, as `packed.synthesised` takes them from one draw of phases."""
     rows1, rows2 = (half.transpose(1, 0, 2) for half in halves)
+    seeds = np.array([seed], np.uint64)
 
     def fill(slab: Planes, begin: int, end: int) -> bool:
-        _fill(rows1, rows2, slab, begin, end, onset_shell, np.array([seed], np.uint64), _PHASORS)
+        _fill(rows1, rows2, slab, begin, end, onset_shell, seeds, _PHASORS)
         return True
 
-    packed.synthesised(fill, box, len(mask), planes)
-    packed.remasked(planes, mask, box, len(mask))
-    return packed.sums(planes, box)
+    packed.synthesised(fill, box, windows)
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
@@ -137,7 +175,7 @@ def _fill(
 ) -> None:
     """Coefficients of v1 + i v2 for ky = begin..end and their negatives, from halves [ky, kz, kx]; see `packed.synthesised`.
 
-    Phases at and beyond the onset are randomised, or what is there is left out when there is no seed.
+    With a seed what lies at and beyond the onset, its phases random, and 0 below; without one what lies below.
     """
     n, columns = half1.shape[1], half1.shape[2]
     beyond = onset * onset - onset  # |k| >= onset - 1/2 for whole squares above this
@@ -150,9 +188,12 @@ def _fill(
             square = min(iz, n - iz) ** 2 + ky * ky
             low = min(columns, int(np.sqrt(beyond - square)) + 1) if square <= beyond else 0
             line, opposite = slab[iz, row], slab[(n - iz) % n, mirror]
-            for kx in range(low):
-                _put(line, opposite, kx, half1[iy, iz, kx], half2[iy, iz, kx])
-            if seed.size:
+            if seed.size == 0:
+                for kx in range(low):
+                    _put(line, opposite, kx, half1[iy, iz, kx], half2[iy, iz, kx])
+            else:
+                for kx in range(low):
+                    _put(line, opposite, kx, complex(0, 0), complex(0, 0))
                 fixed = own and (iz == 0 or 2 * iz == n)
                 stream = _mixed(_mixed((seed[0] + np.uint64(1)) * _STEP) + np.uint64(iz * n + iy + 1) * _STEP)
                 _put_randomised(line, opposite, half1[iy, iz], half2[iy, iz], low, stream, phasors, fixed)
@@ -167,14 +208,13 @@ def _put(line, opposite, kx, one, two):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True, inline="always")
 def _put_randomised(line, opposite, row1, row2, low, stream, phasors, fixed):  # type: ignore[no-untyped-def]
-    draw1, draw2 = np.uint64(0), np.uint64(0)
-    for kx in range(low, row1.size):
-        if (kx - low) % 8 == 0:
-            draw1, draw2 = _mixed(stream + _STEP), _mixed(stream + _STEP + _STEP)
-            stream += _STEP + _STEP
-        phase1, phase2 = phasors[draw1 & np.uint64(255)], phasors[draw2 & np.uint64(255)]
-        if fixed and (kx == 0 or 2 * kx == line.size):  # its own conjugate: it stays real
-            phase1, phase2 = phasors[draw1 & np.uint64(128)], phasors[draw2 & np.uint64(128)]
-        draw1 >>= np.uint64(8)
-        draw2 >>= np.uint64(8)
-        _put(line, opposite, kx, row1[kx] * phase1, row2[kx] * phase2)
+    byte, n = np.uint64(255), line.size
+    for begin in range(low, row1.size, 8):
+        draw1, draw2 = _mixed(stream + _STEP), _mixed(stream + _STEP + _STEP)
+        stream += _STEP + _STEP
+        for i in range(min(8, row1.size - begin)):
+            kx, bits = begin + i, np.uint64(8 * i)
+            own = fixed and (kx == 0 or 2 * kx == n)  # its own conjugate: it stays real
+            kept = np.uint64(128) if own else byte
+            phase1, phase2 = phasors[(draw1 >> bits) & kept], phasors[(draw2 >> bits) & kept]
+            _put(line, opposite, kx, row1[kx] * phase1, row2[kx] * phase2)

@@ -8,7 +8,7 @@ Planes are the transform before its last step, complex64 [z of the box, ky, kx] 
 step along z takes the columns of ky and -ky together, since F' is there.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numba
 import numpy as np
@@ -21,6 +21,8 @@ _SLAB_BYTES = 1 << 20
 _FAST = {"contract", "reassoc", "nsz"}
 
 Fill = Callable[[Planes, int, int], bool]
+Work = Callable[[Planes, int, int, int], Curve]
+Block = tuple[slice, slice, Planes]
 
 
 def new_planes(box: Box, box_px: int) -> Planes:
@@ -55,11 +57,10 @@ def remasked(planes: Planes, mask: Volume, box: Box, known: int) -> None:
     """
     n = planes.shape[1]
     z, y, x = box
-    filled = [slice(0, n)] if 2 * known > n else [slice(0, known), *([slice(n - known + 1, n)] if known > 1 else [])]
 
     def work(begin: int, end: int) -> None:
         part = planes[begin:end]
-        for kx in filled:
+        for kx in _below(known, n):
             in_place(part[:, :, kx], 1, backward=True)
         in_place(part[:, y], 2, backward=True)
         _mask_rows(part[:, y], mask[z.start + begin : z.start + end, y], x.start, x.stop)
@@ -75,28 +76,51 @@ def _forward(part: Planes, y: slice) -> None:
     in_place(part, 1)
 
 
-def synthesised(fill: Fill, box: Box, box_px: int, planes: Planes) -> None:
+def _below(known: int, box_px: int) -> list[slice]:
+    """Where the frequencies below ``known`` stand in FFT order."""
+    if 2 * known > box_px:
+        return [slice(0, box_px)]
+    return [slice(0, known), *([slice(box_px - known + 1, box_px)] if known > 1 else [])]
+
+
+def middle(planes: Planes, known: int) -> list[Block]:
+    """A copy of what planes hold at |ky| and |kx| below ``known``, with its place."""
+    below = _below(known, planes.shape[1])
+    return [(ky, kx, planes[:, ky, kx].copy()) for ky in below for kx in below]
+
+
+def added(planes: Planes, blocks: Sequence[Block]) -> None:
+    """Add a `middle` to planes, in place."""
+    for ky, kx, block in blocks:
+        planes[:, ky, kx] += block
+
+
+def synthesised(fill: Fill, box: Box, windows: Sequence[Planes]) -> None:
     """Planes of two volumes over the z of ``box``, from their coefficients.
 
     Args:
         fill: ``fill(slab, begin, end)`` writes the coefficients of ky = begin..end and then of the ky = -begin..-end that are
             not the same, as [kz, row, kx]; False when all of them are zero.
         box: bounding box of the mask that comes next.
-        box_px: edge of the volumes.
-        planes: where they go.
+        windows: where the planes go: the first to planes of this box, the others to those of boxes that are moved along z, each
+            by the same share of the whole, so that none overlaps where there is room for all.
     """
+    n = windows[0].shape[1]
+    places = [(np.arange(box[0].start, box[0].stop) + i * (n // len(windows))) % n for i in range(len(windows))]
 
     def work(begin: int, end: int) -> None:
-        rows = rows_of(begin, end, box_px)
-        slab = room((box_px, len(rows), box_px))
-        if fill(slab, begin, end):
-            in_place(slab, 0, backward=True)
+        rows = rows_of(begin, end, n)
+        slab = room((n, len(rows), n))
+        if not fill(slab, begin, end):
+            for planes in windows:
+                planes[:, rows] = 0
+            return
+        in_place(slab, 0, backward=True)
+        for planes, z in zip(windows, places, strict=True):
             for row, ky in enumerate(rows):
-                planes[:, ky] = slab[box[0], row]
-        else:
-            planes[:, rows] = 0
+                planes[:, ky] = slab[z, row]
 
-    in_slabs(work, box_px // 2 + 1, _slab(2 * box_px, box_px))
+    in_slabs(work, n // 2 + 1, _slab(2 * n, n))
 
 
 def rows_of(begin: int, end: int, box_px: int) -> list[int]:
@@ -104,26 +128,64 @@ def rows_of(begin: int, end: int, box_px: int) -> list[int]:
     return [*range(begin, end), *(box_px - ky for ky in range(begin, end) if 0 < 2 * ky < box_px)]
 
 
-def sums(planes: Planes, box: Box) -> ShellSums:
-    """Shell sums of the two volumes; the transform itself is never kept."""
-    n = planes.shape[1]
-    labels = shell_of_square(n)
+def summed(planes: Sequence[Planes], z: slice, reach: float, *works: Work) -> list[Curve]:
+    """What each of the works adds up over the whole transform; the transform itself is never kept.
 
-    def work(begin: int, end: int) -> Curve:
+    Args:
+        planes: of one pair of volumes, or of several under one mask.
+        z: of the mask's bounding box.
+        reach: no coefficient farther than this from the origin is wanted, in voxels.
+        works: ``work(slabs, begin, end, kept)`` is given the coefficients of ky = begin..end and then of the ky = -begin..-end
+            that are not the same, as [pair, kz, row, column]; the columns of kx = 0..kept - 1 come first and those of .., -2, -1
+            last. It returns sums.
+    """
+    n = planes[0].shape[1]
+
+    def work(begin: int, end: int) -> list[Curve]:
         rows = rows_of(begin, end, n)
-        kept = min(n // 2, int(np.sqrt((n // 2 + 0.5) ** 2 - begin**2))) + 1
+        kept = min(n // 2, int(np.sqrt(max(reach**2 - begin**2, 0)))) + 1
         negative = min(kept - 1, (n - 1) // 2)
-        slab = room((n, len(rows), kept + negative))
-        slab[: box[0].start] = 0
-        slab[box[0].stop :] = 0
-        for row, ky in enumerate(rows):
-            slab[box[0], row, :kept] = planes[:, ky, :kept]
-            slab[box[0], row, kept:] = planes[:, ky, n - negative :]
-        in_place(slab, 0)
-        return np.asarray(_sum_slab(slab, begin, end, kept, labels))
+        slabs = room((len(planes), n, len(rows), kept + negative))
+        for slab, one in zip(slabs, planes, strict=True):
+            slab[: z.start] = 0
+            slab[z.stop :] = 0
+            for row, ky in enumerate(rows):
+                slab[z, row, :kept] = one[:, ky, :kept]
+                slab[z, row, kept:] = one[:, ky, n - negative :]
+            in_place(slab, 0)
+        return [np.asarray(each(slabs, begin, end, kept)) for each in works]
 
-    whole, difference, cross = np.sum(in_slabs(work, n // 2 + 1, _slab(2 * n, n)), axis=0)
+    parts = in_slabs(work, n // 2 + 1, _slab(2 * n, n))
+    return [np.sum([part[number] for part in parts], axis=0) for number in range(len(works))]
+
+
+def shell_work(box_px: int) -> tuple[float, Work]:
+    """The reach of the shells 0..N//2, and the work that sums over them; see `sums_of_pair` and `sums_of_two_pairs`."""
+    labels = shell_of_square(box_px)
+
+    def work(slabs: Planes, begin: int, end: int, kept: int) -> Curve:
+        kernel = _sum_pair if len(slabs) == 1 else _sum_two_pairs
+        return np.asarray(kernel(slabs, begin, end, kept, labels))
+
+    return box_px // 2 + 0.5, work
+
+
+def sums_of_pair(found: Curve) -> ShellSums:
+    """What `shell_work` adds up for one pair."""
+    whole, difference, cross = found.T[0], 2 * found.T[1], found.T[2]
     return ShellSums(cross, (whole + difference) / 2, (whole - difference) / 2)
+
+
+def sums_of_two_pairs(found: Curve) -> list[ShellSums]:
+    """What `shell_work` adds up for two pairs, (a1, a2) and (b1, b2): of a1 a2, b1 b2, a1 b2 and b1 a2."""
+    a1, b1, a2, b2, *cross = found.T / 2
+    return [ShellSums(*sums) for sums in zip(cross, (a1, b1, a1, b1), (a2, b2, b2, a2), strict=True)]
+
+
+def sums(planes: Planes, box: Box) -> ShellSums:
+    """Shell sums of the two volumes."""
+    reach, work = shell_work(planes.shape[1])
+    return sums_of_pair(summed([planes], box[0], reach, work)[0])
 
 
 def _slab(rows: int, columns: int) -> int:
@@ -152,10 +214,10 @@ def _mask_rows(rows: Planes, mask: Volume, start: int, stop: int) -> None:
 
 
 @numba.njit(cache=True, nogil=True, fastmath=_FAST)
-def _sum_slab(slab: Planes, begin: int, end: int, kept: int, labels: NDArray[np.int16]) -> Curve:
-    """Sums [3, shell] of |F1|^2 + |F2|^2, |F1|^2 - |F2|^2 and Re F1 F2* over ky = begin..end and their negatives."""
-    n = slab.shape[0]
-    result = np.zeros((n // 2 + 1, 4))  # the fourth keeps a shell's sums in one cache line
+def _sum_pair(slabs: Planes, begin: int, end: int, kept: int, labels: NDArray[np.int16]) -> Curve:
+    """Sums [shell, ..] of |F|^2 + |F'|^2, Re F F' and Im F F' over ky = begin..end and their negatives."""
+    n = slabs.shape[1]
+    result = np.zeros((n // 2 + 1, 4))  # in cache lines
     products = np.empty((3, kept), np.float32)
     for ky in range(begin, end):
         own = ky == 0 or 2 * ky == n
@@ -165,7 +227,7 @@ def _sum_slab(slab: Planes, begin: int, end: int, kept: int, labels: NDArray[np.
             if square >= labels.size:
                 continue
             stop = min(kept, int(np.sqrt(labels.size - 1 - square)) + 1)
-            _multiply(slab[iz, ky - begin], slab[(n - iz) % n, mirror], stop, products)
+            _multiply(slabs, (iz, ky - begin), ((n - iz) % n, mirror), stop, products)
             weight = 0.5 if own else 1.0
             for kx in range(stop):
                 if kx == 0 or 2 * kx == n:  # the two signs are one coefficient
@@ -173,13 +235,38 @@ def _sum_slab(slab: Planes, begin: int, end: int, kept: int, labels: NDArray[np.
                 shell = labels[square + kx * kx]
                 for i in range(3):
                     result[shell, i] += weight * products[i, kx]
-    result[:, 1] *= 2
-    return result[:, :3].T.copy()
+    return result
+
+
+@numba.njit(cache=True, nogil=True, fastmath=_FAST)
+def _sum_two_pairs(slabs: Planes, begin: int, end: int, kept: int, labels: NDArray[np.int16]) -> Curve:
+    """Sums [shell, ..] over ky = begin..end and their negatives; see `_multiply_two`."""
+    n = slabs.shape[1]
+    result = np.zeros((n // 2 + 1, 8))  # in cache lines
+    products = np.empty((8, kept), np.float32)
+    for ky in range(begin, end):
+        own = ky == 0 or 2 * ky == n
+        mirror = ky - begin if own else end - begin + ky - max(begin, 1)
+        for iz in range(n):
+            square = min(iz, n - iz) ** 2 + ky * ky
+            if square >= labels.size:
+                continue
+            stop = min(kept, int(np.sqrt(labels.size - 1 - square)) + 1)
+            _multiply_two(slabs, (iz, ky - begin), ((n - iz) % n, mirror), stop, products)
+            weight = 0.5 if own else 1.0
+            for kx in range(stop):
+                if kx == 0 or 2 * kx == n:  # the two signs are one coefficient
+                    products[:, kx] *= np.float32(0.5)
+                shell = labels[square + kx * kx]
+                for i in range(8):
+                    result[shell, i] += weight * products[i, kx]
+    return result
 
 
 @numba.njit(cache=True, nogil=True, fastmath=_FAST, inline="always")
-def _multiply(line: Planes, opposite: Planes, stop: int, products: Volume) -> None:
+def _multiply(slabs, at, mirror, stop, products):  # type: ignore[no-untyped-def]
     """Products of F and F' for both signs of kx = 0..stop; ``opposite`` is the line of -kz and -ky."""
+    line, opposite = slabs[0, at[0], at[1]], slabs[0, mirror[0], mirror[1]]
     columns = line.size
     for kx in range(stop):
         minus = columns - kx if kx else 0
@@ -190,3 +277,29 @@ def _multiply(line: Planes, opposite: Planes, stop: int, products: Volume) -> No
         )  # fmt: skip
         products[1, kx] = f.real * g.real - f.imag * g.imag + h.real * i.real - h.imag * i.imag
         products[2, kx] = f.real * g.imag + f.imag * g.real + h.real * i.imag + h.imag * i.real
+
+
+@numba.njit(cache=True, nogil=True, fastmath=_FAST, inline="always")
+def _multiply_two(slabs, at, mirror, stop, products):  # type: ignore[no-untyped-def]
+    """4 |a1|^2, |b1|^2, |a2|^2, |b2|^2, then 4 Re of a1 a2*, b1 b2*, a1 b2*, b1 a2* for both signs of kx = 0..stop."""
+    line1, opposite1 = slabs[0, at[0], at[1]], slabs[0, mirror[0], mirror[1]]
+    line2, opposite2 = slabs[1, at[0], at[1]], slabs[1, mirror[0], mirror[1]]
+    columns = line1.size
+    for kx in range(stop):
+        minus = columns - kx if kx else 0
+        a, c = _parts(line1[kx], opposite1[minus]), _parts(line1[minus], opposite1[kx])
+        b, d = _parts(line2[kx], opposite2[minus]), _parts(line2[minus], opposite2[kx])
+        products[0, kx] = a[0] * a[0] + a[1] * a[1] + c[0] * c[0] + c[1] * c[1]
+        products[1, kx] = b[0] * b[0] + b[1] * b[1] + d[0] * d[0] + d[1] * d[1]
+        products[2, kx] = a[2] * a[2] + a[3] * a[3] + c[2] * c[2] + c[3] * c[3]
+        products[3, kx] = b[2] * b[2] + b[3] * b[3] + d[2] * d[2] + d[3] * d[3]
+        products[4, kx] = a[0] * a[2] + a[1] * a[3] + c[0] * c[2] + c[1] * c[3]
+        products[5, kx] = b[0] * b[2] + b[1] * b[3] + d[0] * d[2] + d[1] * d[3]
+        products[6, kx] = a[0] * b[2] + a[1] * b[3] + c[0] * d[2] + c[1] * d[3]
+        products[7, kx] = b[0] * a[2] + b[1] * a[3] + d[0] * c[2] + d[1] * c[3]
+
+
+@numba.njit(cache=True, nogil=True, fastmath=_FAST, inline="always")
+def _parts(f, g):  # type: ignore[no-untyped-def]
+    """Real and imaginary part of 2 F1 = F + F'*, then of 2 F2 = -i (F - F'*)."""
+    return f.real + g.real, f.imag - g.imag, f.imag + g.imag, g.real - f.real

@@ -147,16 +147,14 @@ def _lowpassed(
 
     axis, last = np.fft.fftfreq(box_px, voxel_size_A), np.fft.rfftfreq(box_px, voxel_size_A)
     z, x = (np.exp(-2 * (np.pi * filter_A * f) ** 2).astype(np.float32) for f in (axis, last))
-    volumes = []
-    for half in transforms:
-        weighted = np.empty_like(half)
+    weight = z[:, None, None] * (z[:, None] * x)
 
-        def weigh(begin: int, end: int, half: Transform = half, out: Transform = weighted) -> None:
-            np.multiply(half[begin:end], z[begin:end, None, None] * (z[:, None] * x), out=out[begin:end])
+    def volume(number: int, _: int) -> Volume:
+        weighted = transforms[number] * weight
+        return np.asarray(fft.irfftn(weighted, s=(box_px,) * 3, overwrite_x=True), np.float32)
 
-        in_slabs(weigh, box_px, 8)
-        volumes.append(np.asarray(fft.irfftn(weighted, s=(box_px,) * 3, workers=-1, overwrite_x=True), np.float32))
-    return volumes[0], volumes[1]
+    signal, noise = in_slabs(volume, 2, 1)
+    return signal, noise
 
 
 def _levels(signal: Volume, noise: Volume, radius_px: float) -> dict[str, Any]:

@@ -42,10 +42,11 @@ def ring_sums(
         for y in range(n):
             row = (z - centre) ** 2 + (y - centre) ** 2
             reach, inside = _reach(values.size - 1 - row), _reach(core - row)
-            for x in range(max(centre - reach, 0), min(centre + reach + 1, n)):
-                if abs(x - centre) <= inside:
-                    squares += 1.0
-                    continue
+            begin, end = max(centre - reach, 0), min(centre + reach + 1, n)
+            core_begin, core_end = max(centre - inside, begin), min(centre + inside + 1, end)
+            squares += max(core_end - core_begin, 0)
+            for i in range(begin, end - max(core_end - core_begin, 0)):
+                x = i if i < core_begin or core_end <= core_begin else i + core_end - core_begin
                 r2 = row + (x - centre) ** 2
                 squares += values[r2] * values[r2]
                 if zones[r2] == 1:

@@ -1,9 +1,11 @@
 """Soft shapes, and the checks that a mask has to pass before anything is measured under it."""
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import MapError
+from refine_hooks.fourier import in_slabs
 
 Volume = NDArray[np.float32]
 
@@ -30,14 +32,24 @@ def sphere(box_px: int, voxel_size_A: float, radius_A: float, edge_A: float) -> 
         radius_A: where the mask is one half.
         edge_A: width of the edge; 0 makes it hard.
     """
-    mask = np.zeros((box_px, box_px, box_px), np.float32)
     outer_px = (radius_A + edge_A / 2) / voxel_size_A
-    low, high = max(0, int(box_px // 2 - outer_px)), min(box_px, int(box_px // 2 + outer_px) + 2)
-    square = ((np.arange(low, high) - box_px // 2) * voxel_size_A).astype(np.float32) ** 2
-    plane = square[:, None] + square[None, :]
-    for z, height in zip(range(low, high), square, strict=True):
-        mask[z, low:high, low:high] = cosine_edge(np.sqrt(plane + height) - (radius_A - edge_A / 2), edge_A)
+    distance_A = np.sqrt(np.arange(int(outer_px**2) + 2)) * voxel_size_A
+    profile = cosine_edge(distance_A - (radius_A - edge_A / 2), edge_A)
+    mask = np.zeros((box_px, box_px, box_px), np.float32)
+    in_slabs(lambda begin, end: _turned(profile, mask, begin, end), box_px, 16)
     return mask
+
+
+@numba.njit(cache=True, nogil=True)
+def _turned(profile: Volume, mask: Volume, begin: int, end: int) -> None:
+    """Planes begin..end of a body of revolution; ``profile`` is its value at each squared distance from the centre."""
+    n, centre = len(mask), len(mask) // 2
+    for z in range(begin, end):
+        for y in range(n):
+            square = (z - centre) ** 2 + (y - centre) ** 2
+            reach = int(np.sqrt(profile.size - 1 - square)) if square < profile.size else -1
+            for x in range(max(0, centre - reach), min(n, centre + reach + 1)):
+                mask[z, y, x] = profile[square + (x - centre) ** 2]
 
 
 def checked(

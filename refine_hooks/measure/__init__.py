@@ -5,18 +5,27 @@ and said, not scored.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from refine_hooks import fsc
 from refine_hooks.errors import SettingsError
-from refine_hooks.fourier import voxels_in_shell
+from refine_hooks.fourier import in_slabs, voxels_in_shell
 from refine_hooks.maps import Map, Volume
 from refine_hooks.measure.pair import Pair, prepared, require_compatible
 from refine_hooks.measure.record import Measurement, reported_record, round_record
 from refine_hooks.measure.scores import counted_again, curve_record, mask_curves, null_of, reported_curve, scaled_curves
-from refine_hooks.measure.under import MeasuredMask, NamedMask, automask, checked_mask, sphere_mask, with_signal_outside
+from refine_hooks.measure.under import (
+    MeasuredMask,
+    NamedMask,
+    automask,
+    checked_mask,
+    sphere_mask,
+    with_cistems_curve,
+    with_signal_outside,
+)
 from refine_hooks.projects.adapter import Facts, FscCurve, HalfMaps
 from refine_hooks.records import Curve as CurveRecord
 from refine_hooks.records import best_curve
@@ -58,7 +67,11 @@ def measure_halves(
     """
     pair = prepared(halves, facts, settings)
     sphere, sphere_notes = sphere_mask(pair, facts, settings)
-    own = [sphere, *automask(pair, settings, sphere)]
+    with ThreadPoolExecutor(1) as beside:
+        # Finding the particle is work for one core, mostly.
+        sphere_curves = beside.submit(with_cistems_curve, pair, sphere, facts, settings)
+        own = [*automask(pair, settings, sphere)]
+        own = [sphere_curves.result(), *own]
     measured = [*own, *(with_signal_outside(pair, checked_mask(pair, mask), own[-1]) for mask in named_masks)]
     found = null_of(pair, measured, settings)
     sd = fsc.sampling_sd(pair.unmasked, voxels_in_shell(pair.box_px), 1.0)
@@ -81,8 +94,19 @@ def measure_halves(
         analysis=analysed.record if analysed else None,
         sharpened=analysed.map if analysed else None,
         notes=(*facts.notes, *halves.notes, *pair.notes, *sphere_notes),
-        average=np.multiply(pair.half1.voxels + pair.half2.voxels, np.float32(0.5)),
+        average=_average(pair.half1.voxels, pair.half2.voxels),
     )
+
+
+def _average(half1: Volume, half2: Volume) -> Volume:
+    average = np.empty_like(half1)
+
+    def work(begin: int, end: int) -> None:
+        np.add(half1[begin:end], half2[begin:end], out=average[begin:end])
+        average[begin:end] *= np.float32(0.5)
+
+    in_slabs(work, len(average), 4)
+    return average
 
 
 def _analysed(

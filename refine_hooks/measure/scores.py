@@ -11,7 +11,7 @@ from refine_hooks.fourier import (
     Curve,
     voxels_in_shell,
 )
-from refine_hooks.fsc.null import Null, nulls
+from refine_hooks.fsc.null import Null, null
 from refine_hooks.measure.pair import Pair
 from refine_hooks.measure.under import MeasuredMask
 from refine_hooks.projects.adapter import Facts, FscCurve
@@ -21,10 +21,14 @@ from refine_hooks.settings import Settings
 
 def null_of(pair: Pair, measured: Iterable[MeasuredMask], settings: Settings) -> dict[str, Null]:
     """The null of every mask but the sphere, by name; none where no phases are randomised."""
-    volumes = {m.record.name: m.values for m in measured if m.values is not None and m.record.name != "sphere"}
-    if pair.onset_shell is None or pair.fault is not None or not volumes:
+    if pair.onset_shell is None or pair.fault is not None:
         return {}
-    return nulls(pair.transforms, volumes, pair.onset_shell, settings.fsc.repeats, settings.fsc.seed)
+    drawing = (pair.onset_shell, settings.fsc.repeats, settings.fsc.seed)
+    return {
+        mask.record.name: null(pair.transforms, mask.values, *drawing, mask.extent.box)
+        for mask in measured
+        if mask.values is not None and mask.extent is not None and mask.record.name != "sphere"
+    }
 
 
 def curve_record(
@@ -79,7 +83,7 @@ def scaled_curves(
     pair: Pair, facts: Facts, settings: Settings, measured: Sequence[MeasuredMask], found: dict[str, Null]
 ) -> list[CurveRecord | None]:
     """What cisTEM would print for these halves: scaled from a mask's volume to the particle's, never the headline."""
-    from refine_hooks.curves.cistem import scaled_mask, scaled_sphere
+    from refine_hooks.curves.cistem import scaled_mask
 
     mass_kDa = settings.program.molecular_mass_kDa or facts.molecular_mass_kDa
     if not mass_kDa or pair.fault is not None:
@@ -91,10 +95,7 @@ def scaled_curves(
     for mask in measured:
         if mask.values is None or mask.extent is None or mask.record.name == "automask":
             continue
-        if mask.record.name == "sphere":
-            scaled = scaled_sphere(*halves, radius_A, mass_kDa)
-        else:
-            scaled = scaled_mask(*halves, radius_A, mask.values, mass_kDa, softened=mask.softened)
+        scaled = mask.scaled or scaled_mask(*halves, radius_A, mask.values, mass_kDa, softened=mask.softened)
         noise = (
             found[mask.record.name].sd
             if mask.record.name in found

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from refine_hooks import curves, fsc, masks
 from refine_hooks.fourier import Curve, Extent, extent
@@ -11,6 +11,9 @@ from refine_hooks.measure.pair import Pair
 from refine_hooks.projects.adapter import Facts
 from refine_hooks.records import MaskRecord
 from refine_hooks.settings import Settings
+
+if TYPE_CHECKING:
+    from refine_hooks.curves.cistem import ScaledCurve
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class MeasuredMask:
     extent: Extent | None = None
     correlated: float = 1.0  # see `fsc.correlated_voxels`
     correlation: Curve | None = None  # the FSC under it, where making the mask took it
+    scaled: "ScaledCurve | None" = None  # what cisTEM prints under it, likewise
     softened: bool = False
 
 
@@ -63,7 +67,7 @@ def _described(
 
 
 def sphere_mask(pair: Pair, facts: Facts, settings: Settings) -> tuple[MeasuredMask, list[str]]:
-    """The sphere that was asked for, else the program's, else the largest that fits; and notes."""
+    """The sphere that was asked for, else the program's, else the largest that fits, with its FSC; and notes."""
     edge_A = settings.sphere.edge_A
     largest_A = pair.box_px // 2 * pair.voxel_size_A - edge_A / 2
     asked_A = settings.sphere.radius_A or facts.sphere_radius_A or largest_A
@@ -73,7 +77,24 @@ def sphere_mask(pair: Pair, facts: Facts, settings: Settings) -> tuple[MeasuredM
         notes.append(f"a sphere of radius {asked_A:g} A does not fit into the box: {radius_A:g} A is used")
     values = masks.sphere(pair.box_px, pair.voxel_size_A, radius_A, edge_A)
     parameters = {"radius_A": radius_A, "edge_A": edge_A, "edge": "cosine, centred on the radius"}
-    return _described("sphere", values, pair.voxel_size_A, parameters, notes[0] if notes else None), notes
+    sphere = _described("sphere", values, pair.voxel_size_A, parameters, notes[0] if notes else None)
+    return sphere, notes
+
+
+def with_cistems_curve(pair: Pair, sphere: MeasuredMask, facts: Facts, settings: Settings) -> MeasuredMask:
+    """The sphere with its FSC and cisTEM's scaled one, which share a transform where the edge is cisTEM's."""
+    from refine_hooks.curves.cistem import scaled_sphere, sphere_curves
+    from refine_hooks.masks.cistem import EDGE_A
+
+    mass_kDa = settings.program.molecular_mass_kDa or facts.molecular_mass_kDa
+    if not mass_kDa or pair.fault is not None or sphere.values is None or sphere.extent is None:
+        return sphere
+    radius_A = sphere.record.parameters["radius_A"]
+    halves = (pair.half1.voxels, pair.half2.voxels, pair.voxel_size_A, radius_A, mass_kDa)
+    if pair.box_px % 2 or sphere.record.parameters["edge_A"] != EDGE_A or radius_A < EDGE_A / 2:
+        return replace(sphere, scaled=scaled_sphere(*halves))
+    correlation, scaled = sphere_curves(*halves, sphere.values, box=sphere.extent.box)
+    return replace(sphere, correlation=correlation, scaled=scaled)
 
 
 def automask(pair: Pair, settings: Settings, sphere: MeasuredMask) -> list[MeasuredMask]:
