@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import MapError, NotReadyError, StorageError
-from refine_hooks.plain import open_plain
+from refine_hooks.plain import open_plain, read_ahead
 
 HEADER_BYTES = 1024
 _MODES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
@@ -146,6 +146,7 @@ def read_voxels(path: Path, header: MrcHeader) -> Volume:
         MapError: a voxel is NaN or infinite.
     """
     count = header.nx * header.ny * header.nz
+    read_ahead([path])
     try:
         raw = np.fromfile(path, header.dtype, count, offset=header.data_offset)
     except OSError as error:

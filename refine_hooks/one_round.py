@@ -12,6 +12,7 @@ from refine_hooks import measure, outputs
 from refine_hooks.errors import InputError, NotReadyError, RefineHooksError
 from refine_hooks.maps import Map, read_header, read_map
 from refine_hooks.measure import NamedMask
+from refine_hooks.plain import read_ahead
 from refine_hooks.projects.adapter import HalfMaps, ProgramMask, Round
 from refine_hooks.records import InputFile, RoundRecord
 from refine_hooks.settings import Settings
@@ -70,6 +71,7 @@ def half_maps(w: Watch, round_: Round) -> HalfMaps | None:
         InputError: what is there cannot be used, and the particles cannot stand in for it.
         RefineHooksError: see `refine_hooks.projects.adapter.Adapter.half_maps`.
     """
+    read_ahead(w.project / file.name for file in round_.stamp.inputs)
     halves = None if round_.fault else w.adapter.half_maps(w.project, round_, w.store)
     poor = halves is None or halves.origin == "regularised"
     if w.reconstruct == "always" or (w.reconstruct == "missing" and poor):

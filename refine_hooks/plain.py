@@ -1,10 +1,12 @@
 """Opening what other programs left behind: plain files only, so that no pipe under a map's name is ever waited for."""
 
+import contextlib
 import errno
 import json
 import math
 import os
 import stat
+from collections.abc import Iterable
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,14 @@ def open_plain(path: Path) -> FileIO:
         os.close(handle)
         raise OSError(errno.EINVAL, "it is no plain file", str(path))
     return FileIO(handle, "rb")
+
+
+def read_ahead(paths: Iterable[Path]) -> None:
+    """Have the system fetch files that will be read whole, while something else is computed; one that cannot be is left out."""
+    for path in paths:
+        with contextlib.suppress(OSError), open_plain(path) as stream:
+            if hasattr(os, "posix_fadvise"):
+                os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
 
 
 def read_bytes(path: Path) -> bytes:

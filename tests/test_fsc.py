@@ -167,6 +167,17 @@ def test_no_two_repeats_of_a_null_are_correlated(reach: float) -> None:
     np.testing.assert_allclose(together[~apart].mean(axis=1), 1, atol=0.2)
 
 
+def test_five_repeats_tell_the_spread_at_every_shell() -> None:
+    one, two = a_pair(32, 5, noise=0.7)
+    mask, onset = a_mask(32, 8), 4
+    beyond = slice(onset + 2, None)
+    true = null((transform(one), transform(two)), mask, onset, 400, 1).sd[beyond]
+    ratios = [null((transform(one), transform(two)), mask, onset, 5, seed).sd[beyond] / true for seed in range(50, 80)]
+    assert np.min(ratios) > 0.5
+    assert np.max(ratios) < 1.6
+    assert np.mean(ratios) == pytest.approx(1.0, abs=0.05)
+
+
 def test_the_null_leaves_what_is_below_the_onset_and_repeats_itself() -> None:
     one, two = a_pair(24, 5)
     mask = np.ones((24,) * 3, np.float32)

@@ -1,3 +1,4 @@
+import os
 import tracemalloc
 
 import numpy as np
@@ -148,6 +149,23 @@ def test_merging_holds_one_half_and_a_slab_whatever_the_number_of_chunks(tmp_pat
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1.2 * (data.nbytes + weight.nbytes)
+
+
+def test_every_chunk_is_fetched_from_the_disk_while_the_first_is_still_merged(tmp_path, monkeypatch):
+    data, weight = random_sums(6)
+    odd, even = (
+        [write_dump(tmp_path / f"{half}_{i}.dump", data, weight, half=half) for i in range(2)] for half in (1, 2)
+    )
+    fetched = []
+    monkeypatch.setattr(os, "posix_fadvise", lambda handle, *_: fetched.append(os.readlink(f"/proc/self/fd/{handle}")))
+    merge_half = cistem.merge_half
+
+    def merged(paths, progress=None):
+        assert fetched == [str(path) for path in (*odd, *even)]
+        return merge_half(paths, progress)
+
+    monkeypatch.setattr(cistem, "merge_half", merged)
+    cistem.half_maps_from_dumps(odd, even)
 
 
 def test_sums_stay_as_they_are_unless_they_may_be_used_up():

@@ -12,6 +12,7 @@ from refine_hooks.errors import RefineHooksError
 from refine_hooks.followed import Followed
 from refine_hooks.maps import Map, read_header, read_map
 from refine_hooks.measure import NamedMask
+from refine_hooks.plain import read_ahead
 from refine_hooks.projects.adapter import Facts, HalfMaps, Round, stamp_of
 from refine_hooks.records import Key, RoundRecord
 from refine_hooks.settings import Settings, load_settings
@@ -84,6 +85,7 @@ def _read_all(half1: Path, half2: Path, files: dict[str, str]) -> tuple[HalfMaps
     """All maps, or all their faults at once."""
     faults: list[str] = []
     maps: dict[Path, Map] = {}
+    read_ahead([half1, half2, *(Path(file) for file in files.values())])
     for path in (half1, half2):
         try:
             maps[path] = read_map(path)

@@ -20,13 +20,14 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from refine_hooks.fourier import Box, Curve, HalfTransform, Planes, ShellSums, extent
+from refine_hooks.fourier import Box, Curve, HalfTransform, Planes, ShellSums, extent, voxels_in_shell
 from refine_hooks.fsc import correlation, packed
 from refine_hooks.maps import Volume
 
-# Random phases are multiples of 1/256 of a turn: every power of them below the 256th has mean 0, as for continuous ones.
+_POOLED_SHELLS = 3  # on either side
 _UNUSED = np.empty(0, np.uint64)
 _STEP = np.uint64(0x9E3779B97F4A7C15)
+# Random phases are multiples of 1/256 of a turn: every power of them below the 256th has mean 0, as for continuous ones.
 _PHASORS = np.exp(2j * np.pi * np.arange(256) / 256).astype(np.complex64)
 
 
@@ -36,7 +37,7 @@ class Null:
 
     Attributes:
         mean: expected FSC of the randomised halves.
-        sd: standard deviation of one randomised FSC.
+        sd: standard deviation of one randomised FSC, from its spread at each shell and its neighbours.
         onset_shell: first shell whose phases were randomised.
         repeats: how many randomisations it is made of.
     """
@@ -75,7 +76,21 @@ def null(
     power1, power2 = (np.mean([getattr(sums, name) for sums in drawn], axis=0) for name in ("power1", "power2"))
     mean = np.clip(np.nan_to_num(correlation(ShellSums(steady.cross, power1, power2))), -1, 1)
     spread = np.nan_to_num([correlation(sums) for sums in drawn]) - mean
-    return Null(mean, np.sqrt(np.mean(spread**2, axis=0)), onset_shell, repeats)
+    return Null(mean, _pooled_sd(np.mean(spread**2, axis=0), onset_shell, len(mask)), onset_shell, repeats)
+
+
+def _pooled_sd(variance: Curve, onset_shell: int, box_px: int) -> Curve:
+    """Root of the variances of a shell and its neighbours, each counted by its coefficients.
+
+    Few repeats say little of one shell: with five, its own spread is half or twice the true one now and then. Variance times
+    coefficients hardly changes from shell to shell.
+    """
+    counts = voxels_in_shell(box_px)
+    pooled = variance.copy()
+    for shell in range(onset_shell, len(variance)):
+        near = slice(max(onset_shell, shell - _POOLED_SHELLS), shell + _POOLED_SHELLS + 1)
+        pooled[shell] = np.mean(variance[near] * counts[near]) / counts[shell]
+    return np.sqrt(pooled)
 
 
 def steady_sums(halves: tuple[HalfTransform, HalfTransform], mask: Volume, onset_shell: int, box: Box) -> ShellSums:

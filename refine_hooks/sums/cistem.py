@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from refine_hooks.errors import NotReadyError, SumsError
 from refine_hooks.maps import Map, Volume
-from refine_hooks.plain import open_plain
+from refine_hooks.plain import open_plain, read_ahead
 from refine_hooks.sums import FourierSums
 
 HEADER_BYTES = 60
@@ -341,6 +341,7 @@ def half_maps_from_dumps(
     if len(odd_paths) != len(even_paths):
         raise SumsError(f"there are dumps of {len(odd_paths)} odd and {len(even_paths)} even chunks: some are missing")
     _check_halves(odd_paths, even_paths)
+    read_ahead([*odd_paths, *even_paths])
     maps, images = [], []
     for number, paths in enumerate((odd_paths, even_paths)):
         share = (lambda done, total, n=number: progress(done + n * total, 2 * total)) if progress else None
