@@ -7,7 +7,7 @@ Format and arithmetic are those of reconstruct3d's dump files and of merge3d (ci
 import math
 import os
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from io import FileIO
@@ -31,7 +31,6 @@ _LONGEST_EDGE_PX = 8192
 _SLAB_BYTES = 16 << 20
 
 Transform = NDArray[np.complex64]
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +159,13 @@ def _faults(
     return faults
 
 
-def merge_half(paths: Sequence[Path], progress: Progress | None = None) -> tuple[FourierSums, DumpHeader]:
+def merge_half(paths: Sequence[Path], room: FourierSums | None = None) -> tuple[FourierSums, DumpHeader]:
     """All chunks of one half, added; in memory are one half's sums and a slab of one chunk.
 
     Args:
         paths: every chunk of one half of one round, at least one.
-        progress: called with the bytes read so far and the bytes to read.
+        room: sums that are done with; their arrays are used again where they have the right size, since fresh memory costs as
+            much as reading.
 
     Returns:
         The sums, and the header of the first chunk with the images of all chunks.
@@ -180,17 +180,16 @@ def merge_half(paths: Sequence[Path], progress: Progress | None = None) -> tuple
     _check_agreement(paths, headers)
     first = headers[0]
     shape = (first.box_px, first.box_px, first.box_px // 2 + 1)
-    data, weight = np.empty(shape, np.complex64), np.empty(shape, np.float32)
-    total, done = sum(h.file_bytes for h in headers), 0
+    if room is not None and room.data.shape == shape:
+        data, weight = room.data, room.weight
+    else:
+        data, weight = np.empty(shape, np.complex64), np.empty(shape, np.float32)
     for path, header in zip(paths, headers, strict=True):
         with _opened(path) as stream:
             if _header(path, stream) != header:
                 raise NotReadyError(f"{path}: changed while it was read")
             for array in (data.reshape(-1).view(np.float32), weight.reshape(-1)):
                 _read_into(path, stream, array, add=path is not paths[0])
-        done += header.file_bytes
-        if progress:
-            progress(done, total)
     images = sum(h.images for h in headers)
     return FourierSums(data, weight, first.original_box_px, first.original_voxel_size_A, images), replace(
         first, images=images
@@ -329,9 +328,7 @@ def _uncropped(voxels: Volume, uncropped_px: int, box_px: int) -> Volume:
     return np.fft.fftshift(padded_inverse(transform, box_px))
 
 
-def half_maps_from_dumps(
-    odd_paths: Sequence[Path], even_paths: Sequence[Path], progress: Progress | None = None
-) -> tuple[Map, Map, tuple[int, int]]:
+def half_maps_from_dumps(odd_paths: Sequence[Path], even_paths: Sequence[Path]) -> tuple[Map, Map, tuple[int, int]]:
     """Half map 1 (odd), half map 2 (even), unmasked, and the particle images in each.
 
     Raises:
@@ -342,10 +339,9 @@ def half_maps_from_dumps(
         raise SumsError(f"there are dumps of {len(odd_paths)} odd and {len(even_paths)} even chunks: some are missing")
     _check_halves(odd_paths, even_paths)
     read_ahead([*odd_paths, *even_paths])
-    maps, images = [], []
-    for number, paths in enumerate((odd_paths, even_paths)):
-        share = (lambda done, total, n=number: progress(done + n * total, 2 * total)) if progress else None
-        sums, header = merge_half(paths, share)
+    maps, images, sums = [], [], None
+    for paths in (odd_paths, even_paths):
+        sums, header = merge_half(paths, room=sums)
         maps.append(half_map(sums, header, use_up=True))
         images.append(header.images)
     return maps[0], maps[1], (images[0], images[1])
