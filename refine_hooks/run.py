@@ -17,7 +17,7 @@ from refine_hooks.logged import Logged
 from refine_hooks.one_round import changed, measured
 from refine_hooks.projects.adapter import Round
 from refine_hooks.records import Failed, RoundRecord, Start, Stop, now
-from refine_hooks.watched import Watch
+from refine_hooks.watched import Watch, at_hand
 
 __all__ = ["Watch", "attempt", "run", "two_looks"]
 
@@ -135,7 +135,7 @@ def _measured_or_failed(w: Watch, round_: Round) -> RoundRecord | Failed | None:
         raise
     except Exception as error:
         return _failure(w, round_, error)
-    w.attempted.add(round_.key)
+    w.attempted.add((round_.key, at_hand(round_)))
     w.put_off.drop(round_)
     return record
 

@@ -13,7 +13,7 @@ from refine_hooks.errors import InputError
 from refine_hooks.followed import Followed
 from refine_hooks.logged import Logged
 from refine_hooks.projects.adapter import Adapter, Round
-from refine_hooks.records import Failed, Key, LogLine, Stamp
+from refine_hooks.records import Failed, Key, LogLine, Origin, Stamp
 from refine_hooks.settings import Settings
 from refine_hooks.store import Store
 
@@ -51,7 +51,7 @@ class Watch:
     inserting: Callable[[int, int], None] = lambda done, total: None
     expected: int = 0
     seen: dict[Key, Stamp] = field(default_factory=dict)
-    attempted: set[Key] = field(default_factory=set)
+    attempted: set[tuple[Key, Origin | None]] = field(default_factory=set)  # with what was at hand then
     put_off: watch.PutOff = field(default_factory=watch.PutOff)
     awaited: watch.Awaited = field(default_factory=watch.Awaited)
     book: Followed = field(init=False)
@@ -84,7 +84,10 @@ class Watch:
         return self.book.faults
 
     def done(self, round_: Round) -> bool:
-        """Whether the log holds this round as it is on disk now; one without honest half maps is not done once some can be made."""
+        """Whether the log holds this round as it is on disk now; one without honest half maps is not done once there are some.
+
+        A state may be told by tables alone, so half maps may come to one that is in the log already.
+        """
         if self.stop.is_set():
             return True
         if self.put_off.holds(round_):
@@ -92,7 +95,9 @@ class Watch:
         last = self.book.last(round_.key)
         if last is None or not self._holds(last, round_):
             return False
-        return not (_lacking(last) and self.reconstruct != "never" and round_.key not in self.attempted)
+        come = last.origin is None and at_hand(round_) is not None if isinstance(last, Logged) else False
+        tried = (round_.key, at_hand(round_)) in self.attempted
+        return not (_lacking(last) and (come or self.reconstruct != "never") and not tried)
 
     def _holds(self, last: Logged | Failed, round_: Round) -> bool:
         """Whether the log's last word is on this very state. A round that the adapter remembers is compared only once."""
@@ -133,6 +138,11 @@ class Watch:
     def idle_since(self) -> float:
         """When something last happened, on the monotonic clock."""
         return self.last_event
+
+
+def at_hand(round_: Round) -> Origin | None:
+    """Where a round's half maps would come from, as far as the adapter says so before they are read."""
+    return getattr(round_.inputs, "origin", None)
 
 
 def _lacking(last: Logged | Failed) -> bool:

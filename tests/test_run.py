@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -259,6 +260,30 @@ def test_a_round_that_was_watched_with_filtered_halves_is_reconstructed_once_tha
     )
     run(w, [0.0, 1.0])
     assert in_the_log() == ["regularised", "reconstructed"]
+
+
+def test_half_maps_that_come_after_the_tables_are_measured_though_the_state_is_the_same(project: Path) -> None:
+    halves = [project / f"it1_half{number}.mrc" for number in (1, 2)]
+    real = program()
+
+    def rounds(*args: Any) -> list[Round]:
+        origin = "merged" if halves[1].with_suffix(".there").exists() else None
+        return [replace(r, inputs=SimpleNamespace(origin=origin)) for r in real.rounds(*args)]
+
+    def half_maps(directory: Path, round_: Round, store: Store) -> HalfMaps | None:
+        return HalfMaps(*half_maps_of(1), "merged") if round_.inputs.origin else None
+
+    def ticks() -> Any:
+        yield from (0.0, 1.0)
+        halves[1].with_suffix(".there").touch()
+        yield from (2.0, 3.0)
+
+    for other in sorted(project.glob("it[2-9]*")):
+        other.unlink()
+    w = a_watch(project, rounds=rounds, half_maps=half_maps)
+    run(w, ticks())
+    logged = [record.half_maps and record.half_maps.origin for record in lines_of(project, RoundRecord)]
+    assert (logged, w.reconstruct) == ([None, "merged"], "never")
 
 
 def test_nothing_is_measured_while_the_disk_is_full(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
