@@ -114,9 +114,10 @@ def read_map(path: Path, voxel_size_A: float | None = None) -> Map:
         voxel_size_A: used instead of the header's where the caller knows better.
 
     Raises:
-        NotReadyError: see `read_header`.
+        NotReadyError: see `read_header`; also a file that changes while it is read.
         MapError: not cubic, no voxel size, voxels that are not finite; all faults of the header at once.
     """
+    state = _state(path)
     header = read_header(path)
     faults = []
     if not header.nx == header.ny == header.nz:
@@ -135,7 +136,18 @@ def read_map(path: Path, voxel_size_A: float | None = None) -> Map:
             )
     if faults:
         raise MapError(*faults)
-    return Map(read_voxels(path, header), voxel_size_A, header.origin_A)
+    voxels = read_voxels(path, header)
+    if _state(path) not in (state, None):  # one that was removed meanwhile was read whole
+        raise NotReadyError(f"{path}: changed while it was read")
+    return Map(voxels, voxel_size_A, header.origin_A)
+
+
+def _state(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def read_voxels(path: Path, header: MrcHeader) -> Volume:

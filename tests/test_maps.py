@@ -2,6 +2,7 @@
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import mrcfile
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from refine_hooks import maps
 from refine_hooks.errors import MapError, NotReadyError, RefineHooksError, StorageError
 from refine_hooks.maps import HEADER_BYTES, Map, beside, read_header, read_map, write_map
 
@@ -82,6 +84,28 @@ def test_a_file_that_is_still_being_written_is_not_ready(tmp_path: Path) -> None
         path.write_bytes(torn)
         with pytest.raises(NotReadyError, match=r"map\.mrc"):
             read_header(path)
+
+
+@pytest.mark.parametrize("moment", ["between header and voxels", "after the voxels"])
+def test_a_map_that_changes_while_it_is_read_is_not_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    path, other = tmp_path / "map.mrc", tmp_path / "other.mrc"
+    for name, value in ((path, 1), (other, 2)):
+        write_map(name, Map(np.full((8,) * 3, value, np.float32), 1.0), "test")
+    read_voxels = maps.read_voxels
+
+    def changing(*args: Any) -> Any:
+        if moment == "between header and voxels":
+            other.replace(path)
+        voxels = read_voxels(*args)
+        if moment == "after the voxels":
+            other.replace(path)
+        return voxels
+
+    monkeypatch.setattr(maps, "read_voxels", changing)
+    with pytest.raises(NotReadyError, match=r"map\.mrc: changed while it was read"):
+        read_map(path)
 
 
 def test_all_faults_of_a_header_are_told_at_once(tmp_path: Path) -> None:
