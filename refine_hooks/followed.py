@@ -277,7 +277,8 @@ class Followed:
 
     def last(self, key: Key) -> Logged | Failed | None:
         """The log's last word on a round."""
-        return self._failed.get(key) or self._rounds.by_key.get(key)
+        failed = self._failed.get(key) if self._failed else None
+        return failed or self._rounds.by_key.get(key)
 
     def place(self, key: Key) -> Logged | None:
         """What is known of the last measurement of a round."""

@@ -182,7 +182,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _look(w: Watch) -> list[Round]:
-    """Every round on disk now. A project that cannot be looked at is waited for, whatever the reason."""
+    """Every round on disk now that is not at rest. A project that cannot be looked at is waited for, whatever the reason."""
     w.put_off.looks += 1
     _capture(w)
     _tell_if_stalled(w)
@@ -199,12 +199,13 @@ def _look(w: Watch) -> list[Round]:
     if w.put_off.looks == 1:
         for round_ in rounds:
             _remove_sums(w, round_)
+    rounds = w.awake(rounds)
     if not w.project.is_dir():
         w.wait(f"{w.project} is gone or out of reach; waiting for it to come back")
     elif w.awaited.hopefully(rounds, w.pace.clock(), _PATIENCE * w.settings.watch.database_wait_s):
         w.last_event = max(w.last_event, w.pace.clock() - w.settings.watch.poll_s)
     for round_ in rounds:
-        if w.awaited.overdue(round_.key, w.pace.clock(), _SAID_AFTER_S):
+        if round_.missing and w.awaited.overdue(round_.key, w.pace.clock(), _SAID_AFTER_S):
             w.say(f"{round_.key} {round_.label}: not measured yet; still awaited: {', '.join(round_.missing)}")
     _wait_for_settling(w, rounds)
     return rounds
@@ -213,7 +214,10 @@ def _look(w: Watch) -> list[Round]:
 def _wait_for_settling(w: Watch, rounds: list[Round]) -> None:
     """A state that a round is seen in for the first time is news, and the watch is not idle before that can be measured."""
     for round_ in rounds:
-        if not round_.missing and not round_.complete and w.seen.get(round_.key) != round_.stamp and not w.done(round_):
+        before = w.seen.get(round_.key)
+        if before is round_.stamp:  # a round of the past, from memory
+            continue
+        if not round_.missing and not round_.complete and before != round_.stamp and not w.done(round_):
             w.last_event = max(w.last_event, w.pace.clock() + w.settings.watch.settle_s)
         w.seen[round_.key] = round_.stamp
 

@@ -312,7 +312,8 @@ class PutOff:
 
     def holds(self, round_: Round) -> bool:
         """Whether this very state of the round was put off."""
-        return round_.key in self._rounds and self._rounds[round_.key][0] == round_.stamp
+        known = self._rounds.get(round_.key) if self._rounds else None
+        return known is not None and known[0] == round_.stamp
 
     def due(self, round_: Round) -> bool:
         """Whether a round that is held is to be tried at this look."""

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -58,6 +58,7 @@ class Watch:
     audience: Audience = field(init=False)
     pace: watch.Pace = field(init=False)
     _compared: dict[Key, tuple[Round, Logged | Failed]] = field(default_factory=dict)
+    _resting: dict[int, Round] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.book = Followed(self.store.log, self.settings)
@@ -84,20 +85,41 @@ class Watch:
         return self.book.faults
 
     def done(self, round_: Round) -> bool:
-        """Whether the log holds this round as it is on disk now; one without honest half maps is not done once there are some.
-
-        A state may be told by tables alone, so half maps may come to one that is in the log already.
-        """
+        """Whether nothing is to be done for this round at this look."""
         if self.stop.is_set():
             return True
         if self.put_off.holds(round_):
             return not self.put_off.due(round_)
+        return self._finished(round_)
+
+    def awake(self, rounds: Iterable[Round]) -> list[Round]:
+        """Without the rounds of the past: those that were finished at the last look, and come from the adapter's memory.
+
+        A look must cost what its open rounds cost. The rounds at rest are held, so that no other one has their id.
+        """
+        before, resting, awake = self._resting, {}, []
+        for round_ in rounds:
+            if before.get(id(round_)) is round_:
+                resting[id(round_)] = round_
+                continue
+            awake.append(round_)
+            if not round_.missing and not self.put_off.holds(round_) and self._finished(round_):
+                resting[id(round_)] = round_
+        self._resting = resting
+        return awake
+
+    def _finished(self, round_: Round) -> bool:
+        """Whether the log holds this round as it is on disk now; one without honest half maps is not finished once there are some.
+
+        A state may be told by tables alone, so half maps may come to one that is in the log already.
+        """
         last = self.book.last(round_.key)
         if last is None or not self._holds(last, round_):
             return False
-        come = last.origin is None and at_hand(round_) is not None if isinstance(last, Logged) else False
-        tried = (round_.key, at_hand(round_)) in self.attempted
-        return not (_lacking(last) and (come or self.reconstruct != "never") and not tried)
+        if not _lacking(last):
+            return True
+        come = isinstance(last, Logged) and last.origin is None and at_hand(round_) is not None
+        return (round_.key, at_hand(round_)) in self.attempted or not (come or self.reconstruct != "never")
 
     def _holds(self, last: Logged | Failed, round_: Round) -> bool:
         """Whether the log's last word is on this very state. A round that the adapter remembers is compared only once."""

@@ -286,6 +286,27 @@ def test_half_maps_that_come_after_the_tables_are_measured_though_the_state_is_t
     assert (logged, w.reconstruct) == ([None, "merged"], "never")
 
 
+def test_a_look_asks_nothing_of_rounds_that_were_finished_at_the_last_one(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remembered, asked = program().rounds(project, None, None), []
+    w = a_watch(project, rounds=lambda *_: remembered)
+    last = type(w.book).last
+    monkeypatch.setattr(type(w.book), "last", lambda book, key: (asked.append(key), last(book, key))[1])
+
+    def ticks() -> Any:
+        yield from (0.0, 1.0, 2.0)
+        assert asked
+        asked.clear()
+        yield 3.0
+        assert asked == []
+        remembered[0] = replace(remembered[0], label="anew")
+        yield 4.0
+        assert set(asked) == {remembered[0].key}
+
+    run(w, ticks())
+
+
 def test_nothing_is_measured_while_the_disk_is_full(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a disk that is full for hours, each look must cost next to nothing."""
     calls = 0
