@@ -65,6 +65,12 @@ def run(boxes: Sequence[int] = (128, 256, 384), peers_up_to_px: int = 384) -> li
     return rows
 
 
+def that_fit(boxes: Sequence[int] = (128, 256, 384, 512)) -> list[int]:
+    """The boxes whose rounds fit into the memory that is free now, with the files of one in the system's cache."""
+    free = re.search(r"MemAvailable:\s*(\d+)", Path("/proc/meminfo").read_text())
+    return [box_px for box_px in boxes if free and 20 * 4 * box_px**3 < int(free[1]) * 1024]
+
+
 def machine() -> str:
     """What these figures were measured on."""
     cpu = re.search(r"model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text())
