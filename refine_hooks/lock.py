@@ -15,6 +15,7 @@ from pathlib import Path
 from refine_hooks.errors import RefineHooksError, StorageError
 
 _CANNOT_LOCK = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
+_MOST_BYTES = 200  # of a holder's name
 
 
 class TakenError(RefineHooksError):
@@ -46,7 +47,7 @@ def only_writer(out: Path, holder: str, say: Callable[[str], None]) -> Iterator[
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            other = os.pread(handle, 200, 0).decode(errors="replace").strip() or "somebody"
+            other = _spelled(os.pread(handle, _MOST_BYTES, 0)) or "somebody"
             raise TakenError(
                 f"{out}: {other} is writing here already; watch from there, or name another folder with --out"
             ) from None
@@ -54,14 +55,19 @@ def only_writer(out: Path, holder: str, say: Callable[[str], None]) -> Iterator[
             if error.errno not in _CANNOT_LOCK:
                 raise StorageError(f"{path}: cannot be locked ({error.strerror})") from error
             say(f"{out}: this file system has no locks; make sure that no second watcher writes here")
-        with suppress(OSError):  # who holds it is only for people to read; on a full disk they have to do without
+        mine = ""
+        with suppress(OSError):  # on a full disk nobody is told who holds it, and nothing can be compared later
             os.ftruncate(handle, 0)
             os.pwrite(handle, holder.encode(), 0)
             os.fsync(handle)
-        mine = _said_in(path)
+            mine = _spelled(holder.encode())
         yield lambda: _require_mine(path, mine)
     finally:
         os.close(handle)
+
+
+def _spelled(raw: bytes) -> str:
+    return raw[:_MOST_BYTES].decode(errors="replace").strip()
 
 
 def _said_in(path: Path) -> str:
@@ -73,7 +79,7 @@ def _said_in(path: Path) -> str:
     try:
         if hasattr(os, "posix_fadvise"):  # NFS shows a page of before the machine was cut off
             os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
-        return os.read(handle, 200).decode(errors="replace").strip()
+        return _spelled(os.read(handle, _MOST_BYTES))
     except OSError:
         return ""
     finally:
@@ -82,7 +88,7 @@ def _said_in(path: Path) -> str:
 
 def _require_mine(path: Path, mine: str) -> None:
     """A machine that is cut off from its server loses its locks, and is told of it by nobody."""
-    other = _said_in(path)
+    other = _said_in(path) if mine else ""
     if other not in ("", mine):
         raise TakenError(
             f"{path.parent}: {other} has taken over while this machine could not be reached; watch from there"

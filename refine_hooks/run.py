@@ -40,7 +40,7 @@ def run(w: Watch, ticks: Iterable[float], bell: watch.Bell | None = None, live: 
         StorageError: the log itself cannot be written.
     """
     host, pid = watch.running_on()
-    with only_writer(w.store.out, f"refine-hooks on {host}, process {pid}", w.say) as require_lock, _signals(w):
+    with only_writer(w.store.out, f"refine-hooks on {host}, process {pid}", w.say) as w.require_lock, _signals(w):
         if watch.locks_stay_here(w.store.out):
             w.say(
                 f"{w.store.out}: this mount keeps locks to itself; make sure that no watcher on another machine writes here"
@@ -56,7 +56,6 @@ def run(w: Watch, ticks: Iterable[float], bell: watch.Bell | None = None, live: 
         try:
             with watch.capturing(lambda: _capture(w), bell, w.settings.watch.poll_s) if live else nullcontext():
                 for round_ in watch.settled(lambda: _look(w), ticks, w.pace, w.done):
-                    require_lock()
                     attempt(w, round_)
         except KeyboardInterrupt:
             w.why_stop = w.why_stop if w.stop.is_set() else "interrupted"
@@ -183,6 +182,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 def _look(w: Watch) -> list[Round]:
     """Every round on disk now that is not at rest. A project that cannot be looked at is waited for, whatever the reason."""
+    w.require_lock()
     w.put_off.looks += 1
     _capture(w)
     _tell_if_stalled(w)

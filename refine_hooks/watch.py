@@ -162,13 +162,15 @@ class Bell:
 class Pace:
     """How often to look, how long inputs must stay as they are, and what the last look tells of the next one.
 
-    The measuring of a round begins at most ``poll_s + settle_s`` and one look after its last input came, the time aside that
-    other rounds were measured in: a look begins at most ``poll_s`` after the one before it and sees the input, and the next
-    one begins when that has been there for ``settle_s``.
+    The measuring of a round begins at most ``poll_s + settle_s`` and two looks after its last input came, the time aside that
+    other rounds were measured in: a look begins at most ``poll_s`` after the one before it and sees the input, and when that has
+    been there for ``settle_s`` one may be under way, which the next one follows. Slow looks are kept apart, but not beyond that
+    bound; one that takes more than half of ``poll_s`` rests as long as it took.
 
     Attributes:
         clock: seconds, the same clock as the moments of the looks.
         due_s: when the next round that only has to stay as it is will have done so.
+        latest_s: when the look at it must begin, counted from the last look that did not see it as it is.
         look_s: how long the last look took.
     """
 
@@ -176,6 +178,7 @@ class Pace:
     settle_s: float
     clock: Callable[[], float] = time.monotonic
     due_s: float = math.inf
+    latest_s: float = math.inf
     look_s: float = 0.0
 
 
@@ -200,7 +203,7 @@ def looks(
         if until_idle_s is not None and now - idle_since() >= until_idle_s:
             return
         rest_s = min(pace.look_s / _BUSY_SHARE, wait_s)
-        due_at = max(pace.due_s, settled_at + rest_s, now)
+        due_at = max(pace.due_s, min(settled_at + rest_s, pace.latest_s), now)
         next_at = min(max(began + wait_s, now + min(pace.look_s, wait_s)), due_at)
         if bell is None:
             stop.wait(next_at - now)
@@ -268,24 +271,27 @@ def settled(
         pace: how long inputs must stay as they are; is told when the next ones will have done so.
         done: whether a round, in its present state, needs nothing more.
     """
-    unchanged: dict[Key, tuple[Stamp, float]] = {}
+    unchanged: dict[Key, tuple[Stamp, float, float]] = {}
+    last_s = -math.inf
     for moment in ticks:
         began = pace.clock()
         rounds = list(look())
         pace.look_s = pace.clock() - began
-        pace.due_s = math.inf
+        pace.due_s = pace.latest_s = math.inf
         for round_ in rounds:
             if round_.missing or done(round_):
                 unchanged.pop(round_.key, None)
                 continue
-            stamp, since = unchanged.setdefault(round_.key, (round_.stamp, moment))
+            stamp, since, other = unchanged.setdefault(round_.key, (round_.stamp, moment, last_s))
             if stamp != round_.stamp:
-                unchanged[round_.key] = (round_.stamp, moment)
-                since = moment
+                unchanged[round_.key] = (round_.stamp, moment, last_s)
+                since, other = moment, last_s
             if (round_.complete and not round_.fault) or moment >= since + pace.settle_s:
                 yield round_
             else:
                 pace.due_s = min(pace.due_s, since + pace.settle_s)
+                pace.latest_s = min(pace.latest_s, other + pace.poll_s + pace.settle_s)
+        last_s = moment
 
 
 class PutOff:

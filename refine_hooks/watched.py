@@ -48,6 +48,7 @@ class Watch:
     room_bytes: int = 0
     stalled: bool = False
     progress: Callable[[int, int], None] = lambda done, total: None
+    require_lock: Callable[[], None] = lambda: None
     inserting: Callable[[int, int], None] = lambda done, total: None
     expected: int = 0
     seen: dict[Key, Stamp] = field(default_factory=dict)
@@ -66,7 +67,13 @@ class Watch:
         self.pace = watch.Pace(self.settings.watch.poll_s, self.settings.watch.settle_s)
 
     def log(self, line: LogLine) -> None:
-        """Write a line to the log, then remember it: what is remembered is always on disk."""
+        """Write a line to the log, then remember it: what is remembered is always on disk.
+
+        Raises:
+            TakenError: another watch writes there by now.
+            StorageError: it cannot be written.
+        """
+        self.require_lock()
         for offset, length in journal.append(self.store.log, [line]):
             self.book.add(line, offset, length)
 

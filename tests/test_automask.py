@@ -122,3 +122,10 @@ def test_halves_that_do_not_differ_give_no_mask_and_the_reason() -> None:
     found = masks.automask(truth.half1, truth.half1, CASES[2].voxel_size_A)
     assert found.values is None
     assert "do not differ" in found.note
+
+
+@pytest.mark.parametrize("box_px", [4, 6, 8, 10])
+def test_a_box_that_holds_nothing_under_any_filter_is_said_and_breaks_nothing(box_px: int) -> None:
+    one, two = (np.random.default_rng(seed).normal(size=(box_px,) * 3).astype(np.float32) for seed in (1, 2))
+    made = masks.automask(one, two, 1.3)
+    assert made.values is not None or made.note

@@ -166,6 +166,45 @@ def test_a_reader_that_has_ended_is_started_again(tmp_path: Path) -> None:
     assert _hdf_process.reader.process is not first
 
 
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGHUP])
+def test_a_file_that_was_at_hand_when_the_reader_was_killed_is_read_by_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signal_number: int
+) -> None:
+    path = tmp_path / "a.hdf"
+    write_hdf(path, VOXELS)
+    killed = f"import os, sys; sys.stdin.readline(); os.kill(os.getpid(), {signal_number})"
+    (tmp_path / "reader.py").write_text(killed)
+    with monkeypatch.context() as patched:
+        patched.setattr(_hdf_process, "_PROGRAM", tmp_path / "reader.py")
+        with pytest.raises(NotReadyError):
+            read_hdf_map(path)
+    np.testing.assert_array_equal(read_hdf_map(path).voxels, VOXELS)
+
+
+def test_the_reader_goes_on_when_its_whole_group_is_told_to_end(tmp_path: Path) -> None:
+    path = tmp_path / "a.hdf"
+    write_hdf(path, VOXELS)
+    read_hdf_map(path)
+    process = _hdf_process.reader.process
+    assert process is not None
+    process.terminate()
+    np.testing.assert_array_equal(read_hdf_map(path).voxels, VOXELS)
+    assert _hdf_process.reader.process is process
+
+
+def test_a_library_that_cannot_be_imported_is_no_fault_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.hdf"
+    write_hdf(path, VOXELS)
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "h5py.py").write_text("raise ValueError('numpy.dtype size changed')")
+    monkeypatch.syspath_prepend(str(broken))
+    with pytest.raises(MapError, match=r"h5py cannot be imported .numpy.dtype size changed.; install it anew"):
+        read_hdf_map(path)
+
+
 @pytest.mark.parametrize(
     ("limits", "then", "ended"),
     [

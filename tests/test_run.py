@@ -364,18 +364,45 @@ def test_a_second_watcher_says_who_is_there_and_leaves(project: Path) -> None:
     assert len(lines_of(project, RoundRecord)) == 1
 
 
-def test_a_watch_that_lost_its_lock_to_another_one_measures_nothing_more(project: Path) -> None:
+@pytest.mark.parametrize("moment", ["before a look", "while a round is measured", "at the end"])
+def test_a_watch_that_lost_its_lock_to_another_one_writes_nothing_more(project: Path, moment: str) -> None:
     """As on NFS, where the server gives the lock of a machine that is cut off to the next one that asks."""
+
+    def taken() -> None:
+        (project / "refine_hooks" / ".lock").write_text("refine-hooks on node7, process 12")
+
+    def half_maps(directory: Path, round_: Round, store: Store) -> HalfMaps:
+        if round_.key.iteration == 2:
+            taken()
+        return program().half_maps(directory, round_, store)
 
     def ticks() -> Any:
         yield 0.0
-        write_round(project, 2)
-        (project / "refine_hooks" / ".lock").write_text("refine-hooks on node7, process 12")
-        yield 1.0
+        if moment == "while a round is measured":
+            write_round(project, 2)
+        else:
+            taken()
+        if moment != "at the end":
+            yield 1.0
 
     with pytest.raises(TakenError, match="node7, process 12 has taken over"):
-        run(a_watch(project), ticks())
+        run(a_watch(project, half_maps=half_maps), ticks())
     assert [line.key.iteration for line in lines_of(project, RoundRecord)] == [1]
+    assert lines_of(project, Stop) == []
+
+
+def test_a_watch_whose_name_could_not_be_written_into_its_lock_is_not_thrown_out_by_itself(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("refine_hooks.lock.os.fsync", full)
+        lock = only_writer(project / "refine_hooks", "refine-hooks on node7, process 12", print)
+        require_lock = lock.__enter__()
+    require_lock()
+    lock.__exit__(None, None, None)
 
 
 def test_a_lock_that_other_machines_do_not_see_is_told(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

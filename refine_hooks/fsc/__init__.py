@@ -122,5 +122,7 @@ def corrected(masked: Curve, null_mean: Curve, onset_shell: int) -> Curve:
     result = masked.copy()
     first = onset_shell + SHELLS_PAST_ONSET
     null = np.minimum(null_mean[first:], 1 - 1e-6)
-    result[first:] = (masked[first:] - null) / (1 - null)
+    result[first:] = np.maximum(
+        (masked[first:] - null) / (1 - null), -1
+    )  # where the null is all but 1, it says nothing
     return result

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.fourier import Box, Curve, HalfTransform, Planes, ShellSums, extent, voxels_in_shell
-from refine_hooks.fsc import correlation, packed
+from refine_hooks.fsc import SHELLS_PAST_ONSET, correlation, packed
 from refine_hooks.maps import Volume
 
 _POOLED_SHELLS = 3  # on either side
@@ -80,17 +80,17 @@ def null(
 
 
 def _pooled_sd(variance: Curve, onset_shell: int, box_px: int) -> Curve:
-    """Root of the variances of a shell and its neighbours, each counted by its coefficients.
+    """Root of the variances of a shell and its neighbours, each counted by its coefficients; at most 1.
 
     Few repeats say little of one shell: with five, its own spread is half or twice the true one now and then. Variance times
-    coefficients hardly changes from shell to shell.
+    coefficients hardly changes from shell to shell, but for those right at the onset, where L is mixed in: they stand alone.
     """
     counts = voxels_in_shell(box_px)
-    pooled = variance.copy()
-    for shell in range(onset_shell, len(variance)):
-        near = slice(max(onset_shell, shell - _POOLED_SHELLS), shell + _POOLED_SHELLS + 1)
+    pooled, first = variance.copy(), onset_shell + SHELLS_PAST_ONSET
+    for shell in range(first, len(variance)):
+        near = slice(max(first, shell - _POOLED_SHELLS), shell + _POOLED_SHELLS + 1)
         pooled[shell] = np.mean(variance[near] * counts[near]) / counts[shell]
-    return np.sqrt(pooled)
+    return np.minimum(np.sqrt(pooled), 1.0)
 
 
 def steady_sums(halves: tuple[HalfTransform, HalfTransform], mask: Volume, onset_shell: int, box: Box) -> ShellSums:

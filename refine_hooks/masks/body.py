@@ -209,7 +209,7 @@ def _bin(histogram: _Histogram, value: float) -> int:
 
 def _mode(histogram: _Histogram, sd: float) -> float:
     """The solvent's level: the middle of the fullest stretch of two standard deviations, or of 2 % of the range."""
-    reach = max(1, round(max(sd, 0.01 * histogram.width * _BINS) / histogram.width))
+    reach = round(min(_BINS, max(sd, 0.01 * histogram.width * _BINS) / histogram.width))
     held = np.concatenate([[0.0], np.cumsum(histogram.counts)])
     bins = np.arange(_BINS)
     low, high = np.maximum(bins - reach, 0), np.minimum(bins + reach + 1, _BINS)

@@ -7,6 +7,7 @@ import atexit
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ from refine_hooks.errors import NotReadyError
 
 _PROGRAM = Path(__file__).with_name("_hdf_reader.py")
 _REMEMBERED = 1000
+_FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGSYS, signal.SIGPROF}
 
 Answer = tuple[dict[str, Any], NDArray[np.float32]]
 
@@ -55,7 +57,8 @@ class Reader:
         return answer
 
     def _asked(self, request: bytes, state: tuple[str, int, int, int]) -> Answer | None:
-        # A reader that nobody had asked for a while may have ended at this very moment, without any fault.
+        # A reader that nobody had asked for a while may have ended at this very moment, or have been killed for the memory of
+        # others: only what it ends of by itself is the file's fault.
         for _ in range(2):
             process = self._running()
             try:
@@ -66,9 +69,9 @@ class Reader:
             if answer is not None:
                 return answer
             self.close()
-            if process.returncode != 0:
+            if process.returncode > 0 or -process.returncode in _FAULTS:
+                self._deadly[state] = None
                 break
-        self._deadly[state] = None
         while len(self._deadly) > _REMEMBERED:
             del self._deadly[next(iter(self._deadly))]
         return None

@@ -14,8 +14,14 @@ import stat
 import sys
 from typing import Any
 
-import h5py
 import numpy as np
+
+try:
+    import h5py
+
+    UNUSABLE = ""
+except Exception as error:  # one that was built for another NumPy raises what it likes
+    UNUSABLE = f"is an HDF5 file, and h5py cannot be imported ({error}); install it anew"
 
 _IDLE_S = 60.0
 _HEADER_CPU_S = 10.0
@@ -116,6 +122,8 @@ def rendered(group: Any, stored: Any) -> Any:
 
 def answer(path: str, voxels: bool) -> None:
     """Open one file and write the answer."""
+    if UNUSABLE:
+        raise UnfitError(UNUSABLE)
     limit(_HEADER_CPU_S, _SPARE_BYTES)
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -149,7 +157,8 @@ def say(said: dict[str, Any]) -> None:
 
 def main() -> None:
     """Answer until nothing more is asked: the input ends, or nobody asks for a minute."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever asks decides what an interruption means
+    for interruption in (signal.SIGINT, signal.SIGTERM):  # whoever asks decides what one means
+        signal.signal(interruption, signal.SIG_IGN)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     np.seterr(all="ignore")
