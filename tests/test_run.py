@@ -391,18 +391,24 @@ def test_a_watch_that_lost_its_lock_to_another_one_writes_nothing_more(project: 
     assert lines_of(project, Stop) == []
 
 
-def test_a_watch_whose_name_could_not_be_written_into_its_lock_is_not_thrown_out_by_itself(
-    project: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("failing", ["the first reading", "the writing"])
+def test_a_lock_that_cannot_be_read_or_written_for_a_moment_throws_nobody_out(
+    project: Path, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
-    def full(handle: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    name, happened = {"the first reading": "read", "the writing": "fsync"}[failing], []
+    real = getattr(os, name)
 
-    with monkeypatch.context() as patched:
-        patched.setattr("refine_hooks.lock.os.fsync", full)
-        lock = only_writer(project / "refine_hooks", "refine-hooks on node7, process 12", print)
-        require_lock = lock.__enter__()
-    require_lock()
-    lock.__exit__(None, None, None)
+    def once(*args: Any) -> Any:
+        if not happened:
+            happened.append(args)
+            raise OSError(errno.EIO, "Input/output error")
+        return real(*args)
+
+    monkeypatch.setattr(f"refine_hooks.lock.os.{name}", once)
+    with only_writer(project / "refine_hooks", "refine-hooks on node7, process 12", print) as require_lock:
+        require_lock()
+        require_lock()
+    assert happened
 
 
 def test_a_lock_that_other_machines_do_not_see_is_told(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
