@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,15 @@ from refine_hooks.projects.hdf import read_hdf_header, read_hdf_map
 
 READER = Path(_hdf_process.__file__).with_name("_hdf_reader.py")
 VOXELS = np.random.default_rng(0).normal(size=(8, 8, 8)).astype(np.float32)
+
+
+@contextmanager
+def reader_is(program: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Another program in the place of the one that opens HDF5 files."""
+    (folder / "reader.py").write_text(program)
+    with monkeypatch.context() as patched:
+        patched.setattr(_hdf_process, "_PROGRAM", folder / "reader.py")
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -137,9 +147,7 @@ def test_a_file_that_ended_the_reader_is_not_tried_again_before_it_has_changed(
 ) -> None:
     path, tries = tmp_path / "a.hdf", tmp_path / "tries"
     write_hdf(path, VOXELS)
-    (tmp_path / "reader.py").write_text(program.format(str(tries)))
-    with monkeypatch.context() as patched:
-        patched.setattr(_hdf_process, "_PROGRAM", tmp_path / "reader.py")
+    with reader_is(program.format(str(tries)), tmp_path, monkeypatch):
         for _ in range(3):
             with pytest.raises(NotReadyError, match="ends the process"):
                 read_hdf_map(path)
@@ -173,11 +181,8 @@ def test_a_file_that_was_at_hand_when_the_reader_was_killed_is_read_by_the_next_
     path = tmp_path / "a.hdf"
     write_hdf(path, VOXELS)
     killed = f"import os, sys; sys.stdin.readline(); os.kill(os.getpid(), {signal_number})"
-    (tmp_path / "reader.py").write_text(killed)
-    with monkeypatch.context() as patched:
-        patched.setattr(_hdf_process, "_PROGRAM", tmp_path / "reader.py")
-        with pytest.raises(NotReadyError):
-            read_hdf_map(path)
+    with reader_is(killed, tmp_path, monkeypatch), pytest.raises(NotReadyError):
+        read_hdf_map(path)
     np.testing.assert_array_equal(read_hdf_map(path).voxels, VOXELS)
 
 

@@ -164,8 +164,7 @@ def shell_work(box_px: int) -> tuple[float, Work]:
     labels = shell_of_square(box_px)
 
     def work(slabs: Planes, begin: int, end: int, kept: int) -> Curve:
-        kernel = _sum_pair if len(slabs) == 1 else _sum_two_pairs
-        return np.asarray(kernel(slabs, begin, end, kept, labels))
+        return np.asarray(_sum_slab(slabs, begin, end, kept, labels))
 
     return box_px // 2 + 0.5, work
 
@@ -214,11 +213,11 @@ def _mask_rows(rows: Planes, mask: Volume, start: int, stop: int) -> None:
 
 
 @numba.njit(cache=True, nogil=True, fastmath=_FAST)
-def _sum_pair(slabs: Planes, begin: int, end: int, kept: int, labels: NDArray[np.int16]) -> Curve:
-    """Sums [shell, ..] of |F|^2 + |F'|^2, Re F F' and Im F F' over ky = begin..end and their negatives."""
-    n = slabs.shape[1]
-    result = np.zeros((n // 2 + 1, 4))  # in cache lines
-    products = np.empty((3, kept), np.float32)
+def _sum_slab(slabs: Planes, begin: int, end: int, kept: int, labels: NDArray[np.int16]) -> Curve:
+    """Sums [shell, ..] over ky = begin..end and their negatives of the products of one pair or of two."""
+    one, n = slabs.shape[0] == 1, slabs.shape[1]
+    result = np.zeros((n // 2 + 1, 4 if one else 8))  # in cache lines
+    products = np.empty((3 if one else 8, kept), np.float32)
     for ky in range(begin, end):
         own = ky == 0 or 2 * ky == n
         mirror = ky - begin if own else end - begin + ky - max(begin, 1)
@@ -227,45 +226,31 @@ def _sum_pair(slabs: Planes, begin: int, end: int, kept: int, labels: NDArray[np
             if square >= labels.size:
                 continue
             stop = min(kept, int(np.sqrt(labels.size - 1 - square)) + 1)
-            _multiply(slabs, (iz, ky - begin), ((n - iz) % n, mirror), stop, products)
-            weight = 0.5 if own else 1.0
-            for kx in range(stop):
-                if kx == 0 or 2 * kx == n:  # the two signs are one coefficient
-                    products[:, kx] *= np.float32(0.5)
-                shell = labels[square + kx * kx]
-                for i in range(3):
-                    result[shell, i] += weight * products[i, kx]
-    return result
-
-
-@numba.njit(cache=True, nogil=True, fastmath=_FAST)
-def _sum_two_pairs(slabs: Planes, begin: int, end: int, kept: int, labels: NDArray[np.int16]) -> Curve:
-    """Sums [shell, ..] over ky = begin..end and their negatives; see `_multiply_two`."""
-    n = slabs.shape[1]
-    result = np.zeros((n // 2 + 1, 8))  # in cache lines
-    products = np.empty((8, kept), np.float32)
-    for ky in range(begin, end):
-        own = ky == 0 or 2 * ky == n
-        mirror = ky - begin if own else end - begin + ky - max(begin, 1)
-        for iz in range(n):
-            square = min(iz, n - iz) ** 2 + ky * ky
-            if square >= labels.size:
-                continue
-            stop = min(kept, int(np.sqrt(labels.size - 1 - square)) + 1)
-            _multiply_two(slabs, (iz, ky - begin), ((n - iz) % n, mirror), stop, products)
-            weight = 0.5 if own else 1.0
-            for kx in range(stop):
-                if kx == 0 or 2 * kx == n:  # the two signs are one coefficient
-                    products[:, kx] *= np.float32(0.5)
-                shell = labels[square + kx * kx]
-                for i in range(8):
-                    result[shell, i] += weight * products[i, kx]
+            at, opposite = (iz, ky - begin), ((n - iz) % n, mirror)
+            if one:
+                _multiply(slabs, at, opposite, stop, products)
+                _sort_in(products, 3, n, square, stop, own, labels, result)
+            else:
+                _multiply_two(slabs, at, opposite, stop, products)
+                _sort_in(products, 8, n, square, stop, own, labels, result)
     return result
 
 
 @numba.njit(cache=True, nogil=True, fastmath=_FAST, inline="always")
+def _sort_in(products, count, n, square, stop, own, labels, result):  # type: ignore[no-untyped-def]
+    """Add the products of kx = 0..stop to their shells; ``count`` is written out where this is called, to be unrolled."""
+    weight = 0.5 if own else 1.0
+    for kx in range(stop):
+        if kx == 0 or 2 * kx == n:  # the two signs are one coefficient
+            products[:, kx] *= np.float32(0.5)
+        shell = labels[square + kx * kx]
+        for i in range(count):
+            result[shell, i] += weight * products[i, kx]
+
+
+@numba.njit(cache=True, nogil=True, fastmath=_FAST, inline="always")
 def _multiply(slabs, at, mirror, stop, products):  # type: ignore[no-untyped-def]
-    """Products of F and F' for both signs of kx = 0..stop; ``opposite`` is the line of -kz and -ky."""
+    """|F|^2 + |F'|^2, Re F F' and Im F F' for both signs of kx = 0..stop; ``opposite`` is the line of -kz and -ky."""
     line, opposite = slabs[0, at[0], at[1]], slabs[0, mirror[0], mirror[1]]
     columns = line.size
     for kx in range(stop):

@@ -67,7 +67,7 @@ def _described(
 
 
 def sphere_mask(pair: Pair, facts: Facts, settings: Settings) -> tuple[MeasuredMask, list[str]]:
-    """The sphere that was asked for, else the program's, else the largest that fits, with its FSC; and notes."""
+    """The sphere that was asked for, else the program's, else the largest that fits; and notes."""
     edge_A = settings.sphere.edge_A
     largest_A = pair.box_px // 2 * pair.voxel_size_A - edge_A / 2
     asked_A = settings.sphere.radius_A or facts.sphere_radius_A or largest_A
