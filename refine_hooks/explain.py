@@ -7,13 +7,14 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from refine_hooks import watch
 from refine_hooks.errors import RefineHooksError
+from refine_hooks.files import file_system
+from refine_hooks.log.records import Failed
 from refine_hooks.logged import Logged
-from refine_hooks.projects import Claim
-from refine_hooks.projects.adapter import KEPT_FIRST, Round, no_particles, nothing_to_capture
-from refine_hooks.records import Failed, Key
-from refine_hooks.run import Watch
+from refine_hooks.model import KEPT_FIRST, Key, Round
+from refine_hooks.programs import Claim
+from refine_hooks.programs.adapter import no_particles, nothing_to_capture
+from refine_hooks.watch.loop import Watch
 
 Action = Literal["measure", "record", "capture", "wait", "fail", "nothing"]
 
@@ -95,13 +96,13 @@ def explain(w: Watch, claims: Iterable[Claim] = ()) -> Explanation:
     except Exception as error:  # a watch waits, whatever the reason
         faults.append(f"the rounds cannot be looked at now: {error or type(error).__name__}")
         rounds = []
-    faults += [f"{folder}: cannot be read" for folder in watch.unreadable(lambda: w.adapter.bells(w.project))]
+    faults += [f"{folder}: cannot be read" for folder in file_system.unreadable(lambda: w.adapter.bells(w.project))]
     return Explanation(
         project=str(w.project),
         program=w.program,
         claims=tuple(claims),
-        file_system=watch.file_system_type(w.project) or "unknown",
-        events=not w.settings.watch.force_poll and watch.events_arrive(w.project),
+        file_system=file_system.file_system_type(w.project) or "unknown",
+        events=not w.settings.watch.force_poll and file_system.events_arrive(w.project),
         poll_s=w.settings.watch.poll_s,
         captures=getattr(w.adapter, "captures", w.adapter.capture is not nothing_to_capture),
         kept=sum(1 for path in w.store.spool.rglob("*") if path.is_file()),

@@ -15,11 +15,11 @@ from pydantic import ValidationError
 from refine_hooks.audit import audit
 from refine_hooks.audit.reading import Finding
 from refine_hooks.errors import InputError
-from refine_hooks.journal import Journal, why_not
-from refine_hooks.logged import Logged, Rounds, grouped
-from refine_hooks.metrics import LogState
-from refine_hooks.plain import open_plain
-from refine_hooks.records import LOG_LINE, Failed, Key, LogLine, RoundRecord, Start, Stop
+from refine_hooks.files.reading import open_plain
+from refine_hooks.log.file import Journal, why_not
+from refine_hooks.log.records import LOG_LINE, Failed, LogLine, RoundRecord, Start, Stop
+from refine_hooks.logged import Logged, LogState, Rounds, grouped
+from refine_hooks.model import Key
 from refine_hooks.report import data, page
 from refine_hooks.settings import Settings
 

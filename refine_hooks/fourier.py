@@ -25,7 +25,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from refine_hooks.maps import Volume
+from refine_hooks.files.mrc import Volume
 
 HalfTransform = NDArray[np.complex64]
 Planes = NDArray[np.complex64]

@@ -1,11 +1,12 @@
 """What is known of the measured rounds of a log while their records stay on disk, and which of them a round is judged beside."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from refine_hooks.records import Key, RoundRecord, Stamp
+from refine_hooks.log.records import RoundRecord
+from refine_hooks.model import Key, Stamp
 from refine_hooks.report import data
 
 HISTORY = 12  # earlier rounds of its run and class that a round is judged beside, and the best ones before them
@@ -134,3 +135,20 @@ def _number(row: dict[str, Any]) -> float:
     """The resolution that a round is quoted with; infinite where there is none."""
     quoted = row["res"].get(row["headline"])
     return float(quoted[0]) if quoted else float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class LogState:
+    """What the metrics need of one log.
+
+    Attributes:
+        rows: its rounds as the page lists them (`report.data.row`), in the order of the log.
+        failed: keys of the rounds that failed and have not been measured since.
+        name: tells several logs apart, as a label; none where empty.
+        running: whether a watch writes into it, where that is known.
+    """
+
+    rows: Sequence[dict[str, Any]]
+    failed: Collection[str]
+    name: str = ""
+    running: bool | None = None

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from refine_hooks.errors import ParticlesError
+from refine_hooks.log.folder import Store
+from refine_hooks.model import Round
 from refine_hooks.particles import half_counts
-from refine_hooks.projects.adapter import Adapter, Round
+from refine_hooks.programs.adapter import Adapter
 from refine_hooks.settings import Settings
-from refine_hooks.store import Store
 
 
 def fingerprint(folder: Path) -> dict[str, tuple[int, int, str]]:

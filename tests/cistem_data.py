@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from refine_hooks.maps import read_map
+from refine_hooks.files.mrc import read_map
 
 DATA = Path(__file__).parent / "data"
 ROUND2 = DATA / "cistem_round2"

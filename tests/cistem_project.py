@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from refine_hooks.maps import Map, write_map
+from refine_hooks.files.mrc import Map, write_map
 
 DATA = Path(__file__).parent / "data" / "cistem_project.db.gz"
 USED = {(2, 1): (350, 350), (3, 1): (350, 350), (4, 1): (350, 350), (6, 1): (334, 343), (6, 2): (208, 215)}

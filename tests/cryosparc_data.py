@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from eman2_data import fsc, halves_of
 
-from refine_hooks.maps import Map, write_map
+from refine_hooks.files.mrc import Map, write_map
 
 BOX, PIXEL = 24, 2.0
 COLUMNS = (

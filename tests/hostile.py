@@ -12,18 +12,18 @@ from hostile_elsewhere import ELSEWHERE, log_of_a_round
 from hostile_target import Target, made
 from small_program import half_maps_of
 
-from refine_hooks.journal import read_journal
-from refine_hooks.maps import read_map, write_map
+from refine_hooks.files.mrc import read_map, write_map
+from refine_hooks.log.file import read_journal
 from refine_hooks.particles import cistem, cryosparc, relion
-from refine_hooks.projects.cistem import database, dumps
-from refine_hooks.projects.cistem.evidence import images_in_parameters
-from refine_hooks.projects.cryosparc.halves import read_fsc_table
-from refine_hooks.projects.cryosparc.job import read_filter_radii, read_job, read_log
-from refine_hooks.projects.eman2.folder import read_settings
-from refine_hooks.projects.eman2.halves import read_curve
-from refine_hooks.projects.relion import notes, tables, views
-from refine_hooks.projects.relion.external import half_map_from_external
-from refine_hooks.projects.relion.star import read_star
+from refine_hooks.programs.cistem import database, dumps
+from refine_hooks.programs.cistem.evidence import images_in_parameters
+from refine_hooks.programs.cryosparc.halves import read_fsc_table
+from refine_hooks.programs.cryosparc.job import read_filter_radii, read_job, read_log
+from refine_hooks.programs.eman2.folder import read_settings
+from refine_hooks.programs.eman2.halves import read_curve
+from refine_hooks.programs.relion import notes, tables, views
+from refine_hooks.programs.relion.external import half_map_from_external
+from refine_hooks.programs.relion.star import read_star
 from refine_hooks.settings import load_settings
 from refine_hooks.sums.cistem import half_map, merge_half
 

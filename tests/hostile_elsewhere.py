@@ -16,20 +16,20 @@ import numpy as np
 from hostile_target import Reader, Target, called, made
 from small_program import a_watch, half_maps_of
 
-from refine_hooks import revisit
+from refine_hooks import reanalyse as revisit
+from refine_hooks.files.mrc import Map, write_map
 from refine_hooks.followed import Followed
-from refine_hooks.maps import Map, write_map
+from refine_hooks.log.folder import Store
+from refine_hooks.log.records import RoundRecord
+from refine_hooks.model import InputFile, Key, Round, Stamp
 from refine_hooks.particles import stacks
-from refine_hooks.projects import _overwritten, cryodrgn, dynamo, emclarity, nextpyp, simple, sphire, warp
-from refine_hooks.projects.adapter import Round
-from refine_hooks.projects.hdf import read_hdf_header, read_hdf_map
-from refine_hooks.projects.pairs import Inputs, Pairs
-from refine_hooks.projects.relion import spool
-from refine_hooks.projects.relion.external import half_map_from_external
+from refine_hooks.programs import _overwritten, cryodrgn, dynamo, emclarity, nextpyp, simple, sphire, warp
+from refine_hooks.programs.hdf import read_hdf_header, read_hdf_map
+from refine_hooks.programs.pairs import Inputs, Pairs
+from refine_hooks.programs.relion import spool
+from refine_hooks.programs.relion.external import half_map_from_external
 from refine_hooks.reconstruct import checkpoint
-from refine_hooks.records import InputFile, Key, RoundRecord, Stamp
 from refine_hooks.report import page
-from refine_hooks.store import Store
 
 
 @cache

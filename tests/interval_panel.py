@@ -9,11 +9,11 @@ from panel import Case, make
 from scipy import fft
 
 from refine_hooks import curves
+from refine_hooks.files.mrc import Map
 from refine_hooks.fourier import shell_frequency_per_A, shell_sums, transform, voxels_in_shell
-from refine_hooks.maps import Map
 from refine_hooks.masks import cosine_edge
 from refine_hooks.measure import NamedMask, measure_halves
-from refine_hooks.projects.adapter import Facts, HalfMaps
+from refine_hooks.model import Facts, HalfMaps
 from refine_hooks.settings import load_settings
 
 BOX_PX, VOXEL_A = 64, 2.5

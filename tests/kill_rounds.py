@@ -18,10 +18,10 @@ from pathlib import Path
 import mrcfile
 from full_disk import SCENES, faults_of, outputs
 
-from refine_hooks import store
-from refine_hooks.journal import read_journal
-from refine_hooks.records import RoundRecord
-from refine_hooks.run import Watch, run
+from refine_hooks.log import folder
+from refine_hooks.log.file import read_journal
+from refine_hooks.log.records import RoundRecord
+from refine_hooks.watch.loop import Watch, run
 
 Scene = Callable[[Path, Path], Watch]
 
@@ -104,9 +104,9 @@ def kill(scene: Scene, folder: Path, moments: int, seed: int) -> dict[str, objec
 
 def main() -> None:
     # No hook writes into this spool, so what a kill leaves there is abandoned at once and must be swept up.
-    store._ABANDONED_AFTER_S = -1.0
-    folder, moments, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-    print(json.dumps({name: kill(scene, folder / name, moments, seed) for name, scene in SCENES.items()}))
+    folder._ABANDONED_AFTER_S = -1.0
+    where, moments, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    print(json.dumps({name: kill(scene, where / name, moments, seed) for name, scene in SCENES.items()}))
 
 
 if __name__ == "__main__":

@@ -7,10 +7,11 @@ import numpy as np
 import small_program
 from scipy.ndimage import gaussian_filter
 
-from refine_hooks import journal
-from refine_hooks.maps import Map, write_map
-from refine_hooks.records import Key, RoundRecord, Start
-from refine_hooks.run import run
+from refine_hooks.files.mrc import Map, write_map
+from refine_hooks.log import file as journal
+from refine_hooks.log.records import RoundRecord, Start
+from refine_hooks.model import Key
+from refine_hooks.watch.loop import run
 
 BOX, VOXEL_A = 40, 3.0
 

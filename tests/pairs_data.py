@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from small_program import BOX, half_maps_of
 
+from refine_hooks.files.mrc import Map, write_map
 from refine_hooks.fourier import transform
 from refine_hooks.fsc import fsc
-from refine_hooks.maps import Map, write_map
 
 VOXEL_A = 3.0
 BEGAN_S = time.time() - 100_000

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 
-from refine_hooks import watch
+from refine_hooks.watch import events
 
 
 class PlayedClock:
@@ -50,7 +50,7 @@ class PlayedStop(threading.Event):
         return self.is_set()
 
 
-class PlayedBell(watch.Bell):
+class PlayedBell(events.Bell):
     """A bell that rings at every deed of the program, or hangs there and never rings."""
 
     def __init__(self, clock: PlayedClock, rings: bool) -> None:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from refine_hooks import audit, curves
 from refine_hooks.fourier import shell_frequency_per_A, voxels_in_shell
-from refine_hooks.records import Failed, HalfMapsRecord, InputFile, Key, MaskRecord, RoundRecord, Stamp, now
+from refine_hooks.log.records import Failed, HalfMapsRecord, MaskRecord, RoundRecord, now
+from refine_hooks.model import InputFile, Key, Stamp
 
 BOX, VOXEL_A = 128, 1.5
 FREQUENCY = shell_frequency_per_A(BOX, VOXEL_A)

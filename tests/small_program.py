@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from refine_hooks.journal import read_journal
-from refine_hooks.maps import Map, read_map, write_map
-from refine_hooks.projects import adapter as shapes
-from refine_hooks.projects.adapter import Facts, HalfMaps, Round, stamp_of
-from refine_hooks.records import Key
-from refine_hooks.run import Watch
+from refine_hooks.files.mrc import Map, read_map, write_map
+from refine_hooks.log.file import read_journal
+from refine_hooks.log.folder import Store
+from refine_hooks.model import Facts, HalfMaps, Key, Round
+from refine_hooks.programs import adapter as shapes
+from refine_hooks.programs.adapter import stamp_of
 from refine_hooks.settings import load_settings
-from refine_hooks.store import Store
+from refine_hooks.watch.loop import Watch
 
 BOX = 24
 

@@ -17,12 +17,12 @@ from pairs_data import VOXEL_A, dated, merged, put, put_text, true_fsc
 from small_program import BOX, half_maps_of
 
 from refine_hooks.errors import ProjectError, SettingsError
-from refine_hooks.journal import read_journal
-from refine_hooks.projects import adapted, adapter_called, claim, claims
-from refine_hooks.projects.adapter import FUNCTIONS
-from refine_hooks.records import RoundRecord
+from refine_hooks.log.file import read_journal
+from refine_hooks.log.folder import Store
+from refine_hooks.log.records import RoundRecord
+from refine_hooks.programs import adapted, adapter_called, claim, claims
+from refine_hooks.programs.adapter import FUNCTIONS
 from refine_hooks.settings import Settings, load_settings
-from refine_hooks.store import Store
 
 EXAMPLE = Path(__file__).parent / "data" / "example_adapter"
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
@@ -225,7 +225,7 @@ def plug_in(site: Path, name: str, value: str, module: str = "", package: str = 
     folder = site.parent / package
     folder.mkdir()
     (folder / "pyproject.toml").write_text(
-        f'[project]\nname = "{package}"\nversion = "2.0"\n[project.entry-points."refine_hooks.projects"]\n{name} = "{value}"\n'
+        f'[project]\nname = "{package}"\nversion = "2.0"\n[project.entry-points."refine_hooks.programs"]\n{name} = "{value}"\n'
     )
     (folder / f"{value.split(':', maxsplit=1)[0]}.py").write_text(module)
     install(folder, site)

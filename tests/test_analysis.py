@@ -12,8 +12,8 @@ from refine_hooks import fsc, masks
 from refine_hooks.analysis import Analysed, analyse, criteria
 from refine_hooks.analysis.cones import HALF_ANGLE_DEG, area, fibonacci_axes, in_cones
 from refine_hooks.analysis.guinier import fsc_weight, guinier, sharpened
+from refine_hooks.files.mrc import Map, write_map
 from refine_hooks.fourier import shell_frequency_per_A, shell_sums, transform, voxels_in_shell
-from refine_hooks.maps import Map, write_map
 
 BOX, VOXEL_A = 48, 2.0
 FREQUENCY = shell_frequency_per_A(BOX, VOXEL_A)

@@ -15,10 +15,11 @@ from refine_hooks import curves
 from refine_hooks.audit import Finding, audit, worst
 from refine_hooks.curves.cistem import gain, part_fsc
 from refine_hooks.fourier import voxels_in_shell
-from refine_hooks.journal import Journal
-from refine_hooks.projects.relion.halves import INSCRIBED
-from refine_hooks.projects.relion.star import read_star
-from refine_hooks.records import Analysis, HalfMapsRecord, InputFile, Key, LogLine, MaskRecord, RoundRecord, Stamp, now
+from refine_hooks.log.file import Journal
+from refine_hooks.log.records import Analysis, HalfMapsRecord, LogLine, MaskRecord, RoundRecord, now
+from refine_hooks.model import InputFile, Key, Stamp
+from refine_hooks.programs.relion.halves import INSCRIBED
+from refine_hooks.programs.relion.star import read_star
 
 
 def rules(*lines: LogLine) -> dict[str, Finding]:

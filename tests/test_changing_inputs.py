@@ -14,15 +14,15 @@ import pytest
 import test_relion_spool as arrays
 from full_disk import of_cistem
 
-from refine_hooks import maps, plain
-from refine_hooks.journal import read_journal
-from refine_hooks.maps import read_map
-from refine_hooks.projects import relion
-from refine_hooks.records import RoundRecord
-from refine_hooks.run import Watch, run
+from refine_hooks.files import mrc, reading
+from refine_hooks.files.mrc import read_map
+from refine_hooks.log.file import read_journal
+from refine_hooks.log.folder import Store
+from refine_hooks.log.records import RoundRecord
+from refine_hooks.programs import relion
 from refine_hooks.settings import load_settings
-from refine_hooks.store import Store
 from refine_hooks.sums import cistem as sums
+from refine_hooks.watch.loop import Watch, run
 
 FAST = {"watch": {"settle_s": 0.0}, "automask": {"enabled": False}, "fsc": {"repeats": 2}}
 Halves = tuple[np.ndarray, np.ndarray]
@@ -99,7 +99,7 @@ class _Watched(FileIO):
 
 def set_trap(patch: pytest.MonkeyPatch, trap: Trap) -> None:
     def opened(path: Path) -> FileIO:
-        with plain.open_plain(path) as stream:
+        with reading.open_plain(path) as stream:
             watched = _Watched(os.dup(stream.fileno()), "rb")
         watched.trap, watched.path = trap, path
         return watched
@@ -110,7 +110,7 @@ def set_trap(patch: pytest.MonkeyPatch, trap: Trap) -> None:
         trap.call(path)
         return fromfile(path, *args, **more)
 
-    for module in (sums, maps):
+    for module in (sums, mrc):
         patch.setattr(module, "open_plain", opened)
     patch.setattr(np, "fromfile", voxels)
 

@@ -7,8 +7,8 @@ import cistem_project as project
 import pytest
 
 from refine_hooks.errors import InputError, NotReadyError, ProjectError
-from refine_hooks.projects import cistem
-from refine_hooks.projects.cistem import database, tables
+from refine_hooks.programs import cistem
+from refine_hooks.programs.cistem import database, tables
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from refine_hooks.maps import Map, write_map
-from refine_hooks.records import LOG_LINE, RoundRecord
+from refine_hooks.files.mrc import Map, write_map
+from refine_hooks.log.records import LOG_LINE, RoundRecord
 
 
 def cli(*args: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

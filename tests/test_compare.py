@@ -13,8 +13,9 @@ from test_cli import cli
 from refine_hooks import curves
 from refine_hooks.errors import InputError
 from refine_hooks.fourier import shell_frequency_per_A, voxels_in_shell
-from refine_hooks.journal import Journal, append
-from refine_hooks.records import Key, RoundRecord
+from refine_hooks.log.file import Journal, append
+from refine_hooks.log.records import RoundRecord
+from refine_hooks.model import Key
 from refine_hooks.report.compare import compare
 from refine_hooks.report.compare_text import show_comparison
 

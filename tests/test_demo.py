@@ -8,7 +8,7 @@ import pytest
 
 from refine_hooks.demo import cistem, demonstrate
 from refine_hooks.errors import InputError
-from refine_hooks.journal import Journal, read_journal
+from refine_hooks.log.file import Journal, read_journal
 from refine_hooks.report.thread import tail, thread_figure, thread_words
 
 

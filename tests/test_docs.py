@@ -55,7 +55,7 @@ def test_the_hook_in_the_readme_runs_as_its_settings_say(tmp_path: Path) -> None
     (tmp_path / "my_hooks.py").write_text(block, encoding="utf-8")
     record = healthy()
     done = subprocess.run(
-        [sys.executable, "-m", "refine_hooks._call", "my_hooks:after"],
+        [sys.executable, "-m", "refine_hooks.notify._call", "my_hooks:after"],
         input=record.model_dump_json(),
         capture_output=True,
         text=True,

@@ -9,10 +9,10 @@ import pytest
 from full_disk import of_cistem
 from small_program import a_watch, lines_of, write_round
 
-from refine_hooks import run as loop
-from refine_hooks.journal import read_journal
-from refine_hooks.records import RoundRecord
-from refine_hooks.run import run
+from refine_hooks.log.file import read_journal
+from refine_hooks.log.records import RoundRecord
+from refine_hooks.watch import loop
+from refine_hooks.watch.loop import run
 
 
 def _place(what: Any) -> str:

@@ -8,11 +8,11 @@ import cistem_project as project
 import pytest
 
 from refine_hooks.errors import StorageError
-from refine_hooks.projects.cistem import dumps
-from refine_hooks.projects.cistem.hook import before_merge, merges
-from refine_hooks.projects.cistem.rounds import rounds
+from refine_hooks.log.folder import Store
+from refine_hooks.programs.cistem import dumps
+from refine_hooks.programs.cistem.hook import before_merge, merges
+from refine_hooks.programs.cistem.rounds import rounds
 from refine_hooks.settings import Settings
-from refine_hooks.store import Store
 
 MAIN = [sys.executable, "-c", "import sys; sys.argv[0] = 'refine-hooks'; from refine_hooks.cli import main; main()"]
 
@@ -118,7 +118,7 @@ def test_a_failure_to_save_is_told_and_the_refinement_goes_on(folder: Path, faul
 def test_a_broken_installation_is_told_and_the_refinement_goes_on(folder: Path) -> None:
     merge3d = program(folder, "merge3d", "echo merged; exit 5")
     broken = (
-        "import sys; sys.modules['refine_hooks.projects.cistem.hook'] = None; from refine_hooks.cli import main; main()"
+        "import sys; sys.modules['refine_hooks.programs.cistem.hook'] = None; from refine_hooks.cli import main; main()"
     )
     command = [sys.executable, "-c", broken, "exec", str(folder), "--", merge3d]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)

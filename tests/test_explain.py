@@ -12,13 +12,14 @@ from adapter_contract import fingerprint
 from pairs_data import PROGRAMS
 from small_program import BOX, program, write_round
 
-from refine_hooks import cli, projects
+from refine_hooks import cli
+from refine_hooks import programs as projects
 from refine_hooks.explain import explain
-from refine_hooks.projects.cistem import dumps
-from refine_hooks.records import Failed, Stop, now
-from refine_hooks.run import Watch, run
+from refine_hooks.log.folder import Store
+from refine_hooks.log.records import Failed, Stop, now
+from refine_hooks.programs.cistem import dumps
 from refine_hooks.settings import load_settings
-from refine_hooks.store import Store
+from refine_hooks.watch.loop import Watch, run
 
 JOB = Path("Refine3D") / "job001"
 

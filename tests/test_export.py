@@ -15,9 +15,9 @@ from scipy.ndimage import gaussian_filter
 from test_cli import cli
 
 from refine_hooks.errors import InputError
-from refine_hooks.journal import append, read_journal
-from refine_hooks.maps import Map, read_map, write_map
-from refine_hooks.records import HalfMapsRecord, MaskRecord, RoundRecord
+from refine_hooks.files.mrc import Map, read_map, write_map
+from refine_hooks.log.file import append, read_journal
+from refine_hooks.log.records import HalfMapsRecord, MaskRecord, RoundRecord
 from refine_hooks.report.deposit import constant_share, method_of, prepared
 from refine_hooks.report.export import emdb_xml, export, relion_star
 

@@ -15,15 +15,17 @@ import numpy as np
 import pytest
 from small_program import a_watch, fingerprint, half_maps_of, lines_of, program, without_root_rights, write_round
 
-from refine_hooks import lock, tell
 from refine_hooks.errors import StorageError
-from refine_hooks.journal import read_journal
-from refine_hooks.maps import read_map, write_map
-from refine_hooks.projects import cistem
-from refine_hooks.records import Failed, Key, RoundRecord, Stop
-from refine_hooks.run import Watch, run
+from refine_hooks.files import lock
+from refine_hooks.files.mrc import read_map, write_map
+from refine_hooks.log.file import read_journal
+from refine_hooks.log.folder import Store, slug
+from refine_hooks.log.records import Failed, RoundRecord, Stop
+from refine_hooks.model import Key
+from refine_hooks.notify import messages
+from refine_hooks.programs import cistem
 from refine_hooks.settings import load_settings
-from refine_hooks.store import Store, slug
+from refine_hooks.watch.loop import Watch, run
 
 
 @pytest.fixture
@@ -244,7 +246,7 @@ def _growing(path: Path, other: bytes) -> None:
 def test_an_input_that_changes_while_it_is_read_is_never_measured_half(
     project: Path, monkeypatch: pytest.MonkeyPatch, fault: Callable[[Path, bytes], None], half: int, moment: str
 ) -> None:
-    from refine_hooks import maps
+    from refine_hooks.files import mrc
 
     path = project / f"it1_half{half}.mrc"
     write_map(project / "other", half_maps_of(5)[0], "test")
@@ -256,7 +258,7 @@ def test_an_input_that_changes_while_it_is_read_is_never_measured_half(
             struck.append(True)
             fault(path, other)
 
-    header, voxels = maps.read_header, maps.read_voxels
+    header, voxels = mrc.read_header, mrc.read_voxels
 
     def read_header(of: Path) -> Any:
         strike("before the header", of)
@@ -268,8 +270,8 @@ def test_an_input_that_changes_while_it_is_read_is_never_measured_half(
         strike("after the voxels", of)
         return read
 
-    monkeypatch.setattr(maps, "read_header", read_header)
-    monkeypatch.setattr(maps, "read_voxels", read_voxels)
+    monkeypatch.setattr(mrc, "read_header", read_header)
+    monkeypatch.setattr(mrc, "read_voxels", read_voxels)
 
     def ticks() -> Iterator[float]:
         yield from (0.0, 1.0)
@@ -358,7 +360,7 @@ def test_a_hook_that_hangs_is_ended_with_all_its_children_and_the_rounds_go_on(p
     run(w, [0.0])
     assert rounds_in(w) == ["run/1/1", "run/2/1"]
     assert len(lines_of(project, Stop)) == 1
-    assert any("was stopped after 2 s" in text for text in said + tell.finish(w.settings, 10.0))
+    assert any("was stopped after 2 s" in text for text in said + messages.finish(w.settings, 10.0))
     pids = [int(path.name[5:]) for path in tmp_path.glob("child*")]
     assert len(pids) >= 2
     assert not any(_runs(pid) for pid in pids)

@@ -11,16 +11,18 @@ import pytest
 from rounds_data import a_failure, healthy
 from small_program import a_watch, lines_of, write_round
 
-from refine_hooks import followed, journal
+from refine_hooks import followed
 from refine_hooks.audit import audit
 from refine_hooks.followed import Followed
+from refine_hooks.log import file as journal
+from refine_hooks.log.folder import Store
+from refine_hooks.log.records import Failed, LogLine, RoundRecord, Start
 from refine_hooks.logged import HISTORY
-from refine_hooks.records import Failed, InputFile, Key, LogLine, RoundRecord, Stamp, Start
+from refine_hooks.model import InputFile, Key, Stamp
 from refine_hooks.report import file
-from refine_hooks.retention import expired
-from refine_hooks.run import run
 from refine_hooks.settings import KeepSettings
-from refine_hooks.store import Store
+from refine_hooks.watch.loop import run
+from refine_hooks.watch.retention import expired
 
 
 def a_night(rounds: int = 3 * HISTORY) -> list[LogLine]:

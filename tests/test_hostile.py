@@ -290,7 +290,7 @@ def test_a_picture_that_claims_to_be_huge_is_left_out(tmp_path: Path, edge_px: i
     [(2, 2.0), (0.5, 0.5), (0, None), (-1, None), (True, None), ("2", None), (10**400, None), (float("inf"), None)],
 )
 def test_a_number_of_a_table_is_one_that_can_be_reckoned_with(value: object, number: float | None) -> None:
-    from refine_hooks.plain import positive_number
+    from refine_hooks.files.reading import positive_number
 
     assert positive_number(value) == number
 
@@ -307,7 +307,7 @@ def test_tables_with_a_column_twice_or_with_columns_of_two_lengths_are_an_error_
 
 @pytest.mark.parametrize("what", ["frequency_per_A", "voxels_in_shell", "null_sd"])
 def test_a_record_with_lists_of_different_lengths_is_no_line_of_the_log(what: str, tmp_path: Path) -> None:
-    from refine_hooks.journal import read_journal
+    from refine_hooks.log.file import read_journal
 
     lines = TARGETS["log"].seeds()[0].splitlines()
     record = json.loads(next(line for line in lines if b'"type":"round"' in line))

@@ -12,10 +12,10 @@ from particles_data import BOX, COUNT, PIXEL_A, columns, some_particles, write_r
 
 from refine_hooks import fsc
 from refine_hooks.errors import ParticlesError, SettingsError
+from refine_hooks.files.mrc import read_map
 from refine_hooks.fourier import transform
-from refine_hooks.maps import read_map
-from refine_hooks.particles import CTF_PHASE_FLIPPED, CTF_PREMULTIPLIED, Particles, read_particles, stacks
-from refine_hooks.projects.adapter import HalfMaps, ParticlesJob
+from refine_hooks.model import HalfMaps
+from refine_hooks.particles import CTF_PHASE_FLIPPED, CTF_PREMULTIPLIED, Particles, ParticlesJob, read_particles, stacks
 from refine_hooks.reconstruct import Desk, half_maps_of
 from refine_hooks.settings import load_settings
 from refine_hooks.sums import insertion

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from refine_hooks import journal
 from refine_hooks.errors import InputError, StorageError
-from refine_hooks.journal import append, read_journal
-from refine_hooks.records import Curve, Failed, InputFile, Key, RoundRecord, Stamp, Stop, now
+from refine_hooks.log import file as journal
+from refine_hooks.log.file import append, read_journal
+from refine_hooks.log.records import Curve, Failed, RoundRecord, Stop, now
+from refine_hooks.model import InputFile, Key, Stamp
 
 
 def a_round(iteration: int = 1, **more: object) -> RoundRecord:

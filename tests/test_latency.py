@@ -20,14 +20,13 @@ from hypothesis import strategies as st
 from played_time import PlayedBell, PlayedClock, PlayedStop
 from small_program import program, write_round
 
-from refine_hooks.journal import read_journal
-from refine_hooks.projects import adapter_called
-from refine_hooks.projects.adapter import Round
-from refine_hooks.records import InputFile, Key, Stamp
-from refine_hooks.run import Watch, run
+from refine_hooks.log.file import read_journal
+from refine_hooks.log.folder import Store
+from refine_hooks.model import InputFile, Key, Round, Stamp
+from refine_hooks.programs import adapter_called
 from refine_hooks.settings import load_settings
-from refine_hooks.store import Store
-from refine_hooks.watch import Pace, looks, settled
+from refine_hooks.watch.loop import Watch, run
+from refine_hooks.watch.schedule import Pace, looks, settled
 
 Deed = tuple[float, Callable[[], object]]
 Span = tuple[float, float]

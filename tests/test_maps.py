@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refine_hooks import maps
 from refine_hooks.errors import MapError, NotReadyError, RefineHooksError, StorageError
-from refine_hooks.maps import HEADER_BYTES, Map, beside, read_header, read_map, write_map
+from refine_hooks.files import mrc
+from refine_hooks.files.atomic import beside
+from refine_hooks.files.mrc import HEADER_BYTES, Map, read_header, read_map, write_map
 
 
 def a_map(box_px: int = 8, voxel_size_A: float = 1.5) -> Map:
@@ -93,7 +94,7 @@ def test_a_map_that_changes_while_it_is_read_is_not_ready(
     path, other = tmp_path / "map.mrc", tmp_path / "other.mrc"
     for name, value in ((path, 1), (other, 2)):
         write_map(name, Map(np.full((8,) * 3, value, np.float32), 1.0), "test")
-    read_voxels = maps.read_voxels
+    read_voxels = mrc.read_voxels
 
     def changing(*args: Any) -> Any:
         if moment == "between header and voxels":
@@ -103,7 +104,7 @@ def test_a_map_that_changes_while_it_is_read_is_not_ready(
             other.replace(path)
         return voxels
 
-    monkeypatch.setattr(maps, "read_voxels", changing)
+    monkeypatch.setattr(mrc, "read_voxels", changing)
     with pytest.raises(NotReadyError, match=r"map\.mrc: changed while it was read"):
         read_map(path)
 

@@ -7,12 +7,12 @@ from scipy.ndimage import gaussian_filter
 
 from refine_hooks import masks
 from refine_hooks.audit import audit
+from refine_hooks.files.mrc import Map
 from refine_hooks.fourier import transform
-from refine_hooks.journal import Journal
-from refine_hooks.maps import Map
+from refine_hooks.log.file import Journal
+from refine_hooks.log.records import HalfMapsRecord
 from refine_hooks.measure import NamedMask, measure_halves, round_record
-from refine_hooks.projects.adapter import Facts, HalfMaps, Round
-from refine_hooks.records import HalfMapsRecord, Key, Stamp
+from refine_hooks.model import Facts, HalfMaps, Key, Round, Stamp
 from refine_hooks.settings import Settings
 
 BOX, VOXEL_A = 64, 3.0

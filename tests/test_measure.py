@@ -8,11 +8,11 @@ from scipy.ndimage import gaussian_filter
 
 from refine_hooks.curves.cistem import scaled_mask, scaled_sphere
 from refine_hooks.errors import MapError
-from refine_hooks.maps import Map
+from refine_hooks.files.mrc import Map
+from refine_hooks.log.records import HalfMapsRecord
 from refine_hooks.masks import sphere
 from refine_hooks.measure import Measurement, NamedMask, measure_halves, round_record
-from refine_hooks.projects.adapter import Facts, FscCurve, HalfMaps, Round
-from refine_hooks.records import HalfMapsRecord, Key, Stamp
+from refine_hooks.model import Facts, FscCurve, HalfMaps, Key, Round, Stamp
 from refine_hooks.settings import load_settings
 
 BOX, VOXEL_A = 48, 2.5

@@ -13,14 +13,14 @@ import cistem_project
 from small_program import fingerprint
 
 from refine_hooks.errors import NotReadyError
-from refine_hooks.journal import read_journal
-from refine_hooks.projects import cistem
-from refine_hooks.projects.cistem.database import read
-from refine_hooks.records import Failed, RoundRecord
-from refine_hooks.run import run
+from refine_hooks.log.file import read_journal
+from refine_hooks.log.folder import Store
+from refine_hooks.log.records import Failed, RoundRecord
+from refine_hooks.programs import cistem
+from refine_hooks.programs.cistem.database import read
 from refine_hooks.settings import load_settings
-from refine_hooks.store import Store
-from refine_hooks.watched import Watch
+from refine_hooks.watch.loop import run
+from refine_hooks.watch.state import Watch
 
 COMMITS = 1000
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from refine_hooks.errors import StorageError
-from refine_hooks.maps import Map, read_map, write_map
-from refine_hooks.projects import _overwritten as overwritten
+from refine_hooks.files.mrc import Map, read_map, write_map
+from refine_hooks.programs import _overwritten as overwritten
 
 
 class Program:

@@ -16,16 +16,16 @@ from adapter_contract import check_adapter, fingerprint
 from scipy.ndimage import gaussian_filter
 
 from refine_hooks.errors import NotReadyError, StorageError
-from refine_hooks.journal import read_journal
-from refine_hooks.maps import Map, read_map
+from refine_hooks.files.mrc import Map, read_map
+from refine_hooks.log.file import read_journal
+from refine_hooks.log.folder import Store
 from refine_hooks.masks.cistem import cistem_automask, sphere_masked
-from refine_hooks.projects import cistem
-from refine_hooks.projects.adapter import HalfMaps, Round
-from refine_hooks.projects.cistem.half_maps import half_maps
-from refine_hooks.projects.cistem.program_mask import moved_by
-from refine_hooks.run import Watch, run
+from refine_hooks.model import HalfMaps, Round
+from refine_hooks.programs import cistem
+from refine_hooks.programs.cistem.half_maps import half_maps
+from refine_hooks.programs.cistem.program_mask import moved_by
 from refine_hooks.settings import Settings
-from refine_hooks.store import Store
+from refine_hooks.watch.loop import Watch, run
 
 PATIENT = Settings.model_validate({"watch": {"database_wait_s": 1e6}})
 NO_WAIT = Settings.model_validate({"watch": {"database_wait_s": 0.0}})

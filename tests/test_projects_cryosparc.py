@@ -28,14 +28,14 @@ from cryosparc_data import (
 from eman2_data import halves_of
 
 from refine_hooks.errors import NotReadyError, ParticlesError
-from refine_hooks.maps import Map, write_map
+from refine_hooks.files.mrc import Map, write_map
+from refine_hooks.log.folder import Store
 from refine_hooks.particles.cryosparc import read_cs
-from refine_hooks.projects import claim, cryosparc
-from refine_hooks.projects.cryosparc.halves import read_fsc_table
-from refine_hooks.projects.cryosparc.job import read_filter_radii, read_job, read_log
+from refine_hooks.programs import claim, cryosparc
+from refine_hooks.programs.cryosparc.halves import read_fsc_table
+from refine_hooks.programs.cryosparc.job import read_filter_radii, read_job, read_log
 from refine_hooks.reconstruct import Desk, half_maps_of
 from refine_hooks.settings import Settings
-from refine_hooks.store import Store
 
 
 def _rounds(project: Path, store: Store) -> list:

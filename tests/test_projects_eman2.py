@@ -14,11 +14,11 @@ from adapter_contract import check_adapter
 from eman2_data import APIX, BOX, filtered, fsc, halves_of, masks, steps, write_hdf, write_project
 
 from refine_hooks.errors import MapError, NotReadyError
-from refine_hooks.projects import claim, eman2
-from refine_hooks.projects.eman2.folder import runs
-from refine_hooks.projects.hdf import read_hdf_header, read_hdf_map, whole_hdf
+from refine_hooks.log.folder import Store
+from refine_hooks.programs import claim, eman2
+from refine_hooks.programs.eman2.folder import runs
+from refine_hooks.programs.hdf import read_hdf_header, read_hdf_map, whole_hdf
 from refine_hooks.settings import Settings
-from refine_hooks.store import Store
 
 
 def test_a_map_comes_back_as_z_y_x_with_its_voxel_size(tmp_path: Path) -> None:

@@ -13,16 +13,16 @@ from pairs_data import PROGRAMS, VOXEL_A, dated, nextpyp, put, put_text, simple,
 from small_program import BOX, half_maps_of
 
 from refine_hooks.errors import ProjectError
-from refine_hooks.journal import read_journal
-from refine_hooks.maps import Map, read_map
-from refine_hooks.projects import adapter_called, claim, claims
-from refine_hooks.projects.adapter import KEPT_FIRST, Round
-from refine_hooks.projects.curve_tables import at_shells
-from refine_hooks.projects.dynamo import em_header
-from refine_hooks.records import RoundRecord
-from refine_hooks.run import Watch, run
+from refine_hooks.files.mrc import Map, read_map
+from refine_hooks.log.file import read_journal
+from refine_hooks.log.folder import Store
+from refine_hooks.log.records import RoundRecord
+from refine_hooks.model import KEPT_FIRST, Round
+from refine_hooks.programs import adapter_called, claim, claims
+from refine_hooks.programs.curve_tables import at_shells
+from refine_hooks.programs.dynamo import em_header
 from refine_hooks.settings import Settings, load_settings
-from refine_hooks.store import Store
+from refine_hooks.watch.loop import Watch, run
 
 NAMES = sorted(PROGRAMS)
 
@@ -310,7 +310,7 @@ def test_an_em_file_is_read_in_both_byte_orders_and_refused_where_it_is_none(tmp
     raw[512:] = volume.voxels.astype(">f4").tobytes()
     big = tmp_path / "big.em"
     big.write_bytes(raw)
-    from refine_hooks.maps import read_voxels
+    from refine_hooks.files.mrc import read_voxels
 
     for path in (little, big):
         np.testing.assert_array_equal(read_voxels(path, em_header(path)), volume.voxels)

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from refine_hooks.curves.relion import postprocess_fsc
 from refine_hooks.errors import ProjectError
-from refine_hooks.maps import Map, read_map, write_map
+from refine_hooks.files.mrc import Map, read_map, write_map
+from refine_hooks.log.folder import Store
 from refine_hooks.measure import NamedMask, measure_halves
-from refine_hooks.projects import adapter_called, claim, relion
-from refine_hooks.projects.adapter import Round
-from refine_hooks.projects.relion.external import half_map_from_external
+from refine_hooks.model import Round
+from refine_hooks.programs import adapter_called, claim, relion
+from refine_hooks.programs.relion.external import half_map_from_external
 from refine_hooks.settings import load_settings
-from refine_hooks.store import Store
 
 SETTINGS = load_settings(program="relion")
 JOB = Path("Refine3D") / "job001"

@@ -14,10 +14,10 @@ import cryosparc_data
 import eman2_data
 from adapter_contract import check_adapter
 
-from refine_hooks.maps import Map, read_map, write_map
-from refine_hooks.projects import claim, scipion
+from refine_hooks.files.mrc import Map, read_map, write_map
+from refine_hooks.log.folder import Store
+from refine_hooks.programs import claim, scipion
 from refine_hooks.settings import load_settings
-from refine_hooks.store import Store
 
 SETTINGS = load_settings(program="scipion")
 RELION, SPARC, EMAN = "000422_ProtRelionRefine3D", "000511_ProtCryoSparcNewNonUniformRefine3D", "000630_EmanProtRefine"

@@ -11,9 +11,9 @@ pytest.importorskip("h5py")
 from adapter_contract import check_adapter
 from eman2_data import BOX, filtered, fsc, halves_of, masks, write_hdf
 
-from refine_hooks.projects import claim, sphire
+from refine_hooks.log.folder import Store
+from refine_hooks.programs import claim, sphire
 from refine_hooks.settings import Settings
-from refine_hooks.store import Store
 
 PIXEL = 2.5
 

@@ -9,21 +9,21 @@ import numpy as np
 import pytest
 
 from refine_hooks import curves, fsc
+from refine_hooks.files.mrc import read_map
 from refine_hooks.fourier import shell_frequency_per_A, transform
-from refine_hooks.journal import read_journal
-from refine_hooks.maps import read_map
+from refine_hooks.log.file import read_journal
+from refine_hooks.log.folder import Store
+from refine_hooks.log.records import RoundRecord
+from refine_hooks.model import HalfMaps
 from refine_hooks.particles import stacks
 from refine_hooks.particles.cistem import read_star
-from refine_hooks.projects import adapter_called, cistem, relion
-from refine_hooks.projects.adapter import HalfMaps
+from refine_hooks.programs import adapter_called, cistem, relion
 from refine_hooks.reconstruct import Desk, reconstructed
-from refine_hooks.records import RoundRecord
-from refine_hooks.run import Watch, run
 from refine_hooks.settings import load_settings
-from refine_hooks.store import Store
 from refine_hooks.sums import insertion
 from refine_hooks.sums.cistem import merge_half
 from refine_hooks.sums.weights import Weights, cistem_weights
+from refine_hooks.watch.loop import Watch, run
 
 pytestmark = pytest.mark.shared
 

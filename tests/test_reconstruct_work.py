@@ -16,14 +16,14 @@ from particles_data import columns as values_of
 from small_program import a_watch, lines_of, write_round
 
 from refine_hooks.cli._say import Pace, duration, lines_of_progress
-from refine_hooks.maps import read_map
-from refine_hooks.projects.adapter import ParticlesJob
+from refine_hooks.files.mrc import read_map
+from refine_hooks.log.records import Failed, RoundRecord
+from refine_hooks.particles import ParticlesJob
 from refine_hooks.reconstruct import Desk, checkpoint, half_maps_of, plan_of
-from refine_hooks.records import Failed, RoundRecord
-from refine_hooks.run import Watch
-from refine_hooks.run import run as watch_through
 from refine_hooks.settings import load_settings
 from refine_hooks.sums import insertion
+from refine_hooks.watch.loop import Watch
+from refine_hooks.watch.loop import run as watch_through
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_a_disk_that_is_full_costs_the_checkpoint_and_not_the_work(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("refine_hooks.maps.os.replace", full)
+    monkeypatch.setattr("refine_hooks.files.atomic.os.replace", full)
     said: list[str] = []
     desk = Desk(said.append, checkpoint=tmp_path / "c.sums", now=iter(range(0, 10000, 60)).__next__)
     assert half_maps_of(job, "x", settings(checkpoint_s=1.0), desk).images == (12, 12)

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import tiny_relion
 
-from refine_hooks.journal import read_journal
-from refine_hooks.maps import read_map
-from refine_hooks.projects import adapter_called
-from refine_hooks.records import RoundRecord
-from refine_hooks.run import Watch, run
+from refine_hooks.files.mrc import read_map
+from refine_hooks.log.file import read_journal
+from refine_hooks.log.folder import Store
+from refine_hooks.log.records import RoundRecord
+from refine_hooks.programs import adapter_called
 from refine_hooks.settings import load_settings
-from refine_hooks.store import Store
+from refine_hooks.watch.loop import Watch, run
 
 pytestmark = [
     pytest.mark.relion,

@@ -7,11 +7,11 @@ import mrcfile
 import numpy as np
 import pytest
 
-from refine_hooks.projects import relion
-from refine_hooks.projects.adapter import HalfMaps, Round
-from refine_hooks.projects.relion import files
+from refine_hooks.log.folder import Store
+from refine_hooks.model import HalfMaps, Round
+from refine_hooks.programs import relion
+from refine_hooks.programs.relion import files
 from refine_hooks.settings import load_settings
-from refine_hooks.store import Store
 
 SETTINGS = load_settings(program="relion")
 JOB = Path("Refine3D") / "job001"

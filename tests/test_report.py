@@ -16,12 +16,12 @@ from scipy.ndimage import gaussian_filter
 
 from refine_hooks.audit import audit
 from refine_hooks.audit.reading import Finding
-from refine_hooks.journal import Journal, read_journal
-from refine_hooks.records import HalfMapsRecord, RoundRecord
+from refine_hooks.log.file import Journal, read_journal
+from refine_hooks.log.folder import Store
+from refine_hooks.log.records import HalfMapsRecord, RoundRecord
 from refine_hooks.report import data, file, pictures
 from refine_hooks.report.meaning import MEANING, in_words, meaning
 from refine_hooks.report.words import Standing, round_name, verdict
-from refine_hooks.store import Store
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
 

@@ -12,10 +12,10 @@ import live_logs
 import pytest
 
 from refine_hooks.audit import audit
-from refine_hooks.journal import read_journal
-from refine_hooks.records import Analysis, RoundRecord
+from refine_hooks.log.file import read_journal
+from refine_hooks.log.folder import Store
+from refine_hooks.log.records import Analysis, RoundRecord
 from refine_hooks.report.file import report_html
-from refine_hooks.store import Store
 
 pytestmark = [
     pytest.mark.browser,

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from refine_hooks.cli._app import app
 from refine_hooks.errors import InputError
-from refine_hooks.records import RoundRecord
+from refine_hooks.log.records import RoundRecord
 from refine_hooks.report.plot import plot_curves, plot_resolutions
 from refine_hooks.report.words import curve_title
 

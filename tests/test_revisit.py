@@ -9,12 +9,12 @@ from scipy.ndimage import gaussian_filter
 
 from refine_hooks.audit import audit
 from refine_hooks.cli._measure import measure_files
-from refine_hooks.journal import Journal, read_journal
-from refine_hooks.maps import Map, read_map, write_map
-from refine_hooks.records import RoundRecord
-from refine_hooks.revisit import revisited
+from refine_hooks.files.mrc import Map, read_map, write_map
+from refine_hooks.log.file import Journal, read_journal
+from refine_hooks.log.folder import Store
+from refine_hooks.log.records import RoundRecord
+from refine_hooks.reanalyse import revisited
 from refine_hooks.settings import Settings, load_settings
-from refine_hooks.store import Store
 
 BOX, VOXEL_A = 40, 3.0
 

@@ -16,15 +16,15 @@ import numpy as np
 import pytest
 from small_program import BOX, a_watch, fingerprint, half_maps_of, lines_of, program, write_round
 
-from refine_hooks import maps
 from refine_hooks.errors import StorageError
-from refine_hooks.journal import read_journal
-from refine_hooks.lock import TakenError, only_writer
-from refine_hooks.maps import Map, read_map, write_map
-from refine_hooks.projects.adapter import HalfMaps, Round
-from refine_hooks.records import Failed, RoundRecord, Start, Stop
-from refine_hooks.run import run, two_looks
-from refine_hooks.store import Store
+from refine_hooks.files import mrc
+from refine_hooks.files.lock import TakenError, only_writer
+from refine_hooks.files.mrc import Map, read_map, write_map
+from refine_hooks.log.file import read_journal
+from refine_hooks.log.folder import Store
+from refine_hooks.log.records import Failed, RoundRecord, Start, Stop
+from refine_hooks.model import HalfMaps, Round
+from refine_hooks.watch.loop import run, two_looks
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_a_full_disk_is_waited_for_and_nothing_is_lost(project: Path, monkeypatc
             raise OSError(errno.ENOSPC, "No space left on device")
         real(a, b)
 
-    monkeypatch.setattr(maps.os, "replace", replace)
+    monkeypatch.setattr(mrc.os, "replace", replace)
 
     def ticks() -> Any:
         yield 0.0
@@ -320,7 +320,7 @@ def test_nothing_is_measured_while_the_disk_is_full(project: Path, monkeypatch: 
     w = a_watch(project, half_maps=counted)
     usage = shutil.disk_usage(project)
     free = [4 * 32**3]  # less than the four maps of a round need
-    monkeypatch.setattr("refine_hooks.store.shutil.disk_usage", lambda path: usage._replace(free=free[0]))
+    monkeypatch.setattr("refine_hooks.log.folder.shutil.disk_usage", lambda path: usage._replace(free=free[0]))
 
     def ticks() -> Any:
         yield from (0.0, 1.0, 2.0)
@@ -404,7 +404,7 @@ def test_a_lock_that_cannot_be_read_or_written_for_a_moment_throws_nobody_out(
             raise OSError(errno.EIO, "Input/output error")
         return real(*args)
 
-    monkeypatch.setattr(f"refine_hooks.lock.os.{name}", once)
+    monkeypatch.setattr(f"refine_hooks.files.lock.os.{name}", once)
     with only_writer(project / "refine_hooks", "refine-hooks on node7, process 12", print) as require_lock:
         require_lock()
         require_lock()
@@ -413,14 +413,14 @@ def test_a_lock_that_cannot_be_read_or_written_for_a_moment_throws_nobody_out(
 
 def test_a_lock_that_other_machines_do_not_see_is_told(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    monkeypatch.setattr("refine_hooks.watch.locks_stay_here", lambda out: out == project / "refine_hooks")
+    monkeypatch.setattr("refine_hooks.files.file_system.locks_stay_here", lambda out: out == project / "refine_hooks")
     run(a_watch(project, said), [0.0])
     assert any("keeps locks to itself" in text for text in said)
 
 
 def test_the_lock_dies_with_its_holder(tmp_path: Path) -> None:
     code = (
-        "import os, signal, sys; from pathlib import Path; from refine_hooks.lock import only_writer\n"
+        "import os, signal, sys; from pathlib import Path; from refine_hooks.files.lock import only_writer\n"
         "with only_writer(Path(sys.argv[1]), 'me', print): print('held', flush=True); os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)

@@ -17,10 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from refine_hooks import journal
 from refine_hooks.errors import InputError
 from refine_hooks.followed import Followed
-from refine_hooks.records import Failed, Stamp, now
+from refine_hooks.log import file as journal
+from refine_hooks.log.records import Failed, now
+from refine_hooks.model import Stamp
 from refine_hooks.serve import files, server
 from refine_hooks.serve import shelf as shelf_module
 from refine_hooks.serve.app import application, keep_looking

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refine_hooks.errors import SettingsError
-from refine_hooks.records import json_schema
+from refine_hooks.log.records import json_schema
 from refine_hooks.settings import Settings, config_directory, default_toml, load_settings
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"

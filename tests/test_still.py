@@ -11,17 +11,16 @@ from types import ModuleType
 import cistem_project
 import pytest
 
-from refine_hooks.projects import _still, cistem, relion
-from refine_hooks.projects.adapter import Round
-from refine_hooks.projects.cistem import dumps as cistem_dumps
-from refine_hooks.projects.relion.files import Job
-from refine_hooks.records import Key, Stamp
+from refine_hooks.log.folder import Store
+from refine_hooks.model import Key, Round, Stamp
+from refine_hooks.programs import _still, cistem, relion
+from refine_hooks.programs.cistem import dumps as cistem_dumps
+from refine_hooks.programs.relion.files import Job
 from refine_hooks.settings import Settings
-from refine_hooks.store import Store
 
 SETTINGS = Settings()
 cistem_rounds = importlib.import_module(
-    "refine_hooks.projects.cistem.rounds"
+    "refine_hooks.programs.cistem.rounds"
 )  # the package shows its function by that name
 
 

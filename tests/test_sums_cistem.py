@@ -16,7 +16,7 @@ from cistem_data import (
 )
 
 from refine_hooks.errors import InputError, NotReadyError, SumsError
-from refine_hooks.maps import Map
+from refine_hooks.files.mrc import Map
 from refine_hooks.masks.cistem import sphere_masked
 from refine_hooks.sums import FourierSums, cistem
 

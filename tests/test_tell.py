@@ -17,16 +17,18 @@ from rounds_data import a_failure, a_round, falling, healthy
 from small_program import a_watch, lines_of, write_round
 from test_cli import cli
 
-from refine_hooks import followed, tell
+from refine_hooks import followed
 from refine_hooks.audit import audit
 from refine_hooks.errors import InputError
-from refine_hooks.journal import Journal
-from refine_hooks.metrics import LogState, prometheus_text
-from refine_hooks.records import Key, LogLine, RoundRecord, Start, Stop, now
+from refine_hooks.log.file import Journal
+from refine_hooks.log.records import LogLine, RoundRecord, Start, Stop, now
+from refine_hooks.logged import LogState, prometheus_text
+from refine_hooks.model import Key
+from refine_hooks.notify import messages
 from refine_hooks.report.data import row
 from refine_hooks.report.page import grouped
-from refine_hooks.run import run
 from refine_hooks.settings import Settings
+from refine_hooks.watch.loop import run
 
 LYING = healthy(2, 30, alignment_limit_A=4.0)
 START = Start(
@@ -80,7 +82,7 @@ def told(event: str, line: LogLine, settings: Settings, lines: tuple[LogLine, ..
     """Tell, and wait until everyone has heard."""
     log = Journal(lines or (line,))
     project = Path(START.project).name if START in lines else ""
-    return tell.tell(event, line, audit(log), settings, state_of(log), project) + tell.finish(settings)
+    return messages.tell(event, line, audit(log), settings, state_of(log), project) + messages.finish(settings)
 
 
 def state_of(log: Journal, name: str = "", running: bool | None = None) -> LogState:
@@ -342,9 +344,9 @@ def test_hooks_run_in_order_and_one_that_fails_keeps_no_other_from_running(tmp_p
 
 def test_what_is_not_told_in_time_is_left_out_and_said(tmp_path: Path) -> None:
     settings = hooked(command=["sleep", "600"])
-    tell.tell("round", LYING, [], settings, LogState((), ()))
-    tell.tell("round", LYING, [], settings, LogState((), ()))
-    faults = tell.finish(settings, 0.5)
+    messages.tell("round", LYING, [], settings, LogState((), ()))
+    messages.tell("round", LYING, [], settings, LogState((), ()))
+    faults = messages.finish(settings, 0.5)
     assert any("2 messages or hooks were not finished" in fault for fault in faults)
     told("round", LYING, hooked(command=["touch", str(tmp_path / "next")]))
     assert (tmp_path / "next").exists(), "the next watch is served"

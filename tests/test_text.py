@@ -10,8 +10,9 @@ from rounds_data import a_failure, a_round, falling, healthy
 from test_cli import cli
 
 from refine_hooks.audit import audit
-from refine_hooks.journal import Journal, append
-from refine_hooks.records import HalfMapsRecord, Key, MaskRecord, RoundRecord, Start, now
+from refine_hooks.log.file import Journal, append
+from refine_hooks.log.records import HalfMapsRecord, MaskRecord, RoundRecord, Start, now
+from refine_hooks.model import Key
 from refine_hooks.report.text import show_findings, show_round, show_rounds
 
 FAILED = a_failure(9, "chunk 2 is [torn]")

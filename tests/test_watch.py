@@ -5,19 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from refine_hooks.projects.adapter import Round
-from refine_hooks.records import InputFile, Key, Stamp
-from refine_hooks.watch import (
-    Awaited,
-    Bell,
-    Pace,
-    events_arrive,
-    file_system_type,
-    locks_stay_here,
-    looks,
-    settled,
-    unreadable,
-)
+from refine_hooks.files.file_system import events_arrive, file_system_type, locks_stay_here, unreadable
+from refine_hooks.model import InputFile, Key, Round, Stamp
+from refine_hooks.watch.events import Bell
+from refine_hooks.watch.schedule import Awaited, Pace, looks, settled
 
 
 def a_round(size: int, iteration: int = 1, **more: object) -> Round:
@@ -204,7 +195,7 @@ def test_a_job_s_folder_that_may_not_be_read_is_found(tmp_path: Path, monkeypatc
     for name in ("Refine3D/job001", "Refine3D/job002", "Trash/job003"):
         (tmp_path / name).mkdir(parents=True)
     closed = {tmp_path / "Refine3D" / "job002", tmp_path / "Trash" / "job003"}
-    monkeypatch.setattr("refine_hooks.watch.os.access", lambda path, _: Path(path) not in closed)
+    monkeypatch.setattr("refine_hooks.files.file_system.os.access", lambda path, _: Path(path) not in closed)
     folders = [
         (tmp_path, False),
         (tmp_path / "Refine3D", True),

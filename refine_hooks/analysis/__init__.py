@@ -8,9 +8,9 @@ from refine_hooks import curves, fsc
 from refine_hooks.analysis import criteria
 from refine_hooks.analysis.cones import FEWEST, HALF_ANGLE_DEG, Cones, cfar_by_chance, in_cones
 from refine_hooks.analysis.guinier import Guinier, guinier, sharpened
+from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import Curve, shell_frequency_per_A, shell_sums, transform, voxels_in_shell
-from refine_hooks.maps import Volume
-from refine_hooks.records import Analysis
+from refine_hooks.log.records import Analysis
 
 
 @dataclass(frozen=True, slots=True)

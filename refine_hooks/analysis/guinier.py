@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.fft
 
+from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import Curve, HalfTransform, ShellSums, workers
-from refine_hooks.maps import Volume
 
 FROM_A = 10.0
 _FEWEST_SHELLS = 4

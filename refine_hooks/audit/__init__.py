@@ -19,18 +19,10 @@ from refine_hooks.audit.masks import (
 from refine_hooks.audit.reading import Finding, Severity
 from refine_hooks.audit.rounds import anisotropy, not_honest, reported_curve, reported_number
 from refine_hooks.audit.scaled import scaled_curve
-from refine_hooks.audit.series import (
-    failed,
-    jumps,
-    missing,
-    no_half_maps,
-    oscillates,
-    program_warning,
-    repeated,
-    worse,
-)
-from refine_hooks.journal import Journal
-from refine_hooks.records import Key, LogLine, RoundRecord
+from refine_hooks.audit.series import failed, jumps, missing, no_half_maps, oscillates, program_warning, repeated, worse
+from refine_hooks.log.file import Journal
+from refine_hooks.log.records import LogLine, RoundRecord
+from refine_hooks.model import Key
 from refine_hooks.settings import Settings
 
 __all__ = ["RULES_OF_ONE_ROUND", "RULES_OF_THE_LOG", "Finding", "Severity", "audit", "worst"]

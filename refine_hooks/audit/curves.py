@@ -22,7 +22,7 @@ from refine_hooks.audit.reading import (
     values,
     whole_map,
 )
-from refine_hooks.records import Curve, RoundRecord
+from refine_hooks.log.records import Curve, RoundRecord
 from refine_hooks.settings import Settings
 
 NEAR_SHELLS = 3  # RELION, too, calls a second crossing a dip only when it lies more than three shells beyond the first

@@ -21,7 +21,7 @@ from refine_hooks.audit.reading import (
     values,
     whole_map,
 )
-from refine_hooks.records import Curve, RoundRecord
+from refine_hooks.log.records import Curve, RoundRecord
 from refine_hooks.settings import Settings
 
 ONSET_REACH = 8  # a dip that begins within so many shells of the onset is the correction's

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from refine_hooks.records import Curve, Record, RoundRecord
+from refine_hooks.log.records import Curve, RoundRecord
+from refine_hooks.model import Record
 
 Values = NDArray[np.float64]
 Severity = Literal["note", "warning"]

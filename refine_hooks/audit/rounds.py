@@ -17,7 +17,7 @@ from refine_hooks.audit.reading import (
     resolution,
     shell_of,
 )
-from refine_hooks.records import Curve, RoundRecord
+from refine_hooks.log.records import Curve, RoundRecord
 from refine_hooks.settings import Settings
 
 UNEQUAL = 0.1

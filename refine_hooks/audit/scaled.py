@@ -22,7 +22,7 @@ from refine_hooks.audit.reading import (
     values,
     whole_map,
 )
-from refine_hooks.records import Curve, RoundRecord
+from refine_hooks.log.records import Curve, RoundRecord
 from refine_hooks.settings import Settings
 
 _BEYOND_SHELLS = 3  # the tail that noise is estimated from begins so many shells beyond every other curve's crossing

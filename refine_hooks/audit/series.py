@@ -8,8 +8,9 @@ from itertools import pairwise
 import numpy as np
 
 from refine_hooks.audit.reading import Finding, between, found, measured, quoted, resolution, shell_of
-from refine_hooks.journal import Journal
-from refine_hooks.records import Curve, Key, RoundRecord
+from refine_hooks.log.file import Journal
+from refine_hooks.log.records import Curve, RoundRecord
+from refine_hooks.model import Key
 from refine_hooks.settings import Settings
 
 MUCH_WORSE = 0.2

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from refine_hooks.journal import Journal
-    from refine_hooks.records import RoundRecord
+    from refine_hooks.log.file import Journal
+    from refine_hooks.log.records import RoundRecord
 
 _TOLD_FAULTS = 5
 
@@ -20,7 +20,7 @@ def read_log(place: Path) -> Journal:
         InputError: there is none, or none of its lines can be read.
     """
     from refine_hooks.errors import InputError
-    from refine_hooks.journal import find_log, read_journal
+    from refine_hooks.log.file import find_log, read_journal
 
     path = find_log(place)
     journal = read_journal(path)
@@ -40,7 +40,7 @@ def round_of(journal: Journal, text: str) -> RoundRecord:
         InputError: not a key, or the log holds no such round; names those that it holds.
     """
     from refine_hooks.errors import InputError
-    from refine_hooks.records import Key
+    from refine_hooks.model import Key
 
     key = Key.parse(text)
     for record in journal.rounds:

@@ -4,19 +4,22 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from refine_hooks import journal, measure, outputs
-from refine_hooks.announce import Audience
+from refine_hooks import measure
 from refine_hooks.cli._options import named_masks
 from refine_hooks.cli._say import tell_compiling
 from refine_hooks.errors import RefineHooksError
+from refine_hooks.files.mrc import Map, read_header, read_map
+from refine_hooks.files.reading import read_ahead
 from refine_hooks.followed import Followed
-from refine_hooks.maps import Map, read_header, read_map
+from refine_hooks.log import file as journal
+from refine_hooks.log.folder import Store
+from refine_hooks.log.records import RoundRecord
 from refine_hooks.measure import NamedMask
-from refine_hooks.plain import read_ahead
-from refine_hooks.projects.adapter import Facts, HalfMaps, Round, stamp_of
-from refine_hooks.records import Key, RoundRecord
+from refine_hooks.model import Facts, HalfMaps, Key, Round
+from refine_hooks.notify.observers import Audience
+from refine_hooks.programs.adapter import stamp_of
 from refine_hooks.settings import Settings, load_settings
-from refine_hooks.store import Store
+from refine_hooks.watch import products
 
 
 def measure_files(
@@ -61,13 +64,13 @@ def _measured(
 ) -> RoundRecord:
     measurement = measure.measure_halves(halves, round_.facts, settings, masks)
     store = Store((out or Path.cwd()).absolute())
-    half_record = outputs.write_half_maps(store, round_.key, round_.label, halves)
-    written = outputs.write_masks(store, round_.key, round_.label, measurement, keep=out is not None)
+    half_record = products.write_half_maps(store, round_.key, round_.label, halves)
+    written = products.write_masks(store, round_.key, round_.label, measurement, keep=out is not None)
     sharpened = Map(measurement.sharpened, measurement.voxel_size_A) if measurement.sharpened is not None else None
-    path = outputs.write_sharpened(store, round_.key, round_.label, sharpened if out is not None else None)
+    path = products.write_sharpened(store, round_.key, round_.label, sharpened if out is not None else None)
     record = measure.round_record(round_, halves, measurement, half_record, written, sharpened_path=path)
     if out is not None:
-        outputs.write_pictures(store, round_.key, round_.label, measurement, None, _say)
+        products.write_pictures(store, round_.key, round_.label, measurement, None, _say)
         journal.append(store.log, [record])
         audience = Audience(Followed(store.log, settings), _say)
         audience.log.look()

@@ -35,7 +35,7 @@ def compare(
     Rounds belong together that have the same key; where the logs share none, the n-th of each class. Curves of different
     boxes are compared at common frequencies. One round is called better only where the intervals do not overlap.
     """
-    from refine_hooks.records import Key
+    from refine_hooks.model import Key
     from refine_hooks.report.compare import compare as compared
 
     key_a = Key.parse(key) if key else None

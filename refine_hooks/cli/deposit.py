@@ -25,7 +25,7 @@ def deposit(
     Half maps that are not honest (filtered, masked, joined, identical, or changed since) are refused with the reason.
     """
     from refine_hooks.audit import audit
-    from refine_hooks.journal import find_log
+    from refine_hooks.log.file import find_log
     from refine_hooks.report.deposit import prepared, write
 
     journal = read_log(log)

@@ -34,7 +34,7 @@ def execute(
 def _save_before(command: list[str], project: Path, out: Path | None, wait_s: float) -> None:
     """Even an installation that is broken must not stop the refinement, so the import is guarded, too."""
     try:
-        from refine_hooks.projects.cistem.hook import save_before
+        from refine_hooks.programs.cistem.hook import save_before
 
         save_before(command, project, out, wait_s, _say)
     except Exception as error:

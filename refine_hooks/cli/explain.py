@@ -11,7 +11,7 @@ from refine_hooks.cli._options import Adapter, Config, Out, Project, Reconstruct
 
 if TYPE_CHECKING:
     from refine_hooks.explain import ExplainedRound, Explanation
-    from refine_hooks.projects import Claim
+    from refine_hooks.programs import Claim
 
 
 @app.command(short_help="Say what a folder is and what is missing.")
@@ -33,7 +33,7 @@ def explain(
     from refine_hooks.cli.watch import open_watch
     from refine_hooks.errors import ProjectError
     from refine_hooks.explain import explain as explained
-    from refine_hooks.projects import claims, require_readable
+    from refine_hooks.programs import claims, require_readable
 
     require_readable(project)
     found = claims(project.absolute())

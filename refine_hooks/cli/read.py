@@ -12,7 +12,7 @@ from refine_hooks.cli._app import app
 from refine_hooks.cli._logs import read_log, round_of
 
 if TYPE_CHECKING:
-    from refine_hooks.journal import Journal
+    from refine_hooks.log.file import Journal
     from refine_hooks.settings import Settings
 
 Log = Annotated[
@@ -59,9 +59,9 @@ def audit(
 
 def _analysed(log: Path, settings: Settings) -> Journal:
     """The log with the further measurements of its rounds; told on standard error as they are made."""
-    from refine_hooks.journal import find_log
-    from refine_hooks.revisit import revisited
-    from refine_hooks.store import Store
+    from refine_hooks.log.file import find_log
+    from refine_hooks.log.folder import Store
+    from refine_hooks.reanalyse import revisited
 
     store = Store(find_log(log).absolute().parent, int(settings.keep.min_free_GB * 1e9))
     return revisited(store, read_log(log), settings, lambda text: print(text, file=sys.stderr))
@@ -108,10 +108,10 @@ def report(
 ) -> None:
     """Write the report anew: one self-contained HTML file."""
     from refine_hooks.audit import audit as find
-    from refine_hooks.journal import find_log
+    from refine_hooks.log.file import find_log
+    from refine_hooks.log.folder import Store
     from refine_hooks.report.file import report_html
     from refine_hooks.settings import load_settings
-    from refine_hooks.store import Store
 
     journal = read_log(log)
     store = Store(find_log(log).absolute().parent)
@@ -137,7 +137,7 @@ def export(
     if out is None:
         sys.stdout.write(text)
         return
-    from refine_hooks.store import Store
+    from refine_hooks.log.folder import Store
 
     Store(out.absolute().parent).write_text(out.absolute(), text)
     print(out)

@@ -17,7 +17,8 @@ from refine_hooks.errors import InputError, ProjectError, SettingsError
 if TYPE_CHECKING:
     from types import FrameType
 
-    from refine_hooks.projects.adapter import HalfMaps, ParticlesJob
+    from refine_hooks.model import HalfMaps
+    from refine_hooks.particles import ParticlesJob
     from refine_hooks.settings import Settings
 
 Known = Annotated[float, typer.Option(help="where the file does not tell", show_default=False)]
@@ -140,8 +141,7 @@ def _of_file(job: ParticlesJob, particles: Path, out: Path, settings: Settings) 
 def _job_of_file(
     path: Path, package: str, symmetry: str, mask_radius: float, score_weight: float, options: dict[str, Any]
 ) -> ParticlesJob:
-    from refine_hooks.particles import package_of, read_particles
-    from refine_hooks.projects.adapter import ParticlesJob
+    from refine_hooks.particles import ParticlesJob, package_of, read_particles
     from refine_hooks.sums.symmetry import rotations
 
     if not path.is_file():
@@ -173,9 +173,9 @@ def _of_round(
     program: str,
     overrides: dict[str, Any],
 ) -> None:
-    from refine_hooks.projects import claim
+    from refine_hooks.log.folder import Store
+    from refine_hooks.programs import claim
     from refine_hooks.settings import load_settings
-    from refine_hooks.store import Store
 
     project = project.absolute()
     name, adapter = claim(project, program or load_settings(config, overrides=overrides).program.name)
@@ -199,7 +199,7 @@ def _write(job: ParticlesJob, name: str, settings: Settings, paths: tuple[Path, 
     from functools import partial
 
     from refine_hooks.cli._say import speaking, tell_compiling
-    from refine_hooks.maps import write_map
+    from refine_hooks.files.mrc import write_map
     from refine_hooks.reconstruct import Desk, half_maps_of
 
     with speaking() as (say, progress), _stopping(say) as stop:

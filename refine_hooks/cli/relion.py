@@ -72,8 +72,8 @@ def _started(command: list[str]) -> subprocess.Popen[bytes]:
 def keep_sums(star: Path) -> None:
     """Keep one half's arrays in the spool; whatever goes wrong is said on stderr and harms nothing."""
     try:
-        from refine_hooks.projects.relion.spool import keep
-        from refine_hooks.store import Store
+        from refine_hooks.log.folder import Store
+        from refine_hooks.programs.relion.spool import keep
 
         out = Path(os.environ.get(OUT_VARIABLE) or "refine_hooks")
         keep(star, Store(out.absolute()).spool)

@@ -22,9 +22,11 @@ from refine_hooks.cli._options import (
     Reconstruct,
     overrides_of,
 )
+from refine_hooks.files import file_system
+from refine_hooks.watch import events
 
 if TYPE_CHECKING:
-    from refine_hooks.run import Watch
+    from refine_hooks.watch.loop import Watch
 
 
 @app.command(short_help="Watch a running refinement.")
@@ -61,15 +63,14 @@ def watch(
 
 
 def _watch(w: Watch, until_idle: float | None) -> str:
-    from refine_hooks import watch as watching
-    from refine_hooks.run import run
+    from refine_hooks.watch.loop import run
 
     bell = None
-    if not w.settings.watch.force_poll and watching.events_arrive(w.project):
-        bell = watching.Bell(lambda: w.adapter.bells(w.project))
-    events = "" if bell is None else " and at every change"
+    if not w.settings.watch.force_poll and file_system.events_arrive(w.project):
+        bell = events.Bell(lambda: w.adapter.bells(w.project))
+    at_changes = "" if bell is None else " and at every change"
     w.say(
-        f"watching {w.project} ({w.program}), writing to {w.store.out}; looking every {w.settings.watch.poll_s:g} s{events}"
+        f"watching {w.project} ({w.program}), writing to {w.store.out}; looking every {w.settings.watch.poll_s:g} s{at_changes}"
     )
     try:
         return run(w, w.looks(bell, until_idle), bell, live=True)
@@ -100,7 +101,7 @@ def once(
     with speaking() as (say, progress):
         w = open_watch(project, out, config, program, overrides, say, in_watch=False)
         w.progress, w.inserting = progress, partial(progress, what="particles")
-        from refine_hooks.run import run, two_looks
+        from refine_hooks.watch.loop import run, two_looks
 
         why = run(w, two_looks(w))
     if w.waiting:
@@ -136,7 +137,7 @@ def schema() -> None:
     """Print the JSON Schema of one line of the log."""
     import json
 
-    from refine_hooks.records import json_schema
+    from refine_hooks.log.records import json_schema
 
     print(json.dumps(json_schema(), indent=2))
 
@@ -173,10 +174,10 @@ def open_watch(
         RefineHooksError: not a project, wrong settings, a mask that is not there.
     """
     from refine_hooks.cli._say import tell_compiling
-    from refine_hooks.projects import adapted, claim
-    from refine_hooks.run import Watch
+    from refine_hooks.log.folder import Store
+    from refine_hooks.programs import adapted, claim
     from refine_hooks.settings import load_settings, own_table
-    from refine_hooks.store import Store
+    from refine_hooks.watch.loop import Watch
 
     project = project.absolute()
     own = own_table(config)

@@ -7,8 +7,8 @@ All crossings are kept, up and down, since one dip of a plateau moves the first 
 import numpy as np
 
 from refine_hooks.fourier import Curve
-from refine_hooks.records import Crossing
-from refine_hooks.records import Curve as CurveRecord
+from refine_hooks.log.records import Crossing
+from refine_hooks.log.records import Curve as CurveRecord
 
 RESOLUTION_RULE = "first crossing of {level:g}, linear in frequency, from the low side"
 NORMAL_90 = 1.6449

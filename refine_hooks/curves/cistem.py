@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from refine_hooks import fourier
 from refine_hooks.errors import InputError
+from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import Box, Curve, Planes
 from refine_hooks.fsc import correlation, packed
-from refine_hooks.maps import Volume
 from refine_hooks.masks.cistem import EDGE_A, apply_mask_soft, mean_outside, ring_masked, ring_means
 from refine_hooks.masks.shapes import sphere
 

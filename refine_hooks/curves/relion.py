@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks import fsc
+from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import Curve, ShellSums, shell_of_square
-from refine_hooks.maps import Volume
 
 
 def postprocess_fsc(half1: Volume, half2: Volume, mask: Volume) -> Curve:

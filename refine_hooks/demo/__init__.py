@@ -5,14 +5,15 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from refine_hooks import watch
 from refine_hooks.demo import cistem
 from refine_hooks.errors import InputError
-from refine_hooks.journal import Journal, read_journal
-from refine_hooks.projects import adapter_called
-from refine_hooks.run import Watch, run
+from refine_hooks.files import file_system
+from refine_hooks.log.file import Journal, read_journal
+from refine_hooks.log.folder import Store
+from refine_hooks.programs import adapter_called
 from refine_hooks.settings import load_settings
-from refine_hooks.store import Store
+from refine_hooks.watch import events
+from refine_hooks.watch.loop import Watch, run
 
 
 def demonstrate(directory: Path, say: Callable[[str], None], pace: float = 1.0) -> Journal:
@@ -34,7 +35,7 @@ def demonstrate(directory: Path, say: Callable[[str], None], pace: float = 1.0) 
     w = Watch(directory, "cistem", adapter_called("cistem"), settings, Store(directory / "refine_hooks"), say)
     faults: list[BaseException] = []
     player = threading.Thread(target=_play, args=(directory, pace, faults, w.stop), name="refinement", daemon=True)
-    bell = watch.Bell(lambda: w.adapter.bells(directory)) if watch.events_arrive(directory) else None
+    bell = events.Bell(lambda: w.adapter.bells(directory)) if file_system.events_arrive(directory) else None
     player.start()
     try:
         run(w, _until_played(w, player, bell), bell, live=True)
@@ -57,7 +58,7 @@ def _play(directory: Path, pace: float, faults: list[BaseException], stop: threa
         faults.append(error)
 
 
-def _until_played(w: Watch, player: threading.Thread, bell: watch.Bell | None) -> Iterator[float]:
+def _until_played(w: Watch, player: threading.Thread, bell: events.Bell | None) -> Iterator[float]:
     """Looks until the refinement is over and every round of it is in the log."""
     ended_at: float | None = None
     for moment in w.looks(bell):

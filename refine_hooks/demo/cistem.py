@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from refine_hooks.curves.cistem import scaled_sphere
 from refine_hooks.demo.particle import MASS_KDA, Quality, elongated_particle, half_sums
-from refine_hooks.maps import Map, Volume, write_map
+from refine_hooks.files.mrc import Map, Volume, write_map
 from refine_hooks.sums.cistem import half_maps_from_dumps
 
 BOX_PX = 96

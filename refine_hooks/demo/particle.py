@@ -7,7 +7,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from refine_hooks.maps import Volume
+from refine_hooks.files.mrc import Volume
 
 MASS_KDA = 45.0
 _A3_PER_KDA = 1000 / 0.81

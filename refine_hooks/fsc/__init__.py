@@ -9,9 +9,9 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
+from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import Box, Curve, HalfTransform, ShellSums, extent, in_slabs, shell_sums
 from refine_hooks.fsc import packed
-from refine_hooks.maps import Volume
 
 SHELLS_PAST_ONSET = 2
 _BLOCKS = 64

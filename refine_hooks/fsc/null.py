@@ -20,9 +20,9 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import Box, Curve, HalfTransform, Planes, ShellSums, extent, voxels_in_shell
 from refine_hooks.fsc import SHELLS_PAST_ONSET, correlation, packed
-from refine_hooks.maps import Volume
 
 _POOLED_SHELLS = 3  # on either side
 _UNUSED = np.empty(0, np.uint64)

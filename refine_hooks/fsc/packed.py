@@ -14,8 +14,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import Box, Curve, Planes, ShellSums, in_place, in_slabs, room, shell_of_square
-from refine_hooks.maps import Volume
 
 _SLAB_BYTES = 1 << 20
 _FAST = {"contract", "reassoc", "nsz"}

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import InputError
+from refine_hooks.files.mrc import Map, Volume
 from refine_hooks.fourier import padded_inverse, workers
-from refine_hooks.maps import Map, Volume
 
 EDGE_A = 10.0
 # The mask's tails below this are cut off.

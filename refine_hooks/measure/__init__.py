@@ -12,8 +12,10 @@ import numpy as np
 
 from refine_hooks import fsc
 from refine_hooks.errors import SettingsError
+from refine_hooks.files.mrc import Map, Volume
 from refine_hooks.fourier import in_slabs, voxels_in_shell
-from refine_hooks.maps import Map, Volume
+from refine_hooks.log.records import Curve as CurveRecord
+from refine_hooks.log.records import best_curve
 from refine_hooks.measure.pair import Pair, prepared, require_compatible
 from refine_hooks.measure.record import Measurement, reported_record, round_record
 from refine_hooks.measure.scores import counted_again, curve_record, mask_curves, null_of, reported_curve, scaled_curves
@@ -26,9 +28,7 @@ from refine_hooks.measure.under import (
     with_cistems_curve,
     with_signal_outside,
 )
-from refine_hooks.projects.adapter import Facts, FscCurve, HalfMaps
-from refine_hooks.records import Curve as CurveRecord
-from refine_hooks.records import best_curve
+from refine_hooks.model import Facts, FscCurve, HalfMaps
 from refine_hooks.settings import Settings
 
 if TYPE_CHECKING:

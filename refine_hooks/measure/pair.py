@@ -6,16 +6,9 @@ import numpy as np
 
 from refine_hooks import fsc
 from refine_hooks.errors import MapError
-from refine_hooks.fourier import (
-    Curve,
-    HalfTransform,
-    ShellSums,
-    shell_frequency_per_A,
-    shell_sums,
-    transform,
-)
-from refine_hooks.maps import Map
-from refine_hooks.projects.adapter import Facts, HalfMaps
+from refine_hooks.files.mrc import Map
+from refine_hooks.fourier import Curve, HalfTransform, ShellSums, shell_frequency_per_A, shell_sums, transform
+from refine_hooks.model import Facts, HalfMaps
 from refine_hooks.settings import Settings
 
 # Where a map holds nothing, float32 rounding leaves this share of its strongest shell's power at most.

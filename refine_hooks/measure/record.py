@@ -6,17 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from refine_hooks.fourier import (
-    Curve,
-    shell_frequency_per_A,
-    voxels_in_shell,
-)
-from refine_hooks.maps import Volume
+from refine_hooks.files.mrc import Volume
+from refine_hooks.fourier import Curve, shell_frequency_per_A, voxels_in_shell
+from refine_hooks.log.records import Analysis, HalfMapsRecord, MaskRecord, RoundRecord, now
+from refine_hooks.log.records import Curve as CurveRecord
 from refine_hooks.measure.scores import reported_curve
 from refine_hooks.measure.under import MeasuredMask
-from refine_hooks.projects.adapter import FscCurve, HalfMaps, Round
-from refine_hooks.records import Analysis, HalfMapsRecord, MaskRecord, RoundRecord, now
-from refine_hooks.records import Curve as CurveRecord
+from refine_hooks.model import FscCurve, HalfMaps, Round
 from refine_hooks.settings import Settings
 
 

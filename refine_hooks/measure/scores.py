@@ -7,15 +7,12 @@ from typing import Any
 import numpy as np
 
 from refine_hooks import curves, fsc
-from refine_hooks.fourier import (
-    Curve,
-    voxels_in_shell,
-)
+from refine_hooks.fourier import Curve, voxels_in_shell
 from refine_hooks.fsc.null import Null, null
+from refine_hooks.log.records import Curve as CurveRecord
 from refine_hooks.measure.pair import Pair
 from refine_hooks.measure.under import MeasuredMask
-from refine_hooks.projects.adapter import Facts, FscCurve
-from refine_hooks.records import Curve as CurveRecord
+from refine_hooks.model import Facts, FscCurve
 from refine_hooks.settings import Settings
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from refine_hooks import curves, fsc, masks
+from refine_hooks.files.mrc import Map, Volume
 from refine_hooks.fourier import Curve, Extent, extent
-from refine_hooks.maps import Map, Volume
+from refine_hooks.log.records import MaskRecord
 from refine_hooks.measure.pair import Pair
-from refine_hooks.projects.adapter import Facts
-from refine_hooks.records import MaskRecord
+from refine_hooks.model import Facts
 from refine_hooks.settings import Settings
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import ParticlesError
+from refine_hooks.model import Package
 
 Reals = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -225,3 +226,31 @@ def package_of(path: Path) -> str:
 
     kind = path.suffix.lower()
     return "cistem" if kind in (".cistem", ".par") or (kind == ".star" and cistem.is_cistem_star(path)) else "relion"
+
+
+@dataclass(frozen=True, slots=True)
+class ParticlesJob:
+    """The particles of one round and the rules by which its half maps are made of them.
+
+    Attributes:
+        particles: the round's table, with both half sets.
+        package: whose rules of summing and finishing: "cistem" (every symmetry mate inserted, weights from occupancy, sigma and
+            score, divided by weights + 100) or "relion" (a grid twice as fine, symmetry applied to the sums, even sampling
+            sought iteratively). A program without rules of its own takes those whose conventions its table was read by.
+        symmetry: point group in that package's setting.
+        whitening_radius_A: the noise outside this radius whitens the images, and their background is brought to mean 0 and
+            variance 1, as cisTEM does; None inserts the images as they are.
+        score_weight_A2: cisTEM's "particle weighting factor".
+        adjust_scores: cisTEM's scores lose their dependence on defocus before they weigh.
+        score_threshold: cisTEM's: 1 keeps all, 0..1 that fraction with the best scores, anything else is a score.
+        notes: what is known to differ from the program's own reconstruction; they go into the record.
+    """
+
+    particles: Particles
+    package: Package
+    symmetry: str = "C1"
+    whitening_radius_A: float | None = None
+    score_weight_A2: float = 0.0
+    adjust_scores: bool = True
+    score_threshold: float = 1.0
+    notes: tuple[str, ...] = ()

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import ParticlesError
+from refine_hooks.files.reading import open_plain, read_bytes, read_text
 from refine_hooks.particles import Particles, table
-from refine_hooks.plain import open_plain, read_bytes, read_text
 
 _BINARY_TYPES = {2: "<i4", 3: "<f4", 5: "<i8", 6: "<f8", 7: "S1", 9: "<u4"}
 _TEXT = 8

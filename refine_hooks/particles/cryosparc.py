@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import ParticlesError
+from refine_hooks.files.reading import open_plain
 from refine_hooks.particles import Particles, table
-from refine_hooks.plain import open_plain
 
 _NEEDED = [
     "blob/path",

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import ParticlesError
+from refine_hooks.files.reading import read_text
 from refine_hooks.particles import CTF_PHASE_FLIPPED, CTF_PLAIN, CTF_PREMULTIPLIED, Particles, table
-from refine_hooks.plain import read_text
 
 _ANGLES = {"AngleRot": "phi_deg", "AngleTilt": "theta_deg", "AnglePsi": "psi_deg"}
 _DEFOCUS = {"DefocusU": "defocus_1_A", "DefocusV": "defocus_2_A", "DefocusAngle": "defocus_angle_deg"}

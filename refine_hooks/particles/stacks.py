@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import MapError, NotReadyError, ParticlesError
-from refine_hooks.maps import read_header
+from refine_hooks.files.mrc import read_header
 from refine_hooks.particles import Integers, Particles
 
 Images = NDArray[np.float32]

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from refine_hooks.errors import RefineHooksError, StorageError
-from refine_hooks.maps import Map
-from refine_hooks.particles import require_both_halves
+from refine_hooks.files.mrc import Map
+from refine_hooks.model import HalfMaps, Round
+from refine_hooks.particles import ParticlesJob, require_both_halves
 from refine_hooks.particles.stacks import checked_boxes
-from refine_hooks.projects.adapter import Adapter, HalfMaps, ParticlesJob, Round
+from refine_hooks.programs.adapter import Adapter
 from refine_hooks.reconstruct import checkpoint
 from refine_hooks.settings import Settings
 from refine_hooks.sums import cistem as cistem_sums

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.lib.format import read_array_header_1_0, read_magic
 from numpy.typing import NDArray
 
-from refine_hooks.maps import beside
+from refine_hooks.files.atomic import beside
+from refine_hooks.files.reading import open_plain
 from refine_hooks.particles import COLUMNS
-from refine_hooks.plain import open_plain
 from refine_hooks.sums.insertion import Floats, Plan
 
 _VERSION = 1

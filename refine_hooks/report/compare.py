@@ -13,8 +13,9 @@ import numpy as np
 
 from refine_hooks.audit.reading import Values, at, measured, overlap, quoted, resolution, values
 from refine_hooks.errors import InputError
-from refine_hooks.journal import Journal
-from refine_hooks.records import Curve, Key, Record, RoundRecord
+from refine_hooks.log.file import Journal
+from refine_hooks.log.records import Curve, RoundRecord
+from refine_hooks.model import Key, Record
 
 Verdict = Literal["a is better", "b is better", "no different", "cannot be compared"]
 

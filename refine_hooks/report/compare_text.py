@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from refine_hooks.records import Key
+from refine_hooks.model import Key
 from refine_hooks.report.compare import Comparison, CurvePair, Reading
 from refine_hooks.report.text import Column, print_table
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from refine_hooks.audit.reading import Finding, is_scaled, quoted
-from refine_hooks.records import Curve, Failed, MaskRecord, RoundRecord, Start
+from refine_hooks.log.records import Curve, Failed, MaskRecord, RoundRecord, Start
 from refine_hooks.report.meaning import in_words, meaning
 from refine_hooks.report.words import Standing, analysis_words, curve_title, mask_title, origin_words, titles, verdict
 

@@ -16,12 +16,13 @@ from refine_hooks import __version__, fsc
 from refine_hooks.audit import Finding
 from refine_hooks.audit.reading import measured, values
 from refine_hooks.errors import InputError, RefineHooksError
+from refine_hooks.files.atomic import beside
+from refine_hooks.files.mrc import Map, read_header, read_map
 from refine_hooks.fourier import transform
-from refine_hooks.maps import Map, beside, read_header, read_map
-from refine_hooks.records import Curve, HalfMapsRecord, MaskRecord, RoundRecord
+from refine_hooks.log.folder import Store, slug
+from refine_hooks.log.records import Curve, HalfMapsRecord, MaskRecord, RoundRecord
 from refine_hooks.report.export import emdb_xml
 from refine_hooks.report.words import origin_words
-from refine_hooks.store import Store, slug
 
 METHODS = {
     0.143: "FSC 0.143 CUT-OFF",

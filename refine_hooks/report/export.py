@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from xml.sax.saxutils import quoteattr
 
 from refine_hooks.errors import InputError
-from refine_hooks.records import Curve, RoundRecord
+from refine_hooks.log.records import Curve, RoundRecord
 
 _STAR_COLUMNS = {
     "rlnFourierShellCorrelationCorrected": "corrected",

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from refine_hooks.audit.reading import Finding
-from refine_hooks.journal import Journal
-from refine_hooks.records import Key, RoundRecord, Start
+from refine_hooks.log.file import Journal
+from refine_hooks.log.folder import Store
+from refine_hooks.log.records import RoundRecord, Start
+from refine_hooks.model import Key
 from refine_hooks.report import data, page
-from refine_hooks.store import Store
 
 ROUNDS_WITH_CURVES, WARNED_WITH_CURVES = 250, 50
 ROUNDS_WITH_PICTURES, WARNED_WITH_PICTURES = 50, 10

@@ -18,10 +18,11 @@ from typing import Any, Literal
 
 from refine_hooks import __version__
 from refine_hooks.audit.reading import Finding
-from refine_hooks.plain import open_plain, read_bytes
-from refine_hooks.records import Failed, Key, Start
+from refine_hooks.files.reading import open_plain, read_bytes
+from refine_hooks.log.folder import Store
+from refine_hooks.log.records import Failed, Start
+from refine_hooks.model import Key
 from refine_hooks.report import data
-from refine_hooks.store import Store
 
 PICTURES = ("slices.png", "mask.png", "views.png")
 _ASSETS = Path(__file__).resolve().parent / "assets"

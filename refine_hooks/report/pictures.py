@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from refine_hooks.maps import Map, Volume, beside
-from refine_hooks.records import Key
-from refine_hooks.store import Store
+from refine_hooks.files.atomic import beside
+from refine_hooks.files.mrc import Map, Volume
+from refine_hooks.log.folder import Store
+from refine_hooks.model import Key
 
 PANEL_PX = 192
 GAP_PX = 6

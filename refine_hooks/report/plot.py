@@ -13,8 +13,8 @@ import numpy as np
 
 from refine_hooks.audit.reading import Finding, values
 from refine_hooks.errors import InputError
-from refine_hooks.maps import beside
-from refine_hooks.records import Curve, RoundRecord
+from refine_hooks.files.atomic import beside
+from refine_hooks.log.records import Curve, RoundRecord
 from refine_hooks.report import data
 from refine_hooks.report.meaning import meaning
 from refine_hooks.report.words import curve_title

@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from refine_hooks.audit.reading import quoted
-from refine_hooks.journal import Journal
-from refine_hooks.records import Crossing, Curve, Key, MaskRecord, RoundRecord
+from refine_hooks.log.file import Journal
+from refine_hooks.log.records import Crossing, Curve, MaskRecord, RoundRecord
+from refine_hooks.model import Key
 from refine_hooks.report.words import analysis_words, mask_title, origin_words
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from refine_hooks.errors import InputError
-from refine_hooks.records import Curve, RoundRecord
+from refine_hooks.log.records import Curve, RoundRecord
 from refine_hooks.report import plot
 from refine_hooks.report.words import curve_title
 

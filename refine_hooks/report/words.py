@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from refine_hooks.audit.reading import Finding, is_scaled, quoted
-from refine_hooks.records import Analysis, HalfMapsRecord, RoundRecord
+from refine_hooks.log.records import Analysis, HalfMapsRecord, RoundRecord
 from refine_hooks.report.meaning import in_words, meaning
 
 Tone = Literal["better", "worse", "same", "changed", "first", "unknown"]

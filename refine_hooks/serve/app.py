@@ -14,8 +14,8 @@ from starlette.routing import Route
 
 from refine_hooks.errors import InputError, RefineHooksError
 from refine_hooks.followed import Followed
-from refine_hooks.metrics import prometheus_text
-from refine_hooks.records import Key
+from refine_hooks.model import Key
+from refine_hooks.notify.prometheus import prometheus_text
 from refine_hooks.report import page
 from refine_hooks.serve import files
 from refine_hooks.serve.events import Hub

@@ -11,9 +11,9 @@ from starlette.types import Receive, Scope, Send
 
 from refine_hooks.errors import InputError
 from refine_hooks.followed import Followed
-from refine_hooks.records import RoundRecord
+from refine_hooks.log.folder import Store, slug
+from refine_hooks.log.records import RoundRecord
 from refine_hooks.report import page
-from refine_hooks.store import Store, slug
 
 _MRC_WORD_AT, _MRC_WORD = 208, b"MAP "
 _PNG_WORD = b"\x89PNG\r\n\x1a\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from refine_hooks.errors import InputError
 from refine_hooks.followed import Followed
-from refine_hooks.journal import find_log
+from refine_hooks.log.file import find_log
 
 LOG = "rounds.jsonl"
 DEPTH = 4

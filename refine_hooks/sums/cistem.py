@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import NotReadyError, SumsError
-from refine_hooks.maps import Map, Volume
-from refine_hooks.plain import open_plain, read_ahead
+from refine_hooks.files.mrc import Map, Volume
+from refine_hooks.files.reading import open_plain, read_ahead
 from refine_hooks.sums import FourierSums
 
 HEADER_BYTES = 60

@@ -8,8 +8,8 @@ their images differ in contrast, and the products do not.
 import numpy as np
 from numpy.typing import NDArray
 
+from refine_hooks.model import Package
 from refine_hooks.particles import CTF_PHASE_FLIPPED, CTF_PREMULTIPLIED, Particles
-from refine_hooks.sums.symmetry import Package
 
 Reals = NDArray[np.float64]
 

@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import ParticlesError
+from refine_hooks.model import Package
 from refine_hooks.particles import Integers, Particles
 from refine_hooks.particles.stacks import Block, Images, blocks, read_images
 from refine_hooks.sums import FourierSums, coefficients
-from refine_hooks.sums.symmetry import Package, rotations, turn_about
+from refine_hooks.sums.symmetry import rotations, turn_about
 from refine_hooks.sums.weights import Weights
 
 Progress = Callable[[int, int], None]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import SumsError
-from refine_hooks.maps import Volume
+from refine_hooks.files.mrc import Volume
 
 GRIDDING_ITERATIONS = 10
 CORNER_EDGE_PX = 3

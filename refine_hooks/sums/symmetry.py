@@ -8,14 +8,13 @@ I1 (fivefolds nearest to x in the xz plane), and RELION's I is its I2 (fivefolds
 import re
 from collections.abc import Sequence
 from itertools import product
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import SettingsError
+from refine_hooks.model import Package
 
-Package = Literal["cistem", "relion"]
 Axis = tuple[int, tuple[float, float, float]]
 
 _GOLDEN = (1 + 5**0.5) / 2

@@ -17,13 +17,14 @@ from pathlib import Path
 import cistem_project
 from small_program import a_watch, lines_of, write_round
 
-from refine_hooks import journal
-from refine_hooks.projects import adapter_called
-from refine_hooks.projects.adapter import Adapter, Round
-from refine_hooks.records import RoundRecord
-from refine_hooks.run import run
+from refine_hooks.log import file as journal
+from refine_hooks.log.folder import Store
+from refine_hooks.log.records import RoundRecord
+from refine_hooks.model import Round
+from refine_hooks.programs import adapter_called
+from refine_hooks.programs.adapter import Adapter
 from refine_hooks.settings import Settings
-from refine_hooks.store import Store
+from refine_hooks.watch.loop import run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _ITERATIONS = 25  # of one RELION job

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from refine_hooks import journal
 from refine_hooks.demo import demonstrate
 from refine_hooks.fourier import shell_frequency_per_A, voxels_in_shell
-from refine_hooks.records import LogLine, RoundRecord
+from refine_hooks.log import file as journal
+from refine_hooks.log.records import LogLine, RoundRecord
 
 BOX, VOXEL_A = 384, 1.0
 SHELLS = BOX // 2 + 1

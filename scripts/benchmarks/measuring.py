@@ -11,11 +11,11 @@ import numpy as np
 from scipy import fft, ndimage
 
 from refine_hooks import curves, fsc, masks
+from refine_hooks.files.mrc import Map
 from refine_hooks.fourier import Curve, HalfTransform, extent, shell_sums, transform, workers
 from refine_hooks.fsc.null import null
-from refine_hooks.maps import Map
 from refine_hooks.measure import measure_halves
-from refine_hooks.projects.adapter import Facts, HalfMaps
+from refine_hooks.model import Facts, HalfMaps
 from refine_hooks.settings import Settings
 
 VOXEL_A = 1.2

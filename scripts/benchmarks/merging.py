@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from scipy import fft
 
-from refine_hooks.maps import Map, write_map
+from refine_hooks.files.mrc import Map, write_map
 from refine_hooks.sums.cistem import half_maps_from_dumps
 
 CHUNKS = 2

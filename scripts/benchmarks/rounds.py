@@ -23,11 +23,12 @@ import numpy as np
 from benchmarks.measuring import VOXEL_A, _halves
 from scipy import fft
 
+from refine_hooks.files.mrc import read_map, write_map
 from refine_hooks.fourier import workers
-from refine_hooks.maps import read_map, write_map
+from refine_hooks.log.records import HalfMapsRecord
 from refine_hooks.measure import measure_halves, round_record
-from refine_hooks.projects.adapter import Facts, HalfMaps, Round, stamp_of
-from refine_hooks.records import HalfMapsRecord, Key
+from refine_hooks.model import Facts, HalfMaps, Key, Round
+from refine_hooks.programs.adapter import stamp_of
 from refine_hooks.settings import load_settings
 from refine_hooks.sums.cistem import half_maps_from_dumps
 
@@ -143,8 +144,8 @@ def _measure(folder: Path) -> Callable[[], object]:
 def _round(folder: Path) -> Callable[[], object]:
     from small_program import a_watch
 
-    from refine_hooks.run import measured
-    from refine_hooks.store import Store
+    from refine_hooks.log.folder import Store
+    from refine_hooks.watch.loop import measured
 
     odd, even = (sorted(folder.glob(f"{half}_*.dump")) for half in ("odd", "even"))
 

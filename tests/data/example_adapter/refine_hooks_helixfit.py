@@ -2,10 +2,10 @@
 
 import re
 
-from refine_hooks.projects.adapter import FscCurve
-from refine_hooks.projects.curve_tables import at_shells, rows_of_numbers
-from refine_hooks.projects.names import Kind
-from refine_hooks.projects.pairs import Pairs
+from refine_hooks.model import FscCurve
+from refine_hooks.programs.curve_tables import at_shells, rows_of_numbers
+from refine_hooks.programs.names import Kind
+from refine_hooks.programs.pairs import Pairs
 
 
 def reported(directory, round_):

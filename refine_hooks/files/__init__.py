@@ -1,0 +1,1 @@
+"""Reading what other programs wrote, and writing files of our own."""

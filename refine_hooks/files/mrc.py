@@ -1,0 +1,193 @@
+"""MRC file <-> Map. The only place that reads or writes maps.
+
+Reading is strict about what matters for a measurement (size against the header, cubic box, finite voxels, a voxel size) and
+silent about what does not: RELION writes NVERSION 0, old programs leave out the MAP id. Files of a running job are read, not
+memory-mapped: a map that is cut off while it is read must be an error, and under a memory map it is a bus error that ends the
+watch. Writing is beside-then-rename.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refine_hooks.errors import MapError, NotReadyError
+from refine_hooks.files.atomic import beside
+from refine_hooks.files.reading import open_plain, read_ahead
+
+HEADER_BYTES = 1024
+_MODES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
+_LONGEST_EDGE_PX = 65536
+
+Volume = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """A cubic map: voxels[z, y, x] as float32, and the size of a voxel in Angstrom."""
+
+    voxels: Volume
+    voxel_size_A: float
+    origin_A: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    @property
+    def box_px(self) -> int:
+        """Length of the box's edge in voxels."""
+        return int(self.voxels.shape[0])
+
+
+@dataclass(frozen=True, slots=True)
+class MrcHeader:
+    """The part of an MRC header that says what follows it."""
+
+    nx: int
+    ny: int
+    nz: int
+    dtype: np.dtype[Any]
+    voxel_size_A: tuple[float, float, float]
+    origin_A: tuple[float, float, float]
+    data_offset: int
+
+    @property
+    def file_bytes(self) -> int:
+        """The size that a complete file has."""
+        return self.data_offset + self.nx * self.ny * self.nz * self.dtype.itemsize
+
+
+def read_header(path: Path) -> MrcHeader:
+    """The header of an MRC file, checked against the file's size; no memory is taken on its word.
+
+    Raises:
+        NotReadyError: the header is still zeros or the file is shorter than its header says: it is being written, or torn.
+        MapError: not an MRC file, or a kind that cannot be a map.
+    """
+    try:
+        with open_plain(path) as stream:
+            raw = stream.read(HEADER_BYTES)
+            size = os.fstat(stream.fileno()).st_size
+    except OSError as error:
+        raise MapError(f"{path}: cannot be read ({error.strerror})") from error
+    if len(raw) < HEADER_BYTES or not any(raw[:16]):
+        raise NotReadyError(f"{path}: holds no MRC header yet ({size} bytes); it is being written, or torn")
+    header = _decoded(path, raw)
+    if size < header.file_bytes:
+        raise NotReadyError(
+            f"{path}: holds {size} of the {header.file_bytes} bytes that its header states; it is being written, or torn"
+        )
+    return header
+
+
+def _decoded(path: Path, raw: bytes) -> MrcHeader:
+    from mrcfile.dtypes import HEADER_DTYPE
+
+    for byte_order in "<>":
+        fields = np.frombuffer(raw, HEADER_DTYPE.newbyteorder(byte_order), 1)[0]
+        nx, ny, nz = (int(fields[f"n{axis}"]) for axis in "xyz")
+        if int(fields["mode"]) in _MODES and min(nx, ny, nz) > 0 and max(nx, ny, nz) <= _LONGEST_EDGE_PX:
+            break
+    else:
+        raise MapError(
+            f"{path}: is not an MRC map in mode 0, 1, 2, 6 or 12 (its first numbers: {np.frombuffer(raw, '<i4', 4).tolist()})"
+        )
+    extended = int(fields["nsymbt"])
+    if extended < 0:
+        raise MapError(f"{path}: its header claims an extended header of {extended} bytes")
+    samples = [int(fields[f"m{axis}"]) for axis in "xyz"]
+    cell = [float(fields["cella"][axis]) for axis in "xyz"]
+    x, y, z = (c / m if m > 0 and np.isfinite(c) else 0.0 for c, m in zip(cell, samples, strict=True))
+    ox, oy, oz = (float(v) if np.isfinite(v) else 0.0 for v in fields["origin"].tolist())
+    return MrcHeader(
+        nx, ny, nz, np.dtype(byte_order + _MODES[int(fields["mode"])]), (x, y, z), (ox, oy, oz), HEADER_BYTES + extended
+    )
+
+
+def read_map(path: Path, voxel_size_A: float | None = None) -> Map:
+    """A cubic map as float32.
+
+    Args:
+        path: an MRC file.
+        voxel_size_A: used instead of the header's where the caller knows better.
+
+    Raises:
+        NotReadyError: see `read_header`; also a file that changes while it is read.
+        MapError: not cubic, no voxel size, voxels that are not finite; all faults of the header at once.
+    """
+    state = _state(path)
+    header = read_header(path)
+    faults = []
+    if not header.nx == header.ny == header.nz:
+        faults.append(
+            f"{path}: box is {header.nx} x {header.ny} x {header.nz}; only cubic maps can be measured: pad it to a cube first"
+        )
+    if not voxel_size_A:
+        voxel_size_A = header.voxel_size_A[0]
+        spread_A = max(header.voxel_size_A) - min(header.voxel_size_A)
+        sizes = " x ".join(f"{s:g}" for s in header.voxel_size_A)
+        if min(header.voxel_size_A) <= 0:
+            faults.append(f"{path}: voxel size in the header is {sizes} A; write the true one into the header")
+        elif spread_A > 1e-3 * voxel_size_A:
+            faults.append(
+                f"{path}: voxel size differs between the axes ({sizes} A); resample the map to cubic voxels first"
+            )
+    if faults:
+        raise MapError(*faults)
+    voxels = read_voxels(path, header)
+    if _state(path) not in (state, None):  # one that was removed meanwhile was read whole
+        raise NotReadyError(f"{path}: changed while it was read")
+    return Map(voxels, voxel_size_A, header.origin_A)
+
+
+def _state(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def read_voxels(path: Path, header: MrcHeader) -> Volume:
+    """The voxels [z, y, x] behind ``header`` as native float32.
+
+    Raises:
+        NotReadyError: the file has become shorter.
+        MapError: a voxel is NaN or infinite.
+    """
+    count = header.nx * header.ny * header.nz
+    read_ahead([path])
+    try:
+        raw = np.fromfile(path, header.dtype, count, offset=header.data_offset)
+    except OSError as error:
+        raise MapError(f"{path}: cannot be read ({error.strerror})") from error
+    if raw.size != count:
+        raise NotReadyError(f"{path}: became shorter while it was read")
+    voxels = raw.astype(np.float32, copy=False).reshape(header.nz, header.ny, header.nx)
+    # The sum of a slab is NaN or infinite if any voxel is, and needs no array of its own.
+    for z in range(header.nz):
+        if not np.isfinite(voxels[z].sum(dtype=np.float64)):
+            bad = int(np.count_nonzero(~np.isfinite(voxels)))
+            raise MapError(
+                f"{path}: {bad} voxels are NaN or infinite (the first in section {z}); nothing can be measured from it"
+            )
+    return voxels
+
+
+def write_map(path: Path, volume: Map, label: str) -> None:
+    """Write a map beside its final name and rename it there: a reader sees the whole map or none.
+
+    The file passes ``mrcfile.validate``: mode 2, MAP id, cell, origin, statistics and one label.
+
+    Raises:
+        StorageError: the disk is full, read-only or gone.
+    """
+    import mrcfile
+
+    with beside(path) as temporary, mrcfile.new(temporary, overwrite=True) as mrc:
+        mrc.set_data(np.ascontiguousarray(volume.voxels, np.float32))
+        mrc.set_volume()
+        mrc.voxel_size = volume.voxel_size_A
+        mrc.header.origin = volume.origin_A
+        mrc.header.label[0] = label.encode("ascii", "replace")[:80]
+        mrc.header.nlabl = 1

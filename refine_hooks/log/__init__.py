@@ -1,0 +1,1 @@
+"""The log: its records, its file, its index and the folder that it lies in."""

@@ -1,0 +1,150 @@
+"""The log ``rounds.jsonl``: whole lines are appended, a torn last line is no line, a line that cannot be read is named."""
+
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from refine_hooks.errors import InputError, StorageError
+from refine_hooks.files.reading import parsed_json, read_bytes
+from refine_hooks.log.records import LOG_LINE, SCHEMA_VERSION, Failed, LogLine, RoundRecord
+from refine_hooks.model import Key
+
+_to_be_cut: dict[Path, int] = {}  # logs that hold more than was reported as written, and where they really end
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """What a log holds: its lines in order, and one sentence for each line that is no line of ours."""
+
+    lines: tuple[LogLine, ...]
+    faults: tuple[str, ...] = ()
+
+    @property
+    def rounds(self) -> tuple[RoundRecord, ...]:
+        """The measured rounds in the order of the log; a round measured again stands under its last measurement only."""
+        latest = {line.key: line for line in self.lines if isinstance(line, RoundRecord)}
+        return tuple(latest.values())
+
+    @property
+    def failures(self) -> tuple[Failed, ...]:
+        """The failed rounds that have not been measured since."""
+        last: dict[Key, LogLine] = {line.key: line for line in self.lines if isinstance(line, RoundRecord | Failed)}
+        return tuple(line for line in last.values() if isinstance(line, Failed))
+
+
+def read_journal(path: Path) -> Journal:
+    """All lines of a log.
+
+    A missing file is an empty log. A last line without its newline was torn by a kill and is left out silently.
+
+    Raises:
+        InputError: the file is there and cannot be read.
+    """
+    try:
+        raw = read_bytes(path)
+    except FileNotFoundError:
+        return Journal(())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    whole = raw[: raw.rfind(b"\n") + 1]
+    lines: list[LogLine] = []
+    faults: list[str] = []
+    for number, text in enumerate(whole.split(b"\n")[:-1], 1):
+        if not text.strip():
+            continue
+        try:
+            lines.append(LOG_LINE.validate_json(text))
+        except ValidationError as error:
+            faults.append(f"{path}:{number}: {why_not(text, error)}")
+    return Journal(tuple(lines), tuple(faults))
+
+
+def find_log(place: Path) -> Path:
+    """The log that ``place`` means: the file itself, the one in that folder, or the one of that project.
+
+    Raises:
+        InputError: there is none; names every place looked at.
+    """
+    if place.is_file():
+        return place
+    candidates = (place / "rounds.jsonl", place / "refine_hooks" / "rounds.jsonl")
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    if not place.exists():
+        raise InputError(
+            f"{place}: is not there; name a log (rounds.jsonl), its folder, or a project that was measured"
+        )
+    tried = " nor ".join(str(candidate) for candidate in candidates)
+    raise InputError(f"{place}: holds no log (neither {tried}); measure first with 'refine-hooks once {place}'")
+
+
+def why_not(text: bytes, error: ValidationError) -> str:
+    """Why a line is none of ours, in words."""
+    try:
+        table = parsed_json(text.decode("utf-8", "replace"))
+        version = table.get("schema_version", 0) if isinstance(table, dict) else 0
+    except ValueError:
+        return "is not JSON; it was torn or edited, and is passed over"
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        return f"was written by a newer version (schema {version}, this one knows {SCHEMA_VERSION}); passed over"
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"is not a line of this log ({where}: {first['msg']}); passed over"
+
+
+def append(path: Path, lines: Iterable[LogLine]) -> list[tuple[int, int]]:
+    """Append lines whole and flush them to disk; a torn tail left by a kill is cut off first.
+
+    Returns:
+        Where each line stands: the offset of its first byte, and its length in bytes with the newline.
+
+    Raises:
+        StorageError: the disk is full, read-only or gone; nothing of these lines stays in the file.
+    """
+    texts = [line.model_dump_json().encode() + b"\n" for line in lines]
+    text = b"".join(texts)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        try:
+            end = min(_end_of_whole_lines(handle), _to_be_cut.get(path, sys.maxsize))
+            os.ftruncate(handle, end)
+            _to_be_cut.pop(path, None)
+            try:
+                written = 0
+                while written < len(text):
+                    written += os.pwrite(handle, text[written:], end + written)
+                os.fsync(handle)
+            except OSError:
+                # Where not even this can be done, a line that nobody was told of must not stand before its repetition.
+                _to_be_cut[path] = end
+                os.ftruncate(handle, end)
+                del _to_be_cut[path]
+                raise
+        finally:
+            os.close(handle)
+    except OSError as error:
+        why = "it is a link, which is not followed" if path.is_symlink() else error.strerror
+        raise StorageError(
+            f"{path}: cannot be written ({why}); free some space or name another folder with --out"
+        ) from error
+    ends = list(accumulate(map(len, texts), initial=end))
+    return list(zip(ends, map(len, texts), strict=False))
+
+
+def _end_of_whole_lines(handle: int) -> int:
+    size = os.fstat(handle).st_size
+    position, step = size, 1 << 16
+    while position > 0:
+        start = max(0, position - step)
+        found = os.pread(handle, position - start, start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        position = start
+    return 0

@@ -1,0 +1,1 @@
+"""Telling those who asked of a log that grows."""

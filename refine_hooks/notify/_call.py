@@ -1,0 +1,19 @@
+"""Runs ``module:function`` with the record that comes in on standard input, in a process that can be stopped."""
+
+import importlib
+import sys
+
+from refine_hooks.log.records import LOG_LINE
+
+
+def main() -> None:
+    """Call the function that the command line names."""
+    module, _, function = sys.argv[1].partition(":")
+    if not module or not function:
+        sys.exit(f"{sys.argv[1]!r} does not name a function: write module:function")
+    sys.path.insert(0, "")
+    getattr(importlib.import_module(module), function)(LOG_LINE.validate_json(sys.stdin.read()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""Rounds of the past: looked at again only when something that they were made from has changed.
+
+A look at a project must cost what its open rounds cost, not what its history does.
+"""
+
+import os
+import time
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from refine_hooks.model import Round
+
+# A file system's clock may be this coarse: what changed just now may change once more at the same time of day.
+COARSE_NS = 3 * 10**9
+_AT_REST_AFTER_NS = 3600 * 10**9
+_LOOKS_AT_REST = 12
+
+Evidence = tuple[Any, ...]
+
+
+class State(NamedTuple):
+    """What tells one state of a file from another."""
+
+    inode: int
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    asked: Any
+    evidence: Evidence
+    files: tuple[str, ...]
+    states: tuple[State, ...]
+    rounds: tuple[Round, ...]
+    rested_at_ns: int
+    looks: "Iterator[int]" = field(default_factory=count)
+
+
+_known: dict[Hashable, _Known] = {}
+
+
+def still(
+    name: Hashable,
+    asked: Any,
+    evidence: Callable[[], Evidence],
+    make: Callable[[], Iterable[Round]],
+    files: Callable[[Round], Iterable[Path]],
+) -> tuple[Round, ...]:
+    """The rounds that ``make`` finds, from memory while nothing has changed.
+
+    Rounds of which something is awaited, or which cannot be measured, are not remembered, and nor are their neighbours.
+
+    Args:
+        name: what the rounds are of.
+        asked: settings, the very object that they were found under.
+        evidence: the states of all folders and tables, besides ``files``, that the rounds follow from.
+        make: finds the rounds.
+        files: the files of a round whose states are part of it.
+    """
+    known, seen = _known.get(name), evidence()
+    if known is not None and known.asked is asked and _same(known.evidence, seen) and _files_same(known):
+        return known.rounds
+    began_ns = time.time_ns()
+    rounds = tuple(make())
+    paths = tuple({str(path): None for round_ in rounds for path in files(round_)})
+    states = _states(paths)
+    newest_ns = max((each.mtime_ns for each in (*states, *seen) if isinstance(each, State)), default=0)
+    if all(not round_.missing and not round_.fault for round_ in rounds) and newest_ns + COARSE_NS < began_ns:
+        _known[name] = _Known(asked, seen, paths, states, rounds, newest_ns + _AT_REST_AFTER_NS)
+    else:
+        _known.pop(name, None)
+    return rounds
+
+
+def _files_same(known: _Known) -> bool:
+    """A running program makes new files. Where none came or went for long, old ones are looked at now and then only."""
+    number = next(known.looks)
+    at_rest = time.time_ns() > known.rested_at_ns
+    return (at_rest and number % _LOOKS_AT_REST != 0) or known.states == _states(known.files)
+
+
+def _states(paths: tuple[str, ...]) -> tuple[State, ...]:
+    return tuple(map(state, paths))
+
+
+def _same(one: Evidence, other: Evidence) -> bool:
+    return len(one) == len(other) and all(a is b or a == b for a, b in zip(one, other, strict=True))
+
+
+def state(path: str | Path) -> State:
+    """Inode, size and time of last change of a file; zeros where there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return State(0, 0, 0)
+    return State(status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def folder_state(path: Path) -> State:
+    """`state` of a folder, opened for it: on NFS that asks the server."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return State(0, 0, 0)
+    try:
+        status = os.fstat(handle)
+    finally:
+        os.close(handle)
+    return State(status.st_ino, status.st_size, status.st_mtime_ns)

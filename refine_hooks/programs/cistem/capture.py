@@ -1,0 +1,45 @@
+"""Saving dump files before cisTEM removes them: hard links first, reflinks and copies where links cannot be had."""
+
+from pathlib import Path
+
+from refine_hooks.programs._saving import copy_whole, link, unwritable
+from refine_hooks.programs.cistem import dumps
+from refine_hooks.programs.cistem.dumps import Dump
+
+
+def capture(directory: Path, spool: Path) -> list[Path]:
+    """Save every numbered dump that is in the scratch folders and not yet in the spool.
+
+    Args:
+        directory: the project.
+        spool: the folder for saved inputs of any program.
+
+    Returns:
+        What was newly saved.
+
+    Raises:
+        StorageError: the spool cannot be written to.
+    """
+    saved = []
+    for attempts in dumps.attempts(directory, spool, living_only=True).values():
+        for dump in attempts[-1].dumps if attempts else ():
+            target = attempts[-1].folder / dump.path.name
+            if dump.path != target and save(dump, target):
+                saved.append(target)
+    return saved
+
+
+def save(dump: Dump, target: Path) -> bool:
+    """Link, reflink or copy one dump to ``target``; False where it is gone already, or cannot be saved before it is whole.
+
+    Raises:
+        StorageError: the spool cannot be written to.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(target, error) from error
+    linked = link(dump.path, target)
+    if linked is not None:
+        return linked
+    return not isinstance(dumps.header_of(dump), str) and copy_whole(dump.path, target, dump.size, dump.mtime_ns)

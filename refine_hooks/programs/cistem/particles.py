@@ -1,0 +1,65 @@
+"""The particles of one round of a cisTEM project, and how reconstruct3d was asked to weigh them."""
+
+import sqlite3
+from pathlib import Path
+
+from refine_hooks.errors import ParticlesError
+from refine_hooks.model import Round
+from refine_hooks.particles import ParticlesJob, require_both_halves
+from refine_hooks.particles.cistem import from_database_rows
+from refine_hooks.programs.cistem.database import content, find_database, read
+from refine_hooks.programs.cistem.tables import rerooted
+
+_WAIT_S = 30.0
+NOTE = "reconstructed to full resolution; the noise's whitening filter is cisTEM's but for its random choice of images"
+
+
+def particles(directory: Path, round_: Round) -> ParticlesJob:
+    """What reconstruct3d was given for one class of one round that the database knows.
+
+    Raises:
+        ParticlesError: the round is not in the database, or its stack or its results are not there.
+    """
+    database = find_database(directory)
+    known = content(database, wait_s=_WAIT_S)
+    number, class_id = round_.key.iteration, round_.key.class_id
+    refinement = known.refinements.get(number)
+    sources = round_.inputs
+    reconstruction = known.reconstructions.get(sources.reconstruction_id) if sources.reconstruction_id else None
+    if refinement is None or reconstruction is None:
+        raise ParticlesError(f"{database}: does not hold refinement {number} yet, so its particles are not known")
+    package = known.packages[refinement.package_id]
+    stack = rerooted(package.stack, known.folder, directory)
+    if not stack.is_file():
+        raise ParticlesError(f"{stack}: the particle stack is not there")
+    names, rows = read(database, lambda c: _results(c, number, class_id), wait_s=_WAIT_S)
+    weight_A2, adjust = read(database, lambda c: _weighting(c, reconstruction.id), wait_s=_WAIT_S)
+    rows_of_class = from_database_rows(
+        names,
+        rows,
+        source=f"{database} (refinement {number}, class {class_id})",
+        stack=stack,
+        contrast=1 if package.white_protein else -1,
+    )
+    require_both_halves(rows_of_class)
+    # AutoRefine adjusts scores but notes down that it does not.
+    return ParticlesJob(
+        rows_of_class,
+        "cistem",
+        symmetry=package.symmetry,
+        whitening_radius_A=reconstruction.outer_radius_A,
+        score_weight_A2=weight_A2,
+        adjust_scores=adjust or refinement.name.startswith("Auto"),
+        notes=(NOTE,),
+    )
+
+
+def _results(connection: sqlite3.Connection, number: int, class_id: int) -> tuple[list[str], list[tuple[object, ...]]]:
+    cursor = connection.execute(f"SELECT * FROM REFINEMENT_RESULT_{int(number)}_{int(class_id)}")  # noqa: S608 - two integers
+    return [column[0].upper() for column in cursor.description], cursor.fetchall()
+
+
+def _weighting(connection: sqlite3.Connection, reconstruction: int) -> tuple[float, bool]:
+    query = "SELECT SCORE_WEIGHT_CONVERSION, SHOULD_ADJUST_SCORES FROM RECONSTRUCTION_LIST WHERE RECONSTRUCTION_ID = ?"
+    row = connection.execute(query, (reconstruction,)).fetchone()
+    return (float(row[0]), bool(row[1])) if row else (0.0, True)

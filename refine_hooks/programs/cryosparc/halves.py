@@ -1,0 +1,203 @@
+"""From a round of cryoSPARC to its half maps, its own curves, the masks that it used, its views, and its particles."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refine_hooks.errors import NotReadyError, ParticlesError, RefineHooksError
+from refine_hooks.files.mrc import read_header, read_map
+from refine_hooks.log.folder import Store
+from refine_hooks.model import FscCurve, HalfMaps, ProgramMask, Round
+from refine_hooks.particles import ParticlesJob, require_both_halves
+from refine_hooks.particles.cryosparc import angles_deg, joined_rows, read_cs
+from refine_hooks.programs import _overwritten as overwritten
+from refine_hooks.programs._reading import read_text, remembered
+from refine_hooks.programs.cryosparc.rounds import Inputs
+
+WINDOW = "cryoSPARC's spherical window of the box"
+PARTICLES_NOTE = (
+    "reconstructed by RELION's rules from cryoSPARC's poses and defoci: without its particle scales, its higher aberrations and "
+    "its weights"
+)
+THETA_BINS, PHI_BINS = 18, 72
+
+_MOST_SHELLS = 10_000  # more than any box has
+
+
+def half_maps(directory: Path, round_: Round, store: Store) -> HalfMaps | None:
+    """Half maps A and B: neither filtered nor masked, but windowed; None for a class, or once they were cleared.
+
+    Raises:
+        NotReadyError: they are being written.
+        MapError: they cannot be used.
+    """
+    inputs: Inputs = round_.inputs
+    if inputs.halves is None or inputs.origin is None:
+        return None
+    first, second = (read_map(path) for path in inputs.halves)
+    saved = inputs.kept is not None and inputs.kept.halves is not None
+    return HalfMaps(
+        first,
+        second,
+        inputs.origin,
+        paths=None if saved else inputs.halves,
+        masked_by=WINDOW if inputs.job.table.windowed else None,
+    )
+
+
+def reported(directory: Path, round_: Round) -> list[FscCurve]:
+    """The columns of the FSC tables that were saved into the job folder, before and after the mask was tightened."""
+    inputs: Inputs | None = round_.inputs
+    if inputs is None:
+        return []
+    curves = []
+    for path, tightened in inputs.curves:
+        for name, values in read_fsc_table(path, _box_px(inputs)).items():
+            suffix = "_after_tightening" if tightened else ""
+            last = (tightened or len(inputs.curves) == 1) and name in ("noisesub", "corrected")
+            resolution_A = round_.facts.reported_resolution_A if last else None
+            rule = round_.facts.reported_rule if resolution_A else None
+            curves.append(FscCurve(f"{name}{suffix}", values, resolution_A, rule or "not read off by cryoSPARC here"))
+    return curves
+
+
+def _box_px(inputs: Inputs) -> int | None:
+    name = inputs.iteration.files.get("")
+    path = inputs.halves[0] if inputs.halves else inputs.job.folder / name if name else None
+    return read_header(path).nx if path is not None else None
+
+
+def read_fsc_table(path: Path, box_px: int | None) -> dict[str, NDArray[np.float64]]:
+    """The curves of one of cryoSPARC's FSC tables by column, over the shells 0..N//2.
+
+    A wave number is a shell. What is no number, and noise-substituted values outside -1..1 (where the noise's correlation is
+    near 1, they mean nothing), is left out.
+
+    Args:
+        path: tab-separated text under a line of names, the wave number first.
+        box_px: of the half maps; None takes the table's own last row for N//2.
+
+    Raises:
+        NotReadyError: not there, or cut off.
+    """
+    lines = [line.rstrip("\n") for line in read_text(path).splitlines() if line.strip()]
+    names = [_column_name(name) for name in re.split(r"\t|\s{2,}", lines[0].strip())]
+    if len(names) == 1:
+        names = [_column_name(name) for name in lines[0].split()]
+    rows = [_numbers(path, line, len(names)) for line in lines[1:]]
+    if not rows:
+        raise NotReadyError(f"{path}: has no rows yet")
+    table = np.array(rows)
+    table = table[(table[:, 0] >= 0) & (table[:, 0] < _MOST_SHELLS)]
+    if not len(table):
+        raise NotReadyError(f"{path}: has no rows with a wave number from 0 to {_MOST_SHELLS}")
+    shells = np.rint(table[:, 0]).astype(int)
+    count = (box_px // 2 if box_px else int(shells.max())) + 1
+    curves = {}
+    for column, name in enumerate(names[1:], 1):
+        values = np.full(count, np.nan)
+        usable = (shells < count) & (np.abs(np.nan_to_num(table[:, column], nan=9.0)) <= 1 + 1e-6)
+        values[shells[usable]] = table[usable, column]
+        if np.any(np.isfinite(values)):
+            curves[name] = values
+    return curves
+
+
+def _column_name(text: str) -> str:
+    """``fsc_tightmask`` -> ``tightmask``; names with blanks, as version 5 has them, with underscores."""
+    return re.sub(r"\W+", "_", text.strip().lower()).strip("_").removeprefix("fsc_")
+
+
+def _numbers(path: Path, line: str, count: int) -> list[float]:
+    words = line.split()
+    if len(words) < count:
+        raise NotReadyError(f"{path}: {line!r} has {len(words)} of {count} columns; it is being written")
+    return [_number(word) for word in words[:count]]
+
+
+def _number(word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        return float("nan")
+
+
+def refinement_mask(directory: Path, round_: Round, halves: HalfMaps) -> ProgramMask | None:
+    """The mask that the reference was multiplied by."""
+    inputs: Inputs = round_.inputs
+    return _loaded(inputs, inputs.masks["refinement"]) if "refinement" in inputs.masks else None
+
+
+def further_masks(directory: Path, round_: Round, halves: HalfMaps) -> dict[str, ProgramMask]:
+    """The masks of cryoSPARC's FSC: the given one, and the one that it tightened."""
+    inputs: Inputs = round_.inputs
+    return {name: _loaded(inputs, path) for name, path in inputs.masks.items() if name != "refinement"}
+
+
+def _loaded(inputs: Inputs, path: Path) -> ProgramMask:
+    """A mask; one that was saved has no path to be recorded, since it is written into the store."""
+    try:
+        mask = read_map(path)
+    except RefineHooksError as error:
+        return ProgramMask(None, note=f"not used: {error}")
+    lasting = path if path.parent == inputs.job.folder else None
+    return ProgramMask(mask, lasting, parameters={"made_by": "cryoSPARC", "file": path.name})
+
+
+def _particle_table(inputs: Inputs) -> Path | None:
+    stem = inputs.iteration.stem
+    name = f"{stem}_particles.cs"
+    return inputs.job.folder / name if stem and name in inputs.particle_tables else None
+
+
+def particles(directory: Path, round_: Round) -> ParticlesJob | None:
+    """The particles of a round, with the columns that cryoSPARC only passed through from an earlier job.
+
+    Raises:
+        ParticlesError: the table is not there or lacks columns, or the point group is not cyclic.
+    """
+    inputs: Inputs = round_.inputs
+    path = _particle_table(inputs)
+    if path is None:
+        raise ParticlesError(
+            f"{inputs.job.folder}: holds no {inputs.iteration.stem}_particles.cs, so this round's particles are not known"
+        )
+    symmetry = (inputs.job.table.symmetry or "C1").upper()
+    if not re.fullmatch(r"C\d+", symmetry):
+        raise ParticlesError(
+            f"{path}: was refined in {symmetry}; how cryoSPARC sets up its axes is certain for cyclic groups only"
+        )
+    found = read_cs(path)
+    require_both_halves(found)
+    return ParticlesJob(found, "relion", symmetry=symmetry, notes=(PARTICLES_NOTE,))
+
+
+def angular_distribution(directory: Path, round_: Round) -> NDArray[np.float64] | None:
+    """Views per bin [theta 0..180, phi 0..360], counted from the poses of this round's particles."""
+    inputs: Inputs | None = round_.inputs
+    path = _particle_table(inputs) if inputs is not None else None
+    if path is None:
+        return None
+    try:
+        return _views(path)
+    except (RefineHooksError, OSError, ValueError):
+        return None
+
+
+@remembered
+def _views(path: Path) -> NDArray[np.float64] | None:
+    rows = joined_rows(path)
+    if "alignments3D/pose" not in rows:
+        return None
+    phi_deg, theta_deg, _ = angles_deg(rows["alignments3D/pose"])
+    edges = np.linspace(0, 180, THETA_BINS + 1), np.linspace(0, 360, PHI_BINS + 1)
+    return np.asarray(np.histogram2d(theta_deg, phi_deg % 360, bins=edges)[0], np.float64)
+
+
+def discard(round_: Round, spool: Path) -> None:
+    """Remove what was saved of this round."""
+    inputs: Inputs | None = round_.inputs
+    if inputs is not None and inputs.kept is not None:
+        overwritten.discard(inputs.kept)

@@ -1,0 +1,107 @@
+"""From a round of EMAN2 to its half maps, its own curves, and the masks that it made."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refine_hooks.errors import NotReadyError, RefineHooksError
+from refine_hooks.log.folder import Store
+from refine_hooks.model import FscCurve, HalfMaps, ProgramMask, Round
+from refine_hooks.programs import _overwritten as overwritten
+from refine_hooks.programs._reading import read_text
+from refine_hooks.programs.eman2.folder import CURVES, MASKS
+from refine_hooks.programs.eman2.rounds import IN_PLACE, Inputs
+from refine_hooks.programs.hdf import read_hdf_header, read_hdf_map
+
+MASKED_BY = "EMAN2's automatic mask of this iteration (mask.hdf)"
+_NOTES = {
+    IN_PLACE: "",
+    "raw": "EMAN2's own copies (threed_raw_*) from before it filtered, masked and, where asked to, aligned the halves",
+    "unmasked": "EMAN2's unmasked copies (threed_*_unmasked), to which it applied its Wiener filter: the halves as they were "
+    "reconstructed had been overwritten",
+    "": "EMAN2 filtered and masked these half maps in place, and what they were before is not on disk",
+}
+
+
+def half_maps(directory: Path, round_: Round, store: Store) -> HalfMaps | None:
+    """The halves as they were reconstructed where they could be saved, else what EMAN2 left.
+
+    Raises:
+        NotReadyError: they are being written.
+        MapError: they cannot be used, or h5py is missing.
+    """
+    inputs: Inputs = round_.inputs
+    first, second = (read_hdf_map(path) for path in inputs.halves)
+    note = _NOTES[inputs.kind]
+    return HalfMaps(
+        first, second, inputs.origin, masked_by=None if inputs.kind else MASKED_BY, notes=(note,) if note else ()
+    )
+
+
+def reported(directory: Path, round_: Round) -> list[FscCurve]:
+    """EMAN2's curves: over the whole box, under its mask and under its tight mask."""
+    inputs: Inputs | None = round_.inputs
+    if inputs is None:
+        return []
+    number = round_.key.iteration
+    box_px = read_hdf_header(inputs.halves[0]).shape[0]
+    extent_A = box_px * (round_.facts.voxel_size_A or 1.0)
+    curves = []
+    for name in CURVES:
+        if (name, number) not in inputs.run.curves:
+            continue
+        values = read_curve(inputs.run.curve(name, number), box_px, extent_A)
+        if np.any(np.isfinite(values)):
+            curves.append(FscCurve(name, values))
+    return curves
+
+
+def read_curve(path: Path, box_px: int, extent_A: float) -> NDArray[np.float64]:
+    """A text file of frequency (1/A) and correlation, by shell 0..N//2; NaN where it has no row.
+
+    Raises:
+        NotReadyError: not there, or cut off.
+    """
+    values = np.full(box_px // 2 + 1, np.nan)
+    for line in read_text(path).splitlines():
+        try:
+            frequency_per_A, correlation = (float(word) for word in line.split()[:2])
+        except ValueError as error:
+            if line.lstrip().startswith("#") or not line.strip():
+                continue
+            raise NotReadyError(f"{path}: {line!r} is no row of a curve; it is being written") from error
+        shell = round(frequency_per_A * extent_A)
+        if 0 <= shell < values.size and abs(correlation) <= 1 + 1e-6:
+            values[shell] = correlation
+    return values
+
+
+def _mask(round_: Round, name: str) -> ProgramMask | None:
+    inputs: Inputs = round_.inputs
+    path = next((path for path in inputs.masks if path.name == MASKS[name]), None)
+    if path is None:
+        return None
+    try:
+        return ProgramMask(read_hdf_map(path), parameters={"made_by": "EMAN2", "file": MASKS[name]})
+    except RefineHooksError as error:
+        return ProgramMask(None, note=f"not used: {error}")
+
+
+def refinement_mask(directory: Path, round_: Round, halves: HalfMaps) -> ProgramMask | None:
+    """The mask that the map was multiplied by; it has no number, so only the last one or a saved one is known."""
+    gone = ProgramMask(None, note="EMAN2 has written its mask over since, and it was not watched then")
+    return _mask(round_, "refinement") or gone
+
+
+def further_masks(directory: Path, round_: Round, halves: HalfMaps) -> dict[str, ProgramMask]:
+    """The tighter mask, of which EMAN2 makes a curve only."""
+    tight = _mask(round_, "program_tight")
+    return {} if tight is None else {"program_tight": tight}
+
+
+def discard(round_: Round, spool: Path) -> None:
+    """Remove all copies of this round."""
+    inputs: Inputs | None = round_.inputs
+    for this in inputs.kept if inputs is not None else ():
+        overwritten.discard(this)

@@ -1,0 +1,203 @@
+"""What names say: half maps of one folder put together to pairs, by expressions over their paths relative to the project.
+
+The named groups of such an expression: ``half`` tells the halves apart (where a kind has two expressions, these do), ``iteration``
+and ``class`` are numbers, ``run`` is a name, and ``state`` names a state that has no number: such states are numbered in the order
+of their times.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from refine_hooks.errors import InputError
+from refine_hooks.files.mrc import Map, MrcHeader, read_header, read_map, read_voxels
+from refine_hooks.log.folder import slug
+from refine_hooks.model import Origin
+from refine_hooks.programs import _overwritten as overwritten
+from refine_hooks.programs._overwritten import Kept
+
+TOGETHER_S = 60.0  # files of one iteration are written within this time, unless the program's next one comes first
+Numbered = Sequence[tuple[int, Path]]
+_Key = tuple[str, int, int | None, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One way of a program's to call its half maps, and what is known of such maps.
+
+    Attributes:
+        names: one expression with a group ``half``, or one for each half.
+        origin: ``found`` where the maps are neither filtered nor regularised.
+        valid_shells: the last shell with data, from the box in px.
+        header: what a file says of its voxels, where it is no MRC file.
+    """
+
+    names: tuple[re.Pattern[str], ...]
+    origin: Origin
+    masked_by: str | None = None
+    valid_shells: Callable[[int], int] | None = None
+    notes: tuple[str, ...] = ()
+    header: Callable[[Path], MrcHeader] = read_header
+
+    def read(self, path: Path, voxel_size_A: float | None) -> Map:
+        """One half.
+
+        Raises:
+            NotReadyError, MapError: see `refine_hooks.files.mrc.read_map`.
+        """
+        if self.header is read_header:
+            return read_map(path, voxel_size_A)
+        return Map(read_voxels(path, self.header(path)), voxel_size_A or 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The files of one round as they are now; ``iteration`` is None while only their times may tell it."""
+
+    run: str
+    class_id: int
+    iteration: int | None
+    state: str
+    kind: Kind
+    files: dict[str, Path] = field(hash=False)
+
+    @property
+    def halves(self) -> tuple[Path, Path] | None:
+        """Both halves in the order of their names; None where one is not there."""
+        ordered = [self.files[half] for half in sorted(self.files)]
+        return (ordered[0], ordered[1]) if len(ordered) == 2 else None
+
+    @property
+    def other_half(self) -> str:
+        """What is awaited, where one half is there."""
+        return f"the other half of {next(iter(self.files.values())).name}"
+
+    @property
+    def newest_ns(self) -> int:
+        """When the youngest of its files was written; 0 where none is there."""
+        return max((ns for path in self.files.values() if (ns := written_ns(path)) is not None), default=0)
+
+
+def pairs_in(directory: Path, names: Iterable[str], kinds: Iterable[Kind]) -> list[Pair]:
+    """Every round that has a half among ``names``, of the best kind that is not out of date, oldest first.
+
+    Raises:
+        InputError: an expression takes something for a number that is none.
+    """
+    found: dict[_Key, list[Pair]] = {}
+    names = list(names)
+    for kind in kinds:
+        for key, files in _sorted_files(directory, names, kind).items():
+            found.setdefault(key, []).append(Pair(*key, kind, files))
+    best = [_best(candidates) for candidates in found.values()]
+    return sorted(_with_numbers(best), key=lambda pair: (pair.run, pair.iteration or 0, pair.class_id))
+
+
+def _sorted_files(directory: Path, names: Iterable[str], kind: Kind) -> dict[_Key, dict[str, Path]]:
+    found: dict[_Key, dict[str, Path]] = {}
+    for name in names:
+        for position, pattern in enumerate(kind.names):
+            match = pattern.fullmatch(name)
+            if match:
+                half = match.groupdict().get("half") or str(position + 1)
+                files = found.setdefault(key_of(match, name), {})
+                if half in files:
+                    other = files[half].relative_to(directory)
+                    raise InputError(
+                        f"{other} and {name}: both would be half {half} of one round; the pattern tells too little"
+                    )
+                files[half] = directory / name
+    return found
+
+
+def key_of(match: re.Match[str], name: str) -> _Key:
+    """Run, class (from 1), iteration and state that a name tells.
+
+    Raises:
+        InputError: the expression takes something for a number that is none.
+    """
+    groups = match.groupdict()
+    wrong = [f"{what} {groups[what]!r}" for what in ("iteration", "class") if not (groups.get(what) or "0").isdecimal()]
+    if wrong:
+        raise InputError(f"{name}: {' and '.join(wrong)} is no number; correct the pattern")
+    run = "/".join(slug(part) for part in (groups.get("run") or "run").split("/"))
+    iteration = groups.get("iteration")
+    return run, int(groups.get("class") or 1), None if iteration is None else int(iteration), groups.get("state") or ""
+
+
+def _best(candidates: list[Pair]) -> Pair:
+    """The first kind whose pair is complete and not left over from an earlier iteration."""
+    complete = [pair for pair in candidates if pair.halves is not None]
+    newest_ns = max((pair.newest_ns for pair in complete), default=0)
+    return next((p for p in complete if p.newest_ns >= newest_ns - TOGETHER_S * 1e9), candidates[0])
+
+
+def _with_numbers(pairs: list[Pair]) -> Iterator[Pair]:
+    """States are numbered in the order of their times, and classes that the program counts from 0 are counted from 1."""
+    order: dict[tuple[str, int], int] = {}
+    from_zero = {pair.run for pair in pairs if pair.class_id == 0}
+    for pair in sorted(pairs, key=lambda p: (p.newest_ns, p.state)):
+        number = pair.iteration
+        if pair.state:
+            number = order[pair.run, pair.class_id] = order.get((pair.run, pair.class_id), 0) + 1
+        yield replace(pair, iteration=number, class_id=pair.class_id + (pair.run in from_zero))
+
+
+def written_ns(path: Path) -> int | None:
+    """When a file was last written; None where it is not there."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return None
+
+
+def iteration_of(pair: Pair, numbered: Numbered, kept: dict[int, Kept]) -> int | None:
+    """The iteration of a pair that is written over: that of the numbered file written after it, else of the nearest in time.
+
+    None while such a file may still come. Where none comes, pairs are counted on.
+    """
+    if pair.halves is None:
+        return None
+    after = overwritten.written_after(pair.halves, numbered)
+    if after is not None:
+        return after
+    if numbered and time.time_ns() - pair.newest_ns < TOGETHER_S * 1e9:
+        return None
+    near = [(abs(ns - pair.newest_ns), number) for number, path in numbered if (ns := written_ns(path)) is not None]
+    apart_ns, number = min(near, default=(0, 0))
+    if near and apart_ns <= TOGETHER_S * 1e9:
+        return number
+    return max([*kept, *(n for n, _ in numbered)], default=0) + 1
+
+
+def at_rest(halves: tuple[Path, Path], settle_s: float) -> bool:
+    """Whether the files were written so long ago that nobody writes them now."""
+    newest_ns = max(written_ns(path) or 0 for path in halves)
+    return time.time_ns() - newest_ns > max(settle_s, 2.0) * 1e9
+
+
+def unequal(halves: tuple[Path, Path], headers: Sequence[MrcHeader], voxel_size_A: float | None) -> str | None:
+    """What is wrong with the boxes and voxel sizes of two halves, all of it; None where nothing is.
+
+    Args:
+        halves: their files, for their names.
+        headers: of both.
+        voxel_size_A: the one that is known better than the headers know it.
+    """
+    one, two = (path.name for path in halves)
+    boxes = [" x ".join(str(n) for n in (header.nx, header.ny, header.nz)) for header in headers]
+    sizes_A = [size for header in headers for size in header.voxel_size_A]
+    faults = []
+    if boxes[0] != boxes[1]:
+        faults.append(f"{one} has a box of {boxes[0]} voxels, {two} one of {boxes[1]}")
+    elif not headers[0].nx == headers[0].ny == headers[0].nz:
+        faults.append(f"{one}: box is {boxes[0]}; only cubic maps can be measured")
+    if not voxel_size_A and min(sizes_A) <= 0:
+        faults.append(f"{one}: does not state its voxel size; give it in a settings file: voxel_size_A in [program]")
+    elif not voxel_size_A and max(sizes_A) > 1.002 * min(sizes_A):
+        faults.append(
+            f"{one}, {two}: voxel sizes of {min(sizes_A):g} to {max(sizes_A):g} A; give the true one: voxel_size_A in [program]"
+        )
+    return "; ".join(faults) or None

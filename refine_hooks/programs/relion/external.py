@@ -1,0 +1,158 @@
+"""The arrays that RELION hands to an external reconstruction program, and the half map that is in them.
+
+RELION writes them beside its other files and never removes them (four floats for each voxel of the map and each of three
+arrays); people do, so they are kept, see `refine_hooks.programs.relion.spool`.
+"""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refine_hooks.errors import NotReadyError, SumsError
+from refine_hooks.files.mrc import Map, read_header, read_voxels
+from refine_hooks.programs._reading import remembered
+from refine_hooks.programs.relion.star import read_star
+from refine_hooks.sums.relion import Grid, half_map
+
+_REWRITTEN_WITHIN_NS = 600 * 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """One half's ``*_external_reconstruct.star`` and its three arrays, which lie beside it.
+
+    ``voxel_size_A`` is None where the table does not state it: RELION before 4.
+    """
+
+    star: Path
+    real: Path
+    imaginary: Path
+    weight: Path
+    grid: Grid
+    voxel_size_A: float | None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The table and its arrays."""
+        return self.star, self.real, self.imaginary, self.weight
+
+
+@remembered
+def read_external(star: Path) -> External:
+    """What a ``*_external_reconstruct.star`` says.
+
+    Raises:
+        NotReadyError: not there, or not whole.
+        SumsError: it describes no sums of a volume.
+    """
+    blocks = read_star(star)
+    general = blocks.get("external_reconstruct_general")
+    if general is None:
+        raise NotReadyError(f"{star}: has no table external_reconstruct_general yet")
+    names = [general.text(f"rlnExtRecons{what}") for what in ("DataReal", "DataImag", "Weight")]
+    box, padding, current = (
+        general.number(f"rln{what}") for what in ("OriginalImageSize", "PaddingFactor", "CurrentImageSize")
+    )
+    if not all(names) or box is None or padding is None or current is None:
+        raise SumsError(f"{star}: does not name its three arrays, box, padding and current image size")
+    if general.whole("rlnReferenceDimensionality") not in (None, 3):
+        raise SumsError(f"{star}: is of a two-dimensional reconstruction; there are no half maps in it")
+    real, imaginary, weight = (star.with_name(Path(name).name) for name in names)
+    try:
+        return External(
+            star, real, imaginary, weight, Grid(round(box), padding, round(current)), general.number("rlnPixelSize")
+        )
+    except SumsError as error:
+        raise SumsError(f"{star}: {error}") from error
+
+
+def require_arrays(external: External) -> None:
+    """Check that the three arrays are there, whole, and of the shape that the table states.
+
+    RELION writes the table after its arrays, so arrays that are younger are of another writing, whose table is still to come. In
+    a project that was copied times say nothing: there only what was written just now is waited for.
+
+    Raises:
+        NotReadyError: one is missing, shorter than its header says, or being written again.
+        SumsError: one has another shape.
+    """
+    faults = []
+    for path in (external.real, external.imaginary, external.weight):
+        if not path.exists():
+            raise NotReadyError(f"{path}: is not there")
+        header = read_header(path)
+        if (header.nz, header.ny, header.nx) != external.grid.array_shape:
+            shape = " x ".join(str(n) for n in (header.nx, header.ny, header.nz))
+            wanted = " x ".join(str(n) for n in reversed(external.grid.array_shape))
+            faults.append(f"{path}: holds {shape} values where {external.star.name} asks for {wanted}")
+    if faults:
+        raise SumsError(*faults)
+    table_ns = state_of(external.star)[1]
+    for path in external.files[1:]:
+        written_ns = state_of(path)[1]
+        if written_ns > table_ns and abs(time.time_ns() - written_ns) < _REWRITTEN_WITHIN_NS:
+            raise NotReadyError(f"{path}: is younger than {external.star.name}; it is being written again")
+
+
+def half_map_from_external(star: Path, voxel_size_A: float | None = None) -> tuple[Map, Grid]:
+    """The unregularised half map in the arrays of a ``*_external_reconstruct.star``.
+
+    The same map as ``relion_external_reconstruct STAR --no_map`` writes; shells beyond `Grid.shells` are empty.
+
+    Args:
+        star: the table.
+        voxel_size_A: for tables of RELION before 4, which do not state it.
+
+    Raises:
+        NotReadyError: the table or an array is not whole.
+        SumsError, MapError: they cannot be what RELION writes.
+    """
+    external = read_external(star)
+    require_arrays(external)
+    voxel_size_A = external.voxel_size_A or voxel_size_A
+    if not voxel_size_A:
+        raise SumsError(f"{star}: does not state a pixel size, and there is no model table that does")
+
+    def reader(path: Path) -> NDArray[np.float32]:
+        return read_voxels(path, read_header(path))
+
+    before = states_of([star])
+    try:
+        volume = half_map(
+            lambda: reader(external.real),
+            lambda: reader(external.imaginary),
+            lambda: reader(external.weight),
+            external.grid,
+        )
+    except SumsError as error:
+        raise SumsError(*(f"{star}: {fault}" for fault in error.faults)) from error
+    if states_of([star]) != before:
+        raise NotReadyError(f"{star}: its arrays changed while they were read")
+    return Map(volume, voxel_size_A), external.grid
+
+
+def states_of(stars: Iterable[Path]) -> list[tuple[int, int]]:
+    """Size and mtime (ns) of tables and all their arrays.
+
+    Raises:
+        NotReadyError: one is not there.
+        SumsError: see `read_external`.
+    """
+    return [state_of(path) for star in stars for path in read_external(star).files]
+
+
+def state_of(path: Path) -> tuple[int, int]:
+    """Size and mtime (ns) of a file.
+
+    Raises:
+        NotReadyError: it is not there.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise NotReadyError(f"{path}: is not there (any more)") from error
+    return status.st_size, status.st_mtime_ns

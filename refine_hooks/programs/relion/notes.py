@@ -1,0 +1,130 @@
+"""What RELION says of a round in words and numbers, and what a reader must know of it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from refine_hooks.errors import RefineHooksError
+from refine_hooks.files.reading import open_plain
+from refine_hooks.model import Facts
+from refine_hooks.programs._reading import remembered
+from refine_hooks.programs.relion.tables import ClassTable, Model, Optimiser, PostProcess, read_symmetry
+
+_ERRORS_BYTES = 256 << 10
+_WARNINGS = 5
+
+PER_ITERATION_RULE = "FSC = 0.5 (RELION: signal-to-noise ratio of the half maps below 1)"
+FINAL_RULE = "FSC = 0.143 (RELION: signal-to-noise ratio of the joined map below 1)"
+CLASS_RULE = "signal-to-noise ratio of the map below 1 (RELION, no half maps)"
+
+
+def facts_of(
+    *,
+    model: Model | None,
+    number: int,
+    optimiser: Optimiser | None,
+    images: tuple[int | None, int | None],
+    postprocess: PostProcess | None,
+    final: bool,
+    first: bool,
+    split: bool,
+    samplings: Sequence[Path],
+) -> Facts:
+    """A round's facts.
+
+    Args:
+        model: its model table, None when it never came.
+        number: class or body.
+        optimiser: the settings.
+        images: particles in each half.
+        postprocess: a post-processing of these very halves.
+        final: the last, joined round.
+        first: iteration 0, the reference that the run began with.
+        split: whether the two halves were refined apart.
+        samplings: tables that state the symmetry; any whole one will do.
+    """
+    diameter_A = optimiser.particle_diameter_A if optimiser else None
+    table = _class_of(model, number)
+    resolution_A, rule = _reported(model, table, final, split)
+    both = None if images[0] is None or images[1] is None else images[0] + images[1]
+    return Facts(
+        voxel_size_A=model.voxel_size_A if model else None,
+        molecular_mass_kDa=postprocess.molecular_mass_kDa if postprocess else None,
+        sphere_radius_A=diameter_A / 2 if diameter_A else None,
+        reconstruction_limit_A=_ends_at(model),
+        symmetry=_symmetry(optimiser, samplings),
+        particles=both if split else (model.particles if model else None),
+        reported_resolution_A=None if first else resolution_A,
+        reported_rule=None if first or resolution_A is None else rule,
+        notes=tuple(_notes(table, optimiser, first, split, final)),
+    )
+
+
+def _class_of(model: Model | None, number: int) -> ClassTable | None:
+    return model.classes[number - 1] if model and 0 < number <= len(model.classes) else None
+
+
+def _reported(model: Model | None, table: ClassTable | None, final: bool, split: bool) -> tuple[float | None, str]:
+    """RELION's one number is of the whole run; with several classes or bodies each has its own."""
+    if model is None or table is None:
+        return None, ""
+    rule = FINAL_RULE if final else PER_ITERATION_RULE if split else CLASS_RULE
+    resolution_A = model.current_resolution_A if len(model.classes) == 1 else table.estimated_resolution_A
+    return (resolution_A if resolution_A and resolution_A < 999 else None), rule
+
+
+def _ends_at(model: Model | None) -> float | None:
+    """Where the sums of this round end, if before Nyquist."""
+    if model is None or not 2 <= model.current_size_px < model.box_px - 1:
+        return None
+    return model.box_px * model.voxel_size_A / (model.current_size_px // 2)
+
+
+def _symmetry(optimiser: Optimiser | None, samplings: Sequence[Path]) -> str | None:
+    if optimiser and optimiser.symmetry:
+        return optimiser.symmetry
+    for path in samplings:
+        try:
+            return read_symmetry(path)
+        except RefineHooksError:
+            continue
+    return None
+
+
+def _notes(table: ClassTable | None, optimiser: Optimiser | None, first: bool, split: bool, final: bool) -> list[str]:
+    notes = []
+    if first and split:
+        notes.append(
+            "the reference that the run began with: both halves are copies of one map, which nothing can be read off"
+        )
+    if not split:
+        notes.append("RELION keeps no half maps of this kind of job: no FSC can be measured")
+    if table and table.kept_fixed:
+        notes.append("this body was kept fixed: RELION repeats an earlier FSC, and made no half maps")
+    if optimiser is None or not split or first:
+        return notes
+    if optimiser.blush:
+        notes.append("refined with Blush: the references of the iterations are denoised")
+    if optimiser.local_symmetry and not final:
+        notes.append("local symmetry was applied to the maps after reconstruction, not to RELION's own FSC")
+    if optimiser.corrects_fsc:
+        notes.append("RELION's own FSC is that under its mask, corrected for the mask by phase randomisation")
+    return notes
+
+
+@remembered
+def _errors(path: Path) -> tuple[str, ...]:
+    with open_plain(path) as stream:
+        stream.seek(0, 2)
+        stream.seek(max(0, stream.tell() - _ERRORS_BYTES))
+        text = stream.read(_ERRORS_BYTES).decode("utf-8", "replace")
+    lines = (" ".join(line.replace("\r", " ").split()) for line in text.splitlines())
+    said = dict.fromkeys(line for line in lines if "WARNING" in line.upper() and "FSC" in line.upper())
+    return tuple(f"RELION's run.err: {line[:300]}" for line in list(said)[-_WARNINGS:])
+
+
+def run_warnings(path: Path) -> tuple[str, ...]:
+    """RELION's own warnings about its FSC, from the end of ``run.err``; they do not say which iteration they are of."""
+    try:
+        return _errors(path)
+    except (RefineHooksError, OSError):
+        return ()

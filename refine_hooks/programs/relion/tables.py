@@ -1,0 +1,219 @@
+"""What RELION's tables say of a round: the model, the optimiser's settings, a post-processing."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refine_hooks.errors import NotReadyError
+from refine_hooks.programs._reading import read_text, remembered
+from refine_hooks.programs.relion.star import Block, read_star
+
+_COMMAND_LINES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ClassTable:
+    """One class or body: its FSC by shell 0..N//2 (NaN beyond the round's image size), None where there is none."""
+
+    gold_standard: NDArray[np.float64] | None
+    estimated_resolution_A: float | None
+    kept_fixed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A ``*_model.star`` that is whole."""
+
+    box_px: int
+    voxel_size_A: float
+    current_size_px: int
+    current_resolution_A: float | None
+    particles: int | None
+    bodies: bool
+    classes: tuple[ClassTable, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Optimiser:
+    """What is used of a ``*_optimiser.star``."""
+
+    particle_diameter_A: float | None
+    mask_edge_px: float
+    join_below_A: float | None
+    flattens: bool
+    solvent_mask: str
+    corrects_fsc: bool
+    external: bool
+    blush: bool
+    local_symmetry: bool
+    symmetry: str | None
+
+
+@remembered
+def read_model(path: Path) -> Model:
+    """A model table, checked to be whole: RELION closes it after the maps that it describes.
+
+    Raises:
+        NotReadyError: not there, or its tables are not complete.
+    """
+    blocks = read_star(path, until="model_pdf_orient")
+    try:
+        general, groups = blocks["model_general"], blocks["model_groups"]
+    except KeyError as error:
+        raise NotReadyError(f"{path}: has no table {error} yet") from error
+    box, voxel = general.whole("rlnOriginalImageSize"), general.number("rlnPixelSize")
+    current = general.whole("rlnCurrentImageSize")
+    if not box or not voxel or current is None:
+        raise NotReadyError(f"{path}: does not state box, pixel size and current image size")
+    bodies = (general.whole("rlnNrBodies") or 1) > 1
+    count = general.whole("rlnNrBodies" if bodies else "rlnNrClasses") or 1
+    kind = "body" if bodies else "class"
+    listed = blocks.get("model_bodies" if bodies else "model_classes", Block({}, {}))
+    classes = tuple(_class_table(path, blocks, listed, kind, i, box, current) for i in range(count))
+    return Model(
+        box, voxel, current, general.number("rlnCurrentResolution"), _particles(path, general, groups), bodies, classes
+    )
+
+
+def _class_table(
+    path: Path, blocks: dict[str, Block], listed: Block, kind: str, i: int, box_px: int, current_px: int
+) -> ClassTable:
+    table = blocks.get(f"model_{kind}_{i + 1}")
+    shells = box_px // 2 + 1
+    fsc = None if table is None else table.array("rlnGoldStandardFsc")
+    if table is None or len(table.columns.get("rlnSpectralIndex", ())) != shells:
+        raise NotReadyError(f"{path}: its table of {kind} {i + 1} does not hold {shells} shells yet")
+    resolution, fixed = _row(listed, "rlnEstimatedResolution", i), _row(listed, "rlnBodyKeepFixed", i)
+    return ClassTable(_measured(fsc, current_px), resolution, bool(fixed))
+
+
+def _measured(fsc: NDArray[np.float64] | None, current_px: int) -> NDArray[np.float64] | None:
+    """The zeros beyond the image size of the round are a cut-off, not a measurement; a column of zeros is none at all."""
+    if fsc is None or not np.any(fsc[1:] != 0):
+        return None
+    curve = fsc.copy()
+    if current_px > 0:
+        curve[current_px // 2 + 1 :] = np.nan
+    return curve
+
+
+def _row(block: Block, column: str, i: int) -> float | None:
+    values = block.array(column)
+    return float(values[i]) if values is not None and i < len(values) and np.isfinite(values[i]) else None
+
+
+def _particles(path: Path, general: Block, groups: Block) -> int | None:
+    expected = general.whole("rlnNrGroups")
+    counts = groups.array("rlnGroupNrParticles")
+    if expected is not None and len(groups.columns.get("rlnGroupNumber", ())) != expected:
+        raise NotReadyError(f"{path}: does not list its {expected} groups yet")
+    if counts is None or not np.all(np.isfinite(counts)):
+        return None
+    return int(counts.sum())
+
+
+@remembered
+def read_optimiser(path: Path) -> Optimiser:
+    """The settings of a round. RELION writes this file first, before the maps that it names.
+
+    Raises:
+        NotReadyError: not there, or not whole.
+    """
+    text = read_text(path)
+    general = read_star(path).get("optimiser_general")
+    if general is None:
+        raise NotReadyError(f"{path}: has no table optimiser_general yet")
+    join = general.number("rlnJoinHalvesUntilThisResolution")
+    return Optimiser(
+        particle_diameter_A=_positive(general.number("rlnParticleDiameter")),
+        mask_edge_px=general.number("rlnWidthMaskEdge") or 0.0,
+        join_below_A=_positive(join),
+        flattens=general.whole("rlnDoSolventFlattening") == 1,
+        solvent_mask=general.text("rlnSolventMaskName"),
+        corrects_fsc=general.whole("rlnDoSolventFscCorrection") == 1,
+        external=general.whole("rlnDoExternalReconstruct") == 1,
+        blush=general.whole("rlnDoBlush") == 1,
+        local_symmetry=bool(general.text("rlnLocalSymmetryFile")),
+        symmetry=_symmetry_asked_for(text),
+    )
+
+
+def _positive(value: float | None) -> float | None:
+    return value if value is not None and value > 0 else None
+
+
+def _symmetry_asked_for(text: str) -> str | None:
+    """The option ``--sym`` of the command line, which RELION writes into the first comments."""
+    for line in text.splitlines()[:_COMMAND_LINES]:
+        words = line.split()
+        if line.startswith("#") and "--sym" in words[:-1]:
+            return words[words.index("--sym") + 1]
+    return None
+
+
+@remembered
+def read_symmetry(path: Path) -> str | None:
+    """The point group of a ``*_sampling.star``.
+
+    Raises:
+        NotReadyError: not there, or truncated: both halves write this one file.
+    """
+    general = read_star(path, until="sampling_directions").get("sampling_general")
+    if general is None:
+        raise NotReadyError(f"{path}: has no table sampling_general yet")
+    return general.text("rlnSymmetryGroup") or None
+
+
+@dataclass(frozen=True, slots=True)
+class PostProcess:
+    """A ``postprocess.star``: what it was made from and its curves over the shells 0..N//2."""
+
+    path: Path
+    half1: str
+    half2: str
+    mask: str
+    resolution_A: float | None
+    molecular_mass_kDa: float | None
+    curves: dict[str, NDArray[np.float64]]
+
+
+_POSTPROCESS_COLUMNS = {
+    "unmasked": ("rlnFourierShellCorrelationUnmaskedMaps",),
+    "masked": ("rlnFourierShellCorrelationMaskedMaps",),
+    "randomised": ("rlnCorrectedFourierShellCorrelationPhaseRandomizedMaskedMaps",),
+    "corrected": ("rlnFourierShellCorrelationCorrected",),
+    "mask_fraction": ("rlnFourierShellCorrelationParticleMaskFraction",),
+    "molecular_weight": (
+        "rlnFourierShellCorrelationParticleMolWeight",
+        "rlnFourierShellCorrelationPartMolWeight",
+    ),
+}
+
+
+@remembered
+def read_postprocess(path: Path) -> PostProcess:
+    """A post-processing.
+
+    Raises:
+        NotReadyError: not there, or not whole.
+    """
+    blocks = read_star(path, until="guinier")
+    general, fsc = blocks.get("general"), blocks.get("fsc")
+    if general is None or fsc is None or not fsc.columns.get("rlnSpectralIndex"):
+        raise NotReadyError(f"{path}: has no table of the FSC yet")
+    curves = {}
+    for name, columns in _POSTPROCESS_COLUMNS.items():
+        found = next((fsc.array(column) for column in columns if column in fsc.columns), None)
+        if found is not None:
+            curves[name] = found
+    return PostProcess(
+        path,
+        general.text("rlnUnfilteredMapHalf1"),
+        general.text("rlnUnfilteredMapHalf2"),
+        general.text("rlnMaskName"),
+        _positive(general.number("rlnFinalResolution")),
+        _positive(general.number("rlnMolecularWeight")),
+        curves,
+    )

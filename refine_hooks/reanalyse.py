@@ -1,0 +1,126 @@
+"""Further measurements of rounds that were logged without them, from the half maps that are still on disk.
+
+The log is never rewritten: what was measured is kept beside it, with the state of the files that it was made from.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from refine_hooks import masks, measure
+from refine_hooks.errors import MapError, RefineHooksError
+from refine_hooks.files.mrc import Volume, read_map
+from refine_hooks.files.reading import parsed_json, read_text
+from refine_hooks.log.file import Journal
+from refine_hooks.log.folder import Store
+from refine_hooks.log.records import Analysis, LogLine, MaskRecord, RoundRecord
+from refine_hooks.settings import Settings
+
+_SAME_SUM = 1e-3
+
+
+def revisited(store: Store, journal: Journal, settings: Settings, say: Callable[[str], None]) -> Journal:
+    """The journal with the further measurements of its rounds: from the log, from beside it, or made now.
+
+    Args:
+        store: the folder of the log.
+        journal: what the log holds.
+        settings: ``audit.analyse_at_most`` rounds are measured now, the newest first; the others wait for the next audit.
+        say: told of each round that is measured, and of those that cannot be.
+    """
+    found: dict[int, LogLine] = {}
+    left = settings.audit.analyse_at_most
+    waiting = 0
+    wanted = {id(record) for record in journal.rounds if record.analysis is None and _sources(store, record)}
+    for place, line in reversed(list(enumerate(journal.lines))):
+        if not isinstance(line, RoundRecord) or id(line) not in wanted:
+            continue
+        analysis = _kept(store, line)
+        if analysis is None and left == 0:
+            waiting += 1
+        elif analysis is None:
+            left -= 1
+            analysis = _made(store, line, settings, say)
+        if analysis is not None:
+            found[place] = line.model_copy(update={"analysis": analysis})
+    if waiting and settings.audit.analyse_at_most:
+        say(f"{waiting} older rounds are not analysed yet: audit again, or raise audit.analyse_at_most")
+    return Journal(tuple(found.get(place, line) for place, line in enumerate(journal.lines)), journal.faults)
+
+
+def _sources(store: Store, record: RoundRecord) -> list[Path]:
+    """The half maps and the mask file of a round's best curve; empty where they are gone, or say nothing."""
+    curve, halves = record.headline(), record.half_maps
+    if curve is None or curve.resolution_A is None or curve.mask is None or halves is None or halves.paths is None:
+        return []
+    mask = record.mask(curve.mask)
+    if mask is None or (mask.path is None and mask.name != "sphere"):
+        return []
+    paths = [store.out / path for path in (*halves.paths, *([mask.path] if mask.path else []))]
+    return paths if all(path.is_file() for path in paths) else []
+
+
+def _state(store: Store, record: RoundRecord) -> str:
+    """What an analysis depends on: the files' sizes and times, the curve, the program's version of the log."""
+    curve = record.headline()
+    files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in _sources(store, record)]
+    text = json.dumps([files, curve.model_dump(mode="json") if curve else None, record.schema_version])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _kept(store: Store, record: RoundRecord) -> Analysis | None:
+    try:
+        kept = parsed_json(read_text(store.analysis_path(record.key, record.label)))
+        return Analysis.model_validate(kept["analysis"]) if kept["made_from"] == _state(store, record) else None
+    except (OSError, ValueError, KeyError, TypeError, ValidationError):
+        return None
+
+
+def _made(store: Store, record: RoundRecord, settings: Settings, say: Callable[[str], None]) -> Analysis | None:
+    curve, halves = record.headline(), record.half_maps
+    assert curve is not None
+    assert halves is not None
+    assert halves.paths is not None
+    say(f"{record.key} {record.label}: analysing directions, criteria and B factor")
+    try:
+        one, two = (read_map(store.out / path, record.voxel_size_A) for path in halves.paths)
+        mask = record.mask(curve.mask or "")
+        assert mask is not None
+        values = _mask(store, record, mask)
+        analysis = measure.analysed(one, two, curve, values, record.symmetry, settings.fsc.threshold).record
+    except (RefineHooksError, OSError, MemoryError) as error:
+        say(f"{record.key} {record.label}: not analysed: {error}")
+        return None
+    kept = {"made_from": _state(store, record), "analysis": analysis.model_dump(mode="json")}
+    try:
+        store.write_text(store.analysis_path(record.key, record.label), json.dumps(kept))
+    except (RefineHooksError, OSError) as error:
+        say(f"{record.key} {record.label}: the analysis could not be kept ({error}); it is made again next time")
+    return analysis
+
+
+def _mask(store: Store, record: RoundRecord, mask: MaskRecord) -> Volume:
+    """The mask that made the curve: its file, or the sphere made again.
+
+    Raises:
+        MapError: the file is not what the curve was measured under.
+    """
+    if mask.path is None:
+        sizes = mask.parameters
+        return masks.sphere(
+            record.box_px, record.voxel_size_A, float(sizes["radius_A"]), float(sizes.get("edge_A", 10.0))
+        )
+    path = store.out / mask.path
+    found = read_map(path, record.voxel_size_A)
+    values, _ = masks.checked(found.voxels, found.voxel_size_A, record.box_px, record.voxel_size_A, str(path))
+    total = float(values.sum(dtype="float64"))
+    expected = mask.volume_A3 / record.voxel_size_A**3
+    if abs(total - expected) > _SAME_SUM * expected:
+        raise MapError(
+            f"{path}: the mask holds {total:.6g} voxels, the curve was measured under {expected:.6g}; it"
+            " has changed, or was softened before use"
+        )
+    return values

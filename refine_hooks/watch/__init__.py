@@ -1,0 +1,1 @@
+"""The watch: one loop over the rounds of one project."""

@@ -1,0 +1,314 @@
+"""The whole program in one loop: look, capture, settled?, half maps, masks and curves, record, journal, those who are told.
+
+A round that cannot be measured is a line in the log and never ends the watch. A full disk is waited for.
+"""
+
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from importlib.metadata import PackageNotFoundError, version
+from types import FrameType
+
+from refine_hooks.errors import NotReadyError, RefineHooksError, StorageError
+from refine_hooks.files import file_system
+from refine_hooks.files.lock import only_writer
+from refine_hooks.log.records import Failed, RoundRecord, Start, Stop, now
+from refine_hooks.logged import Logged
+from refine_hooks.model import Round
+from refine_hooks.watch import events, products, retention, schedule
+from refine_hooks.watch.measure_round import changed, measured
+from refine_hooks.watch.state import Watch, at_hand
+
+__all__ = ["Watch", "attempt", "run", "two_looks"]
+
+_PATIENCE = 2  # times the wait for the program's entry: what has not come by then keeps no watch from ending
+_SAID_AFTER_S = 60.0  # what a round lacks for so long is told once
+_VANISHED_LOOKS = 3  # what is gone may only have been moved since the look, and the next look finds it
+
+
+def run(w: Watch, ticks: Iterable[float], bell: events.Bell | None = None, live: bool = False) -> str:
+    """Measure every round that is there, and every one that arrives while the ticks go on; returns why it ended.
+
+    Args:
+        w: the watch.
+        ticks: moments at which to look; the watch ends with them.
+        bell: rings when the project changes.
+        live: capture in a thread of its own as well.
+
+    Raises:
+        TakenError: another watcher writes into the same folder.
+        StorageError: the log itself cannot be written.
+    """
+    host, pid = events.running_on()
+    with only_writer(w.store.out, f"refine-hooks on {host}, process {pid}", w.say) as w.require_lock, _signals(w):
+        if file_system.locks_stay_here(w.store.out):
+            w.say(
+                f"{w.store.out}: this mount keeps locks to itself; make sure that no watcher on another machine writes here"
+            )
+        w.store.require_own_folders()
+        w.store.sweep()
+        for fault in w.recall():
+            w.say(fault)
+        w.put_off = schedule.PutOff({line.key: line.stamp for line in w.book.failures()})
+        w.log(_start(w, host, pid))
+        for folder in file_system.unreadable(lambda: w.adapter.bells(w.project)):
+            w.say(f"{folder}: cannot be read, so nothing in it is measured; ask its owner for read permission")
+        try:
+            with events.capturing(lambda: _capture(w), bell, w.settings.watch.poll_s) if live else nullcontext():
+                for round_ in schedule.settled(lambda: _look(w), ticks, w.pace, w.done):
+                    attempt(w, round_)
+        except KeyboardInterrupt:
+            w.why_stop = w.why_stop if w.stop.is_set() else "interrupted"
+        end = Stop(stopped_at=now(), reason=w.why_stop, rounds_measured=w.measured, rounds_failed=w.failed)
+        try:
+            w.log(end)
+        except StorageError as error:
+            w.say(str(error))
+        w.audience.of_the_end(end, judge_all=not w.stop.is_set())
+        w.say(_summary(w))
+    return w.why_stop
+
+
+def _summary(w: Watch) -> str:
+    """What this watch did, and where to read it."""
+    known = len(w.book.rows())
+    bare = f" ({w.without_half_maps} without half maps)" if w.without_half_maps else ""
+    new = f"{w.measured} measured{bare}" if w.measured or w.failed else "nothing new"
+    failed = f", {w.failed} failed" if w.failed else ""
+    return f"{w.why_stop}: {new}{failed}; the log holds {known} round{'' if known == 1 else 's'}: {w.store.report}"
+
+
+def two_looks(w: Watch) -> Iterator[float]:
+    """Ticks for what is on disk now: a second look where something needs time to settle, then a word on what is still awaited."""
+    w.expected = sum(not round_.missing and not w.done(round_) for round_ in _first_look(w))
+    yield w.pace.clock()
+    if any(not round_.missing and not w.done(round_) for round_ in _look(w)):
+        w.stop.wait(w.settings.watch.settle_s)
+        yield w.pace.clock()
+    for round_ in _look(w):
+        if round_.missing:
+            w.say(f"{round_.key} {round_.label}: not measured; still awaited: {', '.join(round_.missing)}")
+
+
+def _first_look(w: Watch) -> list[Round]:
+    """A look; one that fails because the program is writing its database is made again for a while."""
+    began = w.pace.clock()
+    rounds = _look(w)
+    while w.blind and not w.stop.is_set() and w.pace.clock() - began < w.settings.watch.lock_timeout_s:
+        w.stop.wait(min(1.0, w.settings.watch.poll_s))
+        rounds = _look(w)
+    return rounds
+
+
+def attempt(w: Watch, round_: Round) -> None:
+    """Measure one round and write it down; whatever goes wrong becomes a line of the log, or is tried again."""
+    began = False
+    try:
+        w.store.require_room(w.room_bytes)
+        began = True
+        line = _measured_or_failed(w, round_)
+        if line is None:
+            return
+        w.log(line)
+    except StorageError as error:
+        if began:
+            w.put_off.add(round_)
+        w.last_event = w.pace.clock()
+        w.wait(f"{error}. Waiting; nothing is lost")
+        return
+    w.go_on()
+    w.last_event = w.pace.clock()
+    w.progress(w.measured + w.failed + 1, w.expected)
+    _afterwards(w, round_, line)
+
+
+def _measured_or_failed(w: Watch, round_: Round) -> RoundRecord | Failed | None:
+    """The line to write down for a round, None where there is nothing new.
+
+    Raises:
+        StorageError: the disk is full, read-only or gone.
+    """
+    try:
+        record = measured(w, round_)
+    except StorageError:
+        raise
+    except Exception as error:
+        return _failure(w, round_, error)
+    w.attempted.add((round_.key, at_hand(round_)))
+    w.put_off.drop(round_)
+    return record
+
+
+def _failure(w: Watch, round_: Round, error: Exception) -> Failed | None:
+    """The line that says why a round could not be measured; None when there is nothing (new) to write down.
+
+    What is out of reach (a share that is gone, a right that was taken) may come back as it was, so it is tried again. A round
+    that failed in an earlier watch is tried once more, since what was wrong may have been put right.
+    """
+    if changed(w, round_):
+        return None
+    own = isinstance(error, RefineHooksError | OSError | MemoryError)
+    reason = str(error) if own else f"a bug of refine_hooks ({type(error).__name__}: {error}); please report it"
+    tries = 0
+    causes = list(_causes(error))
+    if any(isinstance(cause, OSError | MemoryError | NotReadyError) for cause in causes):
+        tries = w.put_off.add(round_)
+        gone = any(isinstance(cause, FileNotFoundError) for cause in causes)
+        if tries <= (_VANISHED_LOOKS if gone else 1):
+            w.wait(f"{round_.key} {round_.label}: {reason or repr(error)}. It is tried again")
+            return None
+    else:
+        w.put_off.drop(round_)
+    line = Failed(
+        failed_at=now(),
+        program=w.program,
+        label=round_.label,
+        key=round_.key,
+        stamp=round_.stamp,
+        reason=reason or repr(error),
+    )
+    if not w.failed_so_before(line):
+        return line
+    if tries <= _VANISHED_LOOKS:
+        w.say(f"{line.key} {line.label}: still FAILED: {line.reason}")
+    return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _look(w: Watch) -> list[Round]:
+    """Every round on disk now that is not at rest. A project that cannot be looked at is waited for, whatever the reason."""
+    w.require_lock()
+    w.put_off.looks += 1
+    _capture(w)
+    _tell_if_stalled(w)
+    w.audience.catch_up()
+    try:
+        rounds = list(w.adapter.rounds(w.project, w.settings, w.store))
+    except Exception as error:
+        w.wait(f"{w.project} cannot be looked at now ({error or type(error).__name__}); it is tried again")
+        w.blind = True
+        return []
+    if w.blind:
+        w.blind = False
+        w.go_on()
+    if w.put_off.looks == 1:
+        for round_ in rounds:
+            _remove_sums(w, round_)
+    rounds = w.awake(rounds)
+    if not w.project.is_dir():
+        w.wait(f"{w.project} is gone or out of reach; waiting for it to come back")
+    elif w.awaited.hopefully(rounds, w.pace.clock(), _PATIENCE * w.settings.watch.database_wait_s):
+        w.last_event = max(w.last_event, w.pace.clock() - w.settings.watch.poll_s)
+    for round_ in rounds:
+        if round_.missing and w.awaited.overdue(round_.key, w.pace.clock(), _SAID_AFTER_S):
+            w.say(f"{round_.key} {round_.label}: not measured yet; still awaited: {', '.join(round_.missing)}")
+    _wait_for_settling(w, rounds)
+    return rounds
+
+
+def _wait_for_settling(w: Watch, rounds: list[Round]) -> None:
+    """A state that a round is seen in for the first time is news, and the watch is not idle before that can be measured."""
+    for round_ in rounds:
+        before = w.seen.get(round_.key)
+        if before is round_.stamp:  # a round of the past, from memory
+            continue
+        if not round_.missing and not round_.complete and before != round_.stamp and not w.done(round_):
+            w.last_event = max(w.last_event, w.pace.clock() + w.settings.watch.settle_s)
+        w.seen[round_.key] = round_.stamp
+
+
+def _tell_if_stalled(w: Watch) -> None:
+    """Say once that nothing has come for long; news make it worth saying again."""
+    idle_s = w.pace.clock() - w.last_event
+    stalled = idle_s >= w.settings.watch.stalled_after_s
+    if stalled and not w.stalled:
+        w.say(f"nothing new for {idle_s / 3600:.1f} hours: the refinement may have ended, or hang")
+        assert w.book.start is not None
+        w.audience.of("stalled", w.book.start)
+    w.stalled = stalled
+
+
+def _capture(w: Watch) -> None:
+    """Both the capture thread and every look do this; one of them at a time."""
+    try:
+        with w.at_capture:
+            kept = [path.name for path in w.adapter.capture(w.project, w.store.spool)]
+            if kept:
+                w.last_event = w.pace.clock()
+                w.say(f"kept {kept[0]}" if len(kept) == 1 else f"kept {len(kept)} files: {kept[0]} ... {kept[-1]}")
+    except Exception as error:
+        w.wait(f"inputs could not be kept ({error or type(error).__name__}); trying again")
+
+
+def _afterwards(w: Watch, round_: Round, line: RoundRecord | Failed) -> None:
+    if isinstance(line, Failed):
+        w.failed += 1
+        w.say(f"{line.key} {line.label}: FAILED: {line.reason}")
+    else:
+        w.measured += 1
+        w.without_half_maps += line.half_maps is None
+        w.say(products.one_line(line))
+    _remove_sums(w, round_)
+    w.audience.of_round(line)
+    try:
+        retention.retain(w.store, w.settings.keep, w.book, line.key)
+    except Exception as error:
+        w.say(f"what is no longer needed could not be removed ({error or type(error).__name__}); the log is complete")
+
+
+def _remove_sums(w: Watch, round_: Round) -> None:
+    """Remove what was captured for a round, once its half maps are safely on disk; a watch that was killed there does it later."""
+    last = w.book.last(round_.key)
+    if w.settings.keep.sums or not isinstance(last, Logged) or last.origin is None or last.stamp != round_.stamp:
+        return
+    try:
+        w.adapter.discard(round_, w.store.spool)
+    except Exception as error:
+        w.say(f"the sums of {round_.key} could not be removed ({error or type(error).__name__}); the log is complete")
+
+
+def _start(w: Watch, host: str, pid: int) -> Start:
+    versions = {}
+    for package in ("refine_hooks", "numpy", "scipy", "scikit-image", "numba"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed"
+    settings = w.settings.model_dump(mode="json")
+    return Start(
+        started_at=now(),
+        project=str(w.project),
+        program=w.program,
+        versions=versions,
+        settings=settings,
+        host=host,
+        pid=pid,
+    )
+
+
+@contextmanager
+def _signals(w: Watch) -> Iterator[None]:
+    """The first SIGTERM or SIGINT lets the round in hand be finished, a second one drops it cleanly."""
+
+    def stop(number: int, _: FrameType | None) -> None:
+        if w.stop.is_set():
+            raise KeyboardInterrupt
+        w.why_stop = "interrupted" if number == signal.SIGINT else "terminated"
+        w.stop.set()
+        w.say(f"{w.why_stop}: finishing the round in hand; once more to drop it")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,124 @@
+"""What a measured round leaves behind under ``--out``: half maps, masks and pictures."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refine_hooks.errors import StorageError
+from refine_hooks.files.mrc import Map
+from refine_hooks.log.folder import Store
+from refine_hooks.log.records import Curve, HalfMapsRecord, MaskRecord, RoundRecord
+from refine_hooks.measure import Measurement
+from refine_hooks.model import HalfMaps, Key
+
+
+def write_half_maps(store: Store, key: Key, label: str, halves: HalfMaps) -> HalfMapsRecord:
+    """Write half maps that exist nowhere yet, and say where they all are.
+
+    Raises:
+        StorageError: no room.
+    """
+    paths = halves.paths
+    if paths is None:
+        paths = store.half_map_paths(key, label)
+        store.require_room(2 * halves.half1.voxels.nbytes)
+        for number, (path, half) in enumerate(zip(paths, (halves.half1, halves.half2), strict=True), 1):
+            store.write_map(path, half, f"refine_hooks {halves.origin} half {number}: {key} {label}")
+    return HalfMapsRecord(
+        origin=halves.origin,
+        paths=(store.relative(paths[0]), store.relative(paths[1])),
+        masked_by=halves.masked_by,
+        joined_below_A=halves.joined_below_A,
+        valid_shells=halves.valid_shells,
+        images=halves.images,
+    )
+
+
+def write_masks(
+    store: Store, key: Key, label: str, measurement: Measurement, keep: bool = True
+) -> tuple[MaskRecord, ...]:
+    """Write the masks that have no file yet (the sphere needs none), and hash every file.
+
+    Raises:
+        StorageError: no room.
+    """
+    records = []
+    for mask in measurement.masks:
+        record, path = mask.record, None
+        if record.path is not None:
+            path = Path(record.path)
+        elif keep and mask.values is not None and record.name != "sphere":
+            path = store.mask_path(key, label, record.name)
+            store.write_map(
+                path, Map(mask.values, measurement.voxel_size_A), f"refine_hooks mask {record.name}: {key} {label}"
+            )
+        if path is not None and path.is_file():
+            with path.open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            record = record.model_copy(update={"path": store.relative(path), "sha256": digest})
+        records.append(record)
+    return tuple(records)
+
+
+def write_sharpened(store: Store, key: Key, label: str, sharpened: Map | None) -> str | None:
+    """Write the map to look at, where there is one; its path as the record holds it.
+
+    Raises:
+        StorageError: no room.
+    """
+    if sharpened is None:
+        return None
+    path = store.sharpened_path(key, label)
+    store.write_map(path, sharpened, f"refine_hooks FSC-weighted, sharpened: {key} {label}")
+    return store.relative(path)
+
+
+def one_line(record: RoundRecord) -> str:
+    """A round in one line for people: its key, and each mask's resolution with its interval."""
+    numbers = []
+    for curve in record.curves:
+        if curve.name in ("automask_corrected", "user_corrected", "refinement_corrected", "sphere", "sphere_scaled"):
+            value = (
+                f"no crossing to {_end_A(record, curve):.2f} A"
+                if curve.resolution_A is None
+                else f"{curve.resolution_A:.2f} A"
+            )
+            spread = f" ({curve.interval_A[0]:.2f}-{curve.interval_A[1]:.2f})" if curve.interval_A else ""
+            numbers.append(f"{curve.name} {value}{spread}")
+    origin = record.half_maps.origin if record.half_maps else "no half maps"
+    return f"{record.key} {record.label} [{origin}]: {', '.join(numbers) or 'only what the program reported'}"
+
+
+def _end_A(record: RoundRecord, curve: Curve) -> float:
+    """Where a curve ends: at Nyquist, or where the reconstruction was cut."""
+    last = max(shell for shell, value in enumerate(curve.correlation) if value is not None)
+    return 1 / record.frequency_per_A[last] if last else float("inf")
+
+
+def write_pictures(
+    store: Store,
+    key: Key,
+    label: str,
+    measurement: Measurement,
+    angular: NDArray[np.float64] | None,
+    say: Callable[[str], None],
+) -> None:
+    """Slices, mask surfaces and views of a round; a picture that cannot be drawn harms nothing.
+
+    Raises:
+        StorageError: no room.
+    """
+    from refine_hooks.report.pictures import write_pictures as draw
+
+    mask = next((m.values for m in measurement.masks if m.record.name == "automask"), None)
+    numbers = {curve.name: curve.resolution_A for curve in measurement.curves}
+    resolution_A = numbers.get("automask_corrected") or numbers.get("sphere") or numbers.get("unmasked")
+    try:
+        draw(store, key, label, Map(measurement.average, measurement.voxel_size_A), mask, angular, resolution_A)
+    except StorageError:
+        raise
+    except Exception as error:
+        say(f"{key} {label}: no pictures ({type(error).__name__}: {error})")

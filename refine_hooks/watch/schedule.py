@@ -1,0 +1,167 @@
+"""When to look again.
+
+The disk is the truth and is looked at every ``poll_s`` in any case; the file system's events only ring the bell early. Where
+events of other machines never arrive (NFS, GPFS, Lustre, ...) no bell is hung up at all: success without events is what
+inotify reports there.
+"""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from refine_hooks.model import Key, Round, Stamp
+from refine_hooks.watch.events import Bell
+
+_MOST_LOOKS_BETWEEN_TRIES = 64
+_BUSY_SHARE = 0.05  # of one core: a storm of events (progress bars in a job's output) may not cost more than this
+
+
+@dataclass(slots=True)
+class Pace:
+    """How often to look, how long inputs must stay as they are, and what the last look tells of the next one.
+
+    The measuring of a round begins at most ``poll_s + settle_s`` and two looks after its last input came, the time aside that
+    other rounds were measured in: a look begins at most ``poll_s`` after the one before it and sees the input, and when that has
+    been there for ``settle_s`` one may be under way, which the next one follows. Slow looks are kept apart, but not beyond that
+    bound; one that takes more than half of ``poll_s`` rests as long as it took.
+
+    Attributes:
+        clock: seconds, the same clock as the moments of the looks.
+        due_s: when the next round that only has to stay as it is will have done so.
+        latest_s: when the look at it must begin, counted from the last look that did not see it as it is.
+        look_s: how long the last look took.
+    """
+
+    poll_s: float
+    settle_s: float
+    clock: Callable[[], float] = time.monotonic
+    due_s: float = math.inf
+    latest_s: float = math.inf
+    look_s: float = 0.0
+
+
+def looks(
+    bell: Bell | None, stop: threading.Event, pace: Pace, until_idle_s: float | None, idle_since: Callable[[], float]
+) -> Iterator[float]:
+    """Moments at which to look: now, at a ring, when a round has settled, and at least every ``poll_s``.
+
+    Slow looks do not follow each other at once, and neither rings nor settling make looks that cost more than a small share of
+    a core. Ends when ``stop`` is set, or when nothing has happened for ``until_idle_s``.
+    """
+    clock, wait_s = pace.clock, pace.poll_s
+    if until_idle_s is not None:
+        wait_s = min(wait_s, max(0.05, until_idle_s / 4))
+    heard, settled_at = 0, -math.inf
+    while not stop.is_set():
+        began = clock()
+        if bell is not None:
+            bell.tend()
+        yield began
+        now = clock()
+        if until_idle_s is not None and now - idle_since() >= until_idle_s:
+            return
+        rest_s = min(pace.look_s / _BUSY_SHARE, wait_s)
+        due_at = max(pace.due_s, min(settled_at + rest_s, pace.latest_s), now)
+        next_at = min(max(began + wait_s, now + min(pace.look_s, wait_s)), due_at)
+        if bell is None:
+            stop.wait(next_at - now)
+        else:
+            stop.wait(min(rest_s, next_at - now))
+            heard = bell.wait(heard, max(0.0, next_at - clock()))
+        if next_at == due_at:
+            settled_at = next_at
+
+
+@dataclass(slots=True)
+class Awaited:
+    """The rounds that lack something, and since when they have been as they are."""
+
+    since: dict[Key, tuple[Stamp, float]] = field(default_factory=dict)
+    told: set[Key] = field(default_factory=set)
+
+    def overdue(self, key: Key, now_s: float, after_s: float) -> bool:
+        """Whether a round has lacked something for so long; true once for each round."""
+        if key in self.told or key not in self.since or now_s - self.since[key][1] < after_s:
+            return False
+        self.told.add(key)
+        return True
+
+    def hopefully(self, rounds: Iterable[Round], now_s: float, patience_s: float) -> bool:
+        """Whether something is lacking that may yet come: the rest of that round changed less than ``patience_s`` ago."""
+        before, self.since = self.since, {}
+        for round_ in rounds:
+            if round_.missing:
+                stamp, since_s = before.get(round_.key, (None, now_s))
+                self.since[round_.key] = (round_.stamp, since_s if stamp == round_.stamp else now_s)
+        return any(now_s - since_s < patience_s for _, since_s in self.since.values())
+
+
+def settled(
+    look: Callable[[], Iterable[Round]], ticks: Iterable[float], pace: Pace, done: Callable[[Round], bool]
+) -> Iterator[Round]:
+    """Rounds that are ready to be measured, as the ticks go by.
+
+    A round is ready when nothing of it is awaited and its inputs either prove that they are complete or have not changed for
+    the settling time. It is handed out again at every tick until ``done`` says otherwise.
+
+    Args:
+        look: every round that is on disk at this moment.
+        ticks: moments in seconds, of any clock.
+        pace: how long inputs must stay as they are; is told when the next ones will have done so.
+        done: whether a round, in its present state, needs nothing more.
+    """
+    unchanged: dict[Key, tuple[Stamp, float, float]] = {}
+    last_s = -math.inf
+    for moment in ticks:
+        began = pace.clock()
+        rounds = list(look())
+        pace.look_s = pace.clock() - began
+        pace.due_s = pace.latest_s = math.inf
+        for round_ in rounds:
+            if round_.missing or done(round_):
+                unchanged.pop(round_.key, None)
+                continue
+            stamp, since, other = unchanged.setdefault(round_.key, (round_.stamp, moment, last_s))
+            if stamp != round_.stamp:
+                unchanged[round_.key] = (round_.stamp, moment, last_s)
+                since, other = moment, last_s
+            if (round_.complete and not round_.fault) or moment >= since + pace.settle_s:
+                yield round_
+            else:
+                pace.due_s = min(pace.due_s, since + pace.settle_s)
+                pace.latest_s = min(pace.latest_s, other + pace.poll_s + pace.settle_s)
+        last_s = moment
+
+
+class PutOff:
+    """Rounds that could not be measured for a reason that may pass: tried again at the next looks, then ever more seldom.
+
+    Args:
+        known: what is to be tried once more at the first look.
+    """
+
+    def __init__(self, known: Mapping[Key, Stamp] | None = None) -> None:
+        self.looks = 0
+        self._rounds = {key: (stamp, 1, 0) for key, stamp in (known or {}).items()}
+
+    def add(self, round_: Round) -> int:
+        """Put a round off; returns how often it has been tried in this very state."""
+        tries = self._rounds[round_.key][1] + 1 if self.holds(round_) else 1
+        pause = min(2 ** max(0, tries - 2), _MOST_LOOKS_BETWEEN_TRIES)
+        self._rounds[round_.key] = (round_.stamp, tries, self.looks + pause)
+        return tries
+
+    def drop(self, round_: Round) -> None:
+        """Forget a round: it is measured, or there is no hope."""
+        self._rounds.pop(round_.key, None)
+
+    def holds(self, round_: Round) -> bool:
+        """Whether this very state of the round was put off."""
+        known = self._rounds.get(round_.key) if self._rounds else None
+        return known is not None and known[0] == round_.stamp
+
+    def due(self, round_: Round) -> bool:
+        """Whether a round that is held is to be tried at this look."""
+        return self.looks >= self._rounds[round_.key][2]

@@ -1,0 +1,181 @@
+"""The state of one watch: what it was asked to do, what of the log it needs, and what is waited for."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from refine_hooks.errors import InputError
+from refine_hooks.followed import Followed
+from refine_hooks.log import file as journal
+from refine_hooks.log.folder import Store
+from refine_hooks.log.records import Failed, LogLine
+from refine_hooks.logged import Logged
+from refine_hooks.model import Key, Origin, Round, Stamp
+from refine_hooks.notify.observers import Audience
+from refine_hooks.programs.adapter import Adapter
+from refine_hooks.settings import Settings
+from refine_hooks.watch import events, schedule
+
+
+@dataclass(slots=True)
+class Watch:
+    """One watch of one project: what it was asked to do, and what has become of it so far.
+
+    Attributes:
+        book: the log; records stay on disk.
+        audience: those who are told of it.
+        pace: when to look again, and the clock of that.
+    """
+
+    project: Path
+    program: str
+    adapter: Adapter
+    settings: Settings
+    store: Store
+    say: Callable[[str], None]
+    reconstruct: Literal["never", "missing", "always"] = "never"
+    stop: threading.Event = field(default_factory=threading.Event)
+    at_capture: threading.Lock = field(default_factory=threading.Lock)
+    why_stop: str = "nothing more to do"
+    last_event: float = field(default_factory=time.monotonic)
+    measured: int = 0
+    without_half_maps: int = 0
+    failed: int = 0
+    waiting: str = ""
+    told: set[str] = field(default_factory=set)
+    blind: bool = False
+    room_bytes: int = 0
+    stalled: bool = False
+    progress: Callable[[int, int], None] = lambda done, total: None
+    require_lock: Callable[[], None] = lambda: None
+    inserting: Callable[[int, int], None] = lambda done, total: None
+    expected: int = 0
+    seen: dict[Key, Stamp] = field(default_factory=dict)
+    attempted: set[tuple[Key, Origin | None]] = field(default_factory=set)  # with what was at hand then
+    put_off: schedule.PutOff = field(default_factory=schedule.PutOff)
+    awaited: schedule.Awaited = field(default_factory=schedule.Awaited)
+    book: Followed = field(init=False)
+    audience: Audience = field(init=False)
+    pace: schedule.Pace = field(init=False)
+    _compared: dict[Key, tuple[Round, Logged | Failed]] = field(default_factory=dict)
+    _resting: dict[int, Round] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.book = Followed(self.store.log, self.settings)
+        self.audience = Audience(self.book, self.say)
+        self.pace = schedule.Pace(self.settings.watch.poll_s, self.settings.watch.settle_s)
+
+    def log(self, line: LogLine) -> None:
+        """Write a line to the log, then remember it: what is remembered is always on disk.
+
+        Raises:
+            TakenError: another watch writes there by now.
+            StorageError: it cannot be written.
+        """
+        self.require_lock()
+        for offset, length in journal.append(self.store.log, [line]):
+            self.book.add(line, offset, length)
+
+    def recall(self) -> list[str]:
+        """Take into account what the log holds; a sentence for each line that is no line of ours.
+
+        Raises:
+            InputError: the log is there and cannot be read.
+        """
+        try:
+            self.book.read()
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise InputError(f"{self.store.log}: cannot be read ({error.strerror})") from error
+        return self.book.faults
+
+    def done(self, round_: Round) -> bool:
+        """Whether nothing is to be done for this round at this look."""
+        if self.stop.is_set():
+            return True
+        if self.put_off.holds(round_):
+            return not self.put_off.due(round_)
+        return self._finished(round_)
+
+    def awake(self, rounds: Iterable[Round]) -> list[Round]:
+        """Without the rounds of the past: those that were finished at the last look, and come from the adapter's memory.
+
+        A look must cost what its open rounds cost. The rounds at rest are held, so that no other one has their id.
+        """
+        before, resting, awake = self._resting, {}, []
+        for round_ in rounds:
+            if before.get(id(round_)) is round_:
+                resting[id(round_)] = round_
+                continue
+            awake.append(round_)
+            if not round_.missing and not self.put_off.holds(round_) and self._finished(round_):
+                resting[id(round_)] = round_
+        self._resting = resting
+        return awake
+
+    def _finished(self, round_: Round) -> bool:
+        """Whether the log holds this round as it is on disk now; one without honest half maps is not finished once there are some.
+
+        A state may be told by tables alone, so half maps may come to one that is in the log already.
+        """
+        last = self.book.last(round_.key)
+        if last is None or not self._holds(last, round_):
+            return False
+        if not _lacking(last):
+            return True
+        come = isinstance(last, Logged) and last.origin is None and at_hand(round_) is not None
+        return (round_.key, at_hand(round_)) in self.attempted or not (come or self.reconstruct != "never")
+
+    def _holds(self, last: Logged | Failed, round_: Round) -> bool:
+        """Whether the log's last word is on this very state. A round that the adapter remembers is compared only once."""
+        compared = self._compared.get(round_.key)
+        if compared is not None and compared[0] is round_ and compared[1] is last:
+            return True
+        if last.stamp != round_.stamp:
+            return False
+        self._compared[round_.key] = round_, last
+        return True
+
+    def failed_so_before(self, line: Failed) -> bool:
+        """Whether the log's last word on this round is this very failure."""
+        last = self.book.last(line.key)
+        return isinstance(last, Failed) and (last.stamp, last.reason) == (line.stamp, line.reason)
+
+    def known_without(self, round_: Round) -> Logged | None:
+        """What the log holds of this very state, where it has no honest half maps; else None."""
+        last = self.book.last(round_.key)
+        return last if isinstance(last, Logged) and _lacking(last) and last.stamp == round_.stamp else None
+
+    def wait(self, message: str) -> None:
+        """Say what is waited for: once, not at every look."""
+        self.waiting = message
+        if message not in self.told:
+            self.told.add(message)
+            self.say(message)
+
+    def go_on(self) -> None:
+        """What was waited for has come; should it be lacking once more, that is said again."""
+        self.waiting = ""
+        self.told.clear()
+
+    def looks(self, bell: events.Bell | None, until_idle_s: float | None = None) -> Iterator[float]:
+        """Moments at which to look; see `refine_hooks.watch.looks`."""
+        return schedule.looks(bell, self.stop, self.pace, until_idle_s, self.idle_since)
+
+    def idle_since(self) -> float:
+        """When something last happened, on the monotonic clock."""
+        return self.last_event
+
+
+def at_hand(round_: Round) -> Origin | None:
+    """Where a round's half maps would come from, as far as the adapter says so before they are read."""
+    return getattr(round_.inputs, "origin", None)
+
+
+def _lacking(last: Logged | Failed) -> bool:
+    """Whether a measured round would be better for half maps that are made from its particles."""
+    return isinstance(last, Logged) and last.origin in (None, "regularised")
