@@ -19,15 +19,16 @@ from refine_hooks.particles import CTF_PHASE_FLIPPED, CTF_PREMULTIPLIED, Particl
 from refine_hooks.reconstruct import Desk, half_maps_of
 from refine_hooks.settings import load_settings
 from refine_hooks.sums import insertion
+from refine_hooks.sums.plan import Plan, plan_for
 from refine_hooks.sums.symmetry import rotations
 from refine_hooks.sums.weights import Weights, even_weights
 
 
 def planned(
     particles: Particles, package: Any = "cistem", symmetry: str = "C1", weights: Weights | None = None
-) -> insertion.Plan:
+) -> Plan:
     boxes = stacks.checked_boxes(particles)
-    return insertion.plan(particles, boxes, weights or even_weights(particles), package=package, symmetry=symmetry)
+    return plan_for(particles, boxes, weights or even_weights(particles), package=package, symmetry=symmetry)
 
 
 def turn(phi: float, theta: float, psi: float) -> np.ndarray:
@@ -41,7 +42,7 @@ def turn(phi: float, theta: float, psi: float) -> np.ndarray:
     return z(np.deg2rad(phi)) @ y @ z(np.deg2rad(psi))
 
 
-def written_out(particles: Particles, images: np.ndarray, plan: insertion.Plan, half_set: int) -> tuple[Any, Any]:
+def written_out(particles: Particles, images: np.ndarray, plan: Plan, half_set: int) -> tuple[Any, Any]:
     """The whole sphere's sums [z, y, x] of one half set: every coefficient and its mate, spread over eight neighbours."""
     n, reach = images.shape[1], plan.half + 2
     data, weight = np.zeros((2 * reach + 1,) * 3, complex), np.zeros((2 * reach + 1,) * 3)

@@ -22,6 +22,7 @@ from refine_hooks.reconstruct import Desk, reconstructed
 from refine_hooks.settings import load_settings
 from refine_hooks.sums import insertion
 from refine_hooks.sums.cistem import merge_half
+from refine_hooks.sums.plan import Plan, plan_for
 from refine_hooks.sums.weights import Weights, cistem_weights
 from refine_hooks.watch.loop import Watch, run
 
@@ -36,7 +37,7 @@ def unpacked(source: Path, folder: Path) -> Path:
 
 
 @pytest.fixture
-def sixty(shared: Path, tmp_path: Path) -> tuple[insertion.Plan, Path]:
+def sixty(shared: Path, tmp_path: Path) -> tuple[Plan, Path]:
     """The 60 golden particles of cisTEM, weighed within their whole file."""
     folder = shared / "golden" / "cistem_insertion"
     every = read_star(unpacked(folder / "parameters_3000.star.gz", tmp_path), stack=folder / "images_101_to_160.mrcs")
@@ -46,12 +47,10 @@ def sixty(shared: Path, tmp_path: Path) -> tuple[insertion.Plan, Path]:
     particles = replace(particles, image=particles.image - 100)
     own = Weights(**{f.name: getattr(weights, f.name)[chosen] for f in fields(weights)})
     boxes = stacks.checked_boxes(particles)
-    return insertion.plan(particles, boxes, own, package="cistem", symmetry="C1"), folder
+    return plan_for(particles, boxes, own, package="cistem", symmetry="C1"), folder
 
 
-def test_the_sums_of_sixty_particles_are_those_of_reconstruct3d(
-    sixty: tuple[insertion.Plan, Path], tmp_path: Path
-) -> None:
+def test_the_sums_of_sixty_particles_are_those_of_reconstruct3d(sixty: tuple[Plan, Path], tmp_path: Path) -> None:
     plan, folder = sixty
     sums = insertion.sums_of(plan, threads=2, block_particles=17)
     for half, name in ((1, "odd"), (2, "even")):
@@ -62,7 +61,7 @@ def test_the_sums_of_sixty_particles_are_those_of_reconstruct3d(
         assert np.abs(ours.weight - theirs.weight).max() < 1e-4 * theirs.weight.max()
 
 
-def test_threads_and_blocks_change_nothing(sixty: tuple[insertion.Plan, Path]) -> None:
+def test_threads_and_blocks_change_nothing(sixty: tuple[Plan, Path]) -> None:
     plan, _ = sixty
     one = insertion.sums_of(plan, threads=1, block_particles=60)
     two = insertion.sums_of(plan, threads=2, block_particles=7)

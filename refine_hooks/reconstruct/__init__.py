@@ -21,6 +21,7 @@ from refine_hooks.settings import Settings
 from refine_hooks.sums import cistem as cistem_sums
 from refine_hooks.sums import insertion, normalise
 from refine_hooks.sums import relion as relion_sums
+from refine_hooks.sums.plan import Floats, Plan, plan_for
 from refine_hooks.sums.weights import cistem_weights, even_weights
 
 
@@ -85,7 +86,7 @@ def half_maps_of(job: ParticlesJob, name: str, settings: Settings, desk: Desk) -
     return HalfMaps(half1, half2, "reconstructed", images=(one, two), notes=(*job.particles.notes, *job.notes))
 
 
-def plan_of(job: ParticlesJob) -> insertion.Plan:
+def plan_of(job: ParticlesJob) -> Plan:
     """What has to be inserted, after all has been checked that can be known before.
 
     Raises:
@@ -106,12 +107,12 @@ def plan_of(job: ParticlesJob) -> insertion.Plan:
     whitening = None
     if job.whitening_radius_A is not None:
         whitening = normalise.whitening_filter(particles, boxes, job.whitening_radius_A)
-    plan = insertion.plan(particles, boxes, weights, package=job.package, symmetry=job.symmetry, whitening=whitening)
+    plan = plan_for(particles, boxes, weights, package=job.package, symmetry=job.symmetry, whitening=whitening)
     require_both_halves(plan.particles)
     return plan
 
 
-def _inserted(plan: insertion.Plan, name: str, settings: Settings, desk: Desk) -> insertion.Floats:
+def _inserted(plan: Plan, name: str, settings: Settings, desk: Desk) -> Floats:
     sums = insertion.empty_sums(plan)
     saving = _Saving(plan, sums, desk)
     begin = done = saving.resume(name)
@@ -133,9 +134,7 @@ def _inserted(plan: insertion.Plan, name: str, settings: Settings, desk: Desk) -
     return sums
 
 
-def _insertion(
-    plan: insertion.Plan, sums: insertion.Floats, begin: int, settings: Settings, desk: Desk
-) -> Iterator[int]:
+def _insertion(plan: Plan, sums: Floats, begin: int, settings: Settings, desk: Desk) -> Iterator[int]:
     options = settings.reconstruct
     if not settings.cluster.scheduler:
         return insertion.insert(
@@ -159,7 +158,7 @@ def _insertion(
 class _Saving:
     """Saving and finding again the sums of one plan; a disk that is full costs the checkpoint, never the work."""
 
-    def __init__(self, plan: insertion.Plan, sums: insertion.Floats, desk: Desk) -> None:
+    def __init__(self, plan: Plan, sums: Floats, desk: Desk) -> None:
         self.sums, self.desk, self.total = sums, desk, len(plan)
         self.what = checkpoint.fingerprint(plan) if desk.checkpoint else ""
 
@@ -182,7 +181,7 @@ class _Saving:
             self.desk.say(f"the partial sums are not saved: {error}")
 
 
-def _finished(plan: insertion.Plan, sums: insertion.Floats, half: int) -> Map:
+def _finished(plan: Plan, sums: Floats, half: int) -> Map:
     made = insertion.fourier_sums(plan, sums, half)
     if plan.package == "cistem":
         return cistem_sums.half_map(made, use_up=True)

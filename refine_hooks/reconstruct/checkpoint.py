@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from refine_hooks.files.atomic import beside
 from refine_hooks.files.reading import open_plain
 from refine_hooks.particles import COLUMNS
-from refine_hooks.sums.insertion import Floats, Plan
+from refine_hooks.sums.plan import Floats, Plan
 
 _VERSION = 1
 _LONGEST_HEAD = 1 << 16

@@ -19,7 +19,7 @@ import numpy as np
 from refine_hooks.errors import InputError, ParticlesError, SettingsError
 from refine_hooks.settings import ClusterSettings
 from refine_hooks.sums import insertion
-from refine_hooks.sums.insertion import Floats, Plan
+from refine_hooks.sums.plan import Floats, Plan
 
 QUEUES = ("slurm", "pbs", "lsf")
 _SHARES_PER_WORKER = 2

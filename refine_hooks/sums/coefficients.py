@@ -1,9 +1,6 @@
 """Particle images -> the coefficients that are inserted: transformed, normalised, shifted, times CTF and weight."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +9,7 @@ from refine_hooks.errors import ParticlesError
 from refine_hooks.particles import Particles
 from refine_hooks.particles.stacks import Block, Images
 from refine_hooks.sums import ctf, normalise
-
-if TYPE_CHECKING:
-    from refine_hooks.sums.insertion import Plan
+from refine_hooks.sums.plan import Plan
 
 Reals = NDArray[np.float64]
 

@@ -128,11 +128,12 @@ def _ours(star: Path, rules: str, count: int) -> tuple[float, float]:
 def _insert(star: Path, rules: str, count: int) -> None:
     from refine_hooks.particles import read_particles, stacks
     from refine_hooks.sums import insertion
+    from refine_hooks.sums.plan import plan_for
     from refine_hooks.sums.weights import even_weights
 
     particles = read_particles(star).rows(slice(0, count))
     boxes = stacks.checked_boxes(particles)
-    plan = insertion.plan(particles, boxes, even_weights(particles), package=rules, symmetry="C1")  # type: ignore[arg-type]
+    plan = plan_for(particles, boxes, even_weights(particles), package=rules, symmetry="C1")  # type: ignore[arg-type]
     sums = insertion.empty_sums(plan)
     times = []
     for _ in range(REPEATS + 1):

@@ -1,0 +1,101 @@
+"""What is inserted into Fourier sums, in which order and by whose rules."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refine_hooks.errors import ParticlesError
+from refine_hooks.model import Package
+from refine_hooks.particles import Integers, Particles
+from refine_hooks.sums.symmetry import rotations
+from refine_hooks.sums.weights import Weights
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that insertion needs, with the particles in the order they are inserted in; parts of it can be sent elsewhere.
+
+    Attributes:
+        package: whose arithmetic: "cistem" inserts every symmetry mate into a grid as fine as the map's, "relion" inserts once
+            into a grid ``padding`` times finer and applies symmetry to the sums.
+        box_px: edge of the map.
+        voxel_size_A: voxel size of the map.
+        boxes: edge of the images of each stack.
+        rows: where each particle stands in the table that it comes from, from 0.
+        amplitude, falloff_A2: weight of each particle, see `Weights`.
+        whitening: filter for each box of images, for cisTEM's normalisation; None for images as they are.
+    """
+
+    package: Package
+    symmetry: str
+    padding: int
+    box_px: int
+    voxel_size_A: float
+    particles: Particles
+    rows: Integers
+    boxes: tuple[int, ...]
+    amplitude: NDArray[np.float64]
+    falloff_A2: NDArray[np.float64]
+    whitening: dict[int, Floats] | None = None
+
+    def __len__(self) -> int:
+        return len(self.particles)
+
+    def part(self, begin: int, end: int) -> "Plan":
+        """The particles begin..end-1."""
+        rows = slice(begin, end)
+        return replace(
+            self,
+            particles=self.particles.rows(rows),
+            rows=self.rows[rows],
+            amplitude=self.amplitude[rows],
+            falloff_A2=self.falloff_A2[rows],
+        )
+
+    @property
+    def half(self) -> int:
+        """Last logical index of the sums' grid."""
+        return self.padding * self.box_px // 2
+
+    @property
+    def sums_shape(self) -> tuple[int, int, int, int, int]:
+        """[half set, z, y, x, (real, imaginary, weight, pad)]."""
+        return 2, 2 * self.half + 3, 2 * self.half + 3, self.half + 2, 4
+
+
+def plan_for(
+    particles: Particles, boxes: tuple[int, ...], weights: Weights, *, package: Package, symmetry: str, **options: Any
+) -> Plan:
+    """A plan for the used particles, in the order of their stacks; the map takes box and voxel size of the first one.
+
+    Args:
+        particles: a whole table.
+        boxes: as `refine_hooks.particles.stacks.checked_boxes` returns them.
+        weights: of the same table.
+        package, symmetry: see `Plan`.
+        options: ``padding`` (else 1 for cisTEM, 2 for RELION) and ``whitening``.
+    """
+    rotations(symmetry, package)
+    chosen = replace(particles, used=weights.used)
+    used = np.flatnonzero(weights.used)
+    in_order = used[np.lexsort((particles.image[used], particles.stack[used]))]
+    if not in_order.size:
+        raise ParticlesError(f"{particles.source}: no particle is left to reconstruct")
+    ordered = chosen.rows(in_order)
+    return Plan(
+        package=package,
+        symmetry=symmetry,
+        padding=options.get("padding") or (2 if package == "relion" else 1),
+        box_px=boxes[ordered.stack[0]],
+        voxel_size_A=float(ordered.pixel_size_A[0]),
+        particles=ordered,
+        rows=in_order,
+        boxes=boxes,
+        amplitude=weights.amplitude[in_order],
+        falloff_A2=weights.falloff_A2[in_order],
+        whitening=options.get("whitening"),
+    )
