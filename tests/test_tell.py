@@ -22,9 +22,10 @@ from refine_hooks.audit import audit
 from refine_hooks.errors import InputError
 from refine_hooks.log.file import Journal
 from refine_hooks.log.records import LogLine, RoundRecord, Start, Stop, now
-from refine_hooks.logged import LogState, prometheus_text
+from refine_hooks.logged import LogState
 from refine_hooks.model import Key
 from refine_hooks.notify import messages
+from refine_hooks.notify.prometheus import prometheus_text
 from refine_hooks.report.data import row
 from refine_hooks.report.page import grouped
 from refine_hooks.settings import Settings
