@@ -16,7 +16,7 @@ import numpy as np
 from hostile_target import Reader, Target, called, made
 from small_program import a_watch, half_maps_of
 
-from refine_hooks import reanalyse as revisit
+from refine_hooks import reanalyse
 from refine_hooks.files.mrc import Map, write_map
 from refine_hooks.followed import Followed
 from refine_hooks.log.folder import Store
@@ -139,9 +139,9 @@ _MEASURE = """
 import shutil, sys
 from pathlib import Path
 from small_program import a_watch, write_round
-from refine_hooks import revisit
-from refine_hooks.journal import read_journal
-from refine_hooks.run import run
+from refine_hooks import reanalyse
+from refine_hooks.log.file import read_journal
+from refine_hooks.watch.loop import run
 
 project = Path(sys.argv[1])
 write_round(project, 1)
@@ -149,7 +149,7 @@ w = a_watch(project)
 run(w, [0.0])
 shutil.rmtree(w.store.out / "pictures")  # so that the one at hand is the only one
 (record,) = read_journal(w.store.log).rounds
-assert revisit._made(w.store, record.model_copy(update={"analysis": None}), w.settings, lambda _: None) is not None
+assert reanalyse._made(w.store, record.model_copy(update={"analysis": None}), w.settings, lambda _: None) is not None
 """
 
 
@@ -244,7 +244,7 @@ ELSEWHERE: dict[str, Target] = {
     "discarded arrays": Target(called("discarded.json", spool._discarded), ".json", lambda: [b'{"a.star": [1, 2]}']),
     "checkpoint": Target(_checkpoint, ".sums", _checkpoints),
     "analysis": Target(
-        _instead_of(lambda store, record: store.analysis_path(record.key, record.label), revisit._kept),
+        _instead_of(lambda store, record: store.analysis_path(record.key, record.label), reanalyse._kept),
         ".json",
         lambda: [_measured()[2]],
         fast=False,

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from refine_hooks.audit import audit
+from refine_hooks.audit import all_texts, audit, texts_of
 from refine_hooks.audit.reading import Finding
 from refine_hooks.log.file import Journal, read_journal
 from refine_hooks.log.folder import Store
 from refine_hooks.log.records import HalfMapsRecord, RoundRecord
 from refine_hooks.report import data, file, pictures
-from refine_hooks.report.meaning import MEANING, in_words, meaning
+from refine_hooks.report.meaning import in_words
 from refine_hooks.report.words import Standing, round_name, verdict
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
@@ -173,11 +173,11 @@ def test_the_scaled_curve_is_accused_first_and_its_claim_is_set_against_the_hone
     assert scaled is not None
     assert told.lying == "sphere_scaled"
     assert told.accusation == f"“sphere, scaled as cisTEM does” says {scaled.resolution_A:.2f} Å"
-    assert told.why == MEANING["scaled_curve"].why
+    assert told.why == all_texts()["scaled_curve"].why
     assert f"Here: {number_of(last):.2f} Å." in told.do
     own = verdict(last, None, findings[:2])
-    assert (own.lying, own.accusation) == ("automask_corrected", MEANING["alignment_limit"].title)
-    assert verdict(last, None, findings[:1]).accusation == MEANING["not_honest"].title
+    assert (own.lying, own.accusation) == ("automask_corrected", all_texts()["alignment_limit"].title)
+    assert verdict(last, None, findings[:1]).accusation == all_texts()["not_honest"].title
     assert "2 notes" in verdict(last, None, [a_finding("spike", "sphere", "note")] * 2).why
 
 
@@ -205,7 +205,7 @@ def test_a_label_that_says_round_is_not_told_twice() -> None:
 
 
 def test_a_rule_that_nothing_is_known_of_still_has_a_title() -> None:
-    assert meaning("some_new_rule").title == "Some new rule"
+    assert texts_of("some_new_rule").title == "Some new rule"
 
 
 def test_every_rule_of_the_audit_has_words_of_its_own() -> None:
@@ -217,12 +217,12 @@ def test_every_rule_of_the_audit_has_words_of_its_own() -> None:
             re.findall(r'\brule="(\w+)"', text)
         )
     assert len(rules) > 20
-    assert rules - set(MEANING) == set(), "say in refine_hooks/report/meaning.py what these mean"
+    assert rules - set(all_texts()) == set(), "say beside the rule what these mean"
 
 
 @pytest.mark.parametrize("rule", re.findall(r"\.readme/([\w-]+)\.png\" width=\"420\"", README))
 def test_the_readme_explains_each_finding_in_the_page_s_words_beside_a_small_picture(rule: str) -> None:
-    title, why, do = MEANING[rule]
+    _, title, why, do = all_texts()[rule]
     assert f'alt="{title}"> | **{title}.** {why} | {do} |' in README
     picture = Path(__file__).resolve().parent.parent / ".readme" / f"{rule}.png"
     assert picture.stat().st_size < 150_000

@@ -9,7 +9,7 @@ from rich.console import Console
 from rounds_data import a_failure, a_round, falling, healthy
 from test_cli import cli
 
-from refine_hooks.audit import audit
+from refine_hooks.audit import Finding, audit
 from refine_hooks.log.file import Journal, append
 from refine_hooks.log.records import HalfMapsRecord, MaskRecord, RoundRecord, Start, now
 from refine_hooks.model import Key
@@ -133,16 +133,28 @@ def test_one_round_is_shown_with_its_files_hashes_rules_and_notes() -> None:
     assert all(name in text for name in RICH)
 
 
+def shown(findings: list[Finding]) -> list[str]:
+    out = io.StringIO()
+    show_findings(findings, Console(file=out, width=80))
+    return [line.strip() for line in out.getvalue().splitlines()]
+
+
 def test_findings_stand_below_their_round_with_warnings_first() -> None:
     log = Journal((healthy(1, 34), healthy(2, 26, alignment_limit_A=4.0, particles=3)))
-    out = io.StringIO()
-    show_findings(audit(log), Console(file=out, width=80))
-    lines = [line.strip() for line in out.getvalue().splitlines()]
-    assert lines.count("run/2/1") == 1
-    below = lines[lines.index("run/2/1") :]
-    marks = [line.split()[0] for line in below if line.startswith(("warning [", "note ["))]
+    lines = shown(audit(log))
+    marks = [line.split()[0] for line in lines if line.startswith(("warning [", "note ["))]
+    assert "run/2/1" in lines
     assert marks == sorted(marks, reverse=True)
     assert "warning" in marks
+
+
+def test_what_concerns_thirty_rounds_is_said_once_with_the_rounds_and_fits_on_a_screen() -> None:
+    findings = audit(Journal(tuple(healthy(number, alignment_limit_A=4.0) for number in range(1, 31))))
+    assert len(findings) > 30
+    lines = shown(findings)
+    assert any(line.startswith("30 rounds: run/1/1, run/2/1, ..., run/30/1") for line in lines)
+    assert sum("[limit_unsupported]" in line for line in lines) == 1
+    assert len(lines) < 40
 
 
 def test_show_prints_one_record_or_all_as_json(tmp_path: Path) -> None:

@@ -1,62 +1,41 @@
-"""Reads a log and says what a careful colleague would: which round is better, which curve is lying, where, and what to do.
+"""Reads a log and reports problems of each round: which round is better, which FSC curve is suspicious, where, and what to do.
 
-A rule is a plain function; records go in, findings come out. Rules of one round take its record; rules of the whole log take
-the journal. They stand in `RULES_OF_ONE_ROUND` and in `RULES_OF_THE_LOG`.
+A rule is one decorated function with its texts beside it (see `refine_hooks.audit.rules`). Rules of one round take its record;
+rules of the whole log take the journal.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
+from typing import NamedTuple, TypeVar
 
-from refine_hooks.audit.curves import identical_halves, never_below, recrossing, rising_tail, spike, truncation
-from refine_hooks.audit.masks import (
-    alignment_limit,
-    limit_unsupported,
-    mask_and_sphere,
-    mask_correlates,
-    mask_missing,
-    mask_too_tight,
-    signal_outside,
-)
+from refine_hooks.audit import curves, masks, rounds, scaled, series
 from refine_hooks.audit.reading import Finding, Severity
-from refine_hooks.audit.rounds import anisotropy, not_honest, reported_curve, reported_number
-from refine_hooks.audit.scaled import scaled_curve
-from refine_hooks.audit.series import failed, jumps, missing, no_half_maps, oscillates, program_warning, repeated, worse
+from refine_hooks.audit.rules import RULES_OF_ONE_ROUND, RULES_OF_THE_LOG, OfLog, OfRound, Texts, all_texts, texts_of
 from refine_hooks.log.file import Journal
-from refine_hooks.log.records import LogLine, RoundRecord
+from refine_hooks.log.records import LogLine
 from refine_hooks.model import Key
 from refine_hooks.settings import Settings
 
-__all__ = ["RULES_OF_ONE_ROUND", "RULES_OF_THE_LOG", "Finding", "Severity", "audit", "worst"]
+_Rule = TypeVar("_Rule", OfRound, OfLog)
+_MODULES = (scaled, masks, curves, rounds, series)  # what matters most comes first
 
-RULES_OF_ONE_ROUND: tuple[Callable[[RoundRecord, Settings], Iterator[Finding]], ...] = (
-    scaled_curve,
-    alignment_limit,
-    limit_unsupported,
-    truncation,
-    recrossing,
-    rising_tail,
-    spike,
-    never_below,
-    identical_halves,
-    mask_correlates,
-    mask_too_tight,
-    mask_and_sphere,
-    signal_outside,
-    mask_missing,
-    anisotropy,
-    reported_curve,
-    reported_number,
-    not_honest,
-)
-RULES_OF_THE_LOG: tuple[Callable[[Journal, Settings], Iterator[Finding]], ...] = (
-    worse,
-    oscillates,
-    jumps,
-    program_warning,
-    missing,
-    failed,
-    no_half_maps,
-    repeated,
-)
+__all__ = [
+    "RULES_OF_ONE_ROUND",
+    "RULES_OF_THE_LOG",
+    "Finding",
+    "Group",
+    "Severity",
+    "Texts",
+    "all_texts",
+    "audit",
+    "curves",
+    "grouped",
+    "masks",
+    "rounds",
+    "scaled",
+    "series",
+    "texts_of",
+    "worst",
+]
 
 
 def audit(
@@ -73,9 +52,12 @@ def audit(
     journal = log if isinstance(log, Journal) else Journal(tuple(log))
     rounds = [record for record in journal.rounds if only is None or record.key in only]
     wanted = None if only is None else {str(key) for key in only}
-    findings = [one for record in rounds for rule in RULES_OF_ONE_ROUND for one in rule(record, settings)]
+    findings = [one for record in rounds for rule in _in_order(RULES_OF_ONE_ROUND) for one in rule(record, settings)]
     findings += [
-        one for rule in RULES_OF_THE_LOG for one in rule(journal, settings) if wanted is None or one.round in wanted
+        one
+        for rule in _in_order(RULES_OF_THE_LOG)
+        for one in rule(journal, settings)
+        if wanted is None or one.round in wanted
     ]
     place = {str(record.key): number for number, record in enumerate(journal.rounds)}
     return sorted(findings, key=lambda one: (place.get(one.round, len(place)), one.severity == "note"))
@@ -85,3 +67,34 @@ def worst(findings: Iterable[Finding]) -> Severity | None:
     """The gravest severity among findings; None where there are none."""
     severities = {finding.severity for finding in findings}
     return "warning" if "warning" in severities else "note" if severities else None
+
+
+def _in_order(rules: list[_Rule]) -> list[_Rule]:
+    names = [module.__name__ for module in _MODULES]
+    return sorted(rules, key=lambda rule: names.index(rule.__module__) if rule.__module__ in names else len(names))
+
+
+class Group(NamedTuple):
+    """Findings of one rule and severity.
+
+    Attributes:
+        findings: in the order of the log; the newest one is the last.
+    """
+
+    rule: str
+    severity: Severity
+    findings: tuple[Finding, ...]
+
+    @property
+    def rounds(self) -> tuple[str, ...]:
+        """The rounds that it concerns, each once."""
+        return tuple(dict.fromkeys(finding.round for finding in self.findings))
+
+
+def grouped(findings: Iterable[Finding]) -> list[Group]:
+    """Findings by rule and severity, warnings first: one entry a cause, however many rounds it concerns."""
+    groups: dict[tuple[str, Severity], list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault((finding.rule, finding.severity), []).append(finding)
+    found = [Group(rule, severity, tuple(members)) for (rule, severity), members in groups.items()]
+    return sorted(found, key=lambda group: group.severity == "note")

@@ -22,6 +22,7 @@ from refine_hooks.audit.reading import (
     values,
     whole_map,
 )
+from refine_hooks.audit.rules import Texts, rule_of_round
 from refine_hooks.log.records import Curve, RoundRecord
 from refine_hooks.settings import Settings
 
@@ -32,6 +33,14 @@ RISE = 0.05
 SPIKE = 0.1
 
 
+@rule_of_round(
+    Texts(
+        "recrossing",
+        "The FSC re-crosses the threshold",
+        "One number cannot describe this curve. A mask's edge, duplicates or aligned noise make a curve rise again.",
+        "Quote the first crossing only, and find out what makes the curve rise again.",
+    ),
+)
 def recrossing(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """A curve that falls below the level and comes back: either the first fall is a dip, or the return is an artefact."""
     level = settings.fsc.threshold
@@ -85,6 +94,14 @@ def _lone(correlation: Values, fall: int, first: int, last: int) -> bool:
     return bool(correlation[first : last + 1].max() - np.median(around) > max(SPIKE, 6 * np.nan_to_num(noise)))
 
 
+@rule_of_round(
+    Texts(
+        "spike",
+        "A single shell stands out among shells near zero",
+        "Both halves share a pattern at one frequency: high symmetry, few viewing directions, or a fixed pattern of the detector.",
+        "It is no resolution: read the first crossing, and do not refine that far.",
+    ),
+)
 def spike(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """Single shells that stand out beyond the resolution: high symmetry, a tilt axis, a fixed pattern of the detector."""
     level = settings.fsc.threshold
@@ -112,6 +129,14 @@ def spike(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
         )
 
 
+@rule_of_round(
+    Texts(
+        "rising_tail",
+        "The FSC rises towards Nyquist",
+        "Real signal only falls. A mask's edge, interpolation or particles in both halves make a rise.",
+        "Read no number beyond the first crossing. Look for duplicates and widen the mask.",
+    ),
+)
 def rising_tail(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """A curve that falls and then climbs towards its end."""
     for curve in honest_curves(record):
@@ -141,6 +166,14 @@ def rising_tail(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
         )
 
 
+@rule_of_round(
+    Texts(
+        "never_below",
+        "The FSC never falls below the threshold",
+        "Either the halves are not independent (the same particle in both), or there is signal up to Nyquist.",
+        "Look for duplicate particles first. If there are none, re-extract with a smaller pixel size.",
+    ),
+)
 def never_below(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """Curves that are above the level in every shell up to Nyquist; said once, of the one that matters most."""
     level = settings.fsc.threshold
@@ -197,6 +230,14 @@ def _identical(record: RoundRecord) -> bool:
     return curve is not None and len(measured(curve)) > 3 and float(measured(curve)[1:].min()) > IDENTICAL
 
 
+@rule_of_round(
+    Texts(
+        "identical_halves",
+        "The two half maps are the same map",
+        "A correlation of one at all frequencies is no measurement.",
+        "Find out which file was taken twice.",
+    ),
+)
 def identical_halves(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """Two half maps that are one map."""
     curve = whole_map(record)
@@ -218,6 +259,14 @@ def identical_halves(record: RoundRecord, settings: Settings) -> Iterator[Findin
     )
 
 
+@rule_of_round(
+    Texts(
+        "truncation",
+        "The FSC is truncated at the resolution limit of this iteration",
+        "The program reconstructed no further than this. What looks like a crossing is the end of the data.",
+        "Look at a later round, or raise the limit of the reconstruction.",
+    ),
+)
 def truncation(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """Curves that end, or drop to exactly zero, before they have fallen: a cut-off, not a resolution; said once a round."""
     cut = [(curve, shell) for curve in honest_curves(record) if (shell := _cut_at(record, curve, settings)) is not None]

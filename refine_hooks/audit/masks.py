@@ -21,6 +21,7 @@ from refine_hooks.audit.reading import (
     values,
     whole_map,
 )
+from refine_hooks.audit.rules import Texts, rule_of_round
 from refine_hooks.log.records import Curve, RoundRecord
 from refine_hooks.settings import Settings
 
@@ -30,6 +31,14 @@ RECOVERY = 0.1
 CUT_SHARE = 0.03
 
 
+@rule_of_round(
+    Texts(
+        "mask_correlates",
+        "Mask-induced correlation",
+        "The phase-randomised FSC is far from zero where the resolution is read: that part is the mask's edge.",
+        "Quote the corrected curve. Use a wider mask with a softer edge.",
+    ),
+)
 def mask_correlates(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """Randomised phases still correlate under a mask where its resolution is read: the mask correlates, not the molecule."""
     level, limit = settings.fsc.threshold, settings.audit.disagree_shells
@@ -72,6 +81,14 @@ def _value_at(numbers: tuple[float | None, ...] | None, shell: int) -> float | N
     return float(array[shell]) if shell < len(array) and np.isfinite(array[shell]) else None
 
 
+@rule_of_round(
+    Texts(
+        "mask_too_tight",
+        "The mask is too tight",
+        "The corrected FSC dips where phases begin to be randomised: the mask alone explains the low resolution.",
+        "Widen the mask or soften its edge.",
+    ),
+)
 def mask_too_tight(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """The corrected curve collapses where the phases begin to be randomised, and recovers: the correction eats the signal."""
     level = settings.fsc.threshold
@@ -111,6 +128,14 @@ def mask_too_tight(record: RoundRecord, settings: Settings) -> Iterator[Finding]
         )
 
 
+@rule_of_round(
+    Texts(
+        "mask_and_sphere",
+        "Mask and sphere disagree",
+        "A large sphere holds mostly solvent, which hides signal. A mask that cuts the particle takes signal away.",
+        "Quote the corrected curve under the mask, and look at the mask's outline.",
+    ),
+)
 def mask_and_sphere(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """A mask and the sphere disagree: finer under the mask is explained by the solvent or is not, coarser cuts the molecule.
 
@@ -190,6 +215,14 @@ def _without_solvent(record: RoundRecord, whole: Curve, fraction: float | None, 
     return None if fall is None else at(record, fall)
 
 
+@rule_of_round(
+    Texts(
+        "alignment_limit",
+        "Possible overfitting: the resolution lies within the alignment limit",
+        "Up to that limit both halves were aligned to one map, so their noise agrees too, and the resolution may be overestimated.",
+        "Refine once more with a coarser limit and see whether the number stays.",
+    ),
+)
 def alignment_limit(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """The resolution lies inside the shells in which both halves were aligned to one reference."""
     limit_A, level = record.alignment_limit_A, settings.fsc.threshold
@@ -224,6 +257,14 @@ def alignment_limit(record: RoundRecord, settings: Settings) -> Iterator[Finding
     )
 
 
+@rule_of_round(
+    Texts(
+        "limit_unsupported",
+        "Particles were aligned beyond what the maps support",
+        "Beyond the resolution, particles are aligned to noise, and the next round keeps that noise.",
+        "Set the high-resolution limit of the next round to the coarse end of the interval.",
+    ),
+)
 def limit_unsupported(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """Particles were aligned to shells in which the map holds nothing: the next round is refined against noise."""
     limit_A, curve = record.alignment_limit_A, record.headline()
@@ -247,6 +288,14 @@ def limit_unsupported(record: RoundRecord, settings: Settings) -> Iterator[Findi
     )
 
 
+@rule_of_round(
+    Texts(
+        "signal_outside",
+        "Signal lies outside the mask",
+        "A part of the particle is not measured, and not aligned to where the refinement uses this mask.",
+        "Widen the mask at the place named.",
+    ),
+)
 def signal_outside(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """A mask that cuts density: the share of the signal outside it was measured on both halves when the mask was."""
     for mask in record.masks:
@@ -278,6 +327,14 @@ def _give_or_take(sd: float | None) -> str:
     return f" (give or take {100 * sd:.1f})" if sd is not None else ""
 
 
+@rule_of_round(
+    Texts(
+        "mask_missing",
+        "A mask could not be used",
+        "There is no curve under it.",
+        "See the reason.",
+    ),
+)
 def mask_missing(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """A mask that was asked for, or used by the program, and could not be had."""
     for mask in record.masks:

@@ -17,6 +17,7 @@ from refine_hooks.audit.reading import (
     resolution,
     shell_of,
 )
+from refine_hooks.audit.rules import Texts, rule_of_round
 from refine_hooks.log.records import Curve, RoundRecord
 from refine_hooks.settings import Settings
 
@@ -35,6 +36,14 @@ _LIKE_FOR_LIKE = (
 _HALF = re.compile(r"\b0?\.5\b")
 
 
+@rule_of_round(
+    Texts(
+        "not_honest",
+        "The half maps are not independent, or not as reconstructed",
+        "They were filtered, masked or joined, and the FSC shows that.",
+        "Measure unfiltered, unmasked half maps.",
+    ),
+)
 def not_honest(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """Half maps that are not what came out of the reconstruction, or not independent of each other."""
     halves = record.half_maps
@@ -68,6 +77,14 @@ def not_honest(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
         yield found(record, "not_honest", "note", text, images=[one, two])
 
 
+@rule_of_round(
+    Texts(
+        "reported_curve",
+        "Our FSC and the program's differ",
+        "They should be one curve. They were made from other maps or under another mask.",
+        "Find out which one is right before either is quoted.",
+    ),
+)
 def reported_curve(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """Our curve and the program's own, of the same halves under the same mask, differ."""
     for own_name, reported_name in _LIKE_FOR_LIKE:
@@ -105,6 +122,14 @@ def _difference(record: RoundRecord, own: Curve, reported: Curve, settings: Sett
     )
 
 
+@rule_of_round(
+    Texts(
+        "reported_number",
+        "The program states another resolution",
+        "Its mask, its scaling or its rule is another one.",
+        "Quote the number whose mask and rule are known.",
+    ),
+)
 def reported_number(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """The resolution that the program states, beside the one that the halves bear."""
     stated, curve = record.reported_resolution_A, record.headline()
@@ -150,6 +175,14 @@ def _other_readings(record: RoundRecord, half: bool, settings: Settings) -> Iter
             yield number
 
 
+@rule_of_round(
+    Texts(
+        "anisotropy",
+        "The map is better in some directions than in others",
+        "Viewing directions are missing, so one number does not describe the map.",
+        "Look at the viewing directions. Quote the worst direction too.",
+    ),
+)
 def anisotropy(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """The map is better in some directions than in others."""
     analysis = record.analysis

@@ -22,6 +22,7 @@ from refine_hooks.audit.reading import (
     values,
     whole_map,
 )
+from refine_hooks.audit.rules import Texts, rule_of_round
 from refine_hooks.log.records import Curve, RoundRecord
 from refine_hooks.settings import Settings
 
@@ -43,6 +44,14 @@ class _Doubt:
     supported_to: int  # last shell of the first unbroken run above the noise
 
 
+@rule_of_round(
+    Texts(
+        "scaled_curve",
+        "The volume-scaled FSC amplifies solvent noise",
+        "It is the FSC under a large mask, scaled up to the particle's volume. The noise of the solvent is scaled up with it.",
+        "Read the FSC under a mask that follows the particle.",
+    ),
+)
 def scaled_curve(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """A scaled curve that is above the level where its own noise is as high: oscillations and false crossings near Nyquist.
 

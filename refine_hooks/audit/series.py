@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from refine_hooks.audit.reading import Finding, between, found, measured, quoted, resolution, shell_of
+from refine_hooks.audit.rules import Texts, rule_of_log
 from refine_hooks.log.file import Journal
 from refine_hooks.log.records import Curve, RoundRecord
 from refine_hooks.model import Key
@@ -66,6 +67,14 @@ def _origin(record: RoundRecord) -> str:
     return record.half_maps.origin if record.half_maps else ""
 
 
+@rule_of_log(
+    Texts(
+        "worse",
+        "This round is worse than an earlier one",
+        "The resolution became worse by more than its uncertainty.",
+        "Keep the better round. Find out what was changed between them.",
+    ),
+)
 def worse(log: Journal, settings: Settings) -> Iterator[Finding]:
     """A round that is worse than the best one before it by more than either interval; one no worse than the last is not told."""
     limit = settings.audit.disagree_shells
@@ -131,6 +140,14 @@ def _advice(before: RoundRecord, record: RoundRecord, much: bool) -> str:
     return "nothing else changed; more rounds like this one will not help"
 
 
+@rule_of_log(
+    Texts(
+        "oscillates",
+        "The rounds alternate between two resolutions",
+        "The refinement does not settle: the mask or the limit changes from round to round.",
+        "Quote none of them alone. Keep the limit or the mask fixed.",
+    ),
+)
 def oscillates(log: Journal, settings: Settings) -> Iterator[Finding]:
     """Better, worse, better, worse: the last rounds swing by more than shells that matter."""
     for group in series(log.rounds):
@@ -156,6 +173,20 @@ def oscillates(log: Journal, settings: Settings) -> Iterator[Finding]:
             )
 
 
+@rule_of_log(
+    Texts(
+        "particles_jumped",
+        "The number of particles changed a lot",
+        "The two resolutions are not of the same data.",
+        "Make sure that this was meant.",
+    ),
+    Texts(
+        "mask_jumped",
+        "The mask's volume changed a lot",
+        "A change of resolution may be the mask's alone.",
+        "Look at its outline.",
+    ),
+)
 def jumps(log: Journal, settings: Settings) -> Iterator[Finding]:
     """The number of particles, or the volume of a mask, is not what it was a round before."""
     limit = settings.audit.jump_fraction
@@ -202,6 +233,14 @@ def _mask_jumps(before: RoundRecord, record: RoundRecord, limit: float) -> Itera
     )
 
 
+@rule_of_log(
+    Texts(
+        "missing_round",
+        "Rounds are missing",
+        "They were not watched, or their files are gone.",
+        "",
+    ),
+)
 def missing(log: Journal, settings: Settings) -> Iterator[Finding]:
     """Numbers that are left out between the rounds of a run."""
     failed = {line.key for line in log.failures}
@@ -240,6 +279,14 @@ def _key_of(record: RoundRecord, number: int) -> Key:
     return Key(run=record.key.run, iteration=number, class_id=record.key.class_id)
 
 
+@rule_of_log(
+    Texts(
+        "no_half_maps",
+        "There are no half maps",
+        "Without half maps no FSC can be measured. Only what the program reports is known.",
+        "Reconstruct them from the particles: refine-hooks once PROJECT --reconstruct missing.",
+    ),
+)
 def no_half_maps(log: Journal, settings: Settings) -> Iterator[Finding]:
     """Rounds of which only what the program reports is known; said once of a run."""
     runs: dict[str, Series] = defaultdict(list)
@@ -255,6 +302,14 @@ def no_half_maps(log: Journal, settings: Settings) -> Iterator[Finding]:
         yield found(records[0], "no_half_maps", "note", text, rounds=[str(record.key) for record in records[:100]])
 
 
+@rule_of_log(
+    Texts(
+        "program_warning",
+        "The program itself warned",
+        "It saw a problem in its own FSC.",
+        "Read its log.",
+    ),
+)
 def program_warning(log: Journal, settings: Settings) -> Iterator[Finding]:
     """What the program itself warned of, as its adapter noted it; said once of a run, since the note is there in every round."""
     told: set[tuple[str, str]] = set()
@@ -270,6 +325,14 @@ def program_warning(log: Journal, settings: Settings) -> Iterator[Finding]:
                 yield found(record, "program_warning", "warning", text)
 
 
+@rule_of_log(
+    Texts(
+        "failed_round",
+        "A round could not be measured",
+        "",
+        "It is tried again when its files change.",
+    ),
+)
 def failed(log: Journal, settings: Settings) -> Iterator[Finding]:
     """Rounds that could not be measured and have not been since."""
     for line in log.failures:
@@ -279,6 +342,14 @@ def failed(log: Journal, settings: Settings) -> Iterator[Finding]:
         yield Finding(rule="failed_round", severity="warning", round=str(line.key), message=text)
 
 
+@rule_of_log(
+    Texts(
+        "repeated_round",
+        "A round repeats another",
+        "It changed nothing. It is no sign of convergence.",
+        "",
+    ),
+)
 def repeated(log: Journal, settings: Settings) -> Iterator[Finding]:
     """A round measured more than once because its files changed, or one that repeats the round before."""
     times: dict[Key, list[RoundRecord]] = defaultdict(list)

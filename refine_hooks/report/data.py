@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from refine_hooks.audit import texts_of
 from refine_hooks.audit.reading import Finding, is_scaled, quoted
 from refine_hooks.log.records import Curve, Failed, MaskRecord, RoundRecord, Start
-from refine_hooks.report.meaning import in_words, meaning
+from refine_hooks.report.meaning import in_words
 from refine_hooks.report.words import Standing, analysis_words, curve_title, mask_title, origin_words, titles, verdict
 
 STEP = 1e-4
@@ -102,7 +103,7 @@ def detail(record: RoundRecord, previous: Standing | None, findings: Sequence[Fi
 
 def _finding(finding: Finding, record: RoundRecord) -> dict[str, Any]:
     told = in_words(finding.message, titles(record))
-    return {**finding.model_dump(mode="json", exclude={"message"}), "title": meaning(finding.rule).title, "told": told}
+    return {**finding.model_dump(mode="json", exclude={"message"}), "title": texts_of(finding.rule).title, "told": told}
 
 
 def _shown_at_first(curve: Curve, record: RoundRecord, accused: set[str | None]) -> bool:

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from refine_hooks.audit import texts_of
 from refine_hooks.audit.reading import Finding, values
 from refine_hooks.errors import InputError
 from refine_hooks.files.atomic import beside
 from refine_hooks.log.records import Curve, RoundRecord
 from refine_hooks.report import data
-from refine_hooks.report.meaning import meaning
 from refine_hooks.report.words import curve_title
 
 KINDS = (".png", ".svg", ".pdf")
@@ -253,7 +253,7 @@ def _draw_finding(axes: Any, record: RoundRecord, finding: Finding, shown: Seque
         (shell + half) / (record.box_px * record.voxel_size_A)
         for shell, half in zip(finding.shells, (-0.5, 0.5), strict=True)
     )
-    title = meaning(finding.rule).title
+    title = texts_of(finding.rule).title
     known = axes.get_legend_handles_labels()[1]
     axes.axvspan(first, last, color="#E69F00", alpha=0.22, linewidth=0, label="_" * (title in known) + title)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _MASKS = ("sphere", "refinement", "user", "automask")
 _GAP = 2
 _INDENT = 2
+_FEW = 4  # keys that fit into one line of a terminal
 
 
 class Column:
@@ -181,17 +182,25 @@ def _mask_words(mask: MaskRecord) -> str:
 
 
 def show_findings(findings: Sequence["Finding"], console: Console | None = None) -> None:
-    """The findings of each round below its key, warnings in red and first."""
+    """One entry a cause: a finding below its round's key, or, where one rule concerns many rounds, below all of their keys."""
+    from refine_hooks.audit import grouped
+
     out = console or Console()
-    for key, group in groupby(findings, lambda finding: finding.round):
+    for group in grouped(findings):
+        newest, rounds = group.findings[-1], group.rounds
+        style = "red" if group.severity == "warning" else ""
         out.print()
-        out.print(key, style="bold", markup=False)
-        for finding in group:
-            style = "red" if finding.severity == "warning" else ""
-            text = Text.assemble(
-                (f"{finding.severity} [{finding.rule}] ", f"bold {style}".strip()), (finding.message, style)
-            )
-            out.print(Padding(text, (0, 0, 0, _INDENT)))
+        out.print(_listed(rounds), style="bold", markup=False)
+        said = newest.message if len(group.findings) == 1 else f"the newest, {newest.round}: {newest.message}"
+        text = Text.assemble((f"{group.severity} [{group.rule}] ", f"bold {style}".strip()), (said, style))
+        out.print(Padding(text, (0, 0, 0, _INDENT)))
+
+
+def _listed(rounds: Sequence[str]) -> str:
+    """The rounds that a finding concerns: all of a few, else how many, the first and the newest."""
+    if len(rounds) <= _FEW:
+        return ", ".join(rounds)
+    return f"{len(rounds)} rounds: {', '.join(rounds[: _FEW - 2])}, ..., {rounds[-1]}"
 
 
 def _number(length_A: float | None) -> str:

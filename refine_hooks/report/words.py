@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from refine_hooks.audit import texts_of
 from refine_hooks.audit.reading import Finding, is_scaled, quoted
 from refine_hooks.log.records import Analysis, HalfMapsRecord, RoundRecord
-from refine_hooks.report.meaning import in_words, meaning
+from refine_hooks.report.meaning import in_words
 
 Tone = Literal["better", "worse", "same", "changed", "first", "unknown"]
 
@@ -165,7 +166,7 @@ def _doubt(record: RoundRecord, findings: Sequence[Finding]) -> tuple[str | None
         notes = f" {len(findings)} notes below." if len(findings) > 1 else " One note below." if findings else ""
         return None, "", f"No curve of this round is caught misleading.{notes}", ""
     worst = warnings[0]
-    known = meaning(worst.rule)
+    known = texts_of(worst.rule)
     why = known.why or in_words(worst.message, titles(record))
     if worst.curve is None:
         return None, known.title, why, known.do

@@ -138,7 +138,7 @@ LOOK = """
 import sys, time
 from pathlib import Path
 from refine_hooks.cli.watch import open_watch
-from refine_hooks import run
+from refine_hooks.watch import loop as run
 imported, wall = time.process_time(), time.monotonic()
 w = open_watch(Path(sys.argv[1]), None, None, "", {}, lambda text: None, in_watch=True)
 w.recall()
