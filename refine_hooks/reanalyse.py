@@ -5,7 +5,7 @@ The log is never rewritten: what was measured is kept beside it, with the state 
 
 import hashlib
 import json
-from collections.abc import Callable
+import logging
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -19,17 +19,18 @@ from refine_hooks.log.folder import Store
 from refine_hooks.log.records import Analysis, LogLine, MaskRecord, RoundRecord
 from refine_hooks.settings import Settings
 
+logger = logging.getLogger(__name__)
+
 _SAME_SUM = 1e-3
 
 
-def revisited(store: Store, journal: Journal, settings: Settings, say: Callable[[str], None]) -> Journal:
+def revisited(store: Store, journal: Journal, settings: Settings) -> Journal:
     """The journal with the further measurements of its rounds: from the log, from beside it, or made now.
 
     Args:
         store: the folder of the log.
         journal: what the log holds.
         settings: ``audit.analyse_at_most`` rounds are measured now, the newest first; the others wait for the next audit.
-        say: told of each round that is measured, and of those that cannot be.
     """
     found: dict[int, LogLine] = {}
     left = settings.audit.analyse_at_most
@@ -43,11 +44,11 @@ def revisited(store: Store, journal: Journal, settings: Settings, say: Callable[
             waiting += 1
         elif analysis is None:
             left -= 1
-            analysis = _made(store, line, settings, say)
+            analysis = _made(store, line, settings)
         if analysis is not None:
             found[place] = line.model_copy(update={"analysis": analysis})
     if waiting and settings.audit.analyse_at_most:
-        say(f"{waiting} older rounds are not analysed yet: audit again, or raise audit.analyse_at_most")
+        logger.info(f"{waiting} older rounds are not analysed yet: audit again, or raise audit.analyse_at_most")
     return Journal(tuple(found.get(place, line) for place, line in enumerate(journal.lines)), journal.faults)
 
 
@@ -79,12 +80,12 @@ def _kept(store: Store, record: RoundRecord) -> Analysis | None:
         return None
 
 
-def _made(store: Store, record: RoundRecord, settings: Settings, say: Callable[[str], None]) -> Analysis | None:
+def _made(store: Store, record: RoundRecord, settings: Settings) -> Analysis | None:
     curve, halves = record.headline(), record.half_maps
     assert curve is not None
     assert halves is not None
     assert halves.paths is not None
-    say(f"{record.key} {record.label}: analysing directions, criteria and B factor")
+    logger.info(f"{record.key} {record.label}: analysing directions, criteria and B factor")
     try:
         one, two = (read_map(store.out / path, record.voxel_size_A) for path in halves.paths)
         mask = record.mask(curve.mask or "")
@@ -92,13 +93,15 @@ def _made(store: Store, record: RoundRecord, settings: Settings, say: Callable[[
         values = _mask(store, record, mask)
         analysis = measure.analysed(one, two, curve, values, record.symmetry, settings.fsc.threshold).record
     except (RefineHooksError, OSError, MemoryError) as error:
-        say(f"{record.key} {record.label}: not analysed: {error}")
+        logger.warning(f"{record.key} {record.label}: not analysed: {error}")
         return None
     kept = {"made_from": _state(store, record), "analysis": analysis.model_dump(mode="json")}
     try:
         store.write_text(store.analysis_path(record.key, record.label), json.dumps(kept))
     except (RefineHooksError, OSError) as error:
-        say(f"{record.key} {record.label}: the analysis could not be kept ({error}); it is made again next time")
+        logger.warning(
+            f"{record.key} {record.label}: the analysis could not be kept ({error}); it is made again next time"
+        )
     return analysis
 
 

@@ -1,8 +1,10 @@
 """Fixtures that several files share."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from heard import hear_no_more
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -12,6 +14,12 @@ def _plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setenv("TERM", "dumb")
     monkeypatch.setenv("NO_COLOR", "1")
+
+
+@pytest.fixture(autouse=True)
+def _nobody_listens_any_more() -> Iterator[None]:
+    yield
+    hear_no_more()
 
 
 @pytest.fixture(scope="session")

@@ -91,7 +91,7 @@ def of_cistem(project: Path, out: Path) -> Watch:
             (project / "Scratch" / "AutoRefine3D" / name).write_bytes(content)
         cistem_project.commit(database, 2)
     settings = load_settings(overrides={"watch": {"settle_s": 0.0}})
-    return Watch(project, "cistem", cistem, settings, Store(out), lambda _: None)  # type: ignore[arg-type]
+    return Watch(project, "cistem", cistem, settings, Store(out))  # type: ignore[arg-type]
 
 
 SCENES: dict[str, Callable[[Path, Path], Watch]] = {"small": small, "cistem": of_cistem}

@@ -149,7 +149,7 @@ w = a_watch(project)
 run(w, [0.0])
 shutil.rmtree(w.store.out / "pictures")  # so that the one at hand is the only one
 (record,) = read_journal(w.store.log).rounds
-assert reanalyse._made(w.store, record.model_copy(update={"analysis": None}), w.settings, lambda _: None) is not None
+assert reanalyse._made(w.store, record.model_copy(update={"analysis": None}), w.settings) is not None
 """
 
 

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from heard import hear
 
 from refine_hooks.files.mrc import Map, read_map, write_map
 from refine_hooks.log.file import read_journal
@@ -79,7 +80,9 @@ def a_watch(
 ) -> Watch:
     settings = load_settings(overrides={"watch": {"settle_s": 0.0}, **(overrides or {})})
     store = Store(project / "refine_hooks")
-    return Watch(project, "test", program(**changes), settings, store, (said if said is not None else []).append)
+    if said is not None:
+        hear(said)
+    return Watch(project, "test", program(**changes), settings, store)
 
 
 def lines_of(project: Path, kind: type) -> list[Any]:

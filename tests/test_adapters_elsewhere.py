@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from adapter_contract import check_adapter
+from heard import hear
 from pairs_data import VOXEL_A, dated, merged, put, put_text, true_fsc
 from small_program import BOX, half_maps_of
 
@@ -252,8 +253,8 @@ def test_a_broken_plug_in_is_told_and_stands_in_nobody_s_way(
     install(EXAMPLE, site)
     monkeypatch.syspath_prepend(str(site))
     project = helixfit(tmp_path / "project")
-    said: list[str] = []
-    assert claim(project, say=said.append)[0] == "helixfit"
+    said = hear()
+    assert claim(project)[0] == "helixfit"
     assert told in "\n".join(said)
     assert "some-package" in "\n".join(said)
     (broken,) = [each for each in claims(project) if each.recognises is None]

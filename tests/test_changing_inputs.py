@@ -147,7 +147,7 @@ def of_arrays(folder: Path) -> Scene:
     second = {path.name: path.read_bytes() for path in arrays.write_arrays(job, 2) if path.suffix == ".mrc"}
     arrays.write_arrays(job, 1)
     settings = load_settings(program="relion", overrides=FAST)
-    w = Watch(project, "relion", relion, settings, Store(folder / "out"), lambda _: None)  # type: ignore[arg-type]
+    w = Watch(project, "relion", relion, settings, Store(folder / "out"))  # type: ignore[arg-type]
 
     def again() -> None:
         arrays.write_arrays(job, 2)

@@ -15,7 +15,7 @@ from refine_hooks.report.thread import tail, thread_figure, thread_words
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Journal]:
     folder = tmp_path_factory.mktemp("demo") / "project"
-    return folder, demonstrate(folder, lambda text: None, pace=0.05)
+    return folder, demonstrate(folder, pace=0.05)
 
 
 def test_every_round_is_merged_from_its_dumps_and_logged_once(played: tuple[Path, Journal]) -> None:
@@ -59,7 +59,7 @@ def test_the_story_is_told_in_three_sentences_and_four_panels(played: tuple[Path
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("x")
     with pytest.raises(InputError, match="not an empty folder"):
-        demonstrate(tmp_path, print)
+        demonstrate(tmp_path)
 
 
 def test_the_command_tells_the_thread_and_its_claim_holds_in_the_log(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cistem_project as project
 import pytest
+from heard import hear
 
 from refine_hooks.errors import StorageError
 from refine_hooks.log.folder import Store
@@ -139,34 +140,34 @@ def test_dumps_that_do_not_show_yet_are_waited_for(folder: Path) -> None:
     scratch = folder / "Scratch" / "AutoRefine3D"
     for name in hidden:
         (scratch / name).unlink()
-    told: list[str] = []
+    told = hear()
 
     def another_shows(_: float) -> None:
         name = hidden.pop()
         (scratch / name).write_bytes(files[name])
 
-    before_merge(folder, folder / "refine_hooks" / "spool", 60, told.append, pause=another_shows)
+    before_merge(folder, folder / "refine_hooks" / "spool", 60, pause=another_shows)
     assert (told, hidden) == ([], [])
     assert spooled(folder) == files
 
 
 def test_waiting_ends(folder: Path) -> None:
-    told: list[str] = []
-    before_merge(folder, folder / "refine_hooks" / "spool", 0, told.append)
+    told = hear()
+    before_merge(folder, folder / "refine_hooks" / "spool", 0)
     assert "no dump is to be seen" in told[0]
 
 
 def test_ab_initios_dumps_are_copied_before_the_next_round_writes_over_them(folder: Path) -> None:
     spool = folder / "refine_hooks" / "spool"
-    told: list[str] = []
+    told = hear()
     for number in (1, 2):
         files = project.dumps(0, seed=number, startup=True)
         for name, content in files.items():
             path = folder / "Scratch" / "Startup" / name
             path.write_bytes(content)
             os.utime(path, (1e9 + number, 1e9 + number))
-        before_merge(folder, spool, 0, told.append)
-        before_merge(folder, spool, 0, told.append)
+        before_merge(folder, spool, 0)
+        before_merge(folder, spool, 0)
         arrived = spool / "cistem" / "Startup" / str(number) / "1"
         assert {path.name: path.read_bytes() for path in arrived.iterdir()} == files
     assert told == []
@@ -177,7 +178,7 @@ def test_what_was_saved_before_merge3d_is_known_to_be_all(folder: Path) -> None:
     store = Store(folder / "refine_hooks")
     write_round(folder)
     next((folder / "Assets" / "Parameters").iterdir()).unlink()
-    before_merge(folder, store.spool, 0, print)
+    before_merge(folder, store.spool, 0)
     project.wipe(folder, "AutoRefine3D")
     at_once = Settings.model_validate({"watch": {"database_wait_s": 0.0}})
     for path in store.spool.rglob("*.dump"):
@@ -191,7 +192,7 @@ def test_a_spool_that_cannot_be_sealed_is_told(folder: Path) -> None:
     (folder / "refine_hooks" / "spool").write_text("in the way")
     write_round(folder)
     with pytest.raises(StorageError, match="spool"):
-        before_merge(folder, folder / "refine_hooks" / "spool", 0, print)
+        before_merge(folder, folder / "refine_hooks" / "spool", 0)
 
 
 @pytest.mark.parametrize(

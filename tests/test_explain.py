@@ -127,7 +127,7 @@ def test_each_round_says_what_would_be_done_with_it(
 
 def small_watch(project: Path, **changes: Any) -> Watch:
     settings = load_settings(overrides={"watch": {"settle_s": 0.0}})
-    return Watch(project, "test", program(**changes), settings, Store(project / "refine_hooks"), lambda text: None)
+    return Watch(project, "test", program(**changes), settings, Store(project / "refine_hooks"))
 
 
 def test_what_the_log_holds_is_left_and_what_changed_since_is_measured_again(tmp_path: Path) -> None:

@@ -205,9 +205,7 @@ def test_a_stack_of_another_box_is_scaled_to_the_first_ones_grid(tmp_path: Path)
 
 
 def half_maps(particles: Particles, package: Any, symmetry: str) -> HalfMaps:
-    return half_maps_of(
-        ParticlesJob(particles, package, symmetry=symmetry), "test", load_settings(), Desk(lambda text: None)
-    )
+    return half_maps_of(ParticlesJob(particles, package, symmetry=symmetry), "test", load_settings(), Desk())
 
 
 @pytest.mark.parametrize("package", ["cistem", "relion"])

@@ -211,7 +211,7 @@ def test_a_round_on_disk_is_measured_in_time(name: str, last_s: float, bell: str
     timed = SimpleNamespace(**{each: getattr(adapter, each) for each in dir(program()) if not each.startswith("_")})
     timed.half_maps = half_maps
     given = load_settings(overrides={"watch": {"poll_s": 5.0, "settle_s": 3.0}, "keep": {"min_free_GB": 0.0}})
-    w = Watch(project.folder, "test", timed, given, Store(tmp_path / "out"), lambda text: None)
+    w = Watch(project.folder, "test", timed, given, Store(tmp_path / "out"))
     w.pace, w.stop = replace(w.pace, clock=clock), PlayedStop(clock)
     run(w, w.looks(rings))
     records = list(read_journal(w.store.log).rounds)

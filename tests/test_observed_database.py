@@ -121,7 +121,7 @@ def test_a_project_that_is_watched_while_its_program_commits_is_bit_for_bit_the_
     shutil.copytree(project, twin)
     before = fingerprint(project)
     settings = load_settings(overrides={"watch": {"settle_s": 0.0}})
-    w = Watch(project, "cistem", cistem, settings, Store(out), lambda _: None)  # type: ignore[arg-type]
+    w = Watch(project, "cistem", cistem, settings, Store(out))  # type: ignore[arg-type]
     looks = 0
 
     def ticks(path: Path) -> Iterator[float]:

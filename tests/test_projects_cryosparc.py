@@ -356,9 +356,7 @@ def test_particles_give_back_the_density_that_they_are_images_of(tmp_path: Path)
         mrc.voxel_size = PIXEL
     z, y, x = np.meshgrid(grid, grid, grid, indexing="ij")
     truth = sum(np.exp(-((x - a) ** 2 + (y - b) ** 2 + (z - c) ** 2) / 4.5) for a, b, c in balls)
-    made = half_maps_of(
-        cryosparc.particles(project, _rounds(project, store)[0]), "J5", Settings(), Desk(lambda text: None)
-    )
+    made = half_maps_of(cryosparc.particles(project, _rounds(project, store)[0]), "J5", Settings(), Desk())
     assert made.origin == "reconstructed"
     assert made.images == (200, 200)
     for half in (made.half1, made.half2):

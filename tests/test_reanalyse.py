@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from heard import hear
 from scipy.ndimage import gaussian_filter
 
 from refine_hooks.audit import audit
@@ -34,8 +35,8 @@ def a_log(folder: Path, full: bool = False, noise: float = 0.3) -> Store:
 
 
 def visited(store: Store, settings: Settings | None = None) -> tuple[Journal, list[str]]:
-    said: list[str] = []
-    return revisited(store, read_journal(store.log), settings or Settings(), said.append), said
+    said = hear()
+    return revisited(store, read_journal(store.log), settings or Settings()), said
 
 
 def the_round(journal: Journal) -> RoundRecord:
@@ -114,13 +115,13 @@ def test_no_more_rounds_than_allowed_are_analysed_and_the_rest_is_said(tmp_path:
         record.model_copy(update={"key": record.key.model_copy(update={"iteration": n}), "label": f"round {n}"})
         for n in range(3)
     )
-    said: list[str] = []
+    said = hear()
     settings = load_settings(overrides={"audit": {"analyse_at_most": 1}})
-    journal = revisited(store, Journal(lines), settings, said.append)
+    journal = revisited(store, Journal(lines), settings)
     assert [r.analysis is not None for r in journal.rounds] == [False, False, True]
     assert "2 older rounds" in said[-1]
     none = load_settings(overrides={"audit": {"analyse_at_most": 0}})
-    assert revisited(store, Journal(lines[:1]), none, said.append).rounds[0].analysis is None
+    assert revisited(store, Journal(lines[:1]), none).rounds[0].analysis is None
 
 
 def test_the_audit_warns_of_a_ratio_below_its_limit_only_where_chance_would_not_do_it(tmp_path: Path) -> None:

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from heard import hear
 from particles_data import COUNT, some_particles, write_cistem_star, write_relion_star, write_stack
 from particles_data import columns as values_of
 from small_program import a_watch, lines_of, write_round
 
-from refine_hooks.cli._say import Pace, duration, lines_of_progress
+from refine_hooks.cli._progress import Pace, duration, lines_of_progress
 from refine_hooks.files.mrc import read_map
 from refine_hooks.log.records import Failed, RoundRecord
 from refine_hooks.particles import ParticlesJob
@@ -42,12 +43,12 @@ def stop_after(blocks: int) -> Callable[[], bool]:
 
 
 def test_stopped_work_goes_on_where_it_was_and_gives_the_same_map(job: ParticlesJob, tmp_path: Path) -> None:
-    whole = half_maps_of(job, "x", settings(), Desk(lambda text: None))
-    path, said, seen = tmp_path / "c.sums", [], []
+    whole = half_maps_of(job, "x", settings(), Desk())
+    path, said, seen = tmp_path / "c.sums", hear(), []
     with pytest.raises(KeyboardInterrupt):
-        half_maps_of(job, "x", settings(), Desk(said.append, stop=stop_after(2), checkpoint=path))
+        half_maps_of(job, "x", settings(), Desk(stop=stop_after(2), checkpoint=path))
     assert "stopped after 10 of 24 particles" in said[-1]
-    desk = Desk(said.append, lambda done, total: seen.append(done), checkpoint=path)
+    desk = Desk(lambda done, total: seen.append(done), checkpoint=path)
     resumed = half_maps_of(job, "x", settings(threads=2, block_particles=3), desk)
     assert seen[0] == 10
     assert "going on after 10 of 24" in " ".join(said)
@@ -64,7 +65,7 @@ def test_sums_are_saved_as_often_as_the_settings_say(job: ParticlesJob, tmp_path
         found.append(checkpoint.resume(path, what, scratch))
 
     ticks = iter(range(0, 10000, 60))
-    desk = Desk(lambda text: None, look, checkpoint=path, now=lambda: float(next(ticks)))
+    desk = Desk(look, checkpoint=path, now=lambda: float(next(ticks)))
     half_maps_of(job, "x", settings(checkpoint_s=100.0), desk)
     assert found == [0, 0, 0, 10, 10, 20]  # a minute a block, saved after every second one
 
@@ -87,9 +88,9 @@ def test_a_checkpoint_of_other_input_is_not_used(job: ParticlesJob, tmp_path: Pa
         job.particles.psi_deg[3] += 0.01
     else:
         path.write_bytes(path.read_bytes()[:-100])
-    said: list[str] = []
+    said = hear()
     assert checkpoint.resume(path, checkpoint.fingerprint(plan_of(job)), fresh) == 0
-    half_maps_of(job, "x", settings(), Desk(said.append, checkpoint=path))
+    half_maps_of(job, "x", settings(), Desk(checkpoint=path))
     assert "begun anew" in said[0]
 
 
@@ -100,8 +101,8 @@ def test_a_disk_that_is_full_costs_the_checkpoint_and_not_the_work(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("refine_hooks.files.atomic.os.replace", full)
-    said: list[str] = []
-    desk = Desk(said.append, checkpoint=tmp_path / "c.sums", now=iter(range(0, 10000, 60)).__next__)
+    said = hear()
+    desk = Desk(checkpoint=tmp_path / "c.sums", now=iter(range(0, 10000, 60)).__next__)
     assert half_maps_of(job, "x", settings(checkpoint_s=1.0), desk).images == (12, 12)
     assert "No space left" in said[-1]
     assert list(tmp_path.glob("*c.sums*")) == []
@@ -207,9 +208,9 @@ def test_a_cluster_gives_the_same_map_though_a_worker_is_killed(job: ParticlesJo
             os.kill(victim, signal.SIGKILL)
         return False
 
-    alone = half_maps_of(job, "x", settings(), Desk(lambda text: None))
+    alone = half_maps_of(job, "x", settings(), Desk())
     in_three = on_cluster(cluster.scheduler_address, block_particles=8)
-    together = half_maps_of(job, "x", in_three, Desk(lambda text: None, stop=kill_once))
+    together = half_maps_of(job, "x", in_three, Desk(stop=kill_once))
     assert next(asked) > 2
     for one, other in ((alone.half1, together.half1), (alone.half2, together.half2)):
         assert np.abs(one.voxels - other.voxels).max() < 1e-5 * np.abs(one.voxels).max()
@@ -221,7 +222,7 @@ def test_what_is_wrong_on_a_worker_is_said_as_it_is_here(job: ParticlesJob, tmp_
     (tmp_path / "s.mrcs").write_bytes(bytes(raw))
     plain = ParticlesJob(job.particles, "cistem")
     with pytest.raises(Exception, match=r"image 24 \(particle 24 of made\.star\) holds a NaN") as caught:
-        half_maps_of(plain, "x", on_cluster(cluster.scheduler_address), Desk(lambda text: None))
+        half_maps_of(plain, "x", on_cluster(cluster.scheduler_address), Desk())
     assert type(caught.value).__name__ == "ParticlesError"
 
 
@@ -230,7 +231,7 @@ def test_work_on_a_cluster_can_be_stopped_and_goes_on_here(job: ParticlesJob, tm
 
     path, plan = tmp_path / "c.sums", plan_of(job)
     sums = insertion.empty_sums(plan)
-    options = {"begin": 0, "block_particles": 1, "wave_s": 1e-9, "say": print, "progress": lambda done: None}
+    options = {"begin": 0, "block_particles": 1, "wave_s": 1e-9, "progress": lambda done: None}
     waves = ours.insert(
         plan,
         sums,
@@ -242,9 +243,9 @@ def test_work_on_a_cluster_can_be_stopped_and_goes_on_here(job: ParticlesJob, tm
     waves.close()
     assert done == 20  # two workers, ten blocks of one particle
     checkpoint.save(path, checkpoint.fingerprint(plan), done, sums)
-    said: list[str] = []
-    resumed = half_maps_of(job, "x", settings(), Desk(said.append, checkpoint=path))
-    whole = half_maps_of(job, "x", settings(), Desk(said.append))
+    said = hear()
+    resumed = half_maps_of(job, "x", settings(), Desk(checkpoint=path))
+    whole = half_maps_of(job, "x", settings(), Desk())
     assert "going on after 20 of 24" in said[0]
     assert np.abs(resumed.half1.voxels - whole.half1.voxels).max() < 1e-5 * np.abs(whole.half1.voxels).max()
 
@@ -272,8 +273,8 @@ def test_workers_are_asked_of_the_queue_as_the_settings_say(queue: str, words: l
 
 
 def test_lines_of_progress_come_now_and_then_with_speed_and_time_left() -> None:
-    clock, said = [0.0], []
-    move = lines_of_progress(said.append, lambda: clock[0])
+    clock, said = [0.0], hear()
+    move = lines_of_progress(lambda: clock[0])
     for seconds, done in ((0, 1000), (10, 2000), (35, 4500), (40, 5000), (90, 10000), (95, 10500)):
         clock[0] = float(seconds)
         move(done, 100000, what="particles")
@@ -320,7 +321,7 @@ def test_a_watch_that_is_stopped_while_it_reconstructs_goes_on_the_next_time(job
         w.reconstruct = "missing"
         return w
 
-    said: list[str] = []
+    said = hear()
     stopped = watch()
     stopped.inserting = lambda done, total: stopped.stop.set() if done == 10 else None
     watch_through(stopped, [0.0, 10.0])

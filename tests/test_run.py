@@ -357,7 +357,7 @@ def test_once_says_what_is_still_awaited(project: Path) -> None:
 
 
 def test_a_second_watcher_says_who_is_there_and_leaves(project: Path) -> None:
-    holder = only_writer(project / "refine_hooks", "refine-hooks on node7, process 12", print)
+    holder = only_writer(project / "refine_hooks", "refine-hooks on node7, process 12")
     with holder, pytest.raises(TakenError, match="node7, process 12"):
         run(a_watch(project), [0.0])
     run(a_watch(project), [0.0])
@@ -405,7 +405,7 @@ def test_a_lock_that_cannot_be_read_or_written_for_a_moment_throws_nobody_out(
         return real(*args)
 
     monkeypatch.setattr(f"refine_hooks.files.lock.os.{name}", once)
-    with only_writer(project / "refine_hooks", "refine-hooks on node7, process 12", print) as require_lock:
+    with only_writer(project / "refine_hooks", "refine-hooks on node7, process 12") as require_lock:
         require_lock()
         require_lock()
     assert happened
@@ -421,17 +421,17 @@ def test_a_lock_that_other_machines_do_not_see_is_told(project: Path, monkeypatc
 def test_the_lock_dies_with_its_holder(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys; from pathlib import Path; from refine_hooks.files.lock import only_writer\n"
-        "with only_writer(Path(sys.argv[1]), 'me', print): print('held', flush=True); os.kill(os.getpid(), signal.SIGKILL)\n"
+        "with only_writer(Path(sys.argv[1]), 'me'): print('held', flush=True); os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
     assert (done.stdout, done.returncode) == ("held\n", -signal.SIGKILL)
-    with only_writer(tmp_path, "next", print):
+    with only_writer(tmp_path, "next"):
         pass
 
 
 def test_a_folder_that_cannot_be_written_to_asks_for_another(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match="--out"), only_writer(tmp_path / "file" / "out", "me", print):
+    with pytest.raises(StorageError, match="--out"), only_writer(tmp_path / "file" / "out", "me"):
         pass
 
 

@@ -4,12 +4,15 @@ Exit codes: 0 done, 1 the user's input or the disk is at fault, 2 the command li
 Command modules import what they need inside their functions, so that ``--help`` costs nothing.
 """
 
+import logging
 import sys
 from importlib import import_module
 
 from refine_hooks.cli._app import app
+from refine_hooks.cli._logging import handler
 from refine_hooks.errors import RefineHooksError
 
+logger = logging.getLogger(__name__)
 _MODULES = ("watch", "read", "compare", "deposit", "demo", "exec", "explain", "reconstruct", "relion", "serve", "plot")
 
 for _module in _MODULES:
@@ -18,24 +21,21 @@ for _module in _MODULES:
 
 def main() -> None:
     """Run the command line; never shows a traceback for a user's mistake."""
+    handler()
     try:
         app(standalone_mode=True)
     except RefineHooksError as error:
         for fault in error.faults:
-            print(f"refine-hooks: {fault}", file=sys.stderr)
+            logger.error(fault)
         sys.exit(1)
     except PermissionError as error:
-        print(f"refine-hooks: {error.filename or 'a file'}: {error.strerror}; ask its owner", file=sys.stderr)
+        logger.error(f"{error.filename or 'a file'}: {error.strerror}; ask its owner")
         sys.exit(1)
     except KeyboardInterrupt:
-        print("refine-hooks: interrupted", file=sys.stderr)
+        logger.error("interrupted")
         sys.exit(130)
     except Exception:
-        import traceback
-
-        traceback.print_exc()
-        print(
-            "refine-hooks: this is a bug of refine_hooks, not of your data; please report it with the lines above",
-            file=sys.stderr,
+        logger.critical(
+            "this is a bug of refine_hooks, not of your data; please report it with these lines", exc_info=True
         )
         sys.exit(3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from refine_hooks.log.file import Journal
     from refine_hooks.log.records import RoundRecord
 
+logger = logging.getLogger(__name__)
 _TOLD_FAULTS = 5
 
 
@@ -27,9 +28,9 @@ def read_log(place: Path) -> Journal:
     if journal.faults and not journal.lines:
         raise InputError(f"{path}: none of its lines is one of this log; the first: {journal.faults[0]}")
     for fault in journal.faults[:_TOLD_FAULTS]:
-        print(fault, file=sys.stderr)
+        logger.warning(fault)
     if len(journal.faults) > _TOLD_FAULTS:
-        print(f"{path}: {len(journal.faults) - _TOLD_FAULTS} further lines are passed over", file=sys.stderr)
+        logger.warning(f"{path}: {len(journal.faults) - _TOLD_FAULTS} further lines are passed over")
     return journal
 
 

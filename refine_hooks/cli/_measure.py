@@ -1,12 +1,11 @@
 """``measure``: two half maps given by name, measured like a round of a project."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
 from refine_hooks import measure
 from refine_hooks.cli._options import named_masks
-from refine_hooks.cli._say import tell_compiling
+from refine_hooks.cli._progress import tell_compiling
 from refine_hooks.errors import RefineHooksError
 from refine_hooks.files.mrc import Map, read_header, read_map
 from refine_hooks.files.reading import read_ahead
@@ -38,7 +37,7 @@ def measure_files(
     Raises:
         RefineHooksError: every fault of the given files at once.
     """
-    tell_compiling(_say)
+    tell_compiling()
     overrides: dict[str, Any] = {"fsc": {"full": True}} if full else {}
     settings = load_settings(config, overrides=overrides)
     files = {**settings.masks, **named_masks(masks)}
@@ -70,18 +69,13 @@ def _measured(
     path = products.write_sharpened(store, round_.key, round_.label, sharpened if out is not None else None)
     record = measure.round_record(round_, halves, measurement, half_record, written, sharpened_path=path)
     if out is not None:
-        products.write_pictures(store, round_.key, round_.label, measurement, None, _say)
+        products.write_pictures(store, round_.key, round_.label, measurement, None)
         journal.append(store.log, [record])
-        audience = Audience(Followed(store.log, settings), _say)
+        audience = Audience(Followed(store.log, settings))
         audience.log.look()
         audience.of_round(record)
         audience.wait()
     return record
-
-
-def _say(text: str) -> None:
-    """What goes wrong beside the measurement; standard output holds the record alone."""
-    print(text, file=sys.stderr)
 
 
 def _read_all(half1: Path, half2: Path, files: dict[str, str]) -> tuple[HalfMaps, list[NamedMask]]:

@@ -1,5 +1,6 @@
 """``exec``: the hook in front of a program of the refinement."""
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from refine_hooks.cli._app import app
+
+logger = logging.getLogger(__name__)
 
 
 @app.command("exec", short_help="Save cisTEM's dumps, then run its merge3d.")
@@ -36,13 +39,9 @@ def _save_before(command: list[str], project: Path, out: Path | None, wait_s: fl
     try:
         from refine_hooks.programs.cistem.hook import save_before
 
-        save_before(command, project, out, wait_s, _say)
+        save_before(command, project, out, wait_s)
     except Exception as error:
-        _say(f"the dumps are not saved ({type(error).__name__}: {error}); the refinement goes on")
-
-
-def _say(message: str) -> None:
-    print(f"refine-hooks: {message}", file=sys.stderr, flush=True)
+        logger.warning(f"the dumps are not saved ({type(error).__name__}: {error}); the refinement goes on")
 
 
 def _replace_by(command: list[str]) -> NoReturn:
@@ -55,5 +54,5 @@ def _replace_by(command: list[str]) -> NoReturn:
     try:
         os.execvp(command[0], command)  # noqa: S606 - the user's own command, without a shell
     except OSError as error:
-        _say(f"{command[0]}: cannot be started ({error.strerror})")
+        logger.warning(f"{command[0]}: cannot be started ({error.strerror})")
         raise typer.Exit(126 if isinstance(error, PermissionError) else 127) from error

@@ -39,7 +39,7 @@ def explain(
     found = claims(project.absolute())
     try:
         overrides = {"reconstruct": {"when": reconstruct}} if reconstruct else {}
-        w = open_watch(project, out, config, program, overrides, lambda fault: None, in_watch=True)
+        w = open_watch(project, out, config, program, overrides, in_watch=True)
     except ProjectError:
         if as_json:
             print(json.dumps({"project": str(project.absolute()), "program": None, "claims": _tables(found)}, indent=2))

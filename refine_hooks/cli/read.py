@@ -64,7 +64,7 @@ def _analysed(log: Path, settings: Settings) -> Journal:
     from refine_hooks.reanalyse import revisited
 
     store = Store(find_log(log).absolute().parent, int(settings.keep.min_free_GB * 1e9))
-    return revisited(store, read_log(log), settings, lambda text: print(text, file=sys.stderr))
+    return revisited(store, read_log(log), settings)
 
 
 @app.command(short_help="Show one round, or the table of rounds.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from refine_hooks.model import HalfMaps
     from refine_hooks.particles import ParticlesJob
     from refine_hooks.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 Known = Annotated[float, typer.Option(help="where the file does not tell", show_default=False)]
 ProjectOrNone = Annotated[
@@ -198,20 +201,20 @@ def _of_round(
 def _write(job: ParticlesJob, name: str, settings: Settings, paths: tuple[Path, Path], checkpoint: Path) -> None:
     from functools import partial
 
-    from refine_hooks.cli._say import speaking, tell_compiling
+    from refine_hooks.cli._progress import progress_shown, tell_compiling
     from refine_hooks.files.mrc import write_map
     from refine_hooks.reconstruct import Desk, half_maps_of
 
-    with speaking() as (say, progress), _stopping(say) as stop:
-        tell_compiling(say)
-        desk = Desk(say, partial(progress, what="particles"), stop, checkpoint)
+    with progress_shown() as progress, _stopping() as stop:
+        tell_compiling()
+        desk = Desk(partial(progress, what="particles"), stop, checkpoint)
         halves = half_maps_of(job, name, settings, desk)
         for note in halves.notes:
-            say(note)
+            logger.info(note)
         for number, (path, half) in enumerate(zip(paths, (halves.half1, halves.half2), strict=True), 1):
             write_map(path, half, f"refine_hooks reconstructed half {number}: {name}")
         checkpoint.unlink(missing_ok=True)
-        say(_resolution(halves))
+        logger.info(_resolution(halves))
     for path in paths:
         print(path)
 
@@ -230,7 +233,7 @@ def _resolution(halves: HalfMaps) -> str:
 
 
 @contextmanager
-def _stopping(say: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
+def _stopping() -> Iterator[Callable[[], bool]]:
     """The first SIGTERM or SIGINT saves what is done and ends; a second one ends at once."""
     import signal
     import threading
@@ -241,7 +244,7 @@ def _stopping(say: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
         if asked.is_set():
             raise KeyboardInterrupt
         asked.set()
-        say("stopping after the particles in hand")
+        logger.info("stopping after the particles in hand")
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:

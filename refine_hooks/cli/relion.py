@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import subprocess
     from types import FrameType
 
+logger = logging.getLogger(__name__)
 PROGRAM_VARIABLE = "REFINE_HOOKS_RELION_EXTERNAL_RECONSTRUCT"
 OUT_VARIABLE = "REFINE_HOOKS_OUT"
 
@@ -54,10 +55,9 @@ def _started(command: list[str]) -> subprocess.Popen[bytes]:
     try:
         process = subprocess.Popen(command)
     except OSError as error:
-        print(
-            f"refine-hooks: {command[0]} cannot be started ({error.strerror}); put RELION's programs on PATH, "
-            f"or name it in {PROGRAM_VARIABLE}",
-            file=sys.stderr,
+        logger.error(
+            f"{command[0]} cannot be started ({error.strerror}); put RELION's programs on PATH, "
+            f"or name it in {PROGRAM_VARIABLE}"
         )
         raise typer.Exit(127) from error
 
@@ -78,4 +78,4 @@ def keep_sums(star: Path) -> None:
         out = Path(os.environ.get(OUT_VARIABLE) or "refine_hooks")
         keep(star, Store(out.absolute()).spool)
     except Exception as error:  # the refinement must never suffer from its observer
-        print(f"refine-hooks: the sums of {star} are not kept: {error}; the refinement goes on", file=sys.stderr)
+        logger.warning(f"the sums of {star} are not kept: {error}; the refinement goes on")

@@ -33,4 +33,4 @@ def serve(
     """
     from refine_hooks.serve.server import serve as serve_logs
 
-    serve_logs(place, host, port, name or [], lambda line: print(line, flush=True), poll)
+    serve_logs(place, host, port, name or [], poll)

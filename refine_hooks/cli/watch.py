@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from refine_hooks.watch.loop import Watch
 
 
+logger = logging.getLogger(__name__)
+
+
 @app.command(short_help="Watch a running refinement.")
 def watch(
     project: Project,
@@ -52,10 +55,10 @@ def watch(
     """
     overrides = overrides_of(mask, radius, mass, reconstruct, full)
     overrides.setdefault("watch", {}).update({"force_poll": True} if poll else {})
-    from refine_hooks.cli._say import speaking
+    from refine_hooks.cli._progress import progress_shown
 
-    with speaking() as (say, progress):
-        w = open_watch(project, out, config, program, overrides, say, in_watch=True)
+    with progress_shown() as progress:
+        w = open_watch(project, out, config, program, overrides, in_watch=True)
         w.inserting = partial(progress, what="particles")
         why = _watch(w, until_idle)
     if why == "interrupted":
@@ -69,7 +72,7 @@ def _watch(w: Watch, until_idle: float | None) -> str:
     if not w.settings.watch.force_poll and file_system.events_arrive(w.project):
         bell = events.Bell(lambda: w.adapter.bells(w.project))
     at_changes = "" if bell is None else " and at every change"
-    w.say(
+    logger.info(
         f"watching {w.project} ({w.program}), writing to {w.store.out}; looking every {w.settings.watch.poll_s:g} s{at_changes}"
     )
     try:
@@ -95,11 +98,11 @@ def once(
 
     Rounds that the log already holds with the same input are not measured again.
     """
-    from refine_hooks.cli._say import speaking
+    from refine_hooks.cli._progress import progress_shown
 
     overrides = overrides_of(mask, radius, mass, reconstruct, full)
-    with speaking() as (say, progress):
-        w = open_watch(project, out, config, program, overrides, say, in_watch=False)
+    with progress_shown() as progress:
+        w = open_watch(project, out, config, program, overrides, in_watch=False)
         w.progress, w.inserting = progress, partial(progress, what="particles")
         from refine_hooks.watch.loop import run, two_looks
 
@@ -165,7 +168,6 @@ def open_watch(
     config: Path | None,
     program: str,
     overrides: dict[str, Any],
-    say: Callable[[str], None],
     in_watch: bool,
 ) -> Watch:
     """A watch of ``project`` with all its settings; nothing is written yet.
@@ -173,7 +175,7 @@ def open_watch(
     Raises:
         RefineHooksError: not a project, wrong settings, a mask that is not there.
     """
-    from refine_hooks.cli._say import tell_compiling
+    from refine_hooks.cli._progress import tell_compiling
     from refine_hooks.log.folder import Store
     from refine_hooks.programs import adapted, claim
     from refine_hooks.settings import load_settings, own_table
@@ -183,20 +185,19 @@ def open_watch(
     own = own_table(config)
     early = load_settings(overrides=overrides, own=own)
     wanted = program or early.program.name or ("generic" if early.generic.half1 else "")
-    name, adapter = claim(project, wanted, say)
+    name, adapter = claim(project, wanted)
     settings = load_settings(config, name, overrides, own)
     adapter = adapted(adapter, settings)
     _require_files(settings.masks)
     when = settings.reconstruct.when
     store = Store((out or project / "refine_hooks").absolute(), int(settings.keep.min_free_GB * 1e9))
-    tell_compiling(say)
+    tell_compiling()
     return Watch(
         project,
         name,
         adapter,
         settings,
         store,
-        say,
         reconstruct=("never" if in_watch else "missing") if when == "auto" else when,
     )
 

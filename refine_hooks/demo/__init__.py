@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from refine_hooks.demo import cistem
@@ -16,12 +16,11 @@ from refine_hooks.watch import events
 from refine_hooks.watch.loop import Watch, run
 
 
-def demonstrate(directory: Path, say: Callable[[str], None], pace: float = 1.0) -> Journal:
+def demonstrate(directory: Path, pace: float = 1.0) -> Journal:
     """Play a small cisTEM refinement into ``directory`` and watch it; returns the log.
 
     Args:
         directory: a new or empty folder.
-        say: gets one line for each thing that happens.
         pace: multiplies the pauses of the refinement; 0 plays it as fast as it can be computed.
 
     Raises:
@@ -32,7 +31,7 @@ def demonstrate(directory: Path, say: Callable[[str], None], pace: float = 1.0) 
         raise InputError(f"{directory}: is there already and not an empty folder; name a new one")
     directory.mkdir(parents=True, exist_ok=True)
     settings = load_settings(program="cistem", overrides={"watch": {"poll_s": 0.5}, "keep": {"min_free_GB": 0.2}})
-    w = Watch(directory, "cistem", adapter_called("cistem"), settings, Store(directory / "refine_hooks"), say)
+    w = Watch(directory, "cistem", adapter_called("cistem"), settings, Store(directory / "refine_hooks"))
     faults: list[BaseException] = []
     player = threading.Thread(target=_play, args=(directory, pace, faults, w.stop), name="refinement", daemon=True)
     bell = events.Bell(lambda: w.adapter.bells(directory)) if file_system.events_arrive(directory) else None

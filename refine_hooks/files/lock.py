@@ -7,12 +7,15 @@ watchers are better than none.
 
 import errno
 import fcntl
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from refine_hooks.errors import RefineHooksError, StorageError
+
+logger = logging.getLogger(__name__)
 
 _CANNOT_LOCK = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 _MOST_BYTES = 200  # of a holder's name
@@ -23,13 +26,12 @@ class TakenError(RefineHooksError):
 
 
 @contextmanager
-def only_writer(out: Path, holder: str, say: Callable[[str], None]) -> Iterator[Callable[[], None]]:
+def only_writer(out: Path, holder: str) -> Iterator[Callable[[], None]]:
     """Hold the lock of ``out`` while the block runs; gives a function that raises `TakenError` where it has been lost since.
 
     Args:
         out: the folder that is written to; made if need be.
         holder: who asks, in words; another watcher is told so.
-        say: gets one sentence where the file system cannot lock.
 
     Raises:
         TakenError: another watcher holds it; says which.
@@ -54,7 +56,7 @@ def only_writer(out: Path, holder: str, say: Callable[[str], None]) -> Iterator[
         except OSError as error:
             if error.errno not in _CANNOT_LOCK:
                 raise StorageError(f"{path}: cannot be locked ({error.strerror})") from error
-            say(f"{out}: this file system has no locks; make sure that no second watcher writes here")
+            logger.warning(f"{out}: this file system has no locks; make sure that no second watcher writes here")
         mine = ""
         with suppress(OSError):  # on a full disk nobody is told who holds it, and nothing can be compared later
             os.ftruncate(handle, 0)

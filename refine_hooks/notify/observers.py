@@ -1,6 +1,7 @@
 """Those who read a log while it grows: the report, and whoever asked to be told. Nothing that goes wrong here harms a watch."""
 
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,8 @@ from refine_hooks.log.records import Failed, LogLine, RoundRecord, Stop
 from refine_hooks.notify import messages
 from refine_hooks.report.file import Report
 
+logger = logging.getLogger(__name__)
+
 _NOT_REPORTED = "the report could not be written"
 _AT_ONCE = 50  # rounds that are audited together
 
@@ -22,11 +25,9 @@ class Audience:
 
     Attributes:
         log: the log, with the settings that say who is told of what.
-        say: gets one sentence for each thing that went wrong.
     """
 
     log: Followed
-    say: Callable[[str], None]
     _report: Report = field(init=False)
 
     def __post_init__(self) -> None:
@@ -34,9 +35,9 @@ class Audience:
 
     def of_round(self, line: RoundRecord | Failed) -> None:
         """Rewrite the report, and tell of a round."""
-        with _harmless(self.say, _NOT_REPORTED):
+        with _harmless(_NOT_REPORTED):
             found = self.log.findings_of(line)
-            with _harmless(self.say, _NOT_REPORTED):
+            with _harmless(_NOT_REPORTED):
                 self._report.write(self.log)
             self._tell("failed" if isinstance(line, Failed) else "round", line, found)
             if any(finding.severity == "warning" for finding in found):
@@ -44,7 +45,7 @@ class Audience:
 
     def of(self, event: str, line: LogLine) -> None:
         """Tell of something that is no round's."""
-        with _harmless(self.say, f"{event} could not be told"):
+        with _harmless(f"{event} could not be told"):
             self._tell(event, line, [])
 
     def of_the_end(self, line: Stop, judge_all: bool) -> None:
@@ -56,32 +57,32 @@ class Audience:
         """
         while judge_all and self.catch_up(_AT_ONCE):
             pass
-        with _harmless(self.say, _NOT_REPORTED):
+        with _harmless(_NOT_REPORTED):
             self._report.write(self.log)
         self.of("finished", line)
 
     def catch_up(self, most: int = 8) -> bool:
         """Audit some of the rounds that an earlier watch has logged; whether there were any."""
-        with _harmless(self.say, "rounds could not be audited"):
+        with _harmless("rounds could not be audited"):
             return self.log.judge(most)
         return True
 
     def wait(self) -> None:
         """Let messages and hooks that are still on their way arrive, where no watch goes on that would."""
         for fault in messages.finish(self.log.settings):
-            self.say(fault)
+            logger.warning(fault)
 
     def _tell(self, event: str, line: LogLine, found: list[Finding]) -> None:
         start = self.log.start
         project = Path(start.project).name if start else ""
         state = self.log.state(running=not self.log.ended if start else None)
         for fault in messages.tell(event, line, found, self.log.settings, state, project):
-            self.say(fault)
+            logger.warning(fault)
 
 
 @contextmanager
-def _harmless(say: Callable[[str], None], what: str) -> Iterator[None]:
+def _harmless(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        say(f"{what} ({type(error).__name__}: {error}); the log is complete")
+        logger.warning(f"{what} ({type(error).__name__}: {error}); the log is complete")

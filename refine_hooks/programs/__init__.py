@@ -5,6 +5,7 @@ line in `ADAPTERS`, a small tree for the tests and one call of the shared adapte
 the entry-point group ``refine_hooks.programs``.
 """
 
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from typing import cast
 from refine_hooks.errors import ProjectError
 from refine_hooks.programs.adapter import FUNCTIONS, Adapter
 from refine_hooks.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 ADAPTERS: dict[str, str] = {
     "cistem": "refine_hooks.programs.cistem",
@@ -145,13 +148,12 @@ def require_readable(directory: Path) -> None:
         raise ProjectError(f"{directory}: cannot be read; ask its owner for read permission")
 
 
-def claim(directory: Path, name: str = "", say: Callable[[str], None] = lambda fault: None) -> tuple[str, Adapter]:
+def claim(directory: Path, name: str = "") -> tuple[str, Adapter]:
     """The one adapter that recognises a directory.
 
     Args:
         directory: a refinement project.
         name: the adapter to use whatever the directory looks like; empty to ask them all.
-        say: told of adapters of other packages that are broken.
 
     Raises:
         ProjectError: not a readable folder, no adapter recognises it, or more than one does.
@@ -159,11 +161,11 @@ def claim(directory: Path, name: str = "", say: Callable[[str], None] = lambda f
     require_readable(directory)
     if name:
         return name, adapter_called(name)
-    chosen = chosen_of(directory, claims(directory), say)
+    chosen = chosen_of(directory, claims(directory))
     return chosen, adapter_called(chosen)
 
 
-def chosen_of(directory: Path, found: list[Claim], say: Callable[[str], None] = lambda fault: None) -> str:
+def chosen_of(directory: Path, found: list[Claim]) -> str:
     """The name of the one adapter that claims a directory.
 
     Raises:
@@ -171,7 +173,7 @@ def chosen_of(directory: Path, found: list[Claim], say: Callable[[str], None] = 
     """
     for broken in found:
         if broken.recognises is None:
-            say(f"{broken.why}: not asked")
+            logger.warning(f"{broken.why}: not asked")
     claimants = [each.adapter for each in found if each.recognises]
     if not claimants:
         empty = not any(directory.iterdir())

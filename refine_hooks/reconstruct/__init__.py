@@ -3,6 +3,7 @@
 Long work behaves: partial sums are saved now and then, and the work goes on from them.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,20 +25,20 @@ from refine_hooks.sums import relion as relion_sums
 from refine_hooks.sums.plan import Floats, Plan, plan_for
 from refine_hooks.sums.weights import cistem_weights, even_weights
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Who works: where partial sums are kept, who is told, and who may stop the work.
+    """Who works: where partial sums are kept, who follows it, and who may stop the work.
 
     Attributes:
-        say: told what is done, in words.
         progress: told how many particles of how many are inserted.
         stop: asked after each block of particles.
         checkpoint: the file of partial sums; None keeps none.
         now: a clock in seconds.
     """
 
-    say: Callable[[str], None]
     progress: Callable[[int, int], None] = lambda done, total: None
     stop: Callable[[], bool] = lambda: False
     checkpoint: Path | None = None
@@ -61,7 +62,7 @@ def reconstructed(adapter: Adapter, project: Path, round_: Round, settings: Sett
         job = adapter.particles(project, round_)
         return None if job is None else half_maps_of(job, f"{round_.key} {round_.label}", settings, desk)
     except RefineHooksError as error:
-        desk.say(f"{round_.key} {round_.label}: cannot be reconstructed from its particles: {error}")
+        logger.warning(f"{round_.key} {round_.label}: cannot be reconstructed from its particles: {error}")
         return None
 
 
@@ -117,7 +118,7 @@ def _inserted(plan: Plan, name: str, settings: Settings, desk: Desk) -> Floats:
     saving = _Saving(plan, sums, desk)
     begin = done = saving.resume(name)
     where = settings.cluster.scheduler or f"{settings.reconstruct.threads or insertion.cores()} threads"
-    desk.say(f"{name}: reconstructing {len(plan)} particles at box {plan.box_px} on {where}")
+    logger.info(f"{name}: reconstructing {len(plan)} particles at box {plan.box_px} on {where}")
     desk.progress(done, len(plan))
     saved = desk.now()
     for done in _insertion(plan, sums, begin, settings, desk):
@@ -129,7 +130,7 @@ def _inserted(plan: Plan, name: str, settings: Settings, desk: Desk) -> Floats:
             saved = desk.now()
     if done < len(plan):
         saving.save(done)
-        desk.say(f"{name}: stopped after {done} of {len(plan)} particles; the same command goes on from there")
+        logger.info(f"{name}: stopped after {done} of {len(plan)} particles; the same command goes on from there")
         raise KeyboardInterrupt
     return sums
 
@@ -149,7 +150,6 @@ def _insertion(plan: Plan, sums: Floats, begin: int, settings: Settings, desk: D
         begin=begin,
         block_particles=options.block_particles,
         wave_s=options.checkpoint_s,
-        say=desk.say,
         stop=desk.stop,
         progress=lambda done: desk.progress(done, len(plan)),
     )
@@ -169,7 +169,7 @@ class _Saving:
         done = checkpoint.resume(self.desk.checkpoint, self.what, self.sums)
         from_there = f"going on after {done} of {self.total} particles" if done else "it is of other input; begun anew"
         if there:
-            self.desk.say(f"{name}: {self.desk.checkpoint}: {from_there}")
+            logger.info(f"{name}: {self.desk.checkpoint}: {from_there}")
         return done
 
     def save(self, done: int) -> None:
@@ -178,7 +178,7 @@ class _Saving:
         try:
             checkpoint.save(self.desk.checkpoint, self.what, done, self.sums)
         except StorageError as error:
-            self.desk.say(f"the partial sums are not saved: {error}")
+            logger.warning(f"the partial sums are not saved: {error}")
 
 
 def _finished(plan: Plan, sums: Floats, half: int) -> Map:

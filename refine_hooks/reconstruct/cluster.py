@@ -6,6 +6,7 @@ memory is that of its partial sums: three times `Plan.sums_shape` while two are 
 paths as the machine that the command runs on.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,8 @@ from refine_hooks.errors import InputError, ParticlesError, SettingsError
 from refine_hooks.settings import ClusterSettings
 from refine_hooks.sums import insertion
 from refine_hooks.sums.plan import Floats, Plan
+
+logger = logging.getLogger(__name__)
 
 QUEUES = ("slurm", "pbs", "lsf")
 _SHARES_PER_WORKER = 2
@@ -69,7 +72,7 @@ def _not_installed() -> SettingsError:
     return SettingsError("[cluster]: needs Dask; install refine_hooks[cluster]")
 
 
-def _client(settings: ClusterSettings, until_done: ExitStack, say: Callable[[str], None]) -> Any:
+def _client(settings: ClusterSettings, until_done: ExitStack) -> Any:
     try:
         import distributed
     except ImportError as error:
@@ -78,7 +81,7 @@ def _client(settings: ClusterSettings, until_done: ExitStack, say: Callable[[str
     if settings.scheduler in QUEUES:
         cluster = until_done.enter_context(job_queue(settings))
         cluster.scale(jobs=settings.workers)
-        say(
+        logger.info(
             f"{settings.workers} workers asked of {settings.scheduler}, {settings.cores} cores and {settings.memory} each"
         )
         return until_done.enter_context(connect(cluster))
@@ -99,7 +102,6 @@ def insert(
     begin: int,
     block_particles: int,
     wave_s: float,
-    say: Callable[[str], None],
     stop: Callable[[], bool],
     progress: Callable[[int], None],
 ) -> Iterator[int]:
@@ -112,7 +114,6 @@ def insert(
         begin: particles that the sums hold already.
         block_particles: images that a worker reads and inserts together.
         wave_s: how long a wave should take.
-        say: told of workers.
         stop: asked often; the wave in hand is then given up, and the iteration ends.
         progress: told how many particles the workers have done.
 
@@ -121,8 +122,8 @@ def insert(
         InputError: the cluster fails again and again.
     """
     with ExitStack() as until_done:
-        client = _client(settings, until_done, say)
-        if not _workers(client, stop, say):
+        client = _client(settings, until_done)
+        if not _workers(client, stop):
             return
         done, size = begin, 0
         while done < len(plan) and not stop():
@@ -145,10 +146,10 @@ def _further(progress: Callable[[int], None], done: int, more: int) -> None:
     progress(done + more)
 
 
-def _workers(client: Any, stop: Callable[[], bool], say: Callable[[str], None]) -> int:
+def _workers(client: Any, stop: Callable[[], bool]) -> int:
     """How many workers there are, once there is one."""
     if not client.nthreads():
-        say("waiting for the first worker")
+        logger.info("waiting for the first worker")
     while not client.nthreads() and not stop():
         time.sleep(_POLL_S)
     return len(client.nthreads())

@@ -5,11 +5,13 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from refine_hooks.errors import InputError
 from refine_hooks.serve.guard import Guard, is_loopback, own_names
+
+logger = logging.getLogger(__name__)
 
 TOKEN_VARIABLE = "REFINE_HOOKS_TOKEN"  # noqa: S105  (the name of a variable)
 POLL_S = 2.0
@@ -22,7 +24,6 @@ def serve(
     host: str,
     port: int,
     names: Sequence[str],
-    say: Callable[[str], None],
     poll_s: float = POLL_S,
 ) -> None:
     """Serve the logs of a place until SIGINT or SIGTERM.
@@ -32,7 +33,6 @@ def serve(
         host: address to listen on; any but this machine's own needs a token, from the environment or made anew.
         port: port to listen on; 0 takes a free one.
         names: further host names that the server is called by.
-        say: gets one line for each thing worth knowing; the first holds the address.
         poll_s: pause between looks at the logs.
 
     Raises:
@@ -49,7 +49,7 @@ def serve(
 
     token = token_for(host)
     listening, hub = bound(host, port), Hub()
-    say_if_long(place, say)
+    tell_if_long(place)
     shelf = shelf_at(place)
     number = listening.getsockname()[1]
     app = application(shelf, hub, lambda: asyncio.sleep(poll_s))
@@ -58,8 +58,8 @@ def serve(
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
-            say(address(host, number, token))
-            say(f"{len(shelf.logs)} log{'s' * (len(shelf.logs) != 1)} below {shelf.place}; Ctrl-C ends")
+            logger.info(address(host, number, token))
+            logger.info(f"{len(shelf.logs)} log{'s' * (len(shelf.logs) != 1)} below {shelf.place}; Ctrl-C ends")
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             hub.close()
@@ -81,13 +81,13 @@ def serve(
         Server(config).run(sockets=[listening])
 
 
-def say_if_long(place: Path, say: Callable[[str], None]) -> None:
+def tell_if_long(place: Path) -> None:
     """Say that reading will take a while, where it will."""
     from refine_hooks.serve.shelf import found_logs
 
     size = sum(path.stat().st_size for path in found_logs(place) if path.is_file()) if place.exists() else 0
     if size > LONG_BYTES:
-        say(f"reading {size / 1e6:.0f} MB of logs ...")
+        logger.info(f"reading {size / 1e6:.0f} MB of logs ...")
 
 
 def token_for(host: str) -> str | None:

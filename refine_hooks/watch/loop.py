@@ -3,6 +3,7 @@
 A round that cannot be measured is a line in the log and never ends the watch. A full disk is waited for.
 """
 
+import logging
 import signal
 import threading
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,8 @@ from refine_hooks.model import Round
 from refine_hooks.watch import events, products, retention, schedule
 from refine_hooks.watch.measure_round import changed, measured
 from refine_hooks.watch.state import Watch, at_hand
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["Watch", "attempt", "run", "two_looks"]
 
@@ -41,19 +44,19 @@ def run(w: Watch, ticks: Iterable[float], bell: events.Bell | None = None, live:
         StorageError: the log itself cannot be written.
     """
     host, pid = events.running_on()
-    with only_writer(w.store.out, f"refine-hooks on {host}, process {pid}", w.say) as w.require_lock, _signals(w):
+    with only_writer(w.store.out, f"refine-hooks on {host}, process {pid}") as w.require_lock, _signals(w):
         if file_system.locks_stay_here(w.store.out):
-            w.say(
+            logger.warning(
                 f"{w.store.out}: this mount keeps locks to itself; make sure that no watcher on another machine writes here"
             )
         w.store.require_own_folders()
         w.store.sweep()
         for fault in w.recall():
-            w.say(fault)
+            logger.warning(fault)
         w.put_off = schedule.PutOff({line.key: line.stamp for line in w.book.failures()})
         w.log(_start(w, host, pid))
         for folder in file_system.unreadable(lambda: w.adapter.bells(w.project)):
-            w.say(f"{folder}: cannot be read, so nothing in it is measured; ask its owner for read permission")
+            logger.warning(f"{folder}: cannot be read, so nothing in it is measured; ask its owner for read permission")
         try:
             with events.capturing(lambda: _capture(w), bell, w.settings.watch.poll_s) if live else nullcontext():
                 for round_ in schedule.settled(lambda: _look(w), ticks, w.pace, w.done):
@@ -64,9 +67,9 @@ def run(w: Watch, ticks: Iterable[float], bell: events.Bell | None = None, live:
         try:
             w.log(end)
         except StorageError as error:
-            w.say(str(error))
+            logger.error(str(error))
         w.audience.of_the_end(end, judge_all=not w.stop.is_set())
-        w.say(_summary(w))
+        logger.info(_summary(w))
     return w.why_stop
 
 
@@ -88,7 +91,7 @@ def two_looks(w: Watch) -> Iterator[float]:
         yield w.pace.clock()
     for round_ in _look(w):
         if round_.missing:
-            w.say(f"{round_.key} {round_.label}: not measured; still awaited: {', '.join(round_.missing)}")
+            logger.warning(f"{round_.key} {round_.label}: not measured; still awaited: {', '.join(round_.missing)}")
 
 
 def _first_look(w: Watch) -> list[Round]:
@@ -171,7 +174,7 @@ def _failure(w: Watch, round_: Round, error: Exception) -> Failed | None:
     if not w.failed_so_before(line):
         return line
     if tries <= _VANISHED_LOOKS:
-        w.say(f"{line.key} {line.label}: still FAILED: {line.reason}")
+        logger.error(f"{line.key} {line.label}: still FAILED: {line.reason}")
     return None
 
 
@@ -207,7 +210,7 @@ def _look(w: Watch) -> list[Round]:
         w.last_event = max(w.last_event, w.pace.clock() - w.settings.watch.poll_s)
     for round_ in rounds:
         if round_.missing and w.awaited.overdue(round_.key, w.pace.clock(), _SAID_AFTER_S):
-            w.say(f"{round_.key} {round_.label}: not measured yet; still awaited: {', '.join(round_.missing)}")
+            logger.warning(f"{round_.key} {round_.label}: not measured yet; still awaited: {', '.join(round_.missing)}")
     _wait_for_settling(w, rounds)
     return rounds
 
@@ -228,7 +231,7 @@ def _tell_if_stalled(w: Watch) -> None:
     idle_s = w.pace.clock() - w.last_event
     stalled = idle_s >= w.settings.watch.stalled_after_s
     if stalled and not w.stalled:
-        w.say(f"nothing new for {idle_s / 3600:.1f} hours: the refinement may have ended, or hang")
+        logger.warning(f"nothing new for {idle_s / 3600:.1f} hours: the refinement may have ended, or hang")
         assert w.book.start is not None
         w.audience.of("stalled", w.book.start)
     w.stalled = stalled
@@ -241,7 +244,9 @@ def _capture(w: Watch) -> None:
             kept = [path.name for path in w.adapter.capture(w.project, w.store.spool)]
             if kept:
                 w.last_event = w.pace.clock()
-                w.say(f"kept {kept[0]}" if len(kept) == 1 else f"kept {len(kept)} files: {kept[0]} ... {kept[-1]}")
+                logger.info(
+                    f"kept {kept[0]}" if len(kept) == 1 else f"kept {len(kept)} files: {kept[0]} ... {kept[-1]}"
+                )
     except Exception as error:
         w.wait(f"inputs could not be kept ({error or type(error).__name__}); trying again")
 
@@ -249,17 +254,19 @@ def _capture(w: Watch) -> None:
 def _afterwards(w: Watch, round_: Round, line: RoundRecord | Failed) -> None:
     if isinstance(line, Failed):
         w.failed += 1
-        w.say(f"{line.key} {line.label}: FAILED: {line.reason}")
+        logger.error(f"{line.key} {line.label}: FAILED: {line.reason}")
     else:
         w.measured += 1
         w.without_half_maps += line.half_maps is None
-        w.say(products.one_line(line))
+        logger.info(products.one_line(line))
     _remove_sums(w, round_)
     w.audience.of_round(line)
     try:
         retention.retain(w.store, w.settings.keep, w.book, line.key)
     except Exception as error:
-        w.say(f"what is no longer needed could not be removed ({error or type(error).__name__}); the log is complete")
+        logger.warning(
+            f"what is no longer needed could not be removed ({error or type(error).__name__}); the log is complete"
+        )
 
 
 def _remove_sums(w: Watch, round_: Round) -> None:
@@ -270,7 +277,9 @@ def _remove_sums(w: Watch, round_: Round) -> None:
     try:
         w.adapter.discard(round_, w.store.spool)
     except Exception as error:
-        w.say(f"the sums of {round_.key} could not be removed ({error or type(error).__name__}); the log is complete")
+        logger.warning(
+            f"the sums of {round_.key} could not be removed ({error or type(error).__name__}); the log is complete"
+        )
 
 
 def _start(w: Watch, host: str, pid: int) -> Start:
@@ -301,7 +310,7 @@ def _signals(w: Watch) -> Iterator[None]:
             raise KeyboardInterrupt
         w.why_stop = "interrupted" if number == signal.SIGINT else "terminated"
         w.stop.set()
-        w.say(f"{w.why_stop}: finishing the round in hand; once more to drop it")
+        logger.info(f"{w.why_stop}: finishing the round in hand; once more to drop it")
 
     if threading.current_thread() is not threading.main_thread():
         yield

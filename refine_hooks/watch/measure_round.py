@@ -1,5 +1,6 @@
 """One round of a watched project -> its record, with half maps, masks and pictures on disk."""
 
+import logging
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,6 +19,8 @@ from refine_hooks.model import HalfMaps, InputFile, ProgramMask, Round
 from refine_hooks.settings import Settings
 from refine_hooks.watch import products
 from refine_hooks.watch.state import Watch
+
+logger = logging.getLogger(__name__)
 
 _MAPS_OF_A_ROUND = 5  # two half maps, two masks and a sharpened map
 
@@ -51,7 +54,7 @@ def measured(w: Watch, round_: Round) -> RoundRecord | None:
     half_record = products.write_half_maps(w.store, round_.key, round_.label, halves)
     w.store.checkpoint_path(round_.key).unlink(missing_ok=True)
     mask_records = products.write_masks(w.store, round_.key, round_.label, measurement)
-    products.write_pictures(w.store, round_.key, round_.label, measurement, _views(w, round_), w.say)
+    products.write_pictures(w.store, round_.key, round_.label, measurement, _views(w, round_))
     sharpened = Map(measurement.sharpened, measurement.voxel_size_A) if measurement.sharpened is not None else None
     return measure.round_record(
         round_,
@@ -78,7 +81,7 @@ def half_maps(w: Watch, round_: Round) -> HalfMaps | None:
     if w.reconstruct == "always" or (w.reconstruct == "missing" and poor):
         from refine_hooks.reconstruct import Desk, reconstructed
 
-        desk = Desk(w.say, w.inserting, w.stop.is_set, w.store.checkpoint_path(round_.key))
+        desk = Desk(w.inserting, w.stop.is_set, w.store.checkpoint_path(round_.key))
         made = reconstructed(w.adapter, w.project, round_, w.settings, desk)
         if made is not None and round_.fault:
             made = replace(made, notes=(*made.notes, f"what the program left cannot be used: {round_.fault}"))
@@ -128,7 +131,7 @@ def _views(w: Watch, round_: Round) -> NDArray[np.float64] | None:
     try:
         return w.adapter.angular_distribution(w.project, round_)
     except Exception as error:
-        w.say(f"{round_.key} {round_.label}: no picture of the views ({error or type(error).__name__})")
+        logger.warning(f"{round_.key} {round_.label}: no picture of the views ({error or type(error).__name__})")
         return None
 
 

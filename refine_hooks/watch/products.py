@@ -1,7 +1,7 @@
 """What a measured round leaves behind under ``--out``: half maps, masks and pictures."""
 
 import hashlib
-from collections.abc import Callable
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,8 @@ from refine_hooks.log.folder import Store
 from refine_hooks.log.records import Curve, HalfMapsRecord, MaskRecord, RoundRecord
 from refine_hooks.measure import Measurement
 from refine_hooks.model import HalfMaps, Key
+
+logger = logging.getLogger(__name__)
 
 
 def write_half_maps(store: Store, key: Key, label: str, halves: HalfMaps) -> HalfMapsRecord:
@@ -104,7 +106,6 @@ def write_pictures(
     label: str,
     measurement: Measurement,
     angular: NDArray[np.float64] | None,
-    say: Callable[[str], None],
 ) -> None:
     """Slices, mask surfaces and views of a round; a picture that cannot be drawn harms nothing.
 
@@ -121,4 +122,4 @@ def write_pictures(
     except StorageError:
         raise
     except Exception as error:
-        say(f"{key} {label}: no pictures ({type(error).__name__}: {error})")
+        logger.warning(f"{key} {label}: no pictures ({type(error).__name__}: {error})")

@@ -1,5 +1,6 @@
 """The state of one watch: what it was asked to do, what of the log it needs, and what is waited for."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -19,6 +20,8 @@ from refine_hooks.programs.adapter import Adapter
 from refine_hooks.settings import Settings
 from refine_hooks.watch import events, schedule
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(slots=True)
 class Watch:
@@ -35,7 +38,6 @@ class Watch:
     adapter: Adapter
     settings: Settings
     store: Store
-    say: Callable[[str], None]
     reconstruct: Literal["never", "missing", "always"] = "never"
     stop: threading.Event = field(default_factory=threading.Event)
     at_capture: threading.Lock = field(default_factory=threading.Lock)
@@ -65,7 +67,7 @@ class Watch:
 
     def __post_init__(self) -> None:
         self.book = Followed(self.store.log, self.settings)
-        self.audience = Audience(self.book, self.say)
+        self.audience = Audience(self.book)
         self.pace = schedule.Pace(self.settings.watch.poll_s, self.settings.watch.settle_s)
 
     def log(self, line: LogLine) -> None:
@@ -155,7 +157,7 @@ class Watch:
         self.waiting = message
         if message not in self.told:
             self.told.add(message)
-            self.say(message)
+            logger.warning(message)
 
     def go_on(self) -> None:
         """What was waited for has come; should it be lacking once more, that is said again."""

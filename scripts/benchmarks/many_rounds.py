@@ -18,7 +18,7 @@ _CHUNK = 250
 
 def model(folder: Path) -> list[LogLine]:
     """The log of a demonstration that is played into ``folder``: its start, then its rounds."""
-    return list(demonstrate(folder, lambda line: None, 0.0).lines)
+    return list(demonstrate(folder, 0.0).lines)
 
 
 def write_log(path: Path, lines: list[LogLine], iterations: Iterable[int], run_: str = "") -> None:

@@ -4,6 +4,7 @@ A file system that lags may not show what other machines have written, so the od
 agree - but not for ever: the refinement waits behind this.
 """
 
+import logging
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -15,10 +16,10 @@ from refine_hooks.programs.cistem.capture import capture
 from refine_hooks.programs.cistem.dumps import SEALED, STARTUP, Attempt
 from refine_hooks.programs.cistem.startup import capture_startup
 
+logger = logging.getLogger(__name__)
+
 _MERGE = re.compile(r"(^|[/\s;&])merge3d(_\w+)?(\s|$)")
 _PAUSE_S = 0.2
-
-Say = Callable[[str], None]
 
 
 def merges(command: Sequence[str]) -> bool:
@@ -26,16 +27,13 @@ def merges(command: Sequence[str]) -> bool:
     return any(_MERGE.search(word) for word in command)
 
 
-def before_merge(
-    directory: Path, spool: Path, wait_s: float, say: Say, pause: Callable[[float], None] = time.sleep
-) -> None:
+def before_merge(directory: Path, spool: Path, wait_s: float, pause: Callable[[float], None] = time.sleep) -> None:
     """Save all dumps of the reconstruction that is about to be merged, and mark them as all that there are.
 
     Args:
         directory: the project.
         spool: the folder for saved inputs of any program.
         wait_s: how long dumps that do not show yet are waited for.
-        say: gets one sentence when they could not be saved.
         pause: how to wait.
 
     Raises:
@@ -52,7 +50,7 @@ def before_merge(
             break
         pause(_PAUSE_S)
     if waiting:
-        say(f"{directory}: not all dumps could be saved within {wait_s:g} s: {'; '.join(waiting)}")
+        logger.warning(f"{directory}: not all dumps could be saved within {wait_s:g} s: {'; '.join(waiting)}")
     elif newest[0].panel == STARTUP:
         capture_startup(directory, spool, about_to_merge=True)
     else:
@@ -80,7 +78,7 @@ def _seal(attempts: Sequence[Attempt]) -> None:
             raise StorageError(f"{attempt.folder}: cannot be written ({error.strerror})") from error
 
 
-def save_before(command: Sequence[str], directory: Path, out: Path | None, wait_s: float, say: Say) -> None:
+def save_before(command: Sequence[str], directory: Path, out: Path | None, wait_s: float) -> None:
     """`before_merge` when ``command`` is one that merges; whatever goes wrong is said and harms nothing."""
     if not merges(command):
         return
@@ -88,14 +86,14 @@ def save_before(command: Sequence[str], directory: Path, out: Path | None, wait_
         from refine_hooks.programs.cistem import recognises
 
         if not recognises(directory):
-            say(f"{directory}: is not a cisTEM project, so nothing is saved from it")
+            logger.warning(f"{directory}: is not a cisTEM project, so nothing is saved from it")
             return
-        before_merge(directory, (out or directory / "refine_hooks") / "spool", wait_s, say)
+        before_merge(directory, (out or directory / "refine_hooks") / "spool", wait_s)
     except RefineHooksError as error:
-        say(str(error))
+        logger.warning(str(error))
     except OSError as error:
-        say(
+        logger.warning(
             f"{error.filename or directory}: {error.strerror or error}; the dumps are not saved, the refinement goes on"
         )
     except Exception as error:
-        say(f"saving the dumps failed ({type(error).__name__}: {error}); this is a bug of refine_hooks")
+        logger.warning(f"saving the dumps failed ({type(error).__name__}: {error}); this is a bug of refine_hooks")

@@ -1,12 +1,15 @@
-"""How the commands speak: through rich on a terminal, in plain lines anywhere else. Always on standard error."""
+"""How far the work is: a bar on a terminal, a line now and then anywhere else. Always on standard error."""
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
-Say = Callable[[str], None]
+from refine_hooks.cli._logging import handler
+
+logger = logging.getLogger(__name__)
 _LINE_EVERY_S = 30.0
 
 
@@ -18,25 +21,29 @@ class Progress(Protocol):
 
 
 @contextmanager
-def speaking() -> Iterator[tuple[Say, Progress]]:
-    """A function that prints one line with the time of day, and one that shows how far the work is.
+def progress_shown() -> Iterator[Progress]:
+    """A function that shows how far the work is; while it is shown, messages begin with the time of day.
 
     On a terminal that is a bar for rounds, and one with speed and time left for particles; elsewhere a line for particles now
     and then.
     """
-    from datetime import datetime
+    terminal = handler()
+    terminal.timed = True
+    try:
+        if sys.stderr is None or not sys.stderr.isatty():
+            yield lines_of_progress()
+            return
+        with _bars() as bars:
+            terminal.console = bars.console
+            yield _Bars(bars)
+    finally:
+        terminal.tell_count()
+        terminal.console, terminal.timed = None, False
 
-    if not sys.stderr.isatty():
 
-        def plain(text: str) -> None:
-            sys.stderr.write(f"{datetime.now():%H:%M:%S} {text}\n")
-            sys.stderr.flush()
-
-        yield plain, lines_of_progress(plain)
-        return
-
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-    from rich.text import Text
+def _bars() -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
         TextColumn("{task.description}"),
@@ -45,34 +52,32 @@ def speaking() -> Iterator[tuple[Say, Progress]]:
         TextColumn("{task.fields[speed]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, transient=True, refresh_per_second=2) as bar:
-        bar.console.stderr = True
-        tasks: dict[str, TaskID] = {}
-        pace = Pace()
-
-        def rich(text: str) -> None:
-            line = Text(f"{datetime.now():%H:%M:%S} ", style="dim")
-            bar.console.print(line.append(text, style="bold red" if "FAILED" in text else "not dim"))
-
-        def move(done: int, total: int, what: str = "rounds") -> None:
-            if total <= 1:
-                return
-            task = tasks.setdefault(what, bar.add_task(what, total=total, speed="") if what not in tasks else TaskID(0))
-            speed = pace.per_s(done, total) if what == "particles" else None
-            finished = what == "particles" and done >= total
-            bar.update(
-                task,
-                completed=done,
-                total=max(done, total),
-                visible=not finished,
-                speed=f"{speed:.0f}/s" if speed else "",
-            )
-
-        yield rich, move
+    return Progress(*columns, transient=True, refresh_per_second=2, console=Console(stderr=True))
 
 
-def tell_compiling(say: Say) -> None:
-    """Let ``say`` tell once that kernels are being compiled, when that begins: else the first measurement seems to hang."""
+class _Bars:
+    """One bar for each kind of work."""
+
+    def __init__(self, bars: Any) -> None:
+        self.bars, self.tasks, self.pace = bars, {}, Pace()  # type: ignore[var-annotated]
+
+    def __call__(self, done: int, total: int, what: str = "rounds") -> None:
+        if total <= 1:
+            return
+        if what not in self.tasks:
+            self.tasks[what] = self.bars.add_task(what, total=total, speed="")
+        speed = self.pace.per_s(done, total) if what == "particles" else None
+        self.bars.update(
+            self.tasks[what],
+            completed=done,
+            total=max(done, total),
+            visible=not (what == "particles" and done >= total),
+            speed=f"{speed:.0f}/s" if speed else "",
+        )
+
+
+def tell_compiling() -> None:
+    """Say once that kernels are being compiled, when that begins: else the first measurement seems to hang."""
     from numba.core import event
 
     class Teller(event.Listener):
@@ -81,7 +86,9 @@ def tell_compiling(say: Say) -> None:
         def on_start(self, event: object) -> None:
             if not self.told:
                 self.told = True
-                say("compiling kernels, once for this installation: the first measurement takes up to a minute longer")
+                logger.info(
+                    "compiling kernels, once for this installation: the first measurement takes up to a minute longer"
+                )
 
         def on_end(self, event: object) -> None:
             pass
@@ -106,7 +113,7 @@ class Pace:
         return (done - self.begun[0]) / passed if passed > 0 and done > self.begun[0] else None
 
 
-def lines_of_progress(say: Say, clock: Callable[[], float] = time.monotonic) -> Progress:
+def lines_of_progress(clock: Callable[[], float] = time.monotonic) -> Progress:
     """Progress of particles as lines, one at most every half minute; of rounds each has its own line anyway."""
     pace = Pace(clock)
     said = clock()
@@ -118,7 +125,7 @@ def lines_of_progress(say: Say, clock: Callable[[], float] = time.monotonic) -> 
         speed = pace.per_s(done, total)
         if speed and done < total and clock() - said >= _LINE_EVERY_S:
             said = clock()
-            say(f"{done} of {total} particles, {speed:.0f}/s, {duration((total - done) / speed)} left")
+            logger.info(f"{done} of {total} particles, {speed:.0f}/s, {duration((total - done) / speed)} left")
 
     return move
 
