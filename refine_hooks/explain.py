@@ -10,8 +10,8 @@ from typing import Any, Literal
 from refine_hooks.errors import RefineHooksError
 from refine_hooks.files import file_system
 from refine_hooks.log.records import Failed
-from refine_hooks.logged import Logged
-from refine_hooks.model import KEPT_FIRST, Key, Round
+from refine_hooks.log.summary import RoundSummary
+from refine_hooks.model import KEPT_FIRST, Round
 from refine_hooks.programs import Claim
 from refine_hooks.programs.adapter import no_particles, nothing_to_capture
 from refine_hooks.watch.loop import Watch
@@ -119,10 +119,10 @@ def _past(w: Watch, faults: list[str]) -> str:
     except RefineHooksError as error:
         faults += error.faults
         return "cannot be read"
-    if w.book.start is None and not w.book.rows():
+    if w.index.start is None and not w.index.summaries():
         return "none yet"
-    failed = {line.key for line in w.book.failures()}
-    measured = sum(Key.parse(row["key"]) not in failed for row in w.book.rows())
+    failed = {line.key for line in w.index.failures()}
+    measured = sum(summary.key not in failed for summary in w.index.summaries())
     return f"rounds measured: {measured}, failed: {len(failed)}"
 
 
@@ -143,9 +143,9 @@ def _place(w: Watch, log: str) -> Place:
 def _explained(w: Watch, round_: Round) -> ExplainedRound:
     origin = getattr(round_.inputs, "origin", "unknown") or "none"
     action, why = _action(w, round_, origin)
-    last = w.book.last(round_.key)
+    last = w.index.last(round_.key)
     done = action == "nothing"
-    if done and isinstance(last, Logged) and last.origin is not None:
+    if done and isinstance(last, RoundSummary) and last.origin is not None:
         origin = last.origin
     return ExplainedRound(
         key=str(round_.key),
@@ -165,12 +165,12 @@ def _action(w: Watch, round_: Round, origin: str) -> tuple[Action, str]:
             return "capture", "its half maps are copied, then measured from the copy"
         return "wait", f"for {', '.join(round_.missing)}"
     if w.done(round_):
-        last = w.book.last(round_.key)
+        last = w.index.last(round_.key)
         return "nothing", f"the log has it as failed: {last.reason}" if isinstance(last, Failed) else "the log has it"
     settle = f"once its files have not changed for {w.settings.watch.settle_s:g} s"
     if round_.fault:
         return "fail", f"{settle}: {round_.fault}"
-    words = ["again, since its files have changed"] if w.book.last(round_.key) else []
+    words = ["again, since its files have changed"] if w.index.last(round_.key) else []
     words.append("at once: its files are whole" if round_.complete else settle)
     particles = w.adapter.particles is not no_particles
     if origin in ("none", "regularised") and particles and w.reconstruct != "never":

@@ -18,10 +18,11 @@ from small_program import a_watch, half_maps_of
 
 from refine_hooks import reanalyse
 from refine_hooks.files.mrc import Map, write_map
-from refine_hooks.followed import Followed
 from refine_hooks.log.folder import Store
+from refine_hooks.log.index import LogIndex
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.model import InputFile, Key, Round, Stamp
+from refine_hooks.notify.prometheus import state_of
 from refine_hooks.particles import stacks
 from refine_hooks.programs import _overwritten, cryodrgn, dynamo, emclarity, nextpyp, simple, sphire, warp
 from refine_hooks.programs.hdf import read_hdf_header, read_hdf_map
@@ -30,6 +31,7 @@ from refine_hooks.programs.relion import spool
 from refine_hooks.programs.relion.external import half_map_from_external
 from refine_hooks.reconstruct import checkpoint
 from refine_hooks.report import page
+from refine_hooks.report.view import LogView
 
 
 @cache
@@ -161,7 +163,7 @@ def _measured() -> tuple[Store, RoundRecord, bytes]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     subprocess.run([sys.executable, "-c", _MEASURE, str(project)], env=environment, check=True)
     w = a_watch(project)
-    log = Followed(w.store.log)
+    log = LogIndex(w.store.log)
     log.read()
     record = log.record(Key(run="run", iteration=1, class_id=1)).model_copy(update={"analysis": None})
     return w.store, record, w.store.analysis_path(record.key, record.label).read_bytes()
@@ -182,11 +184,11 @@ def _instead_of(place: Callable[[Store, RoundRecord], Path], read: Callable[[Sto
 
 
 def _follow(path: Path) -> object:
-    log = Followed(path)
-    log.look()
-    log.judge()
-    keys = list(log._rounds.by_key)
-    return list(log.details(keys)), log.rows(), log.head(), log.since(0), log.state(), log.failures()
+    log = LogView.of(path)
+    log.index.refresh()
+    log.judge.judge()
+    keys = [summary.key for summary in log.index.summaries()]
+    return list(log.details(keys)), log.rows(), log.head(), log.since(0), state_of(log.judge), log.index.failures()
 
 
 def log_of_a_round() -> list[bytes]:

@@ -291,8 +291,8 @@ def test_a_look_asks_nothing_of_rounds_that_were_finished_at_the_last_one(
 ) -> None:
     remembered, asked = program().rounds(project, None, None), []
     w = a_watch(project, rounds=lambda *_: remembered)
-    last = type(w.book).last
-    monkeypatch.setattr(type(w.book), "last", lambda book, key: (asked.append(key), last(book, key))[1])
+    last = type(w.index).last
+    monkeypatch.setattr(type(w.index), "last", lambda index, key: (asked.append(key), last(index, key))[1])
 
     def ticks() -> Any:
         yield from (0.0, 1.0, 2.0)

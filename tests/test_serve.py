@@ -18,16 +18,16 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from refine_hooks.errors import InputError
-from refine_hooks.followed import Followed
 from refine_hooks.log import file as journal
 from refine_hooks.log.records import Failed, now
 from refine_hooks.model import Stamp
+from refine_hooks.report.view import LogView
+from refine_hooks.serve import collection as collection_module
 from refine_hooks.serve import files, server
-from refine_hooks.serve import shelf as shelf_module
 from refine_hooks.serve.app import application, keep_looking
+from refine_hooks.serve.collection import LogCollection, collection_at, found_logs
 from refine_hooks.serve.events import Hub
 from refine_hooks.serve.guard import Guard, own_names
-from refine_hooks.serve.shelf import Shelf, found_logs, shelf_at
 
 TOKEN = "a-token-that-is-long-enough"
 
@@ -43,14 +43,14 @@ def log(measured: Path, tmp_path: Path) -> Path:
 
 
 def client(place: Path, host: str = "127.0.0.1", token: str | None = None, **more: Any) -> TestClient:
-    shelf = shelf_at(place)
-    while shelf.judge():
+    logs = collection_at(place)
+    while logs.judge():
         pass
 
     async def for_ever() -> None:
         await asyncio.Event().wait()
 
-    app = Guard(application(shelf, Hub(), for_ever), own_names(host), token)
+    app = Guard(application(logs, Hub(), for_ever), own_names(host), token)
     return TestClient(app, base_url="http://127.0.0.1:8642", follow_redirects=False, **more)
 
 
@@ -310,43 +310,43 @@ def test_names_in_a_log_cannot_make_headers_or_markup(log: Path) -> None:
 
 
 def test_only_what_is_new_is_sent_and_a_replaced_log_is_sent_whole(log: Path) -> None:
-    followed = Followed(log)
-    assert followed.look()
-    assert not followed.look()
-    all_of_it = followed.since(0)
+    view = LogView.of(log)
+    assert view.index.refresh()
+    assert not view.index.refresh()
+    all_of_it = view.since(0)
     assert len(all_of_it["rows"]) == 3
     live_logs.another_round(log, 4)
-    assert followed.look()
-    news = followed.since(all_of_it["seq"])
+    assert view.index.refresh()
+    news = view.since(all_of_it["seq"])
     assert ([row["key"] for row in news["rows"]], news["restarted"]) == (["run/4/1"], False)
-    assert followed.judge()
-    assert not followed.judge()
-    assert all(row["found"] is not None for row in followed.rows())
+    assert view.judge.judge()
+    assert not view.judge.judge()
+    assert all(row["found"] is not None for row in view.rows())
     with log.open("ab") as stream:
         stream.write(b'{"type": "round", "torn')
-    assert not followed.look()
+    assert not view.index.refresh()
     lines = log.read_bytes().splitlines(keepends=True)
     log.write_bytes(b"".join(lines[:2]))
-    assert followed.look()
-    anew = followed.since(news["seq"])
+    assert view.index.refresh()
+    anew = view.since(news["seq"])
     assert (anew["restarted"], len(anew["rows"])) == (True, 1)
     log.unlink()
-    assert not followed.look()
-    assert len(followed.rows()) == 1
+    assert not view.index.refresh()
+    assert len(view.rows()) == 1
 
 
 def test_a_log_whose_end_was_edited_in_place_is_read_anew(log: Path) -> None:
     record = live_logs.another_round(log, 5)
-    followed = Followed(log)
-    followed.look()
+    view = LogView.of(log)
+    view.index.refresh()
     text = log.read_bytes()
     place = text.rindex(b'"label":"it5"')
     with log.open("r+b") as stream:
         stream.seek(place)
         stream.write(b'"label":"IT5"')
     journal.append(log, [record.model_copy(update={"key": record.key.model_copy(update={"iteration": 6})})])
-    assert followed.look()
-    assert [row["label"] for row in followed.rows()][-2] == "IT5"
+    assert view.index.refresh()
+    assert [row["label"] for row in view.rows()][-2] == "IT5"
 
 
 def test_failures_faults_and_repeated_rounds_are_told(log: Path) -> None:
@@ -395,22 +395,22 @@ def test_a_search_ends_however_many_folders_there_are(
     for number in range(30):
         (lab / "many" / f"{number}").mkdir(parents=True)
     assert {path.parents[1].name for path in found_logs(lab)} == {"near", "far"}
-    monkeypatch.setattr(shelf_module, "FOLDERS", 2)
+    monkeypatch.setattr(collection_module, "FOLDERS", 2)
     assert [path.parents[1].name for path in found_logs(lab)] == ["near"]
 
 
 def test_a_place_may_be_empty_at_first_but_must_be_there(tmp_path: Path) -> None:
     assert client(tmp_path).get("/api/logs").json() == {"logs": []}
     with pytest.raises(InputError, match="not there"):
-        shelf_at(tmp_path / "nowhere")
+        collection_at(tmp_path / "nowhere")
 
 
 def test_those_who_listen_are_told_of_every_round_and_of_the_end(log: Path) -> None:
     async def story() -> list[str]:
-        hub, shelf, turn = Hub(), Shelf(log), asyncio.Semaphore(0)
+        hub, logs, turn = Hub(), LogCollection(log), asyncio.Semaphore(0)
         heard = hub.stream()
         told = [await anext(heard)]
-        looking = asyncio.create_task(keep_looking(shelf, hub, turn.acquire))
+        looking = asyncio.create_task(keep_looking(logs, hub, turn.acquire))
         while not told[-1].startswith("event: log\n"):
             told.append(await anext(heard))
         live_logs.another_round(log, 4)
@@ -422,9 +422,9 @@ def test_those_who_listen_are_told_of_every_round_and_of_the_end(log: Path) -> N
         return told
 
     told = asyncio.run(asyncio.wait_for(story(), 60))
-    followed = Followed(log)
+    view = LogView.of(log)
     assert told[1].startswith("event: logs")
-    assert f'"id": "{followed.id}"' in told[-1]
+    assert f'"id": "{view.id}"' in told[-1]
 
 
 def test_metrics_of_all_logs_are_in_prometheus_format(log: Path) -> None:

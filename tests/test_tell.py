@@ -17,16 +17,15 @@ from rounds_data import a_failure, a_round, falling, healthy
 from small_program import a_watch, lines_of, write_round
 from test_cli import cli
 
-from refine_hooks import followed
-from refine_hooks.audit import audit
+from refine_hooks.audit import audit, judge
+from refine_hooks.audit.reading import Counts, counted
 from refine_hooks.errors import InputError
 from refine_hooks.log.file import Journal
 from refine_hooks.log.records import LogLine, RoundRecord, Start, Stop, now
-from refine_hooks.logged import LogState
+from refine_hooks.log.summary import summary_of
 from refine_hooks.model import Key
 from refine_hooks.notify import messages
-from refine_hooks.notify.prometheus import prometheus_text
-from refine_hooks.report.data import row
+from refine_hooks.notify.prometheus import LogState, prometheus_text
 from refine_hooks.report.page import grouped
 from refine_hooks.settings import Settings
 from refine_hooks.watch.loop import run
@@ -88,8 +87,8 @@ def told(event: str, line: LogLine, settings: Settings, lines: tuple[LogLine, ..
 
 def state_of(log: Journal, name: str = "", running: bool | None = None) -> LogState:
     found = grouped(audit(log))
-    rows = [row(record, found[str(record.key)]) for record in log.rounds]
-    return LogState(rows, [str(line.key) for line in log.failures], name, running)
+    rounds = [(summary_of(record), counted(found[str(record.key)])) for record in log.rounds]
+    return LogState(rounds, [line.key for line in log.failures], name, running)
 
 
 def notified(mailbox: Mailbox, *on: str) -> Settings:
@@ -223,16 +222,17 @@ def test_the_metrics_are_of_the_newest_round_of_each_run_and_class_and_parse() -
     curve = healthy(2, 30).headline()
     assert curve is not None
     named = (where[0], ("curve", "automask_corrected"), *where[1:])
-    assert values["refine_hooks_headline_resolution_angstrom", named] == pytest.approx(curve.resolution_A, abs=5e-4)
-    assert values["refine_hooks_resolution_angstrom", named] == pytest.approx(curve.resolution_A, abs=5e-4)
+    assert values["refine_hooks_headline_resolution_angstrom", named] == pytest.approx(curve.resolution_A, abs=1e-6)
+    assert values["refine_hooks_resolution_angstrom", named] == pytest.approx(curve.resolution_A, abs=1e-6)
     assert values["refine_hooks_findings", (("severity", "warning"),)] == sum(
         finding.severity == "warning" for finding in audit(log)
     )
 
 
 def test_metrics_of_several_logs_are_told_apart_by_a_label() -> None:
-    rows = [{**row(healthy(1)), "found": [2, 1]}]
-    values = samples(prometheus_text([LogState(rows, (), "one"), LogState(rows, ("a/1/1", "a/2/1", "a/3/1"), "two")]))
+    rounds = [(summary_of(healthy(1)), Counts(2, 1))]
+    failed = [Key.parse(f"a/{number}/1") for number in (1, 2, 3)]
+    values = samples(prometheus_text([LogState(rounds, (), "one"), LogState(rounds, failed, "two")]))
     assert values["refine_hooks_rounds_failed", (("log", "two"),)] == 3
     assert values["refine_hooks_findings", (("log", "one"), ("severity", "warning"))] == 2
     resolution = [place for place in values if place[0] == "refine_hooks_headline_resolution_angstrom"]
@@ -373,7 +373,7 @@ def test_a_broken_audit_is_said_and_harms_no_round(tmp_path: Path, monkeypatch: 
     def broken(*_: object, **__: object) -> None:
         raise InputError("broken on purpose")
 
-    monkeypatch.setattr(followed, "audit", broken)
+    monkeypatch.setattr(judge, "audit", broken)
     write_round(tmp_path, 1)
     said: list[str] = []
     run(a_watch(tmp_path, said), [0.0])

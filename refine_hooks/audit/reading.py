@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from refine_hooks.log.records import Curve, RoundRecord
+from refine_hooks.log.summary import headline_of
 from refine_hooks.model import Record
 
 Values = NDArray[np.float64]
@@ -29,6 +30,19 @@ class Finding(Record):
     shells: tuple[int, int] | None = Field(default=None, description="first and last shell concerned")
     message: str
     evidence: dict[str, Any] = Field(default_factory=dict)
+
+
+class Counts(NamedTuple):
+    """How many findings of each severity."""
+
+    warnings: int
+    notes: int
+
+
+def counted(findings: Iterable[Finding]) -> Counts:
+    """How many findings of each severity there are."""
+    severities = [finding.severity for finding in findings]
+    return Counts(severities.count("warning"), severities.count("note"))
 
 
 def found(
@@ -154,13 +168,7 @@ def whole_map(record: RoundRecord) -> Curve | None:
     return record.curve("sphere") or record.curve("unmasked")
 
 
-def quoted(record: RoundRecord) -> Curve | None:
-    """The curve that the round's resolution is read from, also where the program's own curves are all there is."""
-    own = record.headline()
-    if own is not None:
-        return own
-    names = ("reported_postprocess_corrected", "reported_gold_standard", "reported_fsc")
-    return next((curve for name in names if (curve := record.curve(name)) is not None), None)
+quoted = headline_of
 
 
 def is_quoted(record: RoundRecord, curve: Curve) -> bool:

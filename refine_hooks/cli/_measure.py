@@ -9,14 +9,14 @@ from refine_hooks.cli._progress import tell_compiling
 from refine_hooks.errors import RefineHooksError
 from refine_hooks.files.mrc import Map, read_header, read_map
 from refine_hooks.files.reading import read_ahead
-from refine_hooks.followed import Followed
 from refine_hooks.log import file as journal
 from refine_hooks.log.folder import Store
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.measure import NamedMask
 from refine_hooks.model import Facts, HalfMaps, Key, Round
-from refine_hooks.notify.observers import Audience
+from refine_hooks.notify.observers import Observers
 from refine_hooks.programs.adapter import stamp_of
+from refine_hooks.report.view import LogView
 from refine_hooks.settings import Settings, load_settings
 from refine_hooks.watch import products
 
@@ -71,10 +71,11 @@ def _measured(
     if out is not None:
         products.write_pictures(store, round_.key, round_.label, measurement, None)
         journal.append(store.log, [record])
-        audience = Audience(Followed(store.log, settings))
-        audience.log.look()
-        audience.of_round(record)
-        audience.wait()
+        view = LogView.of(store.log, settings)
+        view.index.refresh()
+        observers = Observers(view)
+        observers.of_round(record)
+        observers.wait()
     return record
 
 

@@ -20,8 +20,7 @@ from pathlib import Path
 from refine_hooks.audit import Finding
 from refine_hooks.files.atomic import beside
 from refine_hooks.log.records import Failed, LogLine, RoundRecord, Stop
-from refine_hooks.logged import LogState
-from refine_hooks.notify.prometheus import prometheus_text
+from refine_hooks.notify.prometheus import LogState, prometheus_text
 from refine_hooks.settings import Hook, NotifySettings, Settings
 
 MESSAGE_TIMEOUT_S = 30.0

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from refine_hooks.audit import Finding
-from refine_hooks.followed import Followed
 from refine_hooks.log.folder import Store
 from refine_hooks.log.records import Failed, LogLine, RoundRecord, Stop
 from refine_hooks.notify import messages
+from refine_hooks.notify.prometheus import state_of
 from refine_hooks.report.file import Report
+from refine_hooks.report.view import LogView
 
 logger = logging.getLogger(__name__)
 
@@ -20,25 +21,25 @@ _AT_ONCE = 50  # rounds that are audited together
 
 
 @dataclass(slots=True)
-class Audience:
+class Observers:
     """The readers of one log.
 
     Attributes:
-        log: the log, with the settings that say who is told of what.
+        view: the log, and its audit with the settings that say who is told of what.
     """
 
-    log: Followed
+    view: LogView
     _report: Report = field(init=False)
 
     def __post_init__(self) -> None:
-        self._report = Report(Store(self.log.out))
+        self._report = Report(Store(self.view.index.out))
 
     def of_round(self, line: RoundRecord | Failed) -> None:
         """Rewrite the report, and tell of a round."""
         with _harmless(_NOT_REPORTED):
-            found = self.log.findings_of(line)
+            found = self.view.judge.findings_of(line)
             with _harmless(_NOT_REPORTED):
-                self._report.write(self.log)
+                self._report.write(self.view)
             self._tell("failed" if isinstance(line, Failed) else "round", line, found)
             if any(finding.severity == "warning" for finding in found):
                 self._tell("finding", line, found)
@@ -58,25 +59,26 @@ class Audience:
         while judge_all and self.catch_up(_AT_ONCE):
             pass
         with _harmless(_NOT_REPORTED):
-            self._report.write(self.log)
+            self._report.write(self.view)
         self.of("finished", line)
 
     def catch_up(self, most: int = 8) -> bool:
         """Audit some of the rounds that an earlier watch has logged; whether there were any."""
         with _harmless("rounds could not be audited"):
-            return self.log.judge(most)
+            return self.view.judge.judge(most)
         return True
 
     def wait(self) -> None:
         """Let messages and hooks that are still on their way arrive, where no watch goes on that would."""
-        for fault in messages.finish(self.log.settings):
+        for fault in messages.finish(self.view.judge.settings):
             logger.warning(fault)
 
     def _tell(self, event: str, line: LogLine, found: list[Finding]) -> None:
-        start = self.log.start
+        judge = self.view.judge
+        start = judge.index.start
         project = Path(start.project).name if start else ""
-        state = self.log.state(running=not self.log.ended if start else None)
-        for fault in messages.tell(event, line, found, self.log.settings, state, project):
+        state = state_of(judge, running=not judge.index.ended if start else None)
+        for fault in messages.tell(event, line, found, judge.settings, state, project):
             logger.warning(fault)
 
 

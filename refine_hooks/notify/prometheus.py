@@ -1,10 +1,12 @@
 """The state of a log in Prometheus' text format (version 0.0.4), for a node exporter's text file or a scrape of the page."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from refine_hooks.logged import LogState
+from refine_hooks.audit.judge import Judge
+from refine_hooks.audit.reading import Counts
+from refine_hooks.log.summary import RoundSummary
+from refine_hooks.model import Key
 
 _HELP = {
     "refine_hooks_watch_running": ("gauge", "1 while a watch writes into the log, 0 when it has ended"),
@@ -25,6 +27,29 @@ Labels = Mapping[str, str]
 Sample = tuple[str, Labels, float]
 
 
+@dataclass(frozen=True, slots=True)
+class LogState:
+    """What the metrics need of one log.
+
+    Attributes:
+        rounds: its measured rounds in the order of the log, with how many findings each has, where it has been audited.
+        failed: the rounds that failed and have not been measured since.
+        name: tells several logs apart, as a label; none where empty.
+        running: whether a watch writes into it, where that is known.
+    """
+
+    rounds: Sequence[tuple[RoundSummary, Counts | None]]
+    failed: Collection[Key]
+    name: str = ""
+    running: bool | None = None
+
+
+def state_of(judge: Judge, name: str = "", running: bool | None = None) -> LogState:
+    """What the metrics need of a log, under a name that tells it from others."""
+    rounds = [(summary, judge.counts(summary)) for summary in judge.index.summaries()]
+    return LogState(rounds, [line.key for line in judge.index.failures()], name, running)
+
+
 def prometheus_text(states: Iterable[LogState]) -> str:
     """All metrics of some logs; ends with a newline as the format wants."""
     return _text(sample for state in states for sample in _samples(state))
@@ -34,27 +59,29 @@ def _samples(state: LogState) -> Iterator[Sample]:
     log = {"log": state.name} if state.name else {}
     if state.running is not None:
         yield "watch_running", log, float(state.running)
-    yield "rounds_measured", log, len(state.rows)
+    yield "rounds_measured", log, len(state.rounds)
     yield "rounds_failed", log, len(state.failed)
-    newest = {(row["run"], row["class"]): row for row in state.rows}
-    counts = [row["found"] for row in state.rows if row["found"]]
-    never_measured = len(set(state.failed).difference(row["key"] for row in state.rows))
-    yield "findings", {**log, "severity": "warning"}, sum(warnings for warnings, _ in counts) + never_measured
-    yield "findings", {**log, "severity": "note"}, sum(notes for _, notes in counts)
-    for row in newest.values():
-        where = {**log, "program": row["program"], "run": row["run"], "class": str(row["class"])}
-        yield from _of_round(where, row)
+    newest = {(summary.key.run, summary.key.class_id): summary for summary, _ in state.rounds}
+    counts = [count for _, count in state.rounds if count]
+    never_measured = len(set(state.failed).difference(summary.key for summary, _ in state.rounds))
+    yield "findings", {**log, "severity": "warning"}, sum(count.warnings for count in counts) + never_measured
+    yield "findings", {**log, "severity": "note"}, sum(count.notes for count in counts)
+    for summary in newest.values():
+        where = {**log, "program": summary.program, "run": summary.key.run, "class": str(summary.key.class_id)}
+        yield from _of_round(where, summary)
 
 
-def _of_round(where: Labels, row: dict[str, Any]) -> Iterator[Sample]:
-    yield "iteration", where, row["iteration"]
-    if row["particles"] is not None:
-        yield "particles", where, row["particles"]
-    for curve, (resolution_A, *_) in row["res"].items():
-        if curve == row["headline"]:
-            yield "headline_resolution_angstrom", {**where, "curve": curve}, resolution_A
-        yield "resolution_angstrom", {**where, "curve": curve}, resolution_A
-    yield "measured_timestamp_seconds", where, datetime.fromisoformat(row["at"]).timestamp()
+def _of_round(where: Labels, summary: RoundSummary) -> Iterator[Sample]:
+    yield "iteration", where, summary.key.iteration
+    if summary.particles is not None:
+        yield "particles", where, summary.particles
+    for curve in summary.curves:
+        if curve.resolution_A is None:
+            continue
+        if curve.name == summary.headline:
+            yield "headline_resolution_angstrom", {**where, "curve": curve.name}, curve.resolution_A
+        yield "resolution_angstrom", {**where, "curve": curve.name}, curve.resolution_A
+    yield "measured_timestamp_seconds", where, summary.measured_at.timestamp()
 
 
 def _text(samples: Iterable[Sample]) -> str:

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from refine_hooks.audit import texts_of
-from refine_hooks.audit.reading import Finding, is_scaled, quoted
+from refine_hooks.audit.reading import Counts, Finding, is_scaled
 from refine_hooks.log.records import Curve, Failed, MaskRecord, RoundRecord, Start
+from refine_hooks.log.summary import CurveSummary, RoundSummary
+from refine_hooks.model import Key
 from refine_hooks.report.meaning import in_words
 from refine_hooks.report.words import Standing, analysis_words, curve_title, mask_title, origin_words, titles, verdict
 
@@ -31,37 +33,30 @@ def packed(values: Iterable[float | None] | None) -> str | None:
     return base64.b64encode(np.where(np.isfinite(steps), steps, UNDEFINED).astype("<i2").tobytes()).decode("ascii")
 
 
-def row(record: RoundRecord, findings: Sequence[Finding] | None = None) -> dict[str, Any]:
+def row(summary: RoundSummary, counts: Counts | None) -> dict[str, Any]:
     """What the list of rounds and the plot of resolutions need of a round.
 
     Args:
-        record: the round.
-        findings: its findings; None where it has not been audited yet.
+        summary: the round.
+        counts: how many findings it has; None where it has not been audited yet.
     """
-    curve = quoted(record)
     return {
-        "key": str(record.key),
-        "label": record.label,
-        "program": record.program,
-        "run": record.key.run,
-        "iteration": record.key.iteration,
-        "class": record.key.class_id,
-        "at": record.measured_at.isoformat(timespec="seconds"),
-        "origin": record.half_maps.origin if record.half_maps else None,
-        "particles": record.particles,
-        "headline": curve.name if curve else None,
-        "res": {c.name: _numbers(c) for c in record.curves if c.resolution_A is not None},
-        "found": None if findings is None else counted(findings),
+        "key": str(summary.key),
+        "label": summary.label,
+        "program": summary.program,
+        "run": summary.key.run,
+        "iteration": summary.key.iteration,
+        "class": summary.key.class_id,
+        "at": summary.measured_at.isoformat(timespec="seconds"),
+        "origin": summary.origin,
+        "particles": summary.particles,
+        "headline": summary.headline,
+        "res": {c.name: _numbers(c) for c in summary.curves if c.resolution_A is not None},
+        "found": None if counts is None else list(counts),
     }
 
 
-def counted(findings: Iterable[Finding]) -> list[int]:
-    """Number of warnings, number of notes."""
-    severities = [finding.severity for finding in findings]
-    return [severities.count("warning"), severities.count("note")]
-
-
-def _numbers(curve: Curve) -> list[float]:
+def _numbers(curve: CurveSummary) -> list[float]:
     interval = curve.interval_A or ()
     return [round(value, 3) for value in (curve.resolution_A or 0.0, *interval)]
 
@@ -182,28 +177,28 @@ def provenance(start: Start | None) -> dict[str, Any]:
     }
 
 
-def standings(rows: Iterable[dict[str, Any]]) -> dict[str, Standing | None]:
-    """For every round, by its key, the last one before it, of the same run and class, that has a resolution."""
+def standings(summaries: Iterable[RoundSummary]) -> dict[Key, Standing | None]:
+    """For every round the last one before it, of the same run and class, that has a resolution."""
     latest: dict[tuple[str, int], Standing] = {}
-    before: dict[str, Standing | None] = {}
-    for one in sorted(rows, key=lambda row: row["iteration"]):
-        track = (one["run"], one["class"])
-        before[one["key"]] = latest.get(track)
+    before: dict[Key, Standing | None] = {}
+    for one in sorted(summaries, key=lambda one: one.key.iteration):
+        track = (one.key.run, one.key.class_id)
+        before[one.key] = latest.get(track)
         here = _standing(one)
         if here is not None:
             latest[track] = here
     return before
 
 
-def standing_before(earlier: Iterable[dict[str, Any]]) -> Standing | None:
-    """What a round has to beat, from the rows of earlier rounds of its run and class, the oldest first."""
-    found = [here for row in earlier if (here := _standing(row)) is not None]
+def standing_before(earlier: Iterable[RoundSummary]) -> Standing | None:
+    """What a round has to beat, from earlier rounds of its run and class, the oldest first."""
+    found = [here for summary in earlier if (here := _standing(summary)) is not None]
     return found[-1] if found else None
 
 
-def _standing(row: dict[str, Any]) -> Standing | None:
-    numbers = row["res"].get(row["headline"])
-    if not numbers:
+def _standing(summary: RoundSummary) -> Standing | None:
+    curve = summary.headline_curve
+    if curve is None or curve.resolution_A is None:
         return None
-    interval = (numbers[1], numbers[2]) if len(numbers) == 3 else None
-    return Standing(row["label"], row["headline"], numbers[0], interval)
+    resolution_A, *interval = _numbers(curve)
+    return Standing(summary.label, curve.name, resolution_A, (interval[0], interval[1]) if interval else None)

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from refine_hooks.audit.reading import Finding
+from refine_hooks.audit.reading import Finding, counted
 from refine_hooks.log.file import Journal
 from refine_hooks.log.folder import Store
 from refine_hooks.log.records import RoundRecord, Start
+from refine_hooks.log.summary import RoundSummary, summary_of
 from refine_hooks.model import Key
 from refine_hooks.report import data, page
 
@@ -153,6 +154,7 @@ class _WholeLog:
     rounds: Mapping[Key, RoundRecord]
     found: Mapping[str, Sequence[Finding]]
     all_rows: Sequence[Row]
+    summaries: Sequence[RoundSummary]
 
     def head(self) -> dict[str, Any]:
         starts = [line for line in self.log.lines if isinstance(line, Start)]
@@ -163,14 +165,15 @@ class _WholeLog:
         return self.all_rows
 
     def details(self, keys: Iterable[Key]) -> Iterable[tuple[Key, dict[str, Any]]]:
-        before = data.standings(self.all_rows)
-        return ((key, data.detail(self.rounds[key], before[str(key)], self.found[str(key)])) for key in keys)
+        before = data.standings(self.summaries)
+        return ((key, data.detail(self.rounds[key], before[key], self.found[str(key)])) for key in keys)
 
 
 def report_html(store: Store, journal: Journal, findings: Sequence[Finding]) -> str:
     """The report of a whole log that was read into memory."""
     found = page.grouped(findings)
     rounds = {record.key: record for record in journal.rounds}
-    rows = [data.row(record, found[str(record.key)]) for record in rounds.values()]
-    log = _WholeLog(store.out, journal, rounds, found, rows)
+    summaries = [summary_of(record) for record in rounds.values()]
+    rows = [data.row(summary, counted(found[str(summary.key)])) for summary in summaries]
+    log = _WholeLog(store.out, journal, rounds, found, rows, summaries)
     return b"".join(Report(store).parts(log)).decode()

@@ -13,30 +13,30 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from refine_hooks.errors import InputError, RefineHooksError
-from refine_hooks.followed import Followed
 from refine_hooks.model import Key
-from refine_hooks.notify.prometheus import prometheus_text
+from refine_hooks.notify.prometheus import prometheus_text, state_of
 from refine_hooks.report import page
+from refine_hooks.report.view import LogView
 from refine_hooks.serve import files
+from refine_hooks.serve.collection import LogCollection
 from refine_hooks.serve.events import Hub
-from refine_hooks.serve.shelf import Shelf
 
 TELL_EVERY = 25  # audits of a few rounds each
 Wait = Callable[[], Awaitable[None]]
 
 
-def application(shelf: Shelf, hub: Hub, wait: Wait) -> Starlette:
-    """The application over a shelf of logs.
+def application(logs: LogCollection, hub: Hub, wait: Wait) -> Starlette:
+    """The application over some logs.
 
     Args:
-        shelf: the logs.
+        logs: the logs.
         hub: tells the open pages.
         wait: returns when it is time to look at the logs again.
     """
 
     @asynccontextmanager
     async def looking(_: Starlette) -> AsyncIterator[None]:
-        task = asyncio.create_task(keep_looking(shelf, hub, wait))
+        task = asyncio.create_task(keep_looking(logs, hub, wait))
         try:
             yield
         finally:
@@ -56,19 +56,19 @@ def application(shelf: Shelf, hub: Hub, wait: Wait) -> Starlette:
     ]
     handlers: dict[Any, Any] = {RefineHooksError: _not_there}
     app = Starlette(routes=routes, lifespan=looking, exception_handlers=handlers)
-    app.state.shelf, app.state.hub = shelf, hub
+    app.state.logs, app.state.hub = logs, hub
     return app
 
 
-async def keep_looking(shelf: Shelf, hub: Hub, wait: Wait) -> None:
+async def keep_looking(logs: LogCollection, hub: Hub, wait: Wait) -> None:
     """Look at the logs, tell of news, audit some of what has not been; wait when nothing is left, and again."""
     judged: set[str] = set()
     turns = 0
     while True:
-        found, news = await run_in_threadpool(shelf.look)
+        found, news = await run_in_threadpool(logs.refresh)
         if found:
             hub.tell("logs")
-        more = await run_in_threadpool(shelf.judge)
+        more = await run_in_threadpool(logs.judge)
         judged.update(more)
         turns += 1
         due = judged if not more or turns % TELL_EVERY == 0 else set()
@@ -85,12 +85,14 @@ async def _page(request: Request) -> Response:
 
 
 async def _logs(request: Request) -> Response:
-    logs = [{"id": log.id, "title": log.title, "where": str(log.out)} for log in _shelf(request).logs.values()]
+    logs = [
+        {"id": log.id, "title": log.title, "where": str(log.index.out)} for log in _collection(request).logs.values()
+    ]
     return JSONResponse({"logs": sorted(logs, key=lambda log: (log["title"], log["where"]))})
 
 
 async def _log(request: Request) -> Response:
-    log = _followed(request)
+    log = _view(request)
     try:
         after = int(request.query_params.get("after", "0"))
     except ValueError as error:
@@ -99,24 +101,28 @@ async def _log(request: Request) -> Response:
 
 
 async def _round(request: Request) -> Response:
-    log, key = _followed(request), _key(request)
+    log, key = _view(request), _key(request)
 
     def told() -> dict[str, Any]:
-        record = log.record(key)
-        return {**log.detail(key), "pictures": files.pictures(log, record), "links": files.links(log, record)}
+        record = log.index.record(key)
+        return {
+            **log.detail(key),
+            "pictures": files.pictures(log.index, record),
+            "links": files.links(log.index, record),
+        }
 
     return JSONResponse(await run_in_threadpool(told))
 
 
 async def _picture(request: Request) -> Response:
-    log, key, what = _followed(request), _key(request), request.query_params.get("what", "")
-    handle = await run_in_threadpool(lambda: files.opened_picture(log, log.record(key), what))
+    log, key, what = _view(request), _key(request), request.query_params.get("what", "")
+    handle = await run_in_threadpool(lambda: files.opened_picture(log.index, log.index.record(key), what))
     return files.HeldFile(handle, "image/png")
 
 
 async def _file(request: Request) -> Response:
-    log, key, what = _followed(request), _key(request), request.query_params.get("what", "")
-    handle, name = await run_in_threadpool(lambda: files.opened_map(log, log.record(key), what))
+    log, key, what = _view(request), _key(request), request.query_params.get("what", "")
+    handle, name = await run_in_threadpool(lambda: files.opened_map(log.index, log.index.record(key), what))
     return files.HeldFile(handle, "application/octet-stream", name)
 
 
@@ -131,9 +137,10 @@ async def _events(request: Request) -> Response:
 
 
 async def _metrics(request: Request) -> Response:
-    logs = list(_shelf(request).logs.values())
+    logs = list(_collection(request).logs.values())
     return PlainTextResponse(
-        prometheus_text(log.state(str(log.out)) for log in logs), headers={"content-type": "text/plain; version=0.0.4"}
+        prometheus_text(state_of(log.judge, str(log.index.out)) for log in logs),
+        headers={"content-type": "text/plain; version=0.0.4"},
     )
 
 
@@ -141,13 +148,13 @@ async def _not_there(request: Request, error: Exception) -> Response:
     return PlainTextResponse(f"{error}\n", 404)
 
 
-def _shelf(request: Request) -> Shelf:
-    shelf: Shelf = request.app.state.shelf
-    return shelf
+def _collection(request: Request) -> LogCollection:
+    logs: LogCollection = request.app.state.logs
+    return logs
 
 
-def _followed(request: Request) -> Followed:
-    log = _shelf(request).logs.get(request.path_params["id"])
+def _view(request: Request) -> LogView:
+    log = _collection(request).logs.get(request.path_params["id"])
     if log is None:
         raise InputError("there is no such log")
     return log

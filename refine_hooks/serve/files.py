@@ -10,8 +10,8 @@ from starlette.responses import FileResponse
 from starlette.types import Receive, Scope, Send
 
 from refine_hooks.errors import InputError
-from refine_hooks.followed import Followed
 from refine_hooks.log.folder import Store, slug
+from refine_hooks.log.index import LogIndex
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.report import page
 
@@ -26,7 +26,7 @@ def maps_of(record: RoundRecord) -> dict[str, str]:
     return {**named, **{f"mask:{mask.name}": mask.path for mask in record.masks if mask.path is not None}}
 
 
-def links(log: Followed, record: RoundRecord) -> dict[str, str]:
+def links(log: LogIndex, record: RoundRecord) -> dict[str, str]:
     """The volumes of a round that can be fetched now, and their addresses."""
     offered = {}
     for name in maps_of(record):
@@ -39,20 +39,20 @@ def links(log: Followed, record: RoundRecord) -> dict[str, str]:
     return offered
 
 
-def pictures(log: Followed, record: RoundRecord) -> list[dict[str, Any]]:
+def pictures(log: LogIndex, record: RoundRecord) -> list[dict[str, Any]]:
     """The pictures of a round as the page wants them, each with its address."""
     return page.pictures(
         Store(log.out), record.key, record.label, lambda path: address(log, record, "picture", _kind(path))
     )
 
 
-def address(log: Followed, record: RoundRecord, what: str, name: str) -> str:
+def address(log: LogIndex, record: RoundRecord, what: str, name: str) -> str:
     """Where the browser gets a file of a round, relative to the page; new whenever the round is measured anew."""
     measured = int(record.measured_at.timestamp())
     return f"api/log/{log.id}/{what}?" + urlencode({"key": str(record.key), "what": name, "at": measured})
 
 
-def opened_map(log: Followed, record: RoundRecord, name: str) -> tuple[int, str]:
+def opened_map(log: LogIndex, record: RoundRecord, name: str) -> tuple[int, str]:
     """An open volume and the name to save it under.
 
     Raises:
@@ -68,7 +68,7 @@ def opened_map(log: Followed, record: RoundRecord, name: str) -> tuple[int, str]
     return handle, f"{slug(str(record.key))}_{slug(name)}.mrc"
 
 
-def opened_picture(log: Followed, record: RoundRecord, what: str) -> int:
+def opened_picture(log: LogIndex, record: RoundRecord, what: str) -> int:
     """An open picture of a round.
 
     Raises:
@@ -83,7 +83,7 @@ def opened_picture(log: Followed, record: RoundRecord, what: str) -> int:
     return handle
 
 
-def roots(log: Followed) -> list[Path]:
+def roots(log: LogIndex) -> list[Path]:
     """The folders whose files may be given away: the log's own, and the project's where the log lies inside it."""
     project = Path(log.start.project) if log.start else None
     inside = project is not None and log.out.resolve().parent == project.resolve()

@@ -42,24 +42,24 @@ def serve(
         import uvicorn
 
         from refine_hooks.serve.app import application
+        from refine_hooks.serve.collection import collection_at
         from refine_hooks.serve.events import Hub
-        from refine_hooks.serve.shelf import shelf_at
     except ImportError as error:
         raise InputError("the live page needs Starlette and uvicorn: pip install 'refine_hooks[serve]'") from error
 
     token = token_for(host)
     listening, hub = bound(host, port), Hub()
     tell_if_long(place)
-    shelf = shelf_at(place)
+    logs = collection_at(place)
     number = listening.getsockname()[1]
-    app = application(shelf, hub, lambda: asyncio.sleep(poll_s))
+    app = application(logs, hub, lambda: asyncio.sleep(poll_s))
     guarded = Guard(app, own_names(host, names), token, f"refine_hooks_{number}")
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             logger.info(address(host, number, token))
-            logger.info(f"{len(shelf.logs)} log{'s' * (len(shelf.logs) != 1)} below {shelf.place}; Ctrl-C ends")
+            logger.info(f"{len(logs.logs)} log{'s' * (len(logs.logs) != 1)} below {logs.place}; Ctrl-C ends")
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             hub.close()
@@ -83,7 +83,7 @@ def serve(
 
 def tell_if_long(place: Path) -> None:
     """Say that reading will take a while, where it will."""
-    from refine_hooks.serve.shelf import found_logs
+    from refine_hooks.serve.collection import found_logs
 
     size = sum(path.stat().st_size for path in found_logs(place) if path.is_file()) if place.exists() else 0
     if size > LONG_BYTES:

@@ -15,9 +15,9 @@ from refine_hooks.errors import NotReadyError, RefineHooksError, StorageError
 from refine_hooks.files import file_system
 from refine_hooks.files.lock import only_writer
 from refine_hooks.log.records import Failed, RoundRecord, Start, Stop, now
-from refine_hooks.logged import Logged
+from refine_hooks.log.summary import RoundSummary
 from refine_hooks.model import Round
-from refine_hooks.watch import events, products, retention, schedule
+from refine_hooks.watch import events, products, schedule
 from refine_hooks.watch.measure_round import changed, measured
 from refine_hooks.watch.state import Watch, at_hand
 
@@ -53,7 +53,7 @@ def run(w: Watch, ticks: Iterable[float], bell: events.Bell | None = None, live:
         w.store.sweep()
         for fault in w.recall():
             logger.warning(fault)
-        w.put_off = schedule.PutOff({line.key: line.stamp for line in w.book.failures()})
+        w.put_off = schedule.PutOff({line.key: line.stamp for line in w.index.failures()})
         w.log(_start(w, host, pid))
         for folder in file_system.unreadable(lambda: w.adapter.bells(w.project)):
             logger.warning(f"{folder}: cannot be read, so nothing in it is measured; ask its owner for read permission")
@@ -68,14 +68,14 @@ def run(w: Watch, ticks: Iterable[float], bell: events.Bell | None = None, live:
             w.log(end)
         except StorageError as error:
             logger.error(str(error))
-        w.audience.of_the_end(end, judge_all=not w.stop.is_set())
+        w.observers.of_the_end(end, judge_all=not w.stop.is_set())
         logger.info(_summary(w))
     return w.why_stop
 
 
 def _summary(w: Watch) -> str:
     """What this watch did, and where to read it."""
-    known = len(w.book.rows())
+    known = len(w.index.summaries())
     bare = f" ({w.without_half_maps} without half maps)" if w.without_half_maps else ""
     new = f"{w.measured} measured{bare}" if w.measured or w.failed else "nothing new"
     failed = f", {w.failed} failed" if w.failed else ""
@@ -190,7 +190,7 @@ def _look(w: Watch) -> list[Round]:
     w.put_off.looks += 1
     _capture(w)
     _tell_if_stalled(w)
-    w.audience.catch_up()
+    w.observers.catch_up()
     try:
         rounds = list(w.adapter.rounds(w.project, w.settings, w.store))
     except Exception as error:
@@ -232,8 +232,8 @@ def _tell_if_stalled(w: Watch) -> None:
     stalled = idle_s >= w.settings.watch.stalled_after_s
     if stalled and not w.stalled:
         logger.warning(f"nothing new for {idle_s / 3600:.1f} hours: the refinement may have ended, or hang")
-        assert w.book.start is not None
-        w.audience.of("stalled", w.book.start)
+        assert w.index.start is not None
+        w.observers.of("stalled", w.index.start)
     w.stalled = stalled
 
 
@@ -260,9 +260,9 @@ def _afterwards(w: Watch, round_: Round, line: RoundRecord | Failed) -> None:
         w.without_half_maps += line.half_maps is None
         logger.info(products.one_line(line))
     _remove_sums(w, round_)
-    w.audience.of_round(line)
+    w.observers.of_round(line)
     try:
-        retention.retain(w.store, w.settings.keep, w.book, line.key)
+        w.retention.apply(line.key)
     except Exception as error:
         logger.warning(
             f"what is no longer needed could not be removed ({error or type(error).__name__}); the log is complete"
@@ -271,8 +271,8 @@ def _afterwards(w: Watch, round_: Round, line: RoundRecord | Failed) -> None:
 
 def _remove_sums(w: Watch, round_: Round) -> None:
     """Remove what was captured for a round, once its half maps are safely on disk; a watch that was killed there does it later."""
-    last = w.book.last(round_.key)
-    if w.settings.keep.sums or not isinstance(last, Logged) or last.origin is None or last.stamp != round_.stamp:
+    last = w.index.last(round_.key)
+    if w.settings.keep.sums or not isinstance(last, RoundSummary) or last.origin is None or last.stamp != round_.stamp:
         return
     try:
         w.adapter.discard(round_, w.store.spool)

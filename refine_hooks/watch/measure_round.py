@@ -63,7 +63,7 @@ def measured(w: Watch, round_: Round) -> RoundRecord | None:
         half_record,
         mask_records,
         measured_in_s=time.monotonic() - began,
-        former=w.book.before(round_.key),
+        former=w.index.before(round_.key),
         sharpened_path=products.write_sharpened(w.store, round_.key, round_.label, sharpened),
     )
 

@@ -1,8 +1,10 @@
 """How long half maps, masks and sharpened maps stay on disk. The log, and whatever is not our own, always stays."""
 
-from refine_hooks.followed import Followed
+from dataclasses import dataclass, field
+
+from refine_hooks.audit.judge import Judge
 from refine_hooks.log.folder import Store
-from refine_hooks.logged import Logged
+from refine_hooks.log.summary import RoundSummary
 from refine_hooks.model import Key
 from refine_hooks.settings import KeepSettings
 
@@ -26,35 +28,40 @@ def expired(keep: KeepSettings, number: int, measured: int, warned: bool) -> boo
     }[keep.half_maps]
 
 
-def retain(store: Store, keep: KeepSettings, log: Followed, key: Key) -> None:
-    """Remove the maps of rounds of a run and class that need not stay any more, as far as they are refine_hooks' own files.
+@dataclass(slots=True)
+class Retention:
+    """Removes the maps of rounds that need not stay any more, as far as they are refine_hooks' own files.
 
-    Args:
+    Attributes:
         store: where they are.
         keep: the rule.
-        log: what was measured.
-        key: a round of that run and class; the newest.
+        judge: the log, and what its audit warns of.
     """
-    if keep.half_maps == "all":
-        return
-    series = log.series(key)
-    for one in series:
-        place = log.place(one)
-        if place is not None and not place.removed and _expired(keep, place, len(series)):
-            _remove(store, one, place)
-            place.removed = True
+
+    store: Store
+    keep: KeepSettings
+    judge: Judge
+    _removed: set[int] = field(default_factory=set)  # places of lines whose maps need not be looked for any more
+
+    def apply(self, key: Key) -> None:
+        """Look at the rounds of the run and class of ``key``, its newest round."""
+        if self.keep.half_maps == "all":
+            return
+        series = self.judge.index.series(key)
+        for summary in series:
+            if summary.place[0] in self._removed:
+                continue
+            counts = self.judge.counts(summary)
+            if expired(self.keep, summary.number, len(series), warned=counts is None or counts.warnings > 0):
+                _remove(self.store, summary)
+                self._removed.add(summary.place[0])
 
 
-def _expired(keep: KeepSettings, place: Logged, measured: int) -> bool:
-    found = place.row["found"]
-    return expired(keep, place.number, measured, warned=found is None or found[0] > 0)
-
-
-def _remove(store: Store, key: Key, place: Logged) -> None:
-    label = place.row["label"]
+def _remove(store: Store, summary: RoundSummary) -> None:
+    key, label = summary.key, summary.label
     for path in (
         *store.half_map_paths(key, label),
         store.sharpened_path(key, label),
-        *(store.mask_path(key, label, mask) for mask in place.masks),
+        *(store.mask_path(key, label, mask) for mask in summary.masks),
     ):
         path.unlink(missing_ok=True)

@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Literal
 
 from refine_hooks.errors import InputError
-from refine_hooks.followed import Followed
 from refine_hooks.log import file as journal
 from refine_hooks.log.folder import Store
+from refine_hooks.log.index import LogIndex
 from refine_hooks.log.records import Failed, LogLine
-from refine_hooks.logged import Logged
+from refine_hooks.log.summary import RoundSummary
 from refine_hooks.model import Key, Origin, Round, Stamp
-from refine_hooks.notify.observers import Audience
+from refine_hooks.notify.observers import Observers
 from refine_hooks.programs.adapter import Adapter
+from refine_hooks.report.view import LogView
 from refine_hooks.settings import Settings
 from refine_hooks.watch import events, schedule
+from refine_hooks.watch.retention import Retention
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +30,8 @@ class Watch:
     """One watch of one project: what it was asked to do, and what has become of it so far.
 
     Attributes:
-        book: the log; records stay on disk.
-        audience: those who are told of it.
+        index: the log; records stay on disk.
+        observers: those who are told of it.
         pace: when to look again, and the clock of that.
     """
 
@@ -59,15 +61,18 @@ class Watch:
     attempted: set[tuple[Key, Origin | None]] = field(default_factory=set)  # with what was at hand then
     put_off: schedule.PutOff = field(default_factory=schedule.PutOff)
     awaited: schedule.Awaited = field(default_factory=schedule.Awaited)
-    book: Followed = field(init=False)
-    audience: Audience = field(init=False)
+    index: LogIndex = field(init=False)
+    observers: Observers = field(init=False)
     pace: schedule.Pace = field(init=False)
-    _compared: dict[Key, tuple[Round, Logged | Failed]] = field(default_factory=dict)
+    retention: Retention = field(init=False)
+    _compared: dict[Key, tuple[Round, RoundSummary | Failed]] = field(default_factory=dict)
     _resting: dict[int, Round] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.book = Followed(self.store.log, self.settings)
-        self.audience = Audience(self.book)
+        view = LogView.of(self.store.log, self.settings)
+        self.index = view.index
+        self.observers = Observers(view)
+        self.retention = Retention(self.store, self.settings.keep, view.judge)
         self.pace = schedule.Pace(self.settings.watch.poll_s, self.settings.watch.settle_s)
 
     def log(self, line: LogLine) -> None:
@@ -79,7 +84,7 @@ class Watch:
         """
         self.require_lock()
         for offset, length in journal.append(self.store.log, [line]):
-            self.book.add(line, offset, length)
+            self.index.add(line, offset, length)
 
     def recall(self) -> list[str]:
         """Take into account what the log holds; a sentence for each line that is no line of ours.
@@ -88,12 +93,12 @@ class Watch:
             InputError: the log is there and cannot be read.
         """
         try:
-            self.book.read()
+            self.index.read()
         except FileNotFoundError:
             return []
         except OSError as error:
             raise InputError(f"{self.store.log}: cannot be read ({error.strerror})") from error
-        return self.book.faults
+        return self.index.faults
 
     def done(self, round_: Round) -> bool:
         """Whether nothing is to be done for this round at this look."""
@@ -124,15 +129,15 @@ class Watch:
 
         A state may be told by tables alone, so half maps may come to one that is in the log already.
         """
-        last = self.book.last(round_.key)
+        last = self.index.last(round_.key)
         if last is None or not self._holds(last, round_):
             return False
         if not _lacking(last):
             return True
-        come = isinstance(last, Logged) and last.origin is None and at_hand(round_) is not None
+        come = isinstance(last, RoundSummary) and last.origin is None and at_hand(round_) is not None
         return (round_.key, at_hand(round_)) in self.attempted or not (come or self.reconstruct != "never")
 
-    def _holds(self, last: Logged | Failed, round_: Round) -> bool:
+    def _holds(self, last: RoundSummary | Failed, round_: Round) -> bool:
         """Whether the log's last word is on this very state. A round that the adapter remembers is compared only once."""
         compared = self._compared.get(round_.key)
         if compared is not None and compared[0] is round_ and compared[1] is last:
@@ -144,13 +149,13 @@ class Watch:
 
     def failed_so_before(self, line: Failed) -> bool:
         """Whether the log's last word on this round is this very failure."""
-        last = self.book.last(line.key)
+        last = self.index.last(line.key)
         return isinstance(last, Failed) and (last.stamp, last.reason) == (line.stamp, line.reason)
 
-    def known_without(self, round_: Round) -> Logged | None:
+    def known_without(self, round_: Round) -> RoundSummary | None:
         """What the log holds of this very state, where it has no honest half maps; else None."""
-        last = self.book.last(round_.key)
-        return last if isinstance(last, Logged) and _lacking(last) and last.stamp == round_.stamp else None
+        last = self.index.last(round_.key)
+        return last if isinstance(last, RoundSummary) and _lacking(last) and last.stamp == round_.stamp else None
 
     def wait(self, message: str) -> None:
         """Say what is waited for: once, not at every look."""
@@ -178,6 +183,6 @@ def at_hand(round_: Round) -> Origin | None:
     return getattr(round_.inputs, "origin", None)
 
 
-def _lacking(last: Logged | Failed) -> bool:
+def _lacking(last: RoundSummary | Failed) -> bool:
     """Whether a measured round would be better for half maps that are made from its particles."""
-    return isinstance(last, Logged) and last.origin in (None, "regularised")
+    return isinstance(last, RoundSummary) and last.origin in (None, "regularised")

@@ -145,7 +145,7 @@ w.recall()
 rounds = run._look(w)
 assert all(w.done(r) for r in rounds if not r.missing), [str(r.key) for r in rounds if not w.done(r)][:5]
 first, wall = time.process_time() - imported, time.monotonic() - wall
-while w.audience.catch_up(100):
+while w.observers.catch_up(100):
     pass  # the audit of earlier rounds is spread over the first looks
 times = []
 for _ in range(7):

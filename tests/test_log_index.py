@@ -3,6 +3,7 @@
 import gc
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,17 @@ import pytest
 from rounds_data import a_failure, healthy
 from small_program import a_watch, lines_of, write_round
 
-from refine_hooks import followed
 from refine_hooks.audit import audit
-from refine_hooks.followed import Followed
+from refine_hooks.audit.judge import Judge
 from refine_hooks.log import file as journal
+from refine_hooks.log import index as index_of_log
 from refine_hooks.log.folder import Store
+from refine_hooks.log.index import LogIndex
 from refine_hooks.log.records import Failed, LogLine, RoundRecord, Start
-from refine_hooks.logged import HISTORY
+from refine_hooks.log.summary import HISTORY
 from refine_hooks.model import InputFile, Key, Stamp
 from refine_hooks.report import file
+from refine_hooks.report.view import LogView
 from refine_hooks.settings import KeepSettings
 from refine_hooks.watch.loop import run
 from refine_hooks.watch.retention import expired
@@ -49,7 +52,8 @@ def a_night(rounds: int = 3 * HISTORY) -> list[LogLine]:
 
 
 def test_a_round_is_judged_as_it_arrives_as_the_whole_log_judges_it_then(tmp_path: Path) -> None:
-    log = Followed(tmp_path / "rounds.jsonl")
+    log = LogIndex(tmp_path / "rounds.jsonl")
+    judge = Judge(log)
     lines = a_night()
     rules = set()
     for number, line in enumerate(lines, 1):
@@ -57,7 +61,7 @@ def test_a_round_is_judged_as_it_arrives_as_the_whole_log_judges_it_then(tmp_pat
         log.add(line, offset, length)
         assert isinstance(line, RoundRecord | Failed)
         whole = [finding for finding in audit(lines[:number]) if finding.round == str(line.key)]
-        assert log.findings_of(line) == whole
+        assert judge.findings_of(line) == whole
         rules |= {finding.rule for finding in whole}
     assert {"worse", "missing_round", "program_warning", "repeated_round", "failed_round", "particles_jumped"} <= rules
 
@@ -65,10 +69,10 @@ def test_a_round_is_judged_as_it_arrives_as_the_whole_log_judges_it_then(tmp_pat
 def test_a_log_that_was_read_later_is_warned_of_as_it_was_while_it_grew(tmp_path: Path) -> None:
     lines = [line for line in a_night() if isinstance(line, RoundRecord)]
     journal.append(tmp_path / "rounds.jsonl", lines)
-    grown, later = (Followed(tmp_path / "rounds.jsonl") for _ in range(2))
+    grown, later = (LogView.of(tmp_path / "rounds.jsonl") for _ in range(2))
     for log, most in ((grown, 1), (later, 1000)):
-        assert log.look()
-        while log.judge(most):
+        assert log.index.refresh()
+        while log.judge.judge(most):
             pass
     warnings = [[row["found"][0] for row in log.rows()] for log in (grown, later)]
     assert warnings[0] == warnings[1]
@@ -77,13 +81,13 @@ def test_a_log_that_was_read_later_is_warned_of_as_it_was_while_it_grew(tmp_path
 
 def test_what_a_round_costs_does_not_grow_with_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
-    real = followed._record_at
+    real = index_of_log._record_at
 
     def counted(stream: Any, offset: int, length: int) -> RoundRecord | None:
         read.append(length)
         return real(stream, offset, length)
 
-    monkeypatch.setattr(followed, "_record_at", counted)
+    monkeypatch.setattr(index_of_log, "_record_at", counted)
     w = a_watch(tmp_path)
     before = records_in_memory()
 
@@ -138,19 +142,39 @@ def test_a_line_that_is_gone_from_under_a_log_is_left_out_and_nothing_else(tmp_p
     path = tmp_path / "rounds.jsonl"
     lines = [healthy(number, 30.0) for number in range(1, 6)]
     journal.append(path, lines)
-    log = Followed(path)
-    log.look()
-    path.write_bytes(path.read_bytes()[: log.place(lines[4].key).offset])
-    assert log.before(Key(run="run", iteration=5, class_id=1)) == lines[3]
-    assert log.before(Key(run="run", iteration=6, class_id=1)) is None
+    log = LogView.of(path)
+    log.index.refresh()
+    path.write_bytes(path.read_bytes()[: log.index.summary(lines[4].key).place[0]])
+    assert log.index.before(Key(run="run", iteration=5, class_id=1)) == lines[3]
+    assert log.index.before(Key(run="run", iteration=6, class_id=1)) is None
     assert len(log.rows()) == 5
     text = b"".join(parts_of(log))
     assert b'"run/4/1":{' in text
     assert b'"run/5/1":{' not in text
 
 
-def parts_of(log: Followed) -> list[bytes]:
-    return list(file.Report(Store(log.out)).parts(log))
+def test_many_threads_that_ask_for_different_rounds_get_each_its_own_findings(tmp_path: Path) -> None:
+    lines = [line for line in a_night() if isinstance(line, RoundRecord)]
+    journal.append(tmp_path / "rounds.jsonl", lines)
+    alone, shared = (LogView.of(tmp_path / "rounds.jsonl") for _ in range(2))
+    for log in (alone, shared):
+        log.index.refresh()
+    keys = [line.key for line in lines]
+    expected = {key: alone.detail(key)["findings"] for key in keys}
+    assert sum(map(bool, expected.values())) > 3
+
+    def asked(number: int) -> list[tuple[Key, list[Any]]]:
+        order = keys[number:] + keys[:number]
+        return [(key, shared.detail(key)["findings"]) for key in order]
+
+    with ThreadPoolExecutor(4) as threads:
+        answers = [answer for one in threads.map(asked, range(0, 40, 10)) for answer in one]
+    wrong = [key for key, found in answers if found != expected[key]]
+    assert not wrong, f"{len(wrong)} of {len(answers)}"
+
+
+def parts_of(log: LogView) -> list[bytes]:
+    return list(file.Report(Store(log.index.out)).parts(log))
 
 
 @pytest.mark.parametrize(

@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from refine_hooks.errors import InputError
-from refine_hooks.followed import Followed
 from refine_hooks.log.file import find_log
+from refine_hooks.report.view import LogView
 
 LOG = "rounds.jsonl"
 DEPTH = 4
 ENTRIES = 2000  # of one folder; one that holds more is no folder of projects
 FOLDERS = 4000  # of one search
-SEARCH_EVERY = 15  # looks
+SEARCH_EVERY = 15  # turns
 
 
 @dataclass(slots=True)
-class Shelf:
+class LogCollection:
     """The logs of a place.
 
     Attributes:
@@ -26,31 +26,31 @@ class Shelf:
     """
 
     place: Path
-    logs: dict[str, Followed] = field(default_factory=dict)
-    _looks: int = 0
+    logs: dict[str, LogView] = field(default_factory=dict)
+    _turns: int = 0
 
-    def look(self) -> tuple[bool, list[str]]:
+    def refresh(self) -> tuple[bool, list[str]]:
         """Read what is new: whether a log was found, and the ids of the logs that have news."""
-        fresh = self._search() if self._looks % SEARCH_EVERY == 0 else []
-        self._looks += 1
-        news = [log.id for log in list(self.logs.values()) if log.look()]
+        fresh = self._search() if self._turns % SEARCH_EVERY == 0 else []
+        self._turns += 1
+        news = [log.id for log in list(self.logs.values()) if log.index.refresh()]
         return bool(fresh), news
 
     def judge(self) -> list[str]:
         """Audit some of the rounds that have not been; the ids of their logs."""
-        return [log.id for log in list(self.logs.values()) if log.judge()]
+        return [log.id for log in list(self.logs.values()) if log.judge.judge()]
 
-    def _search(self) -> list[Followed]:
+    def _search(self) -> list[LogView]:
         fresh = []
         for path in found_logs(self.place):
-            log = Followed(path)
+            log = LogView.of(path)
             if log.id not in self.logs:
                 self.logs[log.id] = log
                 fresh.append(log)
         return fresh
 
 
-def shelf_at(place: Path) -> Shelf:
+def collection_at(place: Path) -> LogCollection:
     """The logs of a place, read once.
 
     Raises:
@@ -60,9 +60,9 @@ def shelf_at(place: Path) -> Shelf:
         raise InputError(
             f"{place}: is not there; name a log (rounds.jsonl), its folder, a project, or a folder of projects"
         )
-    shelf = Shelf(place.absolute())
-    shelf.look()
-    return shelf
+    logs_there = LogCollection(place.absolute())
+    logs_there.refresh()
+    return logs_there
 
 
 def found_logs(place: Path) -> list[Path]:

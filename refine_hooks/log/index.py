@@ -1,0 +1,299 @@
+"""One log that is read while it grows. Records stay on disk: of a round only its summary and the place of its line are held."""
+
+import hashlib
+import io
+import os
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from pydantic import ValidationError
+
+from refine_hooks.errors import InputError
+from refine_hooks.files.reading import open_plain
+from refine_hooks.log.file import why_not
+from refine_hooks.log.records import LOG_LINE, Failed, LogLine, RoundRecord, Start, Stop
+from refine_hooks.log.summary import Place, Rounds, RoundSummary
+from refine_hooks.model import Key
+
+LONGEST_LINE = 64 << 20
+_FAULTS_SHOWN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbourhood:
+    """Some rounds and what they are audited beside, as lines of the log.
+
+    Attributes:
+        rounds: the records that were asked for, as far as they can still be read.
+        lines: these, and before them the rounds that they are compared with.
+        failed: rounds of the same run that failed and have not been measured since.
+    """
+
+    rounds: Mapping[Key, RoundRecord]
+    lines: Sequence[RoundRecord]
+    failed: Sequence[Failed]
+
+
+@dataclass(slots=True)
+class LogIndex:
+    """A log and what has been read of it; all methods may be called from any thread.
+
+    Attributes:
+        path: the log file.
+        seq: rises with every change, also over a log that was replaced; a reader asks for what came after the one it knows.
+        start: the newest watch that wrote into this log.
+        ended: whether that watch has.
+        faults: a sentence for each line that is none of this log's; the newest ones.
+        replaced_at: ``seq`` when the log was last found to be another one.
+    """
+
+    path: Path
+    seq: int = 0
+    start: Start | None = None
+    ended: bool = False
+    faults: list[str] = field(default_factory=list)
+    replaced_at: int = 0
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+    _rounds: Rounds = field(default_factory=Rounds)
+    _curves: dict[str, None] = field(default_factory=dict)
+    _failed: dict[Key, Failed] = field(default_factory=dict)
+    _logged: dict[Key, int] = field(
+        default_factory=dict
+    )  # seq of the last line on a round, in the order of these lines
+    _news: dict[Key, int] = field(default_factory=dict)  # the same, of whatever readers know of it
+    _read: int = 0
+    _lines: int = 0
+    _last: tuple[int, int, str] | None = None
+    _file: tuple[int, int] | None = None
+
+    @property
+    def id(self) -> str:
+        """A short name that does not change while the log stays where it is."""
+        return hashlib.sha256(os.fsencode(self.path)).hexdigest()[:16]
+
+    @property
+    def out(self) -> Path:
+        """The folder of the log, to which the paths in its records are relative."""
+        return self.path.parent
+
+    def refresh(self) -> bool:
+        """Read what has been appended; True when there was news. A log that is gone keeps what was read of it."""
+        try:
+            return self.read()
+        except OSError:
+            return False
+
+    def read(self) -> bool:
+        """Read what has been appended; True when there was news. A last line without its newline was torn, and is no line.
+
+        Raises:
+            OSError: the log cannot be read.
+        """
+        with self._lock, io.BufferedReader(open_plain(self.path)) as stream:
+            status = os.fstat(stream.fileno())
+            if self._replaced(stream.fileno(), status):
+                self._forget()
+            self._file = (status.st_dev, status.st_ino)
+            before = self._read
+            stream.seek(self._read)
+            last = b""
+            while (text := stream.readline(LONGEST_LINE)).endswith(b"\n") or len(text) == LONGEST_LINE:
+                self._take(text)
+                last = text
+            if last:
+                self._last = (self._read - len(last), len(last), hashlib.sha256(last).hexdigest())
+            return self._read > before
+
+    def _replaced(self, handle: int, status: os.stat_result) -> bool:
+        """Whether this is another file than the one read, or one that was cut or written anew."""
+        if self._file is None:
+            return False
+        if self._file != (status.st_dev, status.st_ino) or status.st_size < self._read:
+            return True
+        if self._last is None:
+            return False
+        offset, length, digest = self._last
+        return hashlib.sha256(os.pread(handle, length, offset)).hexdigest() != digest
+
+    def _forget(self) -> None:
+        self._rounds, self._failed, self._curves = Rounds(), {}, {}
+        self._logged, self._news = {}, {}
+        self.start, self.ended, self.faults = None, False, []
+        self._read, self._lines, self._last = 0, 0, None
+        self.seq += 1
+        self.replaced_at = self.seq
+
+    def _take(self, text: bytes) -> None:
+        offset, length = self._read, len(text)
+        self._read, self._lines = offset + length, self._lines + 1
+        if not text.strip():
+            return
+        try:
+            self._add(LOG_LINE.validate_json(text), (offset, length))
+        except ValidationError as error:
+            self.seq += 1
+            said = f"{self.path}:{self._lines}: {why_not(text, error)}"
+            self.faults = [*self.faults, said][-_FAULTS_SHOWN:]
+
+    def add(self, line: LogLine, offset: int, length: int) -> None:
+        """Take a line into account that has just been appended.
+
+        Args:
+            line: it.
+            offset: of its first byte in the file.
+            length: in bytes, its newline included.
+        """
+        with self._lock:
+            if offset == self._read:
+                self._read, self._lines = offset + length, self._lines + 1
+            self._add(line, (offset, length))
+
+    def _add(self, line: LogLine, place: Place) -> None:
+        self.seq += 1
+        if isinstance(line, Start):
+            self.start, self.ended = line, False
+        elif isinstance(line, Stop):
+            self.ended = True
+        elif isinstance(line, Failed):
+            self._failed[line.key] = line
+            _move_to_end(self._logged, line.key, self.seq)
+        else:
+            self._failed.pop(line.key, None)
+            self._curves.update((curve.name, None) for curve in line.curves)
+            self._rounds.add(line, place)
+            _move_to_end(self._logged, line.key, self.seq)
+            _move_to_end(self._news, line.key, self.seq)
+
+    def tell_news(self, keys: Iterable[Key]) -> None:
+        """Note that what readers derive of some rounds has changed, without a new line."""
+        with self._lock:
+            self.seq += 1
+            for key in keys:
+                if key in self._rounds.by_key:
+                    _move_to_end(self._news, key, self.seq)
+
+    def logged_after(self, seq: int) -> tuple[int, bool, list[Key]]:
+        """Measured rounds that a line came for after ``seq``, the oldest line first.
+
+        Returns:
+            The present ``seq``; whether the log was replaced since the given one, so that all of it counts; the keys.
+        """
+        with self._lock:
+            replaced = seq < self.replaced_at
+            keys = _after(self._logged, -1 if replaced else seq)
+            return self.seq, replaced, [key for key in keys if key in self._rounds.by_key]
+
+    def news_after(self, seq: int) -> tuple[int, bool, list[Key]]:
+        """Like `logged_after`, of all that readers know of a round, in the order of the log."""
+        with self._lock:
+            replaced = seq < self.replaced_at
+            fresh = set(_after(self._news, -1 if replaced else seq))
+            order = self._rounds.by_key if len(fresh) > 1 else fresh
+            return self.seq, replaced, [key for key in order if key in fresh]
+
+    def beside(self, keys: Sequence[Key]) -> Neighbourhood:
+        """Some rounds of one run and class, in the order of their iterations, with those that they are compared with."""
+        with self._lock:
+            wanted = self._rounds.beside(keys) if any(key in self._rounds.by_key for key in keys) else []
+        records = self.records(wanted)
+        with self._lock:
+            run, since = keys[0].run, min((record.key.iteration for record in records), default=0)
+            failed = [line for key, line in self._failed.items() if key.run == run and key.iteration >= since]
+            earlier = {key: place.earlier for key in wanted if (place := self._rounds.by_key.get(key)) is not None}
+        lines = [line for record in records for line in (*self._at(earlier.get(record.key, ())), record)]
+        asked = set(keys)
+        return Neighbourhood({record.key: record for record in records if record.key in asked}, lines, failed)
+
+    def records(self, keys: Iterable[Key]) -> list[RoundRecord]:
+        """Measured rounds, read from the file; those that are no longer there are left out."""
+        with self._lock:
+            places = {key: known.place for key in keys if (known := self._rounds.by_key.get(key)) is not None}
+        return [record for record in self._at(places.values()) if record.key in places]
+
+    def _at(self, places: Iterable[Place]) -> list[RoundRecord]:
+        """Records read anew from the file; what is no longer there is left out."""
+        found: list[RoundRecord] = []
+        try:
+            with open_plain(self.path) as stream:
+                found += (record for place in places if (record := _record_at(stream, *place)) is not None)
+        except OSError:
+            pass
+        return found
+
+    def record(self, key: Key) -> RoundRecord:
+        """A measured round, read from the file.
+
+        Raises:
+            InputError: the log holds no such round.
+        """
+        found = self.records([key])
+        if not found:
+            raise InputError(f"{key}: the log holds no such round")
+        return found[0]
+
+    def before(self, key: Key) -> RoundRecord | None:
+        """The last round of the same run and class before one; None where there is none, or it cannot be read any more."""
+        with self._lock:
+            earlier = self._rounds.history(key)[-1:]
+        return next(iter(self.records(earlier)), None)
+
+    def history(self, key: Key) -> list[RoundSummary]:
+        """The rounds that one is compared with, by iteration."""
+        with self._lock:
+            return [self._rounds.by_key[one] for one in self._rounds.history(key)]
+
+    def last(self, key: Key) -> RoundSummary | Failed | None:
+        """The log's last word on a round."""
+        with self._lock:
+            return self._failed.get(key) or self._rounds.by_key.get(key)
+
+    def summary(self, key: Key) -> RoundSummary | None:
+        """What is known of the last measurement of a round."""
+        with self._lock:
+            return self._rounds.by_key.get(key)
+
+    def series(self, key: Key) -> list[RoundSummary]:
+        """The measured rounds of the run and class of ``key``, in the order of their iterations."""
+        with self._lock:
+            return [self._rounds.by_key[one] for one in self._rounds.series(key)]
+
+    def summaries(self) -> list[RoundSummary]:
+        """All measured rounds in the order of the log."""
+        with self._lock:
+            return list(self._rounds.by_key.values())
+
+    def curve_names(self) -> list[str]:
+        """The names of all curves of the log, in the order in which they came."""
+        with self._lock:
+            return list(self._curves)
+
+    def failures(self) -> list[Failed]:
+        """The rounds that failed and have not been measured since."""
+        with self._lock:
+            return list(self._failed.values())
+
+
+def _move_to_end(seqs: dict[Key, int], key: Key, seq: int) -> None:
+    seqs.pop(key, None)
+    seqs[key] = seq
+
+
+def _after(seqs: dict[Key, int], seq: int) -> list[Key]:
+    """The keys that came after one, the oldest first; costs as much as there are."""
+    found = []
+    for key in reversed(seqs):
+        if seqs[key] <= seq:
+            break
+        found.append(key)
+    return found[::-1]
+
+
+def _record_at(stream: BinaryIO | io.FileIO, offset: int, length: int) -> RoundRecord | None:
+    try:
+        line = LOG_LINE.validate_json(os.pread(stream.fileno(), length, offset))
+    except ValidationError:
+        return None
+    return line if isinstance(line, RoundRecord) else None

@@ -1,0 +1,173 @@
+"""What is known of a measured round while its record stays on disk, and which earlier rounds it is compared with."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from sys import intern
+
+from refine_hooks.log.records import Curve, RoundRecord
+from refine_hooks.model import Key, Origin, Stamp
+
+HISTORY = 12  # earlier rounds of its run and class that a round is compared with, and the best ones before them
+_OF_ANOTHER_CLASS = 6  # rounds of the run's first class before a round that is audited
+_AT_ONCE = 25  # records that are read and audited together
+_REPORTED = ("reported_postprocess_corrected", "reported_gold_standard", "reported_fsc")
+
+Track = tuple[str, int]
+Place = tuple[int, int]  # offset of a line's first byte, and its length in bytes, newline included
+
+
+@dataclass(frozen=True, slots=True)
+class CurveSummary:
+    """The number that was read off one curve; None where it has none."""
+
+    name: str
+    resolution_A: float | None
+    interval_A: tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class RoundSummary:
+    """A measured round without its curves.
+
+    Attributes:
+        headline: name of the curve that its resolution is read from.
+        masks: names of its masks.
+        place: where its line stands in the log.
+        number: how many rounds of its run and class were measured before it.
+        earlier: lines of the same round that were measured from other inputs.
+    """
+
+    key: Key
+    label: str
+    program: str
+    measured_at: datetime
+    stamp: Stamp
+    origin: Origin | None
+    particles: int | None
+    headline: str | None
+    curves: tuple[CurveSummary, ...]
+    masks: tuple[str, ...]
+    place: Place = (0, 0)
+    number: int = 0
+    earlier: tuple[Place, ...] = ()
+
+    @property
+    def headline_curve(self) -> CurveSummary | None:
+        """The curve that its resolution is read from, where it has one."""
+        curve = next((curve for curve in self.curves if curve.name == self.headline), None)
+        return curve if curve is not None and curve.resolution_A is not None else None
+
+
+def headline_of(record: RoundRecord) -> Curve | None:
+    """The curve that the round's resolution is read from, also where the program's own curves are all there is."""
+    own = record.headline()
+    if own is not None:
+        return own
+    return next((curve for name in _REPORTED if (curve := record.curve(name)) is not None), None)
+
+
+def summary_of(record: RoundRecord) -> RoundSummary:
+    """The summary of a record that stands nowhere in particular."""
+    headline = headline_of(record)
+    return RoundSummary(
+        key=record.key,
+        label=record.label,
+        program=intern(record.program),
+        measured_at=record.measured_at,
+        stamp=record.stamp,
+        origin=record.half_maps.origin if record.half_maps else None,
+        particles=record.particles,
+        headline=intern(headline.name) if headline else None,
+        curves=tuple(CurveSummary(intern(c.name), c.resolution_A, c.interval_A) for c in record.curves),
+        masks=tuple(intern(mask.name) for mask in record.masks),
+    )
+
+
+@dataclass(slots=True)
+class Rounds:
+    """The measured rounds of a log, each run and class in the order of its iterations.
+
+    Attributes:
+        by_key: in the order of the log; a round measured again keeps its place.
+    """
+
+    by_key: dict[Key, RoundSummary] = field(default_factory=dict)
+    _tracks: dict[Track, list[Key]] = field(default_factory=dict)
+    _best: dict[Key, tuple[Key, ...]] = field(default_factory=dict)  # the rounds up to it that nothing is better than
+
+    def add(self, record: RoundRecord, place: Place) -> None:
+        """Take a round into account whose line stands at a place of the file."""
+        track = self._tracks.setdefault(_track(record.key), [])
+        before = self.by_key.get(record.key)
+        number, earlier = (len(track), ()) if before is None else (before.number, before.earlier)
+        if before is not None and before.stamp != record.stamp:
+            earlier = (*earlier, before.place)
+        self.by_key[record.key] = replace(summary_of(record), place=place, number=number, earlier=earlier)
+        at = _place_of(track, record.key.iteration)
+        if before is None:
+            track.insert(at, record.key)
+        self._compare_from(track, at)
+
+    def _compare_from(self, track: Sequence[Key], at: int) -> None:
+        for number in range(at, len(track)):
+            key = track[number]
+            best = self._bettered(self._best[track[number - 1]] if number else (), key)
+            if number > at and best == self._best.get(key):
+                break
+            self._best[key] = best
+
+    def _bettered(self, best: tuple[Key, ...], key: Key) -> tuple[Key, ...]:
+        """The best rounds of each measure when one more is known; of equal ones the first."""
+        here = self.by_key[key]
+        for one in best:
+            other = self.by_key[one]
+            if (other.headline, other.origin) == (here.headline, here.origin):
+                return best if _number(other) <= _number(here) else tuple(key if k == one else k for k in best)
+        return (*best, key)
+
+    def series(self, key: Key) -> Sequence[Key]:
+        """The rounds of the run and class of ``key``."""
+        return self._tracks.get(_track(key), [])
+
+    def history(self, first: Key) -> list[Key]:
+        """The last rounds of the same run and class before one, and the best of each measure."""
+        track = self.series(first)
+        at = _place_of(track, first.iteration)
+        best = self._best[track[at - 1]] if at else ()
+        return sorted({*best, *track[max(0, at - HISTORY) : at]}, key=lambda key: key.iteration)
+
+    def beside(self, keys: Sequence[Key]) -> list[Key]:
+        """Some rounds of one run and class, the last of them last, and before them those that they are compared with."""
+        return list(dict.fromkeys([*self._of_another_class(keys[0], keys[-1]), *self.history(keys[0]), *keys]))
+
+    def _of_another_class(self, first: Key, last: Key) -> Sequence[Key]:
+        """Rounds of the run's first class up to ``last``, where what is said once of a run has been said."""
+        track = next((track for (run, _), track in self._tracks.items() if run == first.run), [])
+        if not track or track[0].class_id == first.class_id:
+            return ()
+        start, end = (_place_of(track, key.iteration + 1) for key in (first, last))
+        return track[max(0, start - _OF_ANOTHER_CLASS) : end]
+
+
+def grouped(keys: Iterable[Key]) -> list[list[Key]]:
+    """Keys in groups of one run and class, in the order of their iterations, as many as are read at once."""
+    tracks: dict[Track, list[Key]] = {}
+    for key in sorted(keys, key=lambda key: key.iteration):
+        tracks.setdefault(_track(key), []).append(key)
+    return [keys[at : at + _AT_ONCE] for keys in tracks.values() for at in range(0, len(keys), _AT_ONCE)]
+
+
+def _place_of(track: Sequence[Key], iteration: int) -> int:
+    return bisect_left(track, iteration, key=lambda key: key.iteration)
+
+
+def _track(key: Key) -> Track:
+    return key.run, key.class_id
+
+
+def _number(summary: RoundSummary) -> float:
+    """The resolution that a round is quoted with; infinite where there is none."""
+    curve = summary.headline_curve
+    return float("inf") if curve is None or curve.resolution_A is None else curve.resolution_A

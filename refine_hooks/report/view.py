@@ -1,0 +1,92 @@
+"""One log as the page shows it while it grows: rows, details and what stands above them, made from the index and the audit."""
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from refine_hooks.audit.judge import Judge
+from refine_hooks.audit.reading import Counts
+from refine_hooks.errors import InputError
+from refine_hooks.log.index import LogIndex
+from refine_hooks.log.summary import RoundSummary
+from refine_hooks.model import Key
+from refine_hooks.report import data, page
+from refine_hooks.settings import Settings
+
+Row = dict[str, Any]
+
+
+@dataclass(slots=True)
+class LogView:
+    """What is shown of one log; all methods may be called from any thread.
+
+    Attributes:
+        index: the log.
+        judge: the audit of its rounds.
+    """
+
+    index: LogIndex
+    judge: Judge
+    _rows: dict[Key, tuple[RoundSummary, Counts | None, Row]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def of(cls, path: Path, settings: Settings | None = None) -> "LogView":
+        """The view of a log that nothing else reads."""
+        index = LogIndex(path)
+        return cls(index, Judge(index, settings or Settings()))
+
+    @property
+    def id(self) -> str:
+        """A short name that does not change while the log stays where it is."""
+        return self.index.id
+
+    @property
+    def title(self) -> str:
+        """What the list of logs calls it."""
+        return page.title(self.index.out, self.index.start)
+
+    def head(self) -> dict[str, Any]:
+        """What the page shows of the log besides its rounds."""
+        index = self.index
+        return page.head(index.out, index.curve_names(), index.failures(), index.faults, index.start)
+
+    def rows(self) -> Sequence[Row]:
+        """The rows of all rounds in the order of the log; the same object while nothing changes."""
+        return self._made(self.index.summaries())
+
+    def since(self, seq: int) -> dict[str, Any]:
+        """What has changed after ``seq``, or everything where the log was replaced meanwhile."""
+        now, replaced, keys = self.index.news_after(seq)
+        summaries = [summary for key in keys if (summary := self.index.summary(key)) is not None]
+        return {"id": self.id, "seq": now, "restarted": replaced, **self.head(), "rows": self._made(summaries)}
+
+    def _made(self, summaries: Iterable[RoundSummary]) -> list[Row]:
+        with self._lock:
+            return [self._row(summary) for summary in summaries]
+
+    def _row(self, summary: RoundSummary) -> Row:
+        counts = self.judge.counts(summary)
+        known = self._rows.get(summary.key)
+        if known is not None and known[0] is summary and known[1] == counts:
+            return known[2]
+        row = data.row(summary, counts)
+        self._rows[summary.key] = summary, counts, row
+        return row
+
+    def details(self, keys: Iterable[Key]) -> Iterator[tuple[Key, dict[str, Any]]]:
+        """What the page shows of some rounds, but their pictures and files; one that cannot be read any more is left out."""
+        for key, record, found in self.judge.judged(keys):
+            yield key, data.detail(record, data.standing_before(self.index.history(key)), found)
+
+    def detail(self, key: Key) -> dict[str, Any]:
+        """What the page shows of one round, but its pictures and files.
+
+        Raises:
+            InputError: the log holds no such round.
+        """
+        for _, told in self.details([key]):
+            return told
+        raise InputError(f"{key}: the log holds no such round")
