@@ -149,7 +149,7 @@ HEAVY = ("numpy", "scipy", "skimage", "numba", "mrcfile", "pydantic", "gemmi", "
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
-        "import sys, refine_hooks.cli as c\n"
+        "import sys, refine_hooks.cli._door as c\n"
         "try: c.app(['--help'])\n"
         "except SystemExit: pass\n"
         f"print('HEAVY:', [m for m in {HEAVY!r} if m in sys.modules])\n"
@@ -160,10 +160,10 @@ def test_help_imports_nothing_heavy() -> None:
 
 def test_an_unforeseen_error_is_called_our_own(tmp_path: Path) -> None:
     code = (
-        "import refine_hooks.cli as c\n"
+        "import refine_hooks.cli._door as c\n"
         "def broken(*a, **k): raise ZeroDivisionError('unforeseen')\n"
         "c.app = broken\n"
-        "c.main()\n"
+        "c.run_command()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 3

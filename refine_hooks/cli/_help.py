@@ -2,7 +2,7 @@
 
 import typer
 
-from refine_hooks.cli._app import app
+from refine_hooks.cli._door import app
 
 _WIDTH = 110
 

@@ -1,16 +1,11 @@
-"""``exec``: the hook in front of a program of the refinement."""
+"""``exec``: the hook in front of a program of the refinement; `refine_hooks.cli._exec` does the work."""
 
-import logging
-import os
-import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from refine_hooks.cli._app import app
-
-logger = logging.getLogger(__name__)
 
 
 @app.command("exec", short_help="Save cisTEM's dumps, then run its merge3d.")
@@ -21,38 +16,14 @@ def execute(
         Path | None,
         typer.Option(help="where everything is written [default: PROJECT/refine_hooks]", show_default=False),
     ] = None,
-    wait: Annotated[float, typer.Option(help="seconds to wait for dumps that do not show yet", min=0.0)] = 30.0,
+    wait: Annotated[str, typer.Option(help="seconds to wait for dumps that do not show yet, at most 600")] = "30",
 ) -> None:
     """Run COMMAND; if it is cisTEM's merge3d, save all dumps first.
 
     Put it in front of $command in cisTEM's run profile. The command replaces this process: its process id, arguments, output
     and exit code are its own. Whatever goes wrong with saving is told on standard error and never stops the refinement.
+    Exit code 127: there is no such command; 126: it may not be run.
     """
-    # Nearly every program of a refinement is not merge3d and starts at once, without what saving needs.
-    if "merge3d" in " ".join(command):
-        _save_before(command, project, out, wait)
-    _replace_by(command)
+    from refine_hooks.cli._exec import save_then_become
 
-
-def _save_before(command: list[str], project: Path, out: Path | None, wait_s: float) -> None:
-    """Even an installation that is broken must not stop the refinement, so the import is guarded, too."""
-    try:
-        from refine_hooks.programs.cistem.hook import save_before
-
-        save_before(command, project, out, wait_s)
-    except Exception as error:
-        logger.warning(f"the dumps are not saved ({type(error).__name__}: {error}); the refinement goes on")
-
-
-def _replace_by(command: list[str]) -> NoReturn:
-    """Become ``command``, with the signals as Python found them; exit as a shell does where there is no such program."""
-    import signal
-
-    for ignored_by_python in (signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(ignored_by_python, signal.SIG_DFL)
-    sys.stdout.flush()
-    try:
-        os.execvp(command[0], command)  # noqa: S606 - the user's own command, without a shell
-    except OSError as error:
-        logger.warning(f"{command[0]}: cannot be started ({error.strerror})")
-        raise typer.Exit(126 if isinstance(error, PermissionError) else 127) from error
+    save_then_become(str(project), None if out is None else str(out), wait, command)
