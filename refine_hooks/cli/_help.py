@@ -2,7 +2,8 @@
 
 import typer
 
-from refine_hooks.cli._door import app
+from refine_hooks.cli import _door  # noqa: F401  (the commands register themselves)
+from refine_hooks.cli._app import app
 
 _WIDTH = 110
 
