@@ -1,9 +1,9 @@
 """A tight but generous mask from two half maps, without a number from the user.
 
-The body is found in the low-passed average (see `refine_hooks.masks.body`); the mask never looks at where the halves agree. Its
-half-height contour lies a fixed distance beyond the particle's surface, with a soft edge about it. Whether that is generous is
-measured: the edge is softened, then the mask is grown, until the FSC of halves with random phases says that the mask itself
-correlates no more than chance at the shell that is claimed.
+The density is found in the low-passed average (see `refine_hooks.masks.density`); the mask never looks at where the halves
+agree. Its half-height contour lies a fixed distance beyond the particle's surface, with a soft edge about it. Whether that is
+generous is measured: the edge is softened, then the mask is grown, until the FSC of halves with random phases says that the mask
+itself correlates no more than chance at the shell that is claimed.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ import numpy as np
 from refine_hooks import fsc
 from refine_hooks.fourier import Curve, HalfTransform, ShellSums, extent, transform, voxels_in_shell
 from refine_hooks.fsc.null import steady_sums
-from refine_hooks.masks.body import Body, even_length, find_body
+from refine_hooks.masks.density import Density, even_length, find_density
 from refine_hooks.masks.shapes import Volume
 
 REACH_A = 12.4
@@ -33,7 +33,8 @@ class Claim:
     Attributes:
         onset_shell: first shell whose phases are randomised.
         unmasked: shell sums of the unmasked halves.
-        shell: reads the claimed shell off a curve over the shells from 0 on; None where it claims nothing.
+        shell: reads the claimed shell off a curve over the shells from 0 on: the last one where the curve never falls below the
+            level, since the mask is then tested where it is claimed to hold; None where the curve claims nothing.
     """
 
     onset_shell: int
@@ -101,24 +102,24 @@ def automask(
         finest_A: the maps hold nothing finer, whatever their voxels.
     """
     both = transforms or (transform(half1), transform(half2))
-    body = find_body(both, len(half1), voxel_size_A, limit_radius_A, finest_A)
-    if not isinstance(body, Body):
-        return Automask(None, body, f"no mask can be made: {body['why']}; the sphere is all there is")
+    density = find_density(both, len(half1), voxel_size_A, limit_radius_A, finest_A)
+    if not isinstance(density, Density):
+        return Automask(None, density, f"no mask can be made: {density['why']}; the sphere is all there is")
     wide = max(1.0, voxel_size_A / _WIDE_VOXEL_A)
     sizes_A = [(reach_A + (wide - 1) * edge_A / 4, wide * edge_A) for reach_A, edge_A in ((REACH_A, EDGE_A), *LOOSER_A)]
-    parameters = {**body.found, "reach_A": sizes_A[0][0], "edge_A": sizes_A[0][1]}
+    parameters = {**density.found, "reach_A": sizes_A[0][0], "edge_A": sizes_A[0][1]}
     if claim is None:
-        return Automask(body.mask(*sizes_A[0]), parameters)
+        return Automask(density.mask(*sizes_A[0]), parameters)
     tried: list[_Tested] = []
     mask = half1
     for reach_A, edge_A in sizes_A:
-        mask = body.mask(reach_A, edge_A)
-        tried.append(_tested(body, reach_A, edge_A, mask, (half1, half2), both, claim))
+        mask = density.mask(reach_A, edge_A)
+        tried.append(_tested(density, reach_A, edge_A, mask, (half1, half2), both, claim))
         if tried[-1].passed:
             break
     best = _best(tried)
     if best is not tried[-1]:
-        mask = body.mask(best.reach_A, best.edge_A)
+        mask = density.mask(best.reach_A, best.edge_A)
     parameters |= {"reach_A": best.reach_A, "edge_A": best.edge_A, "steps": [one.step() for one in tried]}
     return Automask(mask, parameters, None if best.passed else _doubt(best), best.correlation, best.correlated)
 
@@ -137,7 +138,7 @@ def _doubt(best: _Tested) -> str:
 
 
 def _tested(
-    body: Body,
+    density: Density,
     reach_A: float,
     edge_A: float,
     mask: Volume,
@@ -146,14 +147,14 @@ def _tested(
     claim: Claim,
 ) -> _Tested:
     """A mask put to the test; its null is measured on as coarse a grid as the claimed shell allows."""
-    found, n = extent(mask), body.box_px
+    found, n = extent(mask), density.box_px
     correlation = fsc.masked_fsc(*halves, mask, found.box)
     reached = claim.shell(correlation)
     nothing = _Tested(reach_A, edge_A, correlation, None, 0.0, 0.0)
     if reached is None:
         return nothing
-    box_px = min(n, even_length(max(2 * (reached + 4), n * body.voxel_size_A / _CHECKED_VOXEL_A)))
-    coarse = body.mask(reach_A, edge_A, box_px)
+    box_px = min(n, even_length(max(2 * (reached + 4), n * density.voxel_size_A / _CHECKED_VOXEL_A)))
+    coarse = density.mask(reach_A, edge_A, box_px)
     box = extent(coarse).box
     assert box is not None
     below = tuple(_below(half, box_px, claim.onset_shell) for half in transforms)

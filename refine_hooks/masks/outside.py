@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from refine_hooks.masks.body import cropped, even_length
+from refine_hooks.masks.density import cropped, even_length
 from refine_hooks.masks.shapes import Volume
 
 _FILTER_A = (

@@ -70,7 +70,9 @@ def measure_halves(
     with ThreadPoolExecutor(1) as beside:
         # Finding the particle is work for one core, mostly.
         sphere_curves = beside.submit(with_cistems_curve, pair, sphere, facts, settings)
-        own = [*automask(pair, settings, sphere)]
+        named = settings.sphere.radius_A or facts.sphere_radius_A
+        limit_A = sphere.record.parameters["radius_A"] if named else None
+        own = [*automask(pair, settings, limit_A)]
         own = [sphere_curves.result(), *own]
     measured = [*own, *(with_signal_outside(pair, checked_mask(pair, mask), own[-1]) for mask in named_masks)]
     found = null_of(pair, measured, settings)

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from refine_hooks import curves, fsc, masks
 from refine_hooks.files.mrc import Map, Volume
 from refine_hooks.fourier import Curve, Extent, extent
@@ -97,8 +99,14 @@ def with_cistems_curve(pair: Pair, sphere: MeasuredMask, facts: Facts, settings:
     return replace(sphere, correlation=correlation, scaled=scaled)
 
 
-def automask(pair: Pair, settings: Settings, sphere: MeasuredMask) -> list[MeasuredMask]:
-    """The automask, with the reason where there is none; nothing where it is switched off."""
+def automask(pair: Pair, settings: Settings, limit_radius_A: float | None = None) -> list[MeasuredMask]:
+    """The automask, with the reason where there is none; nothing where it is switched off.
+
+    Args:
+        pair: the half maps.
+        settings: of the mask.
+        limit_radius_A: of the sphere that the user or the program names; density beyond it is left out.
+    """
     if not settings.automask.enabled:
         return []
     if pair.fault is not None:
@@ -111,7 +119,7 @@ def automask(pair: Pair, settings: Settings, sphere: MeasuredMask) -> list[Measu
         pair.half1.voxels,
         pair.half2.voxels,
         pair.voxel_size_A,
-        limit_radius_A=sphere.record.parameters["radius_A"],
+        limit_radius_A=limit_radius_A,
         transforms=pair.transforms,
         claim=claim,
         finest_A=pair.box_px * pair.voxel_size_A / pair.valid_shells if pair.valid_shells else 0.0,
@@ -128,9 +136,12 @@ def automask(pair: Pair, settings: Settings, sphere: MeasuredMask) -> list[Measu
 
 
 def _claimed_shell(correlation: Curve, pair: Pair, settings: Settings) -> float | None:
+    """The shell of the resolution; the last one with data where the curve stays above the threshold to the end."""
     curve = correlation if pair.valid_shells is None else correlation[: pair.valid_shells + 1]
-    resolution_A = curves.resolution_A(curve, pair.frequency_per_A, settings.fsc.threshold)
-    return pair.box_px * pair.voxel_size_A / resolution_A if resolution_A else None
+    resolution_A = curves.resolution_A(curve, pair.frequency_per_A[: len(curve)], settings.fsc.threshold)
+    if resolution_A:
+        return pair.box_px * pair.voxel_size_A / resolution_A
+    return float(len(curve) - 1) if np.all(curve[1:] >= settings.fsc.threshold) else None
 
 
 def checked_mask(pair: Pair, mask: NamedMask) -> MeasuredMask:

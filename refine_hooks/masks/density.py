@@ -1,0 +1,205 @@
+"""Where the density is: the set of voxels that hold the particle, found on a low-passed, binned map.
+
+The noise is taken from the half difference, which holds no signal. A voxel counts as density when it stands out of the noise
+at a false discovery rate of 1 % (Benjamini & Hochberg 1995, doi:10.1111/j.2517-6161.1995.tb02031.x) and is needed for 99.5 % of
+the signal's energy, that is the average's less the noise's. The narrowest filter is taken that lets nearly all of the energy
+stand out.
+
+How far such a contour lies beyond the particle's surface depends on the filter and on the level: an edge blurred with sigma has
+fallen to the share q of the density inside at -sigma * ndtri(q) beyond its middle. The distance that is returned is counted from
+that middle, so that neither the filter nor the noise makes the mask wider or tighter.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from refine_hooks.fourier import in_slabs
+from refine_hooks.masks.morphology import ball, bounding_box, components
+from refine_hooks.masks.shapes import Volume, cosine_edge
+from refine_hooks.masks.solvent import Table, levels
+
+Transform = NDArray[np.complex64]
+
+FILTERS_A = (3.0, 4.0, 5.0, 6.5, 8.5, 11.0, 14.0)  # sigma of the Gaussian, for maps that hold 9 A and finer
+_SIGMA_OF_LIMIT = (
+    0.34  # of the finest wavelength: a tenth of the amplitude is left there, and with it the ripples of the cut
+)
+BINNED_VOXEL_A = 3.0
+_ENERGY_SHOWN = 0.97  # what must stand out of the noise before a wider filter is not tried
+_LARGEST_FRACTION = 0.6  # of the box; more than that is no particle in solvent
+_FAR_A = 30.0  # no mask reaches farther beyond the surface
+_CLOSE_A = 4.0  # every mask is 1 up to here
+
+
+@dataclass(frozen=True, slots=True)
+class Density:
+    """Distance in Angstrom of each voxel of the binned box from the particle's surface, and how it was found."""
+
+    distance_A: Volume
+    box_px: int
+    voxel_size_A: float
+    found: dict[str, Any]
+
+    def mask(self, reach_A: float, edge_A: float, box_px: int | None = None) -> Volume:
+        """A soft mask [z, y, x]: 1/2 at ``reach_A`` beyond the surface, with a cosine edge of ``edge_A`` about that.
+
+        Args:
+            reach_A: beyond the particle's surface.
+            edge_A: from 1 to 0.
+            box_px: of the mask, which spans the same box in Angstrom; that of the half maps where None.
+        """
+        inner_A = np.float32(reach_A - edge_A / 2)
+        return _resampled(self.distance_A, box_px or self.box_px, inner_A, edge_A)
+
+
+def find_density(
+    transforms: tuple[Transform, Transform],
+    box_px: int,
+    voxel_size_A: float,
+    limit_radius_A: float | None = None,
+    finest_A: float = 0.0,
+) -> Density | dict[str, Any]:
+    """The density in the average of two half maps, or what was found in its place with the reason as ``why``.
+
+    Args:
+        transforms: half transforms of the two unmasked half maps.
+        box_px: of the half maps.
+        voxel_size_A: of the half maps.
+        limit_radius_A: noise is measured, and density looked for, inside this sphere. None for the largest that fits; what
+            is connected to its inside is then followed to the faces of the box.
+        finest_A: the maps hold nothing finer, whatever their voxels.
+    """
+    from scipy.special import ndtri
+
+    coarseness = max(1.0, _SIGMA_OF_LIMIT * max(finest_A, 2 * voxel_size_A) / FILTERS_A[0])
+
+    binned_px = min(box_px, even_length(box_px * voxel_size_A / BINNED_VOXEL_A))
+    binned_A = voxel_size_A * box_px / binned_px
+    radius_px = min(limit_radius_A or np.inf, box_px * voxel_size_A / 2) / binned_A
+    one, two = (cropped(half, binned_px) for half in transforms)
+    average, difference = one + two, one - two
+    best: tuple[dict[str, Any], Volume] | None = None
+    found: dict[str, Any] = {}
+    for filter_A in (coarseness * sigma_A for sigma_A in FILTERS_A):
+        signal, noise = _lowpassed((average, difference), binned_px, binned_A, filter_A)
+        found = {"filter_A": filter_A, "binned_voxel_A": binned_A, **levels(signal, noise, radius_px)}
+        if "why" not in found and (best is None or found["energy_shown"] > best[0]["energy_shown"] + 0.01):
+            best = found, signal
+        if best is not None and best[0]["energy_shown"] >= _ENERGY_SHOWN:
+            break
+    if best is None:
+        return found
+    found, signal = best
+    excess = signal - np.float32(found["level"])
+    sphere = ball(binned_px, radius_px)
+    above = excess >= np.float32(found["threshold"] - found["level"])
+    inside, counted = components(above, excess, sphere, keep_beyond=limit_radius_A is None)
+    share = float(inside.mean())
+    found |= {**counted, "fraction_of_box": share}
+    if share > _LARGEST_FRACTION or not inside.any():
+        why = f"{100 * share:.0f} % of the box stands out of the noise, no particle in solvent"
+        return {**found, "reason": "no_solvent", "why": why}
+    found["contour_A"] = float(-found["filter_A"] * ndtri(found["density_share"]))
+    return Density(_distance_A(inside, binned_A, found["contour_A"]), box_px, voxel_size_A, found)
+
+
+def even_length(at_least: float) -> int:
+    """The next even number that is fast to transform."""
+    from scipy import fft
+
+    return 2 * int(fft.next_fast_len(int(np.ceil(at_least / 2)), real=True))
+
+
+def cropped(transform: Transform, box_px: int) -> Transform:
+    """The middle of a half transform, as that of a map with fewer and larger voxels (without its Nyquist planes)."""
+    n, half = transform.shape[0], box_px // 2
+    if box_px >= n:
+        return transform
+    keep = np.r_[0:half, n - half : n]
+    small = transform[:, :, : half + 1][keep][:, keep].copy()
+    small[half] = small[:, half] = small[:, :, half] = 0
+    return np.asarray(small, np.complex64)
+
+
+def _lowpassed(
+    transforms: tuple[Transform, Transform], box_px: int, voxel_size_A: float, filter_A: float
+) -> tuple[Volume, Volume]:
+    """Both volumes under a Gaussian of sigma ``filter_A``."""
+    from scipy import fft
+
+    axis, last = np.fft.fftfreq(box_px, voxel_size_A), np.fft.rfftfreq(box_px, voxel_size_A)
+    z, x = (np.exp(-2 * (np.pi * filter_A * f) ** 2).astype(np.float32) for f in (axis, last))
+    weight = z[:, None, None] * (z[:, None] * x)
+
+    def volume(number: int, _: int) -> Volume:
+        weighted = transforms[number] * weight
+        return np.asarray(fft.irfftn(weighted, s=(box_px,) * 3, overwrite_x=True), np.float32)
+
+    signal, noise = in_slabs(volume, 2, 1)
+    return signal, noise
+
+
+def _distance_A(inside: NDArray[np.bool_], voxel_size_A: float, contour_A: float) -> Volume:
+    """Distance to the particle's surface, where the set's own surface lies ``contour_A`` beyond it, half way between voxels."""
+    from scipy.ndimage import distance_transform_edt
+
+    distance = np.full(inside.shape, 1e6, np.float32)
+    box = bounding_box(inside, int(np.ceil(_FAR_A / min(voxel_size_A, BINNED_VOXEL_A))))
+    part = inside[box]
+    signed = distance_transform_edt(~part) - 0.5
+    if contour_A > _CLOSE_A - voxel_size_A:
+        signed[part] = 0.5 - distance_transform_edt(part)[part]
+    distance[box] = signed * voxel_size_A + contour_A
+    return distance
+
+
+def _resampled(distance_A: Volume, box_px: int, inner_A: np.float32, edge_A: float) -> Volume:
+    """The soft mask on a grid of ``box_px`` from the distance on the binned one; the grids meet at the centre of the box."""
+    step = distance_A.shape[0] / box_px
+    places = (np.arange(box_px) - box_px // 2) * step + distance_A.shape[0] // 2
+    mask = np.zeros((box_px,) * 3, np.float32)
+    table = cosine_edge(np.linspace(0, 1, 1025, dtype=np.float32), 1.0)
+    in_slabs(lambda begin, end: _edge(distance_A, places, inner_A, edge_A, table, mask, begin, end), box_px, 16)
+    return mask
+
+
+@numba.njit(cache=True, nogil=True)
+def _edge(
+    distance: Volume,
+    places: Table,
+    inner: np.float32,
+    edge: float,
+    table: Volume,
+    mask: Volume,
+    begin: int,
+    end: int,
+) -> None:
+    """Trilinear in the distance, then the cosine edge from a table; whole rows beyond the edge are left zero."""
+    n, m = mask.shape[0], distance.shape[0]
+    row = np.empty(m, np.float32)
+    for z in range(begin, end):
+        z0 = min(max(int(np.floor(places[z])), 0), m - 1)
+        z1, fz = min(z0 + 1, m - 1), np.float32(min(max(places[z] - z0, 0.0), 1.0))
+        for y in range(n):
+            y0 = min(max(int(np.floor(places[y])), 0), m - 1)
+            y1, fy = min(y0 + 1, m - 1), np.float32(min(max(places[y] - y0, 0.0), 1.0))
+            nearest = np.float32(1e30)
+            for x in range(m):
+                low = distance[z0, y0, x] + fy * (distance[z0, y1, x] - distance[z0, y0, x])
+                high = distance[z1, y0, x] + fy * (distance[z1, y1, x] - distance[z1, y0, x])
+                row[x] = low + fz * (high - low) - inner
+                nearest = min(nearest, row[x])
+            if nearest >= edge:
+                continue
+            for x in range(n):
+                x0 = min(max(int(np.floor(places[x])), 0), m - 1)
+                x1, fx = min(x0 + 1, m - 1), np.float32(min(max(places[x] - x0, 0.0), 1.0))
+                value = row[x0] + fx * (row[x1] - row[x0])
+                if value <= 0:
+                    mask[z, y, x] = 1
+                elif value < edge:
+                    mask[z, y, x] = table[int(value / edge * 1024)]

@@ -1,0 +1,86 @@
+"""What is left of the voxels above a level: without specks, small holes and cut-off neighbours."""
+
+from inspect import signature
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refine_hooks.masks.shapes import Volume
+
+Voxels = NDArray[np.bool_]
+
+_SPECK_ENERGY = 0.02
+_HOLE_SHARE = 0.05
+
+
+def components(
+    above: Voxels, excess: Volume, sphere: Voxels | None, *, keep_beyond: bool = True
+) -> tuple[Voxels, dict[str, int]]:
+    """The voxels that make the particle, and how many connected components they are.
+
+    A component is kept where it holds at least 2 % of the energy inside the sphere. One that a face of the box cuts off is a
+    neighbour where the strongest component is whole, and is left out. Holes of less than 5 % of the volume are filled.
+
+    Args:
+        above: voxels above the level [z, y, x].
+        excess: density above the solvent.
+        sphere: where density is looked for; what is connected to it is followed beyond. None for the whole box.
+        keep_beyond: False to cut everything off at the sphere.
+    """
+    from skimage.measure import label
+    from skimage.morphology import remove_small_holes
+
+    inside = above if keep_beyond or sphere is None else above & sphere
+    box = bounding_box(inside, 0)
+    labels = label(inside[box], connectivity=1)  # type: ignore[no-untyped-call]
+    energy = np.square(excess[box], dtype=np.float32)
+    if sphere is not None:
+        energy *= sphere[box]
+    held = np.bincount(labels.ravel(), energy.ravel())
+    held[0] = 0
+    kept = held > _SPECK_ENERGY * held.sum()
+    kept[np.argmax(held)] = len(held) > 1
+    cut_off = np.zeros_like(kept)
+    cut_off[_at_faces(labels, box, inside.shape)] = True
+    neighbours = np.zeros_like(kept) if cut_off[np.argmax(held)] else kept & cut_off
+    kept &= ~neighbours
+    found = np.zeros(above.shape, np.bool_)
+    found[box] = kept[labels]
+    box = bounding_box(found, 1)
+    largest = max(1, int(_HOLE_SHARE * found.sum()))
+    found[box] = remove_small_holes(found[box], connectivity=1, **_below(remove_small_holes, "area_threshold", largest))
+    return found, {"components": int(kept.sum()), "neighbours": int(neighbours.sum())}
+
+
+def _below(function: object, older: str, size: int) -> dict[str, int]:
+    """The argument for "fewer voxels than"; scikit-image 0.26 renamed it and counts the size itself as well."""
+    named = signature(function).parameters  # type: ignore[arg-type]
+    return {"max_size": size - 1} if "max_size" in named else {older: size}
+
+
+def _at_faces(labels: NDArray[np.int_], box: tuple[slice, ...], shape: tuple[int, ...]) -> NDArray[np.int_]:
+    """Labels that touch a face of the whole box, of which ``labels`` is a part."""
+    touching = [np.zeros(0, labels.dtype)]
+    for axis in range(3):
+        if box[axis].start == 0:
+            touching.append(np.unique(labels.take(0, axis)))
+        if box[axis].stop == shape[axis]:
+            touching.append(np.unique(labels.take(-1, axis)))
+    found = np.unique(np.concatenate(touching))
+    return np.asarray(found[found > 0])
+
+
+def bounding_box(inside: Voxels, margin_px: int) -> tuple[slice, slice, slice]:
+    """The smallest part of the box that holds all that is true, and a margin."""
+    box = []
+    for axis in range(3):
+        filled = np.flatnonzero(inside.any(axis=tuple(other for other in range(3) if other != axis)))
+        low, high = (int(filled[0]), int(filled[-1]) + 1) if filled.size else (0, 1)
+        box.append(slice(max(0, low - margin_px), min(inside.shape[axis], high + margin_px)))
+    return box[0], box[1], box[2]
+
+
+def ball(box_px: int, radius_px: float) -> Voxels:
+    """The voxels of a sphere about the box's centre."""
+    axis = np.square(np.arange(box_px, dtype=np.float32) - box_px // 2)
+    return np.asarray(axis[:, None, None] + axis[:, None] + axis <= np.float32(radius_px**2))

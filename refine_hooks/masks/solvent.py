@@ -1,0 +1,153 @@
+"""The solvent's level in a filtered map, the noise about it, and the level from which on a voxel counts as density.
+
+The solvent's level is the histogram's mode over the whole box: inside the largest sphere the core of a capsid, or a solid
+particle, can be the fullest level. Noise and significance are those of the sphere that density is looked for in, since a
+reconstruction's corners are noisier than its middle.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from refine_hooks.fourier import in_slabs
+from refine_hooks.masks.shapes import Volume
+
+Table = NDArray[np.float64]
+
+_ENERGY_HELD = 0.995
+_DISCOVERY_RATE = 0.01
+_BINS = 1 << 14
+
+
+@dataclass(frozen=True, slots=True)
+class _Histogram:
+    """Voxels of a filtered map in bins of equal width: how many, their sum and their sum of squares."""
+
+    counts: Table
+    sums: Table
+    squares: Table
+    low: float
+    width: float
+
+    def edges(self) -> Table:
+        return self.low + self.width * np.arange(_BINS, dtype=np.float64)
+
+
+def levels(signal: Volume, noise: Volume, radius_px: float) -> dict[str, Any]:
+    """Background, noise and threshold of a filtered map, how much of the signal stands out, and where the contour lies.
+
+    Args:
+        signal: low-passed sum of the half maps [z, y, x].
+        noise: low-passed difference of them.
+        radius_px: of the sphere that noise and significance are measured in.
+    """
+    n = len(signal)
+    largest = float(np.abs(noise).max(initial=0))
+    if largest <= 1e-6 * max(float(np.abs(signal).max(initial=0)), 1e-30):
+        return {"reason": "no_difference", "why": "the two half maps do not differ, so there is no noise to judge by"}
+    parts = in_slabs(lambda begin, end: _noise_sums(noise, radius_px, 1e-4 * largest, begin, end), n, 8)
+    voxels, power = np.sum(parts, axis=0)
+    sd = float(np.sqrt(power / max(voxels, 1.0)))
+    histogram = _histogram(signal, noise, radius_px, 1e-4 * largest)
+    background = _mode(_histogram(signal, noise, float(2 * n), 1e-4 * largest), sd)
+    significant = _false_discovery_threshold(histogram, background, sd)
+    if significant is None:
+        return {"reason": "nothing_significant", "why": "nothing in the average stands out of the noise"}
+    centres = histogram.edges() + histogram.width / 2 - background
+    squares = histogram.squares - 2 * background * histogram.sums + background**2 * histogram.counts
+    energy = np.where(centres > 0, squares, 0)
+    total = energy.sum() - sd**2 * voxels / 2
+    above = np.cumsum((energy - sd**2 * histogram.counts * (centres > 0))[::-1])[::-1]
+    shown = float(above[_bin(histogram, background + significant * sd)] / total) if total > 0 else 0.0
+    enough = np.flatnonzero(above >= _ENERGY_HELD * total)
+    needed = float(centres[enough[-1]]) if total > 0 and enough.size else 0.0
+    level = max(needed, significant * sd)
+    inside = np.where(centres >= level, np.maximum(centres, 0), 0)
+    typical = float((inside**3 * histogram.counts).sum() / max((inside**2 * histogram.counts).sum(), 1e-30))
+    return {
+        "noise_sd": sd,
+        "threshold_sd": level / sd,
+        "significant_sd": significant,
+        "energy_shown": min(shown, 1.0),
+        "density_share": min(level / typical, 0.5) if typical > 0 else 0.5,
+        "level": background,
+        "threshold": background + level,
+    }
+
+
+def _histogram(signal: Volume, noise: Volume, radius_px: float, quiet: float) -> _Histogram:
+    low, high = float(signal.min()), float(signal.max())
+    width = max((high - low) / (_BINS - 1), 1e-30)
+    parts = in_slabs(
+        lambda begin, end: _tally(signal, noise, radius_px, quiet, low, width, begin, end), len(signal), 32
+    )
+    counts, sums, squares = np.sum(parts, axis=0)
+    return _Histogram(counts, sums, squares, low, width)
+
+
+def _bin(histogram: _Histogram, value: float) -> int:
+    return int(np.clip(np.ceil((value - histogram.low) / histogram.width), 0, _BINS - 1))
+
+
+def _mode(histogram: _Histogram, sd: float) -> float:
+    """The solvent's level: the middle of the fullest stretch of two standard deviations, or of 2 % of the range."""
+    reach = round(min(_BINS, max(sd, 0.01 * histogram.width * _BINS) / histogram.width))
+    held = np.concatenate([[0.0], np.cumsum(histogram.counts)])
+    bins = np.arange(_BINS)
+    low, high = np.maximum(bins - reach, 0), np.minimum(bins + reach + 1, _BINS)
+    inside = held[high] - held[low]
+    at = int(np.argmax(inside))
+    sums = np.concatenate([[0.0], np.cumsum(histogram.sums)])
+    return float((sums[high[at]] - sums[low[at]]) / inside[at])
+
+
+def _false_discovery_threshold(histogram: _Histogram, background: float, sd: float) -> float | None:
+    """The lowest score, in standard deviations, above which at most 1 % of the voxels are noise; None when there is none."""
+    from scipy.special import ndtr
+
+    scores = (histogram.edges() - background) / sd
+    above = np.cumsum(histogram.counts[::-1])[::-1]
+    passed = (ndtr(-scores) * histogram.counts.sum() <= _DISCOVERY_RATE * above) & (scores > 1) & (above > 0)
+    lowest = np.flatnonzero(passed)
+    return float(scores[lowest[0]]) if lowest.size else None
+
+
+@numba.njit(cache=True, nogil=True)
+def _noise_sums(noise: Volume, radius_px: float, quiet: float, begin: int, end: int) -> Table:
+    """Count and sum of squares of the noise in planes begin..end of a sphere; voxels without noise were masked away."""
+    middle, sums = len(noise) // 2, np.zeros(2)
+    for z in range(begin, end):
+        for y in range(len(noise)):
+            rest = radius_px**2 - (z - middle) ** 2 - (y - middle) ** 2
+            if rest < 0:
+                continue
+            for x in range(max(0, middle - int(np.sqrt(rest))), min(len(noise), middle + int(np.sqrt(rest)) + 1)):
+                value = noise[z, y, x]
+                if abs(value) > quiet:
+                    sums[0] += 1
+                    sums[1] += value * value
+    return sums
+
+
+@numba.njit(cache=True, nogil=True)
+def _tally(
+    signal: Volume, noise: Volume, radius_px: float, quiet: float, low: float, width: float, begin: int, end: int
+) -> Table:
+    """The histogram [3, bin] of planes begin..end of a sphere; see `_Histogram`."""
+    middle, table = len(noise) // 2, np.zeros((3, _BINS))
+    for z in range(begin, end):
+        for y in range(len(noise)):
+            rest = radius_px**2 - (z - middle) ** 2 - (y - middle) ** 2
+            if rest < 0:
+                continue
+            for x in range(max(0, middle - int(np.sqrt(rest))), min(len(noise), middle + int(np.sqrt(rest)) + 1)):
+                if abs(noise[z, y, x]) > quiet:
+                    value = np.float64(signal[z, y, x])
+                    i = min(_BINS - 1, int((value - low) / width))
+                    table[0, i] += 1
+                    table[1, i] += value
+                    table[2, i] += value * value
+    return table
