@@ -120,6 +120,7 @@ def test_the_tables_say_which_is_better_and_hold_in_a_narrow_terminal() -> None:
 
 def test_the_command_compares_two_folders_and_prints_json_alone(tmp_path: Path) -> None:
     for name, shell in (("a", 20), ("b", 30)):
+        (tmp_path / name).mkdir()
         append(tmp_path / name / "rounds.jsonl", [healthy(1, shell), healthy(2, shell + 1)])
     done = cli("compare", tmp_path / "a", tmp_path / "b", "--round", "run/1/1", "--json")
     assert done.returncode == 0, done.stderr

@@ -234,6 +234,7 @@ def test_the_method_is_emdb_s_word_for_the_threshold(threshold: float, method: s
 
 
 def test_the_log_of_an_export_may_be_the_project_s_folder(tmp_path: Path) -> None:
+    (tmp_path / "refine_hooks").mkdir(exist_ok=True)
     append(tmp_path / "refine_hooks" / "rounds.jsonl", [healthy()])
     done = cli("export", tmp_path, "--round", "run/1/1", "--as", "json")
     assert json.loads(done.stdout)["label"] == "Round 1"

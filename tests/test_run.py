@@ -405,9 +405,9 @@ def test_a_lock_that_cannot_be_read_or_written_for_a_moment_throws_nobody_out(
         return real(*args)
 
     monkeypatch.setattr(f"refine_hooks.files.lock.os.{name}", once)
-    with only_writer(project / "refine_hooks", "refine-hooks on node7, process 12") as require_lock:
-        require_lock()
-        require_lock()
+    with only_writer(project / "refine_hooks", "refine-hooks on node7, process 12") as lock:
+        lock.require()
+        lock.require()
     assert happened
 
 

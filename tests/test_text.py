@@ -170,6 +170,8 @@ def test_show_prints_one_record_or_all_as_json(tmp_path: Path) -> None:
 
 def test_audit_fails_on_what_it_is_asked_to_fail_on(tmp_path: Path) -> None:
     quiet, noted, lying = (tmp_path / name for name in ("quiet", "noted", "lying"))
+    for folder in (quiet, noted, lying):
+        folder.mkdir(exist_ok=True)
     append(
         quiet / "rounds.jsonl",
         [a_round({"sphere": falling(29), "automask": falling(29.5), "automask_corrected": falling(29.5)})],

@@ -62,7 +62,10 @@ def _measured(
     round_: Round, halves: HalfMaps, masks: list[NamedMask], settings: Settings, out: Path | None
 ) -> RoundRecord:
     measurement = measure.measure_halves(halves, round_.facts, settings, masks)
-    store = Store((out or Path.cwd()).absolute())
+    store = Store((out or Path.cwd()).absolute(), int(settings.keep.min_free_GB * 1e9) if out is not None else 0)
+    if out is not None:
+        store.make()
+        store.require_own_folders()
     half_record = products.write_half_maps(store, round_.key, round_.label, halves)
     written = products.write_masks(store, round_.key, round_.label, measurement, keep=out is not None)
     sharpened = Map(measurement.sharpened, measurement.voxel_size_A) if measurement.sharpened is not None else None

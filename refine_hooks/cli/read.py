@@ -117,7 +117,10 @@ def report(
     store = Store(find_log(log).absolute().parent)
     target = store.report if out is None else out.absolute()
     page = report_html(store, journal, find(journal, load_settings(config)))
-    (store if out is None else Store(target.parent)).write_text(target, page)
+    if out is not None:
+        store = Store(target.parent)
+        store.make()
+    store.write_text(target, page)
     print(target)
 
 
@@ -139,5 +142,7 @@ def export(
         return
     from refine_hooks.log.folder import Store
 
-    Store(out.absolute().parent).write_text(out.absolute(), text)
+    store = Store(out.absolute().parent)
+    store.make()
+    store.write_text(out.absolute(), text)
     print(out)

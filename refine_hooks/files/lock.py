@@ -9,15 +9,17 @@ import errno
 import fcntl
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from refine_hooks.errors import RefineHooksError, StorageError
 
 logger = logging.getLogger(__name__)
 
-_CANNOT_LOCK = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
+CANNOT_LOCK = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
+_NAME = ".lock"
 _MOST_BYTES = 200  # of a holder's name
 
 
@@ -25,9 +27,77 @@ class TakenError(RefineHooksError):
     """Another watcher writes into this folder."""
 
 
+@dataclass(slots=True)
+class FolderLock:
+    """The lock of a folder, held.
+
+    Attributes:
+        path: the lock file.
+        handle: it, open.
+        holder: what stands in it; empty where it could not be written.
+    """
+
+    path: Path
+    handle: int
+    holder: str
+
+    def require(self) -> None:
+        """Refuse to go on where the folder is no longer the one that was locked, or another has taken over.
+
+        Raises:
+            TakenError: another watcher has; says which.
+            StorageError: the folder is gone, or another stands in its place; it may come back.
+        """
+        other = _said_in(self.path) if self.holder else ""
+        try:
+            there = os.stat(self.path, follow_symlinks=False)
+        except OSError as error:
+            raise StorageError(
+                f"{self.path.parent}: is gone, or out of reach ({error.strerror}); nothing is written until it is back"
+            ) from error
+        if other not in ("", self.holder):
+            raise TakenError(
+                f"{self.path.parent}: {other} has taken over while this machine could not be reached; watch from there"
+            )
+        if not self._is(there) and not (other == self.holder != "" and self._again(there)):
+            raise StorageError(
+                f"{self.path.parent}: is another folder than the one that this watch began to write to; nothing is written "
+                "until that is back"
+            )
+
+    def _is(self, there: os.stat_result) -> bool:
+        return os.path.samestat(os.fstat(self.handle), there)
+
+    def _again(self, there: os.stat_result) -> bool:
+        """Take the lock anew where the file system was mounted anew: the same file, on what is called another device."""
+        if there.st_ino != os.fstat(self.handle).st_ino:
+            return False
+        try:
+            handle = os.open(self.path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        self.handle, old = handle, self.handle
+        os.close(old)
+        return True
+
+    def beat(self) -> None:
+        """Leave the present time on the lock file, so that others see that its holder is alive."""
+        with suppress(OSError):
+            os.utime(self.handle)
+
+
+def heard_of(out: Path) -> float | None:
+    """When the last watcher of ``out`` was alive, in seconds since 1970; None where there never was one."""
+    try:
+        return os.stat(out / _NAME, follow_symlinks=False).st_mtime
+    except OSError:
+        return None
+
+
 @contextmanager
-def only_writer(out: Path, holder: str) -> Iterator[Callable[[], None]]:
-    """Hold the lock of ``out`` while the block runs; gives a function that raises `TakenError` where it has been lost since.
+def only_writer(out: Path, holder: str) -> Iterator[FolderLock]:
+    """Hold the lock of ``out`` while the block runs.
 
     Args:
         out: the folder that is written to; made if need be.
@@ -37,7 +107,7 @@ def only_writer(out: Path, holder: str) -> Iterator[Callable[[], None]]:
         TakenError: another watcher holds it; says which.
         StorageError: the folder cannot be made or written to.
     """
-    path = out / ".lock"
+    path = out / _NAME
     try:
         out.mkdir(parents=True, exist_ok=True)
         # Not through a link: what it leads to would be cut and written over below.
@@ -45,27 +115,32 @@ def only_writer(out: Path, holder: str) -> Iterator[Callable[[], None]]:
     except OSError as error:
         why = f"{path.name} is a link, which is not followed" if path.is_symlink() else error.strerror
         raise StorageError(f"{out}: cannot be written to ({why}); name a folder of your own with --out") from error
+    lock = FolderLock(path, handle, "")
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            other = _spelled(os.pread(handle, _MOST_BYTES, 0)) or "somebody"
-            raise TakenError(
-                f"{out}: {other} is writing here already; watch from there, or name another folder with --out"
-            ) from None
-        except OSError as error:
-            if error.errno not in _CANNOT_LOCK:
-                raise StorageError(f"{path}: cannot be locked ({error.strerror})") from error
-            logger.warning(f"{out}: this file system has no locks; make sure that no second watcher writes here")
-        mine = ""
+        _take(lock)
         with suppress(OSError):  # on a full disk nobody is told who holds it, and nothing can be compared later
             os.ftruncate(handle, 0)
             os.pwrite(handle, holder.encode(), 0)
             os.fsync(handle)
-            mine = _spelled(holder.encode())
-        yield lambda: _require_mine(path, mine)
+            lock.holder = _spelled(holder.encode())
+        yield lock
     finally:
-        os.close(handle)
+        os.close(lock.handle)
+
+
+def _take(lock: FolderLock) -> None:
+    out = lock.path.parent
+    try:
+        fcntl.flock(lock.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        other = _spelled(os.pread(lock.handle, _MOST_BYTES, 0)) or "somebody"
+        raise TakenError(
+            f"{out}: {other} is writing here already; watch from there, or name another folder with --out"
+        ) from None
+    except OSError as error:
+        if error.errno not in CANNOT_LOCK:
+            raise StorageError(f"{lock.path}: cannot be locked ({error.strerror})") from error
+        logger.warning(f"{out}: this file system has no locks; make sure that no second watcher writes here")
 
 
 def _spelled(raw: bytes) -> str:
@@ -86,12 +161,3 @@ def _said_in(path: Path) -> str:
         return ""
     finally:
         os.close(handle)
-
-
-def _require_mine(path: Path, mine: str) -> None:
-    """A machine that is cut off from its server loses its locks, and is told of it by nobody."""
-    other = _said_in(path) if mine else ""
-    if other not in ("", mine):
-        raise TakenError(
-            f"{path.parent}: {other} has taken over while this machine could not be reached; watch from there"
-        )

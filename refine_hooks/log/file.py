@@ -1,8 +1,11 @@
 """The log ``rounds.jsonl``: whole lines are appended, a torn last line is no line, a line that cannot be read is named."""
 
+import fcntl
 import os
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -10,11 +13,16 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from refine_hooks.errors import InputError, StorageError
+from refine_hooks.files.lock import CANNOT_LOCK
 from refine_hooks.files.reading import parsed_json, read_bytes
 from refine_hooks.log.records import LOG_LINE, SCHEMA_VERSION, Failed, LogLine, RoundRecord
 from refine_hooks.model import Key
 
-_to_be_cut: dict[Path, int] = {}  # logs that hold more than was reported as written, and where they really end
+_LOCK_PATIENCE_S, _LOCK_EVERY_S = 60.0, 0.01
+
+Place = tuple[int, int]  # offset of a line's first byte, and its length in bytes, newline included
+# Logs that hold more than was reported as written: where they really end, and how long they were left.
+_to_be_cut: dict[Path, tuple[int, int]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +106,10 @@ def why_not(text: bytes, error: ValidationError) -> str:
     return f"is not a line of this log ({where}: {first['msg']}); passed over"
 
 
-def append(path: Path, lines: Iterable[LogLine]) -> list[tuple[int, int]]:
-    """Append lines whole and flush them to disk; a torn tail left by a kill is cut off first.
+def append(path: Path, lines: Iterable[LogLine]) -> list[Place]:
+    """Append lines whole and flush them to disk, under the log's own lock; a torn tail left by a kill is cut off first.
+
+    Whoever appends does it here, so that no two write at once. The log's folder is there, or nothing is written.
 
     Returns:
         Where each line stands: the offset of its first byte, and its length in bytes with the newline.
@@ -108,27 +118,9 @@ def append(path: Path, lines: Iterable[LogLine]) -> list[tuple[int, int]]:
         StorageError: the disk is full, read-only or gone; nothing of these lines stays in the file.
     """
     texts = [line.model_dump_json().encode() + b"\n" for line in lines]
-    text = b"".join(texts)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
-        try:
-            end = min(_end_of_whole_lines(handle), _to_be_cut.get(path, sys.maxsize))
-            os.ftruncate(handle, end)
-            _to_be_cut.pop(path, None)
-            try:
-                written = 0
-                while written < len(text):
-                    written += os.pwrite(handle, text[written:], end + written)
-                os.fsync(handle)
-            except OSError:
-                # Where not even this can be done, a line that nobody was told of must not stand before its repetition.
-                _to_be_cut[path] = end
-                os.ftruncate(handle, end)
-                del _to_be_cut[path]
-                raise
-        finally:
-            os.close(handle)
+        with _opened_alone(path) as handle:
+            end = _written(path, handle, b"".join(texts))
     except OSError as error:
         why = "it is a link, which is not followed" if path.is_symlink() else error.strerror
         raise StorageError(
@@ -136,6 +128,63 @@ def append(path: Path, lines: Iterable[LogLine]) -> list[tuple[int, int]]:
         ) from error
     ends = list(accumulate(map(len, texts), initial=end))
     return list(zip(ends, map(len, texts), strict=False))
+
+
+@contextmanager
+def _opened_alone(path: Path) -> Iterator[int]:
+    """The log opened for writing, made if need be, with its lock held: by the file that has the name now.
+
+    Raises:
+        StorageError: another process has held the lock for long.
+    """
+    end_s = time.monotonic() + _LOCK_PATIENCE_S
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        try:
+            if _locked(handle):
+                if os.path.samestat(os.fstat(handle), os.stat(path)):
+                    yield handle
+                    return
+            elif time.monotonic() > end_s:
+                raise StorageError(
+                    f"{path}: another process has been writing for {_LOCK_PATIENCE_S:g} s; end it if it hangs"
+                )
+            else:
+                time.sleep(_LOCK_EVERY_S)
+        finally:
+            os.close(handle)
+
+
+def _locked(handle: int) -> bool:
+    """Take the lock of an open file; False where another holds it. A file system without locks is written to all the same."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in CANNOT_LOCK:
+            raise
+    return True
+
+
+def _written(path: Path, handle: int, text: bytes) -> int:
+    """Write at the end of the whole lines, and give that end."""
+    size = os.fstat(handle).st_size
+    cut_at, as_long_as = _to_be_cut.pop(path, (sys.maxsize, -1))
+    end = min(_end_of_whole_lines(handle), cut_at if size == as_long_as else sys.maxsize)
+    os.ftruncate(handle, end)
+    try:
+        written = 0
+        while written < len(text):
+            written += os.pwrite(handle, text[written:], end + written)
+        os.fsync(handle)
+    except OSError:
+        # Where not even this can be done, a line that nobody was told of must not stand before its repetition.
+        _to_be_cut[path] = end, os.fstat(handle).st_size
+        os.ftruncate(handle, end)
+        del _to_be_cut[path]
+        raise
+    return end
 
 
 def _end_of_whole_lines(handle: int) -> int:

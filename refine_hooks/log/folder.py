@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from refine_hooks.model import Key
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _HALF_WRITTEN = re.compile(r"\..+\.(?:[0-9a-f]{8}|\d+)\.part")
-_OWN_FOLDERS = ("half_maps", "masks", "pictures", "spool")
+OWN_FOLDERS = ("half_maps", "masks", "pictures", "sharpened", "analysis", "checkpoints", "spool")
 _ABANDONED_AFTER_S = 3600.0  # longer than a hook in front of merge3d takes to save one dump
 
 
@@ -34,10 +34,16 @@ def _spelled(count: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The layout below ``out``; paths in records are relative to it."""
+    """The layout below ``out``; paths in records are relative to it.
+
+    Attributes:
+        min_free_bytes: nothing is written into the last of the disk.
+        guard: asked before everything that is written; raises StorageError where this is not the folder that it was.
+    """
 
     out: Path
     min_free_bytes: int = 0
+    guard: Callable[[], None] = lambda: None
 
     @property
     def log(self) -> Path:
@@ -91,14 +97,49 @@ class Store:
         """``path`` as it is written into a record: relative to the log's folder where it lies below it or beside it."""
         return os.path.relpath(path, self.out)
 
+    def make(self) -> None:
+        """Make the folder itself. Only what begins to write does: later it is there, or nothing is written.
+
+        Raises:
+            StorageError: it cannot be made.
+        """
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(
+                f"{self.out}: cannot be made a folder ({error.strerror}); name another one with --out"
+            ) from error
+
+    def prepare(self, path: Path, needed_bytes: int = 0) -> None:
+        """Make the folders below the store that ``path`` lies in, never the store itself: a share may have gone from under it.
+
+        Raises:
+            StorageError: the store is gone, a link leads out of it, or there is no room.
+        """
+        self.guard()
+        self.require_inside(path)
+        self.require_room(needed_bytes)
+        folder = self.out
+        if not folder.is_dir():
+            raise StorageError(f"{folder}: is gone, or out of reach; nothing is written until it is back")
+        try:
+            for part in path.parent.relative_to(self.out).parts:
+                folder = folder / part
+                if not folder.is_dir():
+                    folder.mkdir(exist_ok=True)
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise StorageError(
+                f"{folder}: cannot be made a folder ({why}); free some space or name another folder with --out"
+            ) from error
+
     def write_map(self, path: Path, volume: Map, label: str) -> None:
         """Write a map into the store, if there is room for it.
 
         Raises:
             StorageError: less than the kept reserve would stay free, or writing failed.
         """
-        self.require_inside(path)
-        self.require_room(volume.voxels.nbytes)
+        self.prepare(path, volume.voxels.nbytes)
         write_map(path, volume, label)
 
     def write_text(self, path: Path, text: str) -> None:
@@ -115,7 +156,7 @@ class Store:
         Raises:
             StorageError: a link leads out of the store, or writing failed.
         """
-        self.require_inside(path)
+        self.prepare(path)
         with beside(path) as temporary, temporary.open("wb") as stream:
             stream.writelines(parts)
 
@@ -139,7 +180,7 @@ class Store:
             StorageError: every link that leads out.
         """
         faults: list[str] = []
-        for name in _OWN_FOLDERS:
+        for name in OWN_FOLDERS:
             try:
                 self.require_inside(self.out / name / "file")
             except StorageError as error:
@@ -152,7 +193,7 @@ class Store:
 
         Into the spool the hook inside the loop writes as well, so there only what is old is removed.
         """
-        for name in (".", *_OWN_FOLDERS):
+        for name in (".", *OWN_FOLDERS):
             for folder, folders, files in os.walk(self.out / name):
                 for part in [entry for entry in (*folders, *files) if _HALF_WRITTEN.fullmatch(entry)]:
                     _remove(Path(folder, part), only_if_old=name == "spool")

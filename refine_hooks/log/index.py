@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 from refine_hooks.errors import InputError
 from refine_hooks.files.reading import open_plain
-from refine_hooks.log.file import why_not
+from refine_hooks.log.file import Place, why_not
 from refine_hooks.log.records import LOG_LINE, Failed, LogLine, RoundRecord, Start, Stop
-from refine_hooks.log.summary import Place, Rounds, RoundSummary
+from refine_hooks.log.summary import Rounds, RoundSummary
 from refine_hooks.model import Key
 
 LONGEST_LINE = 64 << 20

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from sys import intern
 
+from refine_hooks.log.file import Place
 from refine_hooks.log.records import Curve, RoundRecord
 from refine_hooks.model import Key, Origin, Stamp
 
@@ -15,7 +16,6 @@ _AT_ONCE = 25  # records that are read and audited together
 _REPORTED = ("reported_postprocess_corrected", "reported_gold_standard", "reported_fsc")
 
 Track = tuple[str, int]
-Place = tuple[int, int]  # offset of a line's first byte, and its length in bytes, newline included
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ def copy_whole(source: Path, target: Path, size: int, mtime_ns: int) -> bool:
             if not as_it_was or os.fstat(copy.fileno()).st_size != size:
                 return False
             os.utime(copy.fileno(), ns=(after.st_atime_ns, after.st_mtime_ns))
+            os.fsync(copy.fileno())  # the source may vanish as soon as the copy has its name
         os.replace(temporary, target)
     except FileNotFoundError:
         return False

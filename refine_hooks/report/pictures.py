@@ -65,8 +65,7 @@ def write_pictures(
     written = []
     for what, pixels, caption in drawn:
         path = store.picture_path(key, label, what)
-        store.require_inside(path)
-        store.require_room(1 << 20)
+        store.prepare(path, 1 << 20)
         with beside(path) as temporary:
             temporary.write_bytes(png(pixels, caption))
         written.append(path)

@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
 
@@ -44,7 +45,9 @@ def run(w: Watch, ticks: Iterable[float], bell: events.Bell | None = None, live:
         StorageError: the log itself cannot be written.
     """
     host, pid = events.running_on()
-    with only_writer(w.store.out, f"refine-hooks on {host}, process {pid}") as w.require_lock, _signals(w):
+    with only_writer(w.store.out, f"refine-hooks on {host}, process {pid}") as lock, _signals(w):
+        w.require_lock = lock.require
+        w.store = replace(w.store, guard=lock.require)
         if file_system.locks_stay_here(w.store.out):
             logger.warning(
                 f"{w.store.out}: this mount keeps locks to itself; make sure that no watcher on another machine writes here"
@@ -186,8 +189,13 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 def _look(w: Watch) -> list[Round]:
     """Every round on disk now that is not at rest. A project that cannot be looked at is waited for, whatever the reason."""
-    w.require_lock()
     w.put_off.looks += 1
+    try:
+        w.require_lock()
+    except StorageError as error:
+        w.blind = True
+        w.wait(str(error))
+        return []
     _capture(w)
     _tell_if_stalled(w)
     w.observers.catch_up()
@@ -240,6 +248,7 @@ def _tell_if_stalled(w: Watch) -> None:
 def _capture(w: Watch) -> None:
     """Both the capture thread and every look do this; one of them at a time."""
     try:
+        w.require_lock()
         with w.at_capture:
             kept = [path.name for path in w.adapter.capture(w.project, w.store.spool)]
             if kept:

@@ -26,6 +26,7 @@ def write_log(path: Path, lines: list[LogLine], iterations: Iterable[int], run_:
     last = next(line for line in reversed(lines) if isinstance(line, RoundRecord))
     if run_:
         last = last.model_copy(update={"key": last.key.model_copy(update={"run": run_})})
+    path.parent.mkdir(parents=True, exist_ok=True)
     journal.append(path, lines[:1])
     numbers = list(iterations)
     for first in range(0, len(numbers), _CHUNK):

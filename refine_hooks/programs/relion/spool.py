@@ -65,6 +65,8 @@ def _keep_one(source: Path, target: Path, links_only: bool) -> Path:
             if links_only:
                 raise
             shutil.copy2(source, part)
+            with part.open("rb") as stream:
+                os.fsync(stream.fileno())  # the source may vanish as soon as the copy has its name
         os.replace(part, target)
     finally:
         # A rename onto another link of the same file does nothing at all, and leaves both names.
