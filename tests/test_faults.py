@@ -373,7 +373,7 @@ def _runs(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("number", sorted(lock._CANNOT_LOCK))
+@pytest.mark.parametrize("number", sorted(lock.CANNOT_LOCK))
 def test_a_file_system_without_locks_is_told_and_watched_all_the_same(
     project: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
