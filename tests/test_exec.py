@@ -180,7 +180,7 @@ def test_what_was_saved_before_merge3d_is_known_to_be_all(folder: Path) -> None:
     next((folder / "Assets" / "Parameters").iterdir()).unlink()
     before_merge(folder, store.spool, 0)
     project.wipe(folder, "AutoRefine3D")
-    at_once = Settings.model_validate({"watch": {"database_wait_s": 0.0}})
+    at_once = Settings.model_validate({"watch": {"metadata_wait_s": 0.0}})
     for path in store.spool.rglob("*.dump"):
         os.utime(path, (1e9, 1e9))
     (round_,) = rounds(folder, at_once, store)

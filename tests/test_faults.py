@@ -325,7 +325,7 @@ def test_a_clock_that_jumps_loses_no_round_and_repeats_none(
 ) -> None:
     folder = tmp_path / "project"
     database = cistem_project.begin(folder)
-    settings = load_settings(overrides={"watch": {"settle_s": 0.0, "database_wait_s": 900.0}})
+    settings = load_settings(overrides={"watch": {"settle_s": 0.0, "metadata_wait_s": 900.0}})
     w = Watch(folder, "cistem", cistem, settings, Store(tmp_path / "out"))  # type: ignore[arg-type]
     real = time.time
 

@@ -27,8 +27,8 @@ from refine_hooks.programs.cistem.program_mask import moved_by
 from refine_hooks.settings import Settings
 from refine_hooks.watch.loop import Watch, run
 
-PATIENT = Settings.model_validate({"watch": {"database_wait_s": 1e6}})
-NO_WAIT = Settings.model_validate({"watch": {"database_wait_s": 0.0}})
+PATIENT = Settings.model_validate({"watch": {"metadata_wait_s": 1e6}})
+NO_WAIT = Settings.model_validate({"watch": {"metadata_wait_s": 0.0}})
 AUTO = "AutoRefine3D"
 
 

@@ -1,6 +1,7 @@
 """Settings: one truth in three places."""
 
 import json
+import os
 import tomllib
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from refine_hooks.errors import SettingsError
 from refine_hooks.log.records import json_schema
-from refine_hooks.settings import Settings, config_directory, default_toml, load_settings
+from refine_hooks.settings import Settings, config_directory, default_toml, layers, load_settings, merged, settings_of
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 
@@ -87,3 +88,103 @@ def test_no_text_makes_the_reader_crash(tmp_path_factory: pytest.TempPathFactory
         load_settings(file)
     except SettingsError as error:
         assert "s.toml" in str(error)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "watch.poll_s = 1e308",
+        "watch.settle_s = 1e308",
+        "watch.stalled_after_s = 1e300",
+        "keep.min_free_GB = 1e300",
+        "fsc.seed = 1e34",
+        f"fsc.seed = {10**34}",
+        "reconstruct.threads = 99999999",
+        "sphere.radius_A = 1e300",
+        "[[hooks]]\ntimeout_s = 1e308",
+        "watch.poll_s = inf",
+        "watch.poll_s = nan",
+    ],
+)
+def test_a_number_that_nothing_could_be_done_with_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "c.toml").write_text(text)
+    with pytest.raises(SettingsError, match=r"c\.toml: "):
+        load_settings(tmp_path / "c.toml")
+
+
+@pytest.mark.parametrize("text", ["x = " + "[" * 100_000, "x" + ".x" * 100_000 + " = 1", "#" * 2_000_000])
+def test_a_file_that_is_nested_deeply_or_large_is_refused_and_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "c.toml").write_text(text)
+    with pytest.raises(SettingsError, match=r"c\.toml"):
+        load_settings(tmp_path / "c.toml")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_only_plain_files_are_read(tmp_path: Path, kind: str) -> None:
+    path = {"pipe": tmp_path / "c.toml", "device": Path("/dev/zero"), "folder": tmp_path}[kind]
+    if kind == "pipe":
+        os.mkfifo(path)
+    with pytest.raises(SettingsError, match="plain file"):
+        load_settings(path)
+
+
+def test_names_of_before_are_still_read(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text("[watch]\ndatabase_wait_s = 7.0\nlock_timeout_s = 8.0\n")
+    watch = load_settings(tmp_path / "c.toml", "cistem").watch
+    assert (watch.metadata_wait_s, watch.database_lock_timeout_s) == (7.0, 8.0)
+
+
+@pytest.fixture
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """The files that are looked for, none of which is there yet."""
+    monkeypatch.setattr("refine_hooks.settings.sources.SYSTEM_FILE", tmp_path / "etc.toml")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+    for folder in ("home/refine_hooks", "project"):
+        (tmp_path / folder).mkdir(parents=True)
+    return {
+        "system": tmp_path / "etc.toml",
+        "user": tmp_path / "home" / "refine_hooks" / "config.toml",
+        "project": tmp_path / "project" / "refine_hooks.toml",
+        "config": tmp_path / "c.toml",
+    }
+
+
+def test_the_nearer_source_of_a_setting_counts(places: dict[str, Path]) -> None:
+    order = ["system", "user", "project", "environment", "config"]
+    for number, name in enumerate(order, 1):
+        if name != "environment":
+            places[name].write_text(
+                f"[fsc]\nrepeats = {number + 1}\n" + (f"seed = {number}\n" if name == "system" else "")
+            )
+        environment = {"REFINE_HOOKS_FSC_REPEATS": "5", "REFINE_HOOKS_TOKEN": "x" * 20} if number >= 4 else {}
+        config = places["config"] if number == 5 else None
+        found = layers(config, places["project"].parent, environment)
+        settings = load_settings(own=merged(found))
+        assert (settings.fsc.repeats, settings.fsc.seed, len(found)) == (number + 1, 1, number)
+
+
+def test_a_projects_file_of_somebody_else_is_not_read(places: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    places["project"].write_text("[[hooks]]\ncommand = ['sh']\n")
+    if os.geteuid() == 0:
+        os.chown(places["project"], 12345, -1)
+    monkeypatch.setattr(os, "geteuid", lambda: 4242)
+    assert layers(None, places["project"].parent, {}) == []
+
+
+@pytest.mark.parametrize("variable", ["REFINE_HOOKS_FSC_NOTHING", "REFINE_HOOKS_NOTHING", "REFINE_HOOKS_WATCH_POLL_S"])
+def test_a_variable_that_is_no_setting_is_named(places: dict[str, Path], variable: str) -> None:
+    assert places
+    with pytest.raises(SettingsError, match=variable):
+        layers(None, None, {variable: "soon"})
+
+
+def test_a_log_is_read_with_the_settings_of_its_newest_watch_and_the_users_over_them() -> None:
+    recorded = Settings.model_validate({"fsc": {"threshold": 0.5}, "audit": {"jump_fraction": 0.4}}).model_dump(
+        mode="json"
+    )
+    recorded |= {"of a later version": {"x": 1}, "sphere": {"radius_A": -1, "edge_A": 7.0}}
+    recorded["watch"]["lock_timeout_s"] = 3.0
+    found = settings_of(recorded, {"audit": {"jump_fraction": 0.9}})
+    assert (found.fsc.threshold, found.audit.jump_fraction) == (0.5, 0.9)
+    assert (found.sphere.radius_A, found.sphere.edge_A) == (0.0, 7.0)
+    assert settings_of(None) == Settings()

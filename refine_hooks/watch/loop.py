@@ -101,7 +101,7 @@ def _first_look(w: Watch) -> list[Round]:
     """A look; one that fails because the program is writing its database is made again for a while."""
     began = w.pace.clock()
     rounds = _look(w)
-    while w.blind and not w.stop.is_set() and w.pace.clock() - began < w.settings.watch.lock_timeout_s:
+    while w.blind and not w.stop.is_set() and w.pace.clock() - began < w.settings.watch.database_lock_timeout_s:
         w.stop.wait(min(1.0, w.settings.watch.poll_s))
         rounds = _look(w)
     return rounds
@@ -214,7 +214,7 @@ def _look(w: Watch) -> list[Round]:
     rounds = w.awake(rounds)
     if not w.project.is_dir():
         w.wait(f"{w.project} is gone or out of reach; waiting for it to come back")
-    elif w.awaited.hopefully(rounds, w.pace.clock(), _PATIENCE * w.settings.watch.database_wait_s):
+    elif w.awaited.hopefully(rounds, w.pace.clock(), _PATIENCE * w.settings.watch.metadata_wait_s):
         w.last_event = max(w.last_event, w.pace.clock() - w.settings.watch.poll_s)
     for round_ in rounds:
         if round_.missing and w.awaited.overdue(round_.key, w.pace.clock(), _SAID_AFTER_S):

@@ -65,7 +65,7 @@ def rounds(directory: Path, settings: Settings, store: Store) -> Iterator[Round]
         ProjectError: there is no database any more.
     """
     path = database.find_database(directory)
-    timeout_s = settings.watch.lock_timeout_s
+    timeout_s = settings.watch.database_lock_timeout_s
     try:
         content = database.content(path, min(_LONGEST_WAIT_S, timeout_s), timeout_s)
     except NotReadyError:
@@ -164,7 +164,7 @@ def _unknown(directory: Path, match: Match, watch: WatchSettings, content: Conte
     faults = [] if attempt.discarded else _unproven(directory, attempt)
     missing: tuple[str, ...] = ()
     # Times far in the future are those of a clock that has been put back, and nothing to wait for.
-    if abs(time.time() - attempt.newest_ns / 1e9) < watch.database_wait_s:
+    if abs(time.time() - attempt.newest_ns / 1e9) < watch.metadata_wait_s:
         missing = (*faults, f"the database entry of {entry} {attempt.refinement_id}")
     elif faults and dumps.still_in_scratch(directory, attempt):
         missing = tuple(faults)  # a slow job may still be at work

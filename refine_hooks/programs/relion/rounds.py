@@ -184,7 +184,7 @@ def _without_tables(view: View, iteration: Iteration) -> Iterator[Round]:
         except NotReadyError as error:
             yield awaited(view, iteration, kind, number, error.faults)
             continue
-        if not view.listing.ended and waited_s < view.settings.watch.database_wait_s:
+        if not view.listing.ended and waited_s < view.settings.watch.metadata_wait_s:
             yield awaited(view, iteration, kind, number, ("the model tables of both halves",))
             continue
         inputs = inputs_of(view, iteration, kind, number, _model_before(view, iteration), "found", halves)

@@ -1,0 +1,56 @@
+"""All settings, their defaults and limits, where they come from, and the only reader of TOML."""
+
+from refine_hooks.settings.model import (
+    AuditSettings,
+    AutomaskSettings,
+    ClusterSettings,
+    FscSettings,
+    GenericSettings,
+    Hook,
+    KeepSettings,
+    NotifySettings,
+    ProgramSettings,
+    ReconstructSettings,
+    Section,
+    Settings,
+    SphereSettings,
+    WatchSettings,
+)
+from refine_hooks.settings.sources import (
+    Layer,
+    config_directory,
+    layers,
+    load_settings,
+    merged,
+    own_table,
+    settings_of,
+    shipped_layer,
+)
+from refine_hooks.settings.text import default_toml, settings_toml
+
+__all__ = [
+    "AuditSettings",
+    "AutomaskSettings",
+    "ClusterSettings",
+    "FscSettings",
+    "GenericSettings",
+    "Hook",
+    "KeepSettings",
+    "Layer",
+    "NotifySettings",
+    "ProgramSettings",
+    "ReconstructSettings",
+    "Section",
+    "Settings",
+    "SphereSettings",
+    "WatchSettings",
+    "config_directory",
+    "default_toml",
+    "layers",
+    "load_settings",
+    "merged",
+    "own_table",
+    "settings_of",
+    "settings_toml",
+    "shipped_layer",
+]
