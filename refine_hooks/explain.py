@@ -13,7 +13,6 @@ from refine_hooks.log.records import Failed
 from refine_hooks.log.summary import RoundSummary
 from refine_hooks.model import KEPT_FIRST, Round
 from refine_hooks.programs import Claim
-from refine_hooks.programs.adapter import no_particles, nothing_to_capture
 from refine_hooks.watch.loop import Watch
 
 Action = Literal["measure", "record", "capture", "wait", "fail", "nothing"]
@@ -92,11 +91,11 @@ def explain(w: Watch, claims: Iterable[Claim] = ()) -> Explanation:
     faults: list[str] = []
     past = _past(w, faults)
     try:
-        rounds = list(w.adapter.rounds(w.project, w.settings, w.store))
+        rounds = list(w.opened.rounds())
     except Exception as error:  # a watch waits, whatever the reason
         faults.append(f"the rounds cannot be looked at now: {error or type(error).__name__}")
         rounds = []
-    faults += [f"{folder}: cannot be read" for folder in file_system.unreadable(lambda: w.adapter.bells(w.project))]
+    faults += [f"{folder}: cannot be read" for folder in file_system.unreadable(w.opened.watched_folders)]
     return Explanation(
         project=str(w.project),
         program=w.program,
@@ -104,7 +103,7 @@ def explain(w: Watch, claims: Iterable[Claim] = ()) -> Explanation:
         file_system=file_system.file_system_type(w.project) or "unknown",
         events=not w.settings.watch.force_poll and file_system.events_arrive(w.project),
         poll_s=w.settings.watch.poll_s,
-        captures=getattr(w.adapter, "captures", w.adapter.capture is not nothing_to_capture),
+        captures=w.opened.captures,
         kept=sum(1 for path in w.store.spool.rglob("*") if path.is_file()),
         out=_place(w, past),
         rounds=tuple(_explained(w, round_) for round_ in rounds),
@@ -172,7 +171,7 @@ def _action(w: Watch, round_: Round, origin: str) -> tuple[Action, str]:
         return "fail", f"{settle}: {round_.fault}"
     words = ["again, since its files have changed"] if w.index.last(round_.key) else []
     words.append("at once: its files are whole" if round_.complete else settle)
-    particles = w.adapter.particles is not no_particles
+    particles = w.opened.keeps_particles
     if origin in ("none", "regularised") and particles and w.reconstruct != "never":
         words.append("from the particles where they can be had")
     elif origin == "none":

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -84,6 +85,9 @@ class Facts:
 KEPT_FIRST = "a copy of its half maps, which the program writes over: it is made first"
 
 
+_serials = count(1)
+
+
 @dataclass(frozen=True, slots=True)
 class Round:
     """One round of one class as it is on disk now; made anew at every look.
@@ -94,6 +98,7 @@ class Round:
         complete: the inputs prove by their own contents that they are whole, so no time has to pass.
         inputs: whatever the adapter needs to find the halves again (a dataclass of paths, never open files). Its ``origin``,
             where it has one, says before anything is read where the half maps will come from (None: there are none).
+        serial: of this object's making. A round that an adapter gives from memory, because nothing of it has changed, keeps it.
     """
 
     key: Key
@@ -105,6 +110,7 @@ class Round:
     fault: str | None = None
     complete: bool = False
     inputs: Any = None
+    serial: int = field(default_factory=lambda: next(_serials), init=False, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

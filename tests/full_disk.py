@@ -22,15 +22,17 @@ from pathlib import Path
 from typing import Any
 
 import cistem_project
+from opened import Opened
 from small_program import a_watch, program, write_round
 
 from refine_hooks.errors import StorageError
 from refine_hooks.log.file import read_journal
 from refine_hooks.log.folder import Store
 from refine_hooks.log.records import Failed, RoundRecord
-from refine_hooks.programs import cistem
 from refine_hooks.settings import load_settings
 from refine_hooks.watch.loop import Watch, run
+
+cistem = Opened("cistem")
 
 _NUMBERS = (errno.ENOSPC, errno.EDQUOT)
 # Removing needs no space: a full disk does not refuse it.

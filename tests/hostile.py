@@ -15,6 +15,7 @@ from small_program import half_maps_of
 from refine_hooks.files.mrc import read_map, write_map
 from refine_hooks.log.file import read_journal
 from refine_hooks.particles import cistem, cryosparc, relion
+from refine_hooks.programs._reading import Memory
 from refine_hooks.programs.cistem import database, dumps
 from refine_hooks.programs.cistem.evidence import images_in_parameters
 from refine_hooks.programs.cryosparc.halves import read_fsc_table
@@ -35,13 +36,13 @@ def _merge(path: Path) -> object:
 
 
 def _database(path: Path) -> object:
-    content = database.content(path, wait_s=0.0)
+    content = database.content(path, Memory(), wait_s=0.0)
     database.read(path, lambda c: [c.execute("SELECT 1"), database._count_used(c, 2, 1)], wait_s=0.0)
     return content, database.statistics(path, 2, 1), database.angular_bins(path, 2, 1)
 
 
 def _ledger(path: Path) -> object:
-    return dumps._ledger(path)
+    return dumps._ledger(path, Memory())
 
 
 def _star_files(ending: str) -> list[bytes]:
@@ -167,14 +168,16 @@ TARGETS: dict[str, Target] = {
     "cistem star": Target(cistem.read_star, ".star", _cistem_star),
     "cistem database": Target(_database, ".db", _databases, fast=False),
     "relion particles": Target(relion.read_star, ".star", _particles_star),
-    "relion views": Target(views.views_in, ".star", _particles_star),
+    "relion views": Target(lambda path: views.views_in(path, Memory()), ".star", _particles_star),
     "relion star": Target(read_star, ".star", _particles_star),
     "relion model": Target(tables.read_model, ".star", lambda: _star_files("run_model.star")),
     "relion optimiser": Target(tables.read_optimiser, ".star", lambda: _star_files("optimiser.star")),
     "relion sampling": Target(tables.read_symmetry, ".star", lambda: _star_files("sampling.star")),
     "relion postprocess": Target(tables.read_postprocess, ".star", _postprocess),
     "relion external": Target(half_map_from_external, ".star", _external),
-    "relion errors": Target(notes.run_warnings, ".err", lambda: [b"WARNING: the FSC is low\r\nWARNING FSC\n"]),
+    "relion errors": Target(
+        lambda path: notes.run_warnings(path, Memory()), ".err", lambda: [b"WARNING: the FSC is low\r\nWARNING FSC\n"]
+    ),
     "cryosparc particles": Target(cryosparc.read_cs, ".cs", _cs),
     "cryosparc job": Target(
         read_job, ".json", lambda: [b'{"type": "nonuniform_refine_new", "status": "completed", "params_spec": {}}']

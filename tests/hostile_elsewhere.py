@@ -62,7 +62,7 @@ def _curves_of(adapter: Pairs) -> Reader:
     def reader(path: Path) -> object:
         inputs = Inputs(adapter.kinds[0], None, 24, 3.0, (path,))
         round_ = Round(Key(run="run", iteration=1, class_id=1), adapter.program, "it001", Stamp(), inputs=inputs)
-        return adapter.reported(path.parent, round_)
+        return adapter.reported(round_)
 
     return reader
 

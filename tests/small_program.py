@@ -16,9 +16,8 @@ from refine_hooks.files.mrc import Map, read_map, write_map
 from refine_hooks.log.file import read_journal
 from refine_hooks.log.folder import Store
 from refine_hooks.model import Facts, HalfMaps, Key, Round
-from refine_hooks.programs import adapter as shapes
-from refine_hooks.programs.adapter import stamp_of
-from refine_hooks.settings import load_settings
+from refine_hooks.programs.adapter import Project, stamp_of
+from refine_hooks.settings import Settings, load_settings
 from refine_hooks.watch.loop import Watch
 
 BOX = 24
@@ -60,19 +59,57 @@ def program(**changes: Callable[..., Any]) -> Any:
         return HalfMaps(one, two, "merged", images=(10, 10))
 
     functions: dict[str, Callable[..., Any]] = {
-        "recognises": lambda directory: True,
-        "bells": shapes.project_folder_only,
         "rounds": rounds,
-        "capture": shapes.nothing_to_capture,
         "half_maps": half_maps,
-        "particles": shapes.no_particles,
-        "reported": shapes.nothing_reported,
-        "refinement_mask": shapes.no_mask_of_its_own,
-        "further_masks": shapes.no_further_masks,
-        "angular_distribution": shapes.no_angular_distribution,
-        "discard": shapes.nothing_to_discard,
-    }
-    return SimpleNamespace(**{**functions, **changes})
+        "watched_folders": lambda directory: [(directory, False)],
+        "capture": lambda directory, spool: [],
+        "particles": lambda directory, round_: None,
+        "reported": lambda directory, round_: [],
+        "masks": lambda directory, round_, halves: {},
+        "viewing_directions": lambda directory, round_: None,
+        "discard": lambda round_, spool: None,
+    } | changes
+
+    def opened(directory: Path, settings: Settings, spool: Path) -> Project:
+        return _Small(directory, settings, spool, functions)
+
+    return SimpleNamespace(recognises=lambda directory: True, why=lambda directory: "", open=opened, **functions)
+
+
+class _Small(Project):
+    def __init__(
+        self, directory: Path, settings: Settings, spool: Path, functions: dict[str, Callable[..., Any]]
+    ) -> None:
+        super().__init__(directory, settings, spool)
+        self.functions = functions
+        self.keeps_particles = True
+
+    def watched_folders(self) -> Any:
+        return self.functions["watched_folders"](self.directory)
+
+    def rounds(self) -> Any:
+        return self.functions["rounds"](self.directory, self.settings, Store(self.spool.parent))
+
+    def capture(self) -> Any:
+        return self.functions["capture"](self.directory, self.spool)
+
+    def half_maps(self, round_: Round) -> Any:
+        return self.functions["half_maps"](self.directory, round_, Store(self.spool.parent))
+
+    def reported(self, round_: Round) -> Any:
+        return self.functions["reported"](self.directory, round_)
+
+    def masks(self, round_: Round, halves: HalfMaps) -> Any:
+        return self.functions["masks"](self.directory, round_, halves)
+
+    def particles(self, round_: Round) -> Any:
+        return self.functions["particles"](self.directory, round_)
+
+    def viewing_directions(self, round_: Round) -> Any:
+        return self.functions["viewing_directions"](self.directory, round_)
+
+    def discard(self, round_: Round) -> Any:
+        return self.functions["discard"](round_, self.spool)
 
 
 def a_watch(

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from adapter_contract import check_adapter
 from heard import hear
+from opened import Opened
 from pairs_data import VOXEL_A, dated, merged, put, put_text, true_fsc
 from small_program import BOX, half_maps_of
 
@@ -21,9 +21,11 @@ from refine_hooks.errors import ProjectError, SettingsError
 from refine_hooks.log.file import read_journal
 from refine_hooks.log.folder import Store
 from refine_hooks.log.records import RoundRecord
-from refine_hooks.programs import adapted, adapter_called, claim, claims
-from refine_hooks.programs.adapter import FUNCTIONS
+from refine_hooks.programs import claim, claims
+from refine_hooks.programs.adapter import PARTS
+from refine_hooks.programs.generic import pairs_of
 from refine_hooks.settings import Settings, load_settings
+from refine_hooks.testing import check_adapter
 
 EXAMPLE = Path(__file__).parent / "data" / "example_adapter"
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
@@ -129,7 +131,7 @@ def test_the_page_s_test_is_one_that_runs_and_passes(tmp_path: Path, monkeypatch
 
 def generic(**table: Any) -> tuple[Any, Settings]:
     settings = load_settings(program="generic", overrides={"generic": table, "watch": {"settle_s": 0.0}})
-    return adapted(adapter_called("generic"), settings), settings
+    return Opened(pairs_of(settings)), settings
 
 
 PATTERN = r"rounds/(?P<run>\w+)_it(?P<iteration>\d+)_(?P<half>[ab])\.mrc"
@@ -232,7 +234,7 @@ def plug_in(site: Path, name: str, value: str, module: str = "", package: str = 
     install(folder, site)
 
 
-COMPLETE = "".join(f"def {name}(*a): return ()\n" for name in FUNCTIONS)
+COMPLETE = "".join(f"def {name}(*a): return ()\n" for name in PARTS)
 
 
 @pytest.mark.parametrize(

@@ -13,16 +13,18 @@ import numpy as np
 import pytest
 import test_relion_spool as arrays
 from full_disk import of_cistem
+from opened import Opened
 
 from refine_hooks.files import mrc, reading
 from refine_hooks.files.mrc import read_map
 from refine_hooks.log.file import read_journal
 from refine_hooks.log.folder import Store
 from refine_hooks.log.records import RoundRecord
-from refine_hooks.programs import relion
 from refine_hooks.settings import load_settings
 from refine_hooks.sums import cistem as sums
 from refine_hooks.watch.loop import Watch, run
+
+relion = Opened("relion")
 
 FAST = {"watch": {"settle_s": 0.0}, "automask": {"enabled": False}, "fsc": {"repeats": 2}}
 Halves = tuple[np.ndarray, np.ndarray]

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import cistem_project as project
 import pytest
+from opened import Opened
 
 from refine_hooks.errors import InputError, NotReadyError, ProjectError
-from refine_hooks.programs import cistem
 from refine_hooks.programs.cistem import database, tables
+
+cistem = Opened("cistem")
 
 
 @pytest.fixture

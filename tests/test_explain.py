@@ -8,7 +8,6 @@ from typing import Any
 
 import cistem_project
 import pytest
-from adapter_contract import fingerprint
 from pairs_data import PROGRAMS
 from small_program import BOX, program, write_round
 
@@ -19,6 +18,7 @@ from refine_hooks.log.folder import Store
 from refine_hooks.log.records import Failed, Stop, now
 from refine_hooks.programs.cistem import dumps
 from refine_hooks.settings import load_settings
+from refine_hooks.testing import fingerprint
 from refine_hooks.watch.loop import Watch, run
 
 JOB = Path("Refine3D") / "job001"
@@ -137,7 +137,7 @@ def test_what_the_log_holds_is_left_and_what_changed_since_is_measured_again(tmp
     write_round(tmp_path, 2)
     (tmp_path / "it3_half2.mrc").write_bytes(b"short")
     w = small_watch(tmp_path)
-    (third,) = [r for r in w.adapter.rounds(tmp_path, w.settings, w.store) if r.key.iteration == 3]
+    (third,) = [r for r in w.opened.rounds() if r.key.iteration == 3]
     failed = Failed(
         failed_at=now(), program="test", label="it3", key=third.key, stamp=third.stamp, reason="it holds 5 bytes"
     )

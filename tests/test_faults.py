@@ -13,6 +13,7 @@ from typing import Any
 import cistem_project
 import numpy as np
 import pytest
+from opened import Opened
 from small_program import a_watch, fingerprint, half_maps_of, lines_of, program, without_root_rights, write_round
 
 from refine_hooks.errors import StorageError
@@ -23,9 +24,10 @@ from refine_hooks.log.folder import Store, slug
 from refine_hooks.log.records import Failed, RoundRecord, Stop
 from refine_hooks.model import Key
 from refine_hooks.notify import messages
-from refine_hooks.programs import cistem
 from refine_hooks.settings import load_settings
 from refine_hooks.watch.loop import Watch, run
+
+cistem = Opened("cistem")
 
 
 @pytest.fixture
@@ -158,7 +160,7 @@ def test_a_failed_round_is_tried_once_more_by_the_next_watch_and_never_told_twic
     [RuntimeError("x"), struct.error("x"), RecursionError(), sqlite3.OperationalError("x"), EOFError(), MemoryError()],
     ids=lambda error: type(error).__name__,
 )
-@pytest.mark.parametrize("function", ["bells", "rounds", "capture", "half_maps", "reported", "refinement_mask"])
+@pytest.mark.parametrize("function", ["watched_folders", "rounds", "capture", "half_maps", "reported", "masks"])
 def test_an_adapter_that_raises_anything_never_ends_the_watch(project: Path, function: str, error: Exception) -> None:
     calls = 0
 
@@ -177,11 +179,11 @@ def test_an_adapter_that_raises_anything_never_ends_the_watch(project: Path, fun
     failed = {str(line.key) for line in lines_of(project, Failed)}
     assert done | failed == {"run/1/1", "run/2/1"}
     assert len(rounds_in(w)) == len(done)
-    if isinstance(error, MemoryError) or function in ("bells", "rounds", "capture"):
+    if isinstance(error, MemoryError) or function in ("watched_folders", "rounds", "capture"):
         assert failed == set()
 
 
-@pytest.mark.parametrize("function", ["discard", "angular_distribution"])
+@pytest.mark.parametrize("function", ["discard", "viewing_directions"])
 def test_what_is_only_tidying_or_a_picture_cannot_fail_a_round(project: Path, function: str) -> None:
     def raising(*_: object) -> None:
         raise RuntimeError("not today")

@@ -10,20 +10,19 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import cistem_project
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from opened import Opened
 from played_time import PlayedBell, PlayedClock, PlayedStop
 from small_program import program, write_round
 
 from refine_hooks.log.file import read_journal
 from refine_hooks.log.folder import Store
 from refine_hooks.model import InputFile, Key, Round, Stamp
-from refine_hooks.programs import adapter_called
 from refine_hooks.settings import load_settings
 from refine_hooks.watch.loop import Watch, run
 from refine_hooks.watch.schedule import Pace, looks, settled
@@ -190,12 +189,12 @@ SETTLES = {"test", "relion, copied"}
 def test_a_round_on_disk_is_measured_in_time(name: str, last_s: float, bell: str, tmp_path: Path) -> None:
     """Just after a look and just before the next one, by programs that prove that a round is whole and by others."""
     project = Project(tmp_path / "project")
-    adapter = program() if name == "test" else adapter_called(name.partition(",")[0])
+    opened = program() if name == "test" else Opened(name.partition(",")[0])
     begun: list[float] = []
 
     def half_maps(*given: Any) -> Any:
         begun.append(clock.now_s)
-        return adapter.half_maps(*given)
+        return opened.half_maps(*given)
 
     def ringing(deed: Callable[[], object]) -> Callable[[], object]:
         def both() -> None:
@@ -208,8 +207,8 @@ def test_a_round_on_disk_is_measured_in_time(name: str, last_s: float, bell: str
     deeds = [(at_s, ringing(deed)) for at_s, deed in PLAYS[name](project, last_s)]
     clock = PlayedClock(deeds, 100.0)
     rings = a_bell(bell, clock)
-    timed = SimpleNamespace(**{each: getattr(adapter, each) for each in dir(program()) if not each.startswith("_")})
-    timed.half_maps = half_maps
+    parts = {each: getattr(opened, each) for each in vars(program()) if each not in ("recognises", "why", "open")}
+    timed = program(**{**parts, "half_maps": half_maps})
     given = load_settings(overrides={"watch": {"poll_s": 5.0, "settle_s": 3.0}, "keep": {"min_free_GB": 0.0}})
     w = Watch(project.folder, "test", timed, given, Store(tmp_path / "out"))
     w.pace, w.stop = replace(w.pace, clock=clock), PlayedStop(clock)

@@ -16,7 +16,7 @@ from refine_hooks.errors import NotReadyError
 from refine_hooks.log.file import read_journal
 from refine_hooks.log.folder import Store
 from refine_hooks.log.records import Failed, RoundRecord
-from refine_hooks.programs import cistem
+from refine_hooks.programs import adapter_called
 from refine_hooks.programs.cistem.database import read
 from refine_hooks.settings import load_settings
 from refine_hooks.watch.loop import run
@@ -27,6 +27,7 @@ COMMITS = 1000
 # As the GUI does: every lock is a folder, nothing is waited for, and any refusal ends the program.
 WRITER = """
 import sqlite3, sys
+
 connection = sqlite3.connect(f"file:{sys.argv[1]}?vfs=unix-dotfile", uri=True, isolation_level=None, timeout=0)
 for number in range(int(sys.argv[2])):
     connection.execute("BEGIN IMMEDIATE")
@@ -121,7 +122,7 @@ def test_a_project_that_is_watched_while_its_program_commits_is_bit_for_bit_the_
     shutil.copytree(project, twin)
     before = fingerprint(project)
     settings = load_settings(overrides={"watch": {"settle_s": 0.0}})
-    w = Watch(project, "cistem", cistem, settings, Store(out))  # type: ignore[arg-type]
+    w = Watch(project, "cistem", adapter_called("cistem"), settings, Store(out))  # type: ignore[arg-type]
     looks = 0
 
     def ticks(path: Path) -> Iterator[float]:

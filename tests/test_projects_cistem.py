@@ -12,7 +12,7 @@ from typing import Any
 import cistem_project as project
 import numpy as np
 import pytest
-from adapter_contract import check_adapter, fingerprint
+from opened import Opened
 from scipy.ndimage import gaussian_filter
 
 from refine_hooks.errors import NotReadyError, StorageError
@@ -21,11 +21,13 @@ from refine_hooks.log.file import read_journal
 from refine_hooks.log.folder import Store
 from refine_hooks.masks.cistem import cistem_automask, sphere_masked
 from refine_hooks.model import HalfMaps, Round
-from refine_hooks.programs import cistem
 from refine_hooks.programs.cistem.half_maps import half_maps
 from refine_hooks.programs.cistem.program_mask import moved_by
 from refine_hooks.settings import Settings
+from refine_hooks.testing import check_adapter, fingerprint
 from refine_hooks.watch.loop import Watch, run
+
+cistem = Opened("cistem")
 
 PATIENT = Settings.model_validate({"watch": {"metadata_wait_s": 1e6}})
 NO_WAIT = Settings.model_validate({"watch": {"metadata_wait_s": 0.0}})
@@ -89,7 +91,7 @@ def scene(tmp_path: Path) -> Scene:
 
 
 def merged_average(scene: Scene, round_: Round) -> np.ndarray:
-    halves = half_maps(scene.folder, round_, scene.store)
+    halves = half_maps(round_)
     assert halves is not None
     return halves.half1.voxels + halves.half2.voxels
 
@@ -552,7 +554,7 @@ def test_views_are_counted_where_the_particles_look(tmp_path: Path) -> None:
     folder = tmp_path / "project"
     project.whole_project(folder)
     round_ = next(iter(cistem.rounds(folder, Settings(), Store(tmp_path / "out"))))
-    views = cistem.angular_distribution(folder, round_)
+    views = cistem.viewing_directions(folder, round_)
     assert views is not None
     angles = np.deg2rad(project.stored().execute("SELECT THETA, PHI FROM REFINEMENT_RESULT_2_1").fetchall())
     theta, phi = angles[:, 0], angles[:, 1]
@@ -583,7 +585,7 @@ def mask_of(tmp_path: Path, change: str, name: str = "volume_4_1.mrc") -> Any:
     project.write_volume(folder, name, seed=1)
     round_ = next(r for r in cistem.rounds(folder, Settings(), store) if str(r.key) == "package_1/4/1")
     halves = HalfMaps(project.small_map(1), project.small_map(1), "merged")
-    return cistem.refinement_mask(folder, round_, halves)
+    return cistem.masks(folder, round_, halves).get("refinement")
 
 
 SUPPLIED = "UPDATE REFINEMENT_DETAILS_4 SET SHOULD_USE_SUPPLIED_MASK = 1, MASK_ASSET_ID = {}, MASK_EDGE_WIDTH = 12;"
@@ -619,7 +621,7 @@ def test_the_automask_is_made_of_the_rounds_map_in_the_frame_of_the_half_maps(tm
     moved = project.Map(np.roll(body.voxels, (-2, 2, -3), (0, 1, 2)), 2.5)
     project.write_map(folder / "Assets" / "Volumes" / "volume_4_1.mrc", moved, "test")
     round_ = next(r for r in cistem.rounds(folder, Settings(), store) if str(r.key) == "package_1/4/1")
-    found = cistem.refinement_mask(folder, round_, HalfMaps(body, body, "merged"))
+    found = cistem.masks(folder, round_, HalfMaps(body, body, "merged")).get("refinement")
     assert found is not None
     assert found.mask is not None
     assert found.parameters["centring_undone_px_xyz"] == [-3, 2, -2]
@@ -685,7 +687,7 @@ def test_a_whole_replayed_project_is_captured_and_gives_the_half_maps_of_merge3d
             expected = expected_half(shared, folder, name, half)
             masked, _ = sphere_masked(ours, round_.facts.sphere_radius_A or 0.0)
             assert np.linalg.norm(masked.voxels - expected) < 1e-5 * np.linalg.norm(expected)
-        mask = cistem.refinement_mask(folder, round_, halves)
+        mask = cistem.masks(folder, round_, halves).get("refinement")
         assert mask is not None
         assert mask.mask is not None
         assert mask.parameters["centring_undone_px_xyz"] == moved
@@ -706,7 +708,7 @@ def test_the_automask_of_a_real_round_is_create_masks_in_every_voxel(shared: Pat
     halves = HalfMaps(
         *(Map(expected_half(shared, tmp_path / "x", "volume_4_1", half), 2.5) for half in (1, 2)), "merged"
     )
-    mask = cistem.refinement_mask(folder, round_, halves)
+    mask = cistem.masks(folder, round_, halves).get("refinement")
     assert mask is not None
     assert mask.mask is not None
     made = tmp_path / "mask.mrc"

@@ -12,7 +12,6 @@ from scipy.spatial.transform import Rotation
 
 pytest.importorskip("h5py")
 
-from adapter_contract import check_adapter
 from cryosparc_data import (
     BOX,
     MASKS,
@@ -26,16 +25,20 @@ from cryosparc_data import (
     write_project,
 )
 from eman2_data import halves_of
+from opened import Opened
 
 from refine_hooks.errors import NotReadyError, ParticlesError
 from refine_hooks.files.mrc import Map, write_map
 from refine_hooks.log.folder import Store
 from refine_hooks.particles.cryosparc import read_cs
-from refine_hooks.programs import claim, cryosparc
+from refine_hooks.programs import claim
 from refine_hooks.programs.cryosparc.halves import read_fsc_table
 from refine_hooks.programs.cryosparc.job import read_filter_radii, read_job, read_log
 from refine_hooks.reconstruct import Desk, half_maps_of
 from refine_hooks.settings import Settings
+from refine_hooks.testing import check_adapter
+
+cryosparc = Opened("cryosparc")
 
 
 def _rounds(project: Path, store: Store) -> list:
@@ -77,11 +80,13 @@ def test_the_masks_of_a_round_are_named_by_their_use(tmp_path: Path) -> None:
     project, store = write_project(tmp_path / "project"), Store(tmp_path / "out")
     first, last = _rounds(project, store)
     halves = cryosparc.half_maps(project, last, store)
-    np.testing.assert_array_equal(cryosparc.refinement_mask(project, last, halves).mask.voxels, MASKS["mask_refine"])
-    further = cryosparc.further_masks(project, last, halves)
+    np.testing.assert_array_equal(
+        cryosparc.masks(project, last, halves).get("refinement").mask.voxels, MASKS["mask_refine"]
+    )
+    further = cryosparc.masks(project, last, halves)
     np.testing.assert_array_equal(further["program_fsc"].mask.voxels, MASKS["mask_fsc"])
     np.testing.assert_array_equal(further["program_fsc_auto"].mask.voxels, MASKS["mask_fsc_auto"])
-    assert list(cryosparc.further_masks(project, first, halves)) == ["program_fsc"]
+    assert list(cryosparc.masks(project, first, halves)) == ["refinement", "program_fsc"]
 
 
 def test_the_reported_resolution_is_that_of_the_last_curve_of_each_iteration(tmp_path: Path) -> None:
@@ -268,8 +273,8 @@ def test_saving_waits_for_the_masks_and_takes_no_space(tmp_path: Path) -> None:
         path.unlink()
     (round_,) = _rounds(project, store)
     halves = cryosparc.half_maps(project, round_, store)
-    assert cryosparc.refinement_mask(project, round_, halves).mask is not None
-    assert set(cryosparc.further_masks(project, round_, halves)) == {"program_fsc", "program_fsc_auto"}
+    assert cryosparc.masks(project, round_, halves).get("refinement").mask is not None
+    assert set(cryosparc.masks(project, round_, halves)) == {"refinement", "program_fsc", "program_fsc_auto"}
 
 
 def test_nothing_is_saved_of_jobs_that_have_ended(tmp_path: Path) -> None:
@@ -366,7 +371,7 @@ def test_particles_give_back_the_density_that_they_are_images_of(tmp_path: Path)
 
 def test_views_are_counted_from_the_poses(tmp_path: Path) -> None:
     project, store = write_project(tmp_path / "project"), Store(tmp_path / "out")
-    views = cryosparc.angular_distribution(project, _rounds(project, store)[0])
+    views = cryosparc.viewing_directions(project, _rounds(project, store)[0])
     assert views.shape == (18, 72)
     assert views.sum() == 40
 

@@ -10,15 +10,19 @@ import pytest
 
 pytest.importorskip("h5py")
 
-from adapter_contract import check_adapter
 from eman2_data import APIX, BOX, filtered, fsc, halves_of, masks, steps, write_hdf, write_project
+from opened import Opened
 
 from refine_hooks.errors import MapError, NotReadyError
 from refine_hooks.log.folder import Store
-from refine_hooks.programs import claim, eman2
+from refine_hooks.programs import claim
+from refine_hooks.programs._reading import Memory
 from refine_hooks.programs.eman2.folder import runs
 from refine_hooks.programs.hdf import read_hdf_header, read_hdf_map, whole_hdf
 from refine_hooks.settings import Settings
+from refine_hooks.testing import check_adapter
+
+eman2 = Opened("eman2")
 
 
 def test_a_map_comes_back_as_z_y_x_with_its_voxel_size(tmp_path: Path) -> None:
@@ -40,11 +44,11 @@ def test_a_compressed_map_is_scaled_back_to_within_half_a_step(tmp_path: Path) -
 def test_a_file_that_is_cut_off_is_not_ready(tmp_path: Path) -> None:
     path = tmp_path / "a.hdf"
     write_hdf(path, np.ones((8, 8, 8), np.float32))
-    assert whole_hdf(path)
+    assert whole_hdf(path, Memory())
     content = path.read_bytes()
     for length in (0, 4, 100, len(content) // 2, len(content) - 8):
         path.write_bytes(content[:length])
-        assert not whole_hdf(path)
+        assert not whole_hdf(path, Memory())
         with pytest.raises((NotReadyError, MapError)):
             read_hdf_map(path)
 
@@ -186,12 +190,14 @@ def test_the_programs_curves_and_masks_are_those_that_it_wrote(tmp_path: Path) -
     assert np.isnan(curves["unmasked"][[0, -1]]).all()
     assert len(curves["unmasked"]) == BOX // 2 + 1
     halves = eman2.half_maps(project, last, store)
-    mask = eman2.refinement_mask(project, last, halves)
+    mask = eman2.masks(project, last, halves).get("refinement")
     assert np.abs(mask.mask.voxels - masks()[0]).max() < 1 / 255
-    tight = eman2.further_masks(project, last, halves)["program_tight"]
+    tight = eman2.masks(project, last, halves)["program_tight"]
     assert np.abs(tight.mask.voxels - masks()[1]).max() < 1 / 255
-    assert eman2.refinement_mask(project, first, halves).mask is None, "the mask of round 1 has been written over"
-    assert eman2.further_masks(project, first, halves) == {}
+    assert eman2.masks(project, first, halves).get("refinement").mask is None, (
+        "the mask of round 1 has been written over"
+    )
+    assert list(eman2.masks(project, first, halves)) == ["refinement"]
 
 
 def test_a_round_is_awaited_until_its_post_processing_has_ended(tmp_path: Path) -> None:

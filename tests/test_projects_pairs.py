@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from adapter_contract import check_adapter
+from opened import Opened
 from pairs_data import PROGRAMS, VOXEL_A, dated, nextpyp, put, put_text, simple, stopgap_classes, true_fsc, write_em
 from small_program import BOX, half_maps_of
 
@@ -22,6 +22,7 @@ from refine_hooks.programs import adapter_called, claim, claims
 from refine_hooks.programs.curve_tables import at_shells
 from refine_hooks.programs.dynamo import em_header
 from refine_hooks.settings import Settings, load_settings
+from refine_hooks.testing import check_adapter
 from refine_hooks.watch.loop import Watch, run
 
 NAMES = sorted(PROGRAMS)
@@ -33,7 +34,7 @@ def settings_of(name: str, **watch: float) -> Settings:
 
 
 def rounds_of(name: str, project: Path) -> list[Round]:
-    return list(adapter_called(name).rounds(project, settings_of(name), Store(project / "refine_hooks")))
+    return list(Opened(name).rounds(project, settings_of(name), Store(project / "refine_hooks")))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -94,7 +95,7 @@ def test_what_is_written_over_is_first_copied_and_measured_from_the_copy(tmp_pat
     simple(tmp_path, 1)
     (waiting,) = rounds_of("simple", tmp_path)
     assert waiting.missing == (KEPT_FIRST,)
-    adapter = adapter_called("simple")
+    adapter = Opened("simple")
     store = Store(tmp_path / "refine_hooks")
     adapter.capture(tmp_path, store.spool)
     simple(tmp_path, 2)
@@ -107,7 +108,7 @@ def test_what_is_written_over_is_first_copied_and_measured_from_the_copy(tmp_pat
 
 
 def test_an_iteration_that_is_done_again_takes_the_place_of_the_first(tmp_path: Path) -> None:
-    adapter, store = adapter_called("simple"), Store(tmp_path / "refine_hooks")
+    adapter, store = Opened("simple"), Store(tmp_path / "refine_hooks")
     simple(tmp_path, 1)
     adapter.capture(tmp_path, store.spool)
     simple(tmp_path, 1, content=7)
@@ -122,7 +123,7 @@ def test_an_iteration_that_is_done_again_takes_the_place_of_the_first(tmp_path: 
 
 def test_iterations_that_nobody_watched_keep_their_curves(tmp_path: Path) -> None:
     project = PROGRAMS["nextpyp"].finished(tmp_path / "project")
-    adapter = adapter_called("nextpyp")
+    adapter = Opened("nextpyp")
     rounds = rounds_of("nextpyp", project)
     assert [(r.label, r.inputs.origin) for r in rounds] == [("it001", None), ("it002", None), ("it003", "found")]
     for iteration, round_ in enumerate(rounds[:2], 1):
@@ -135,7 +136,7 @@ def test_a_table_that_is_written_after_the_copy_was_made_is_still_read(tmp_path:
     table = tmp_path / "frealign" / "maps" / "t20s_r01_fsc.txt"
     text = table.read_text()
     table.unlink()
-    adapter, store = adapter_called("nextpyp"), Store(tmp_path / "out")
+    adapter, store = Opened("nextpyp"), Store(tmp_path / "out")
     adapter.capture(tmp_path, store.spool)
     table.write_text(text)
     (round_,) = adapter.rounds(tmp_path, settings_of("nextpyp"), store)
@@ -158,7 +159,7 @@ def test_nextpyp_s_frequencies_are_understood_whatever_their_unit(scale: float, 
     rows = np.loadtxt(table)
     rows[:, 0] *= scale
     np.savetxt(table, rows, fmt="%10.5f")
-    adapter = adapter_called("nextpyp")
+    adapter = Opened("nextpyp")
     store = Store(tmp_path / "out")
     adapter.capture(tmp_path, store.spool)
     (round_,) = adapter.rounds(tmp_path, settings_of("nextpyp"), store)
@@ -215,11 +216,11 @@ def test_m_s_states_are_numbered_in_their_order_and_its_mask_is_found(tmp_path: 
     project = PROGRAMS["warp"].finished(tmp_path)
     rounds = rounds_of("warp", project)
     assert [str(r.key) for r in rounds] == [f"ribosome_1a2b3c4d/{n}/1" for n in (1, 2, 3)]
-    adapter, store = adapter_called("warp"), Store(tmp_path / "out")
+    adapter, store = Opened("warp"), Store(tmp_path / "out")
     halves = adapter.half_maps(project, rounds[0], store)
     assert halves is not None
     assert halves.valid_shells == BOX // 2 - 3
-    mask = adapter.refinement_mask(project, rounds[0], halves)
+    mask = adapter.masks(project, rounds[0], halves).get("refinement")
     assert mask is not None
     assert mask.path == project / "species/ribosome_1a2b3c4d/versions/0faded00/ribosome_mask.mrc"
 
@@ -279,7 +280,7 @@ def test_files_that_have_long_been_there_need_not_be_waited_for(tmp_path: Path) 
 def test_a_voxel_size_that_no_header_states_is_taken_from_the_settings(tmp_path: Path) -> None:
     project = PROGRAMS["stopgap"].finished(tmp_path)
     no_voxel_size(project)
-    adapter, store = adapter_called("stopgap"), Store(tmp_path / "out")
+    adapter, store = Opened("stopgap"), Store(tmp_path / "out")
     settings = load_settings(overrides={"program": {"voxel_size_A": 2.5}})
     before = list(adapter.rounds(project, Settings(), store))[1]
     second = list(adapter.rounds(project, settings, store))[1]
@@ -321,7 +322,7 @@ def test_older_tables_and_names_of_cryodrgn_are_read(tmp_path: Path) -> None:
     rows = "".join(f"{k} {k / BOX} {v}\n" for k, v in enumerate(true_fsc(1)[:-1]))
     put_text(tmp_path / "vol_fsc-vals.txt", rows)
     (round_,) = rounds_of("cryodrgn", tmp_path)
-    (curve,) = adapter_called("cryodrgn").reported(tmp_path, round_)
+    (curve,) = Opened("cryodrgn").reported(tmp_path, round_)
     np.testing.assert_allclose(curve.correlation[:-1], true_fsc(1)[:-1], atol=1e-6)
 
 
@@ -330,7 +331,7 @@ def test_older_tables_and_names_of_cryodrgn_are_read(tmp_path: Path) -> None:
 def test_a_table_that_holds_no_curve_is_passed_over(name: str, text: str, tmp_path: Path) -> None:
     program = PROGRAMS[name]
     project = program.finished(tmp_path / "project")
-    adapter, store = adapter_called(name), Store(tmp_path / "out")
+    adapter, store = Opened(name), Store(tmp_path / "out")
     for path in project.rglob("*"):
         if path.suffix in (".txt", ".star", ".fsc", ".bin"):
             path.write_text(text)
@@ -363,5 +364,5 @@ def test_a_file_that_goes_between_two_looks_harms_nothing(tmp_path: Path) -> Non
     for path in sorted(project.iterdir()):
         path.unlink()
         seen.append(rounds_of("simple", project))
-        adapter_called("simple").capture(project, tmp_path / "spool")
+        Opened("simple").capture(project, tmp_path / "spool")
     assert seen[-1] == []

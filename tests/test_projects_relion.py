@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from adapter_contract import check_adapter
 from numpy.typing import NDArray
+from opened import Opened
 
 from refine_hooks.curves.relion import postprocess_fsc
 from refine_hooks.errors import ProjectError
@@ -19,9 +19,12 @@ from refine_hooks.files.mrc import Map, read_map, write_map
 from refine_hooks.log.folder import Store
 from refine_hooks.measure import NamedMask, measure_halves
 from refine_hooks.model import Round
-from refine_hooks.programs import adapter_called, claim, relion
+from refine_hooks.programs import claim
 from refine_hooks.programs.relion.external import half_map_from_external
 from refine_hooks.settings import load_settings
+from refine_hooks.testing import check_adapter
+
+relion = Opened("relion")
 
 SETTINGS = load_settings(program="relion")
 JOB = Path("Refine3D") / "job001"
@@ -43,7 +46,7 @@ def rounds_of(project: Path) -> dict[str, Round]:
 
 def test_the_adapter_keeps_every_promise(project: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
-    check_adapter(adapter_called("relion"), project, tmp_path / "elsewhere", with_halves=3)
+    check_adapter(Opened("relion"), project, tmp_path / "elsewhere", with_halves=3)
 
 
 def test_a_job_folder_alone_is_a_project_too(project: Path, tmp_path: Path) -> None:
@@ -227,7 +230,7 @@ def test_our_curves_stand_beside_postprocess_own_and_the_corrected_one_agrees_wi
     final = next(r for r in rounds if r.key.run == "Refine3D/job001" and r.label == "final")
     halves = relion.half_maps(project, final, store)
     assert halves is not None
-    own = relion.refinement_mask(project, final, halves)
+    own = relion.masks(project, final, halves).get("refinement")
     assert own is not None
     assert isinstance(own.mask, Map)
     reported = relion.reported(project, final)
@@ -290,7 +293,7 @@ def test_the_solvent_mask_of_an_iteration_is_found_or_said_in_words(
     round_ = rounds_of(project)[label]
     halves = relion.half_maps(project, round_, Store(tmp_path / "out"))
     assert halves is not None
-    found = relion.refinement_mask(project, round_, halves)
+    found = relion.masks(project, round_, halves).get("refinement")
     assert found is not None
     assert (found.mask is None) == bool(told)
     assert told in (found.note or "")
@@ -301,7 +304,7 @@ def test_a_refinement_without_a_mask_is_said_to_have_none(project: Path, tmp_pat
     round_ = rounds_of(project)["it009"]
     halves = relion.half_maps(project, round_, Store(tmp_path / "out"))
     assert halves is not None
-    found = relion.refinement_mask(project, round_, halves)
+    found = relion.masks(project, round_, halves).get("refinement")
     assert found is not None
     assert (found.mask, found.note) == (None, "the refinement used no mask but its sphere")
 
@@ -315,6 +318,6 @@ def test_the_mask_that_relion_fitted_to_its_box_takes_the_place_of_one_that_does
     round_ = rounds_of(project)["it009"]
     halves = relion.half_maps(project, round_, Store(tmp_path / "out"))
     assert halves is not None
-    found = relion.refinement_mask(project, round_, halves)
+    found = relion.masks(project, round_, halves).get("refinement")
     assert found is not None
     assert found.path == project / JOB / "run_solvent_mask.mrc"

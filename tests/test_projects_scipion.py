@@ -12,12 +12,16 @@ pytest.importorskip("h5py")
 
 import cryosparc_data
 import eman2_data
-from adapter_contract import check_adapter
+from opened import Opened
 
 from refine_hooks.files.mrc import Map, read_map, write_map
 from refine_hooks.log.folder import Store
-from refine_hooks.programs import claim, scipion
+from refine_hooks.programs import claim
+from refine_hooks.programs.scipion import protocols
 from refine_hooks.settings import load_settings
+from refine_hooks.testing import check_adapter
+
+scipion = Opened("scipion")
 
 SETTINGS = load_settings(program="scipion")
 RELION, SPARC, EMAN = "000422_ProtRelionRefine3D", "000511_ProtCryoSparcNewNonUniformRefine3D", "000630_EmanProtRefine"
@@ -59,7 +63,7 @@ def test_it_keeps_the_promises_of_every_adapter_for_all_programs_inside(project:
 
 
 def test_protocols_that_make_no_half_maps_are_left_out(project: Path) -> None:
-    assert [p.name for p in scipion.protocols(project)] == [RELION, SPARC, EMAN]
+    assert [p.name for p in protocols(project)] == [RELION, SPARC, EMAN]
     assert "000300" not in scipion.why(project)
 
 
@@ -90,7 +94,7 @@ def test_a_mask_is_looked_for_from_the_projects_folder(project: Path, tmp_path: 
     halves = scipion.half_maps(project, round_, store)
     mask.parent.mkdir()
     write_map(mask, Map(np.ones_like(halves.half1.voxels), halves.half1.voxel_size_A), "mask")
-    own = scipion.refinement_mask(project, round_, halves)
+    own = scipion.masks(project, round_, halves).get("refinement")
     assert own.mask is not None, own.note
     assert own.path == mask
 

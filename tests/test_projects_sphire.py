@@ -8,12 +8,15 @@ import pytest
 
 pytest.importorskip("h5py")
 
-from adapter_contract import check_adapter
 from eman2_data import BOX, filtered, fsc, halves_of, masks, write_hdf
+from opened import Opened
 
 from refine_hooks.log.folder import Store
-from refine_hooks.programs import claim, sphire
+from refine_hooks.programs import claim
 from refine_hooks.settings import Settings
+from refine_hooks.testing import check_adapter
+
+sphire = Opened("sphire")
 
 PIXEL = 2.5
 
@@ -108,10 +111,10 @@ def test_a_mask_of_the_users_is_found_beside_the_run(tmp_path: Path) -> None:
         path.write_text(path.read_text().replace('"mask3D": null', '"mask3D": "mask.hdf"'))
     round_ = _rounds(project, tmp_path)[0]
     halves = sphire.half_maps(project, round_, Store(tmp_path / "out"))
-    assert "not there" in sphire.refinement_mask(project, round_, halves).note
+    assert "not there" in sphire.masks(project, round_, halves).get("refinement").note
     write_hdf(project.parent / "mask.hdf", masks()[0])
     np.testing.assert_allclose(
-        sphire.refinement_mask(project, round_, halves).mask.voxels, masks()[0].astype(np.float32)
+        sphire.masks(project, round_, halves).get("refinement").mask.voxels, masks()[0].astype(np.float32)
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from heard import hear
+from opened import Opened
 
 from refine_hooks import curves, fsc
 from refine_hooks.files.mrc import read_map
@@ -18,7 +19,6 @@ from refine_hooks.log.records import RoundRecord
 from refine_hooks.model import HalfMaps
 from refine_hooks.particles import stacks
 from refine_hooks.particles.cistem import read_star
-from refine_hooks.programs import adapter_called, cistem, relion
 from refine_hooks.reconstruct import Desk, reconstructed
 from refine_hooks.settings import load_settings
 from refine_hooks.sums import insertion
@@ -26,6 +26,9 @@ from refine_hooks.sums.cistem import merge_half
 from refine_hooks.sums.plan import Plan, plan_for
 from refine_hooks.sums.weights import Weights, cistem_weights
 from refine_hooks.watch.loop import Watch, run
+
+cistem = Opened("cistem")
+relion = Opened("relion")
 
 pytestmark = pytest.mark.shared
 
@@ -89,7 +92,7 @@ def test_a_round_of_cistem_is_reconstructed_as_its_own_programs_do(
     golden = shared / "golden" / "cistem"
     project, settings = golden / "project", load_settings(program="cistem")
     (round_,) = [r for r in cistem.rounds(project, settings, Store(tmp_path / "out")) if str(r.key) == key]
-    halves = reconstructed(adapter_called("cistem"), project, round_, settings, Desk())
+    halves = reconstructed(adapter_called("cistem").open(project, settings, tmp_path / "spool"), round_, settings, Desk())
     assert halves is not None
     wanted = tuple(unpacked(golden / "expected" / f"{stem}_map{h}.mrc.gz", tmp_path) for h in (1, 2))
     frequency = shell_frequency_per_A(halves.half1.box_px, halves.half1.voxel_size_A)
@@ -115,7 +118,7 @@ def test_a_finished_project_ends_with_half_maps_for_every_round(shared: Path, tm
     w = Watch(
         project,
         "cistem",
-        adapter_called("cistem"),
+        Opened("cistem"),
         load_settings(program="cistem"),
         store,
         "missing",
@@ -142,7 +145,7 @@ def test_a_round_of_relion_is_reconstructed_to_full_resolution(shared: Path, tmp
     project, settings = shared / "golden" / "relion", load_settings(program="relion")
     rounds = list(relion.rounds(project, settings, Store(tmp_path / "out")))
     by_label = {r.label: r for r in rounds if r.key.run == "Refine3D/job001"}
-    halves = reconstructed(adapter_called("relion"), project, by_label["it008"], settings, Desk())
+    halves = reconstructed(adapter_called("relion").open(project, settings, tmp_path / "spool"), by_label["it008"], settings, Desk())
     final = relion.half_maps(project, by_label["final"], Store(tmp_path / "out"))
     assert halves is not None
     assert final is not None

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_relion
+from opened import Opened
 
 from refine_hooks.files.mrc import read_map
 from refine_hooks.log.file import read_journal
 from refine_hooks.log.folder import Store
 from refine_hooks.log.records import RoundRecord
-from refine_hooks.programs import adapter_called
 from refine_hooks.settings import load_settings
 from refine_hooks.watch.loop import Watch, run
 

@@ -6,12 +6,14 @@ from pathlib import Path
 import mrcfile
 import numpy as np
 import pytest
+from opened import Opened
 
 from refine_hooks.log.folder import Store
 from refine_hooks.model import HalfMaps, Round
-from refine_hooks.programs import relion
 from refine_hooks.programs.relion import files
 from refine_hooks.settings import load_settings
+
+relion = Opened("relion")
 
 SETTINGS = load_settings(program="relion")
 JOB = Path("Refine3D") / "job001"

@@ -10,13 +10,18 @@ from types import ModuleType
 
 import cistem_project
 import pytest
+from opened import Opened
 
 from refine_hooks.log.folder import Store
 from refine_hooks.model import Key, Round, Stamp
-from refine_hooks.programs import _still, cistem, relion
+from refine_hooks.programs import relion as relion_package
+from refine_hooks.programs._still import Still
 from refine_hooks.programs.cistem import dumps as cistem_dumps
 from refine_hooks.programs.relion.files import Job
 from refine_hooks.settings import Settings
+
+cistem = Opened("cistem")
+relion = Opened("relion")
 
 SETTINGS = Settings()
 cistem_rounds = importlib.import_module(
@@ -44,9 +49,9 @@ def look(project: Path) -> tuple[list[Round], int]:
         looked.append(job.run)
         return real(directory, job, *rest)  # type: ignore[arg-type]
 
-    real = relion.job_rounds
+    real = relion_package.job_rounds
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(relion, "job_rounds", counted)
+        patch.setattr(relion_package, "job_rounds", counted)
         return list(relion.rounds(project, SETTINGS, Store(project / "refine_hooks"))), len(looked)
 
 
@@ -117,8 +122,8 @@ def test_what_changed_a_moment_ago_is_looked_at_again_since_clocks_of_file_syste
     assert look(project)[1] > 0
 
 
-def test_rounds_that_wait_or_fail_are_never_remembered(tmp_path: Path) -> None:
-    made: list[int] = []
+def test_rounds_that_wait_or_fail_are_never_remembered() -> None:
+    still, made = Still(), []
 
     def make() -> list[Round]:
         made.append(1)
@@ -127,7 +132,7 @@ def test_rounds_that_wait_or_fail_are_never_remembered(tmp_path: Path) -> None:
     for changes in ({"missing": ("x",)}, {"fault": "broken"}):
         round_ = Round(Key(run="r", iteration=1, class_id=1), "t", "l", Stamp(), **changes)  # type: ignore[arg-type]
         for _ in range(3):
-            _still.still((tmp_path, str(changes)), SETTINGS, lambda: (), make, lambda _: ())
+            still.rounds(str(changes), lambda: (), make, lambda _: ())
     assert len(made) == 6
 
 

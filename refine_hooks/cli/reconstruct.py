@@ -183,12 +183,13 @@ def _of_round(
     project = project.absolute()
     name, adapter = claim(project, program or load_settings(config, overrides=overrides).program.name)
     settings = load_settings(config, name, overrides)
-    rounds = list(adapter.rounds(project, settings, Store(project / "refine_hooks")))
+    opened = adapter.open(project, settings, Store(project / "refine_hooks").spool)
+    rounds = list(opened.rounds())
     chosen = next((round_ for round_ in rounds if str(round_.key) == key), None)
     if chosen is None:
         what = f"there is no round {key!r}" if key else "name a round with --round"
         raise ProjectError(f"{project}: {what}; there are: {', '.join(str(round_.key) for round_ in rounds) or 'none'}")
-    job = adapter.particles(project, chosen)
+    job = opened.particles(chosen)
     if job is None:
         raise ProjectError(f"{project}: {name} keeps no particles of {key} that could be reconstructed here")
     if symmetry:

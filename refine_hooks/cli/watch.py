@@ -70,7 +70,7 @@ def _watch(w: Watch, until_idle: float | None) -> str:
 
     bell = None
     if not w.settings.watch.force_poll and file_system.events_arrive(w.project):
-        bell = events.Bell(lambda: w.adapter.bells(w.project))
+        bell = events.Bell(w.opened.watched_folders)
     at_changes = "" if bell is None else " and at every change"
     logger.info(
         f"watching {w.project} ({w.program}), writing to {w.store.out}; looking every {w.settings.watch.poll_s:g} s{at_changes}"
@@ -177,7 +177,7 @@ def open_watch(
     """
     from refine_hooks.cli._progress import tell_compiling
     from refine_hooks.log.folder import Store
-    from refine_hooks.programs import adapted, claim
+    from refine_hooks.programs import claim
     from refine_hooks.settings import load_settings, own_table
     from refine_hooks.watch.loop import Watch
 
@@ -187,7 +187,6 @@ def open_watch(
     wanted = program or early.program.name or ("generic" if early.generic.half1 else "")
     name, adapter = claim(project, wanted)
     settings = load_settings(config, name, overrides, own)
-    adapter = adapted(adapter, settings)
     _require_files(settings.masks)
     when = settings.reconstruct.when
     store = Store((out or project / "refine_hooks").absolute(), int(settings.keep.min_free_GB * 1e9))

@@ -34,7 +34,7 @@ def demonstrate(directory: Path, pace: float = 1.0) -> Journal:
     w = Watch(directory, "cistem", adapter_called("cistem"), settings, Store(directory / "refine_hooks"))
     faults: list[BaseException] = []
     player = threading.Thread(target=_play, args=(directory, pace, faults, w.stop), name="refinement", daemon=True)
-    bell = events.Bell(lambda: w.adapter.bells(directory)) if file_system.events_arrive(directory) else None
+    bell = events.Bell(w.opened.watched_folders) if file_system.events_arrive(directory) else None
     player.start()
     try:
         run(w, _until_played(w, player, bell), bell, live=True)

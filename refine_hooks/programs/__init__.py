@@ -1,8 +1,8 @@
 """The refinement programs that refine_hooks understands: one module or package each, and a dict.
 
-To add one: a module with the functions of `refine_hooks.programs.adapter.Adapter`, or with a value that has them (see `pairs`), a
-line in `ADAPTERS`, a small tree for the tests and one call of the shared adapter test. Adapters of other packages register under
-the entry-point group ``refine_hooks.programs``.
+To add one: a module with an `refine_hooks.programs.adapter.Adapter` (see `pairs` for the short way), a line in `ADAPTERS`, a small
+tree for the tests and one call of `refine_hooks.testing.check_adapter`. Adapters of other packages register under the entry-point
+group ``refine_hooks.programs``.
 """
 
 import logging
@@ -15,18 +15,17 @@ from pathlib import Path
 from typing import cast
 
 from refine_hooks.errors import ProjectError
-from refine_hooks.programs.adapter import FUNCTIONS, Adapter
-from refine_hooks.settings import Settings
+from refine_hooks.programs.adapter import PARTS, Adapter
 
 logger = logging.getLogger(__name__)
 
 ADAPTERS: dict[str, str] = {
-    "cistem": "refine_hooks.programs.cistem",
-    "relion": "refine_hooks.programs.relion",
-    "cryosparc": "refine_hooks.programs.cryosparc",
-    "eman2": "refine_hooks.programs.eman2",
-    "sphire": "refine_hooks.programs.sphire",
-    "scipion": "refine_hooks.programs.scipion",
+    "cistem": "refine_hooks.programs.cistem:ADAPTER",
+    "relion": "refine_hooks.programs.relion:ADAPTER",
+    "cryosparc": "refine_hooks.programs.cryosparc:ADAPTER",
+    "eman2": "refine_hooks.programs.eman2:ADAPTER",
+    "sphire": "refine_hooks.programs.sphire:ADAPTER",
+    "scipion": "refine_hooks.programs.scipion:ADAPTER",
     "nextpyp": "refine_hooks.programs.nextpyp:ADAPTER",
     "simple": "refine_hooks.programs.simple:ADAPTER",
     "warp": "refine_hooks.programs.warp:ADAPTER",
@@ -83,16 +82,10 @@ def _loaded(entry: EntryPoint) -> Adapter:
         adapter = entry.load()
     except Exception as error:
         raise ProjectError(f"{where} cannot be loaded ({type(error).__name__}: {error})") from error
-    lacking = [name for name in FUNCTIONS if not callable(getattr(adapter, name, None))]
+    lacking = [name for name in PARTS if not callable(getattr(adapter, name, None))]
     if lacking:
         raise ProjectError(f"{where} is none: it has no function {', '.join(lacking)}")
     return cast("Adapter", adapter)
-
-
-def adapted(adapter: Adapter, settings: Settings) -> Adapter:
-    """The adapter as these settings make it."""
-    configured: Callable[[Settings], Adapter] | None = getattr(adapter, "configured", None)
-    return configured(settings) if configured is not None else adapter
 
 
 def claims(directory: Path) -> list[Claim]:
@@ -118,7 +111,7 @@ def _claim(directory: Path, name: str) -> Claim:
     try:
         adapter = adapter_called(name)
         recognised = bool(adapter.recognises(directory))
-        return Claim(name, recognised, _word(adapter, directory))
+        return Claim(name, recognised, adapter.why(directory))
     except ProjectError as error:
         return Claim(name, None, str(error))
     except Exception as error:
@@ -126,14 +119,6 @@ def _claim(directory: Path, name: str) -> Claim:
             raise
         where = next((_where(entry) for entry in _elsewhere() if entry.name == name), f"the adapter {name}")
         return Claim(name, None, f"{where} fails at {directory} ({type(error).__name__}: {error})")
-
-
-def _word(adapter: Adapter, directory: Path) -> str:
-    """What an adapter's optional ``why`` says, else what its ``recognises`` is said to look for."""
-    why: Callable[[Path], str] | None = getattr(adapter, "why", None)
-    if why is not None:
-        return why(directory)
-    return (adapter.recognises.__doc__ or "says nothing").strip().splitlines()[0].rstrip(".")
 
 
 def require_readable(directory: Path) -> None:

@@ -1,38 +1,60 @@
 """Reading the tables of a running program: from memory while a file stays as it is, never larger than a table can be."""
 
 import os
-from collections.abc import Callable
-from functools import lru_cache, wraps
+import threading
+from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from refine_hooks.errors import InputError, NotReadyError
 from refine_hooks.files import reading
 
 _LARGEST_BYTES = 512 << 20
-_CACHED = 1 << 14
+_REMEMBERED = 1 << 16
 
 T = TypeVar("T")
+_UNKNOWN = object()
 
 
-def remembered(read: Callable[[Path], T]) -> Callable[[Path], T]:
-    """Make a reader of one file answer from memory for as long as the file's identity, size and mtime stay the same.
+class Memory:
+    """What one opened project has read. Two threads may ask at once; what both miss is read twice and is the same."""
 
-    A file that changes while it is read is not ready.
-    """
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[Hashable, Any] = {}
 
-    @lru_cache(maxsize=_CACHED)
-    def known(path: str, identity: tuple[int, int, int]) -> T:
-        result = read(Path(path))
-        if _identity(Path(path)) != identity:
-            raise NotReadyError(f"{path}: changed while it was read")
-        return result
+    def file(self, read: Callable[[Path], T], path: Path) -> T:
+        """What ``read`` makes of a file; from memory for as long as the file's identity, size and mtime stay the same.
 
-    @wraps(read)
-    def reader(path: Path) -> T:
-        return known(str(path), _identity(path))
+        Raises:
+            NotReadyError: it is not there, or changed while it was read.
+        """
+        before = _identity(path)
 
-    return reader
+        def checked() -> T:
+            result = read(path)
+            if _identity(path) != before:
+                raise NotReadyError(f"{path}: changed while it was read")
+            return result
+
+        return self.of((read, str(path), before), checked)
+
+    def get(self, key: Hashable) -> Any:
+        """What is known for ``key``; None where nothing is."""
+        with self._lock:
+            return self._known.get(key)
+
+    def of(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What ``make`` returned for ``key``; made where it is not known yet. What it raises is not remembered."""
+        with self._lock:
+            known = self._known.get(key, _UNKNOWN)
+        if known is _UNKNOWN:
+            known = make()
+            with self._lock:
+                self._known[key] = known
+                while len(self._known) > _REMEMBERED:
+                    del self._known[next(iter(self._known))]
+        return cast("T", known)
 
 
 def _identity(path: Path) -> tuple[int, int, int]:

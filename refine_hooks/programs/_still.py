@@ -31,7 +31,6 @@ class State(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    asked: Any
     evidence: Evidence
     files: tuple[str, ...]
     states: tuple[State, ...]
@@ -40,40 +39,42 @@ class _Known:
     looks: "Iterator[int]" = field(default_factory=count)
 
 
-_known: dict[Hashable, _Known] = {}
+class Still:
+    """The rounds of the past of one opened project; a part of it."""
 
+    def __init__(self) -> None:
+        self._known: dict[Hashable, _Known] = {}
 
-def still(
-    name: Hashable,
-    asked: Any,
-    evidence: Callable[[], Evidence],
-    make: Callable[[], Iterable[Round]],
-    files: Callable[[Round], Iterable[Path]],
-) -> tuple[Round, ...]:
-    """The rounds that ``make`` finds, from memory while nothing has changed.
+    def rounds(
+        self,
+        name: Hashable,
+        evidence: Callable[[], Evidence],
+        make: Callable[[], Iterable[Round]],
+        files: Callable[[Round], Iterable[Path]],
+    ) -> tuple[Round, ...]:
+        """The rounds that ``make`` finds, from memory while nothing has changed.
 
-    Rounds of which something is awaited, or which cannot be measured, are not remembered, and nor are their neighbours.
+        Rounds of which something is awaited, or which cannot be measured, are not remembered, and nor are their neighbours.
 
-    Args:
-        name: what the rounds are of.
-        asked: settings, the very object that they were found under.
-        evidence: the states of all folders and tables, besides ``files``, that the rounds follow from.
-        make: finds the rounds.
-        files: the files of a round whose states are part of it.
-    """
-    known, seen = _known.get(name), evidence()
-    if known is not None and known.asked is asked and _same(known.evidence, seen) and _files_same(known):
-        return known.rounds
-    began_ns = time.time_ns()
-    rounds = tuple(make())
-    paths = tuple({str(path): None for round_ in rounds for path in files(round_)})
-    states = _states(paths)
-    newest_ns = max((each.mtime_ns for each in (*states, *seen) if isinstance(each, State)), default=0)
-    if all(not round_.missing and not round_.fault for round_ in rounds) and newest_ns + COARSE_NS < began_ns:
-        _known[name] = _Known(asked, seen, paths, states, rounds, newest_ns + _AT_REST_AFTER_NS)
-    else:
-        _known.pop(name, None)
-    return rounds
+        Args:
+            name: what the rounds are of.
+            evidence: the states of all folders and tables, besides ``files``, that the rounds follow from.
+            make: finds the rounds.
+            files: the files of a round whose states are part of it.
+        """
+        known, seen = self._known.get(name), evidence()
+        if known is not None and known.evidence == seen and _files_same(known):
+            return known.rounds
+        began_ns = time.time_ns()
+        rounds = tuple(make())
+        paths = tuple({str(path): None for round_ in rounds for path in files(round_)})
+        states = _states(paths)
+        newest_ns = max((each.mtime_ns for each in (*states, *seen) if isinstance(each, State)), default=0)
+        if all(not round_.missing and not round_.fault for round_ in rounds) and newest_ns + COARSE_NS < began_ns:
+            self._known[name] = _Known(seen, paths, states, rounds, newest_ns + _AT_REST_AFTER_NS)
+        else:
+            self._known.pop(name, None)
+        return rounds
 
 
 def _files_same(known: _Known) -> bool:
@@ -85,10 +86,6 @@ def _files_same(known: _Known) -> bool:
 
 def _states(paths: tuple[str, ...]) -> tuple[State, ...]:
     return tuple(map(state, paths))
-
-
-def _same(one: Evidence, other: Evidence) -> bool:
-    return len(one) == len(other) and all(a is b or a == b for a, b in zip(one, other, strict=True))
 
 
 def state(path: str | Path) -> State:

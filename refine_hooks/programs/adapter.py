@@ -1,103 +1,147 @@
-"""What an adapter is: a module with the functions of `Adapter`, and the few plain values that they exchange."""
+"""What a refinement program is here: an `Adapter`, which opens a directory as a `Project`."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from refine_hooks.log.folder import Store
 from refine_hooks.model import FscCurve, HalfMaps, InputFile, ProgramMask, Round, Stamp
 from refine_hooks.particles import ParticlesJob
+from refine_hooks.programs._reading import Memory
+from refine_hooks.programs._still import Still
 from refine_hooks.settings import Settings
 
 
-class Adapter(Protocol):
-    """One refinement program. Functions of a module, or of one value in it: no state, nothing of the project is opened for writing.
+class Project:
+    """One directory, opened as one program's. What it remembers is its own; nothing in the directory is opened for writing.
 
-    A module may also have ``why(directory) -> str``: what speaks for a directory's being this program's, or against it; and
-    ``configured(settings) -> Adapter``: the adapter to use under these settings.
+    An adapter makes a class of this one and gives at least `rounds` and `half_maps`. `capture` may run in a thread of its own.
+
+    Attributes:
+        directory: the project's folder.
+        settings: of this watch or command.
+        spool: the folder for what `capture` saves; nothing is made there before something is saved.
+        captures: whether `capture` ever saves anything.
+        keeps_particles: whether `particles` may have an answer.
+        memory: what was read of the project's tables.
+        still: the rounds of the past.
     """
 
-    def recognises(self, directory: Path) -> bool:
-        """Whether ``directory`` is this program's. Cheap: a few names, no walk."""
+    captures = False
+    keeps_particles = False
 
-    def bells(self, directory: Path) -> Iterable[tuple[Path, bool]]:
+    def __init__(self, directory: Path, settings: Settings, spool: Path) -> None:
+        self.directory = directory
+        self.settings = settings
+        self.spool = spool
+        self.memory = Memory()
+        self.still = Still()
+
+    def watched_folders(self) -> Iterable[tuple[Path, bool]]:
         """Folders whose changes should be looked at once, each with whether to include its sub-folders."""
+        return [(self.directory, False)]
 
-    def rounds(self, directory: Path, settings: Settings, store: Store) -> Iterable[Round]:
-        """Every round and class that is on disk or in the spool now, oldest first; called again and again."""
+    def rounds(self) -> Iterable[Round]:
+        """Every round and class that is on disk or in the spool now, oldest first; called again and again.
 
-    def capture(self, directory: Path, spool: Path) -> list[Path]:
-        """Save what the program is about to delete; returns what was newly saved. May run in a thread of its own."""
+        A round that is given from memory, and so is unchanged, keeps its ``serial``.
+        """
+        raise NotImplementedError
 
-    def half_maps(self, directory: Path, round_: Round, store: Store) -> HalfMaps | None:
-        """Find or merge the two half maps; None where the round has none (it is then recorded with the reported curves)."""
+    def capture(self) -> list[Path]:
+        """Save into the spool what the program is about to delete; returns what was newly saved.
 
-    def particles(self, directory: Path, round_: Round) -> ParticlesJob | None:
+        Raises:
+            StorageError: the spool cannot be written to.
+        """
+        return []
+
+    def half_maps(self, round_: Round) -> HalfMaps | None:
+        """Find or merge the two half maps; None where the round has none (it is then recorded with the reported curves).
+
+        Raises:
+            NotReadyError: they are being written at this moment.
+            RefineHooksError: they cannot be used; says why.
+        """
+        raise NotImplementedError
+
+    def reported(self, round_: Round) -> list[FscCurve]:
+        """The program's own curves.
+
+        Raises:
+            NotReadyError: they are being written at this moment.
+        """
+        return []
+
+    def masks(self, round_: Round, halves: HalfMaps) -> dict[str, ProgramMask]:
+        """The program's masks by the name that they are recorded under; ``refinement`` is the one that it refined with.
+
+        Raises:
+            RefineHooksError: a mask cannot be read; says why.
+        """
+        return {}
+
+    def particles(self, round_: Round) -> ParticlesJob | None:
         """What the round can be reconstructed from; None where the program keeps no particles.
 
         Raises:
             ParticlesError: they should be there and are not, or cannot be reconstructed; says why.
         """
+        return None
 
-    def reported(self, directory: Path, round_: Round) -> list[FscCurve]:
-        """The program's own curves."""
+    def viewing_directions(self, round_: Round) -> NDArray[np.float64] | None:
+        """Particles per bin [theta 0..180, phi 0..360], where the program keeps or implies them."""
+        return None
 
-    def refinement_mask(self, directory: Path, round_: Round, halves: HalfMaps) -> ProgramMask | None:
-        """The mask that the refinement used for this round; None where the program uses none."""
-
-    def further_masks(self, directory: Path, round_: Round, halves: HalfMaps) -> dict[str, ProgramMask]:
-        """More masks of the program's own, by the name that they are recorded under, e.g. ``program_fsc``."""
-
-    def angular_distribution(self, directory: Path, round_: Round) -> NDArray[np.float64] | None:
-        """Views per bin [theta 0..180, phi 0..360], where the program keeps or implies them."""
-
-    def discard(self, round_: Round, spool: Path) -> None:
+    def discard(self, round_: Round) -> None:
         """Remove what `capture` saved for this round, after its half maps are safely on disk."""
 
 
-FUNCTIONS = tuple(sorted(name for name in vars(Adapter) if not name.startswith("_")))
+class Adapter(Protocol):
+    """One refinement program: a value, or a module with these functions."""
+
+    def recognises(self, directory: Path) -> bool:
+        """Whether ``directory`` is this program's. Cheap: a few names, no walk."""
+        ...
+
+    def why(self, directory: Path) -> str:
+        """What speaks for a directory's being this program's, or against it."""
+        return (self.recognises.__doc__ or "says nothing").strip().splitlines()[0].rstrip(".")
+
+    def open(self, directory: Path, settings: Settings, spool: Path) -> Project:
+        """The project in ``directory``; what is captured of it goes below ``spool``.
+
+        Raises:
+            SettingsError: it cannot be opened under these settings; says what is lacking.
+        """
+        ...
 
 
-def project_folder_only(directory: Path) -> Iterable[tuple[Path, bool]]:
-    """`Adapter.bells` for a program that writes straight into the project folder."""
-    return [(directory, False)]
+PARTS = ("open", "recognises", "why")
 
 
-def nothing_to_capture(directory: Path, spool: Path) -> list[Path]:
-    """`Adapter.capture` for a program that deletes nothing."""
-    return []
+@dataclass(frozen=True, slots=True)
+class Program(Adapter):
+    """An adapter made of two functions and the class of its projects."""
 
+    recognised: Callable[[Path], bool]
+    reason: Callable[[Path], str]
+    project: Callable[[Path, Settings, Path], Project]
 
-def no_particles(directory: Path, round_: Round) -> ParticlesJob | None:
-    """`Adapter.particles` for a program that keeps no particles, or none that can be inserted here."""
-    return None
+    def recognises(self, directory: Path) -> bool:
+        """See `Adapter.recognises`."""
+        return self.recognised(directory)
 
+    def why(self, directory: Path) -> str:
+        """See `Adapter.why`."""
+        return self.reason(directory)
 
-def nothing_reported(directory: Path, round_: Round) -> list[FscCurve]:
-    """`Adapter.reported` for a program that keeps no curves."""
-    return []
-
-
-def no_mask_of_its_own(directory: Path, round_: Round, halves: HalfMaps) -> ProgramMask | None:
-    """`Adapter.refinement_mask` for a program that refines without a mask, or does not say which."""
-    return None
-
-
-def no_further_masks(directory: Path, round_: Round, halves: HalfMaps) -> dict[str, ProgramMask]:
-    """`Adapter.further_masks` for a program that has one mask at most."""
-    return {}
-
-
-def no_angular_distribution(directory: Path, round_: Round) -> NDArray[np.float64] | None:
-    """`Adapter.angular_distribution` for a program that does not record it."""
-    return None
-
-
-def nothing_to_discard(round_: Round, spool: Path) -> None:
-    """`Adapter.discard` for a program of which nothing is captured."""
+    def open(self, directory: Path, settings: Settings, spool: Path) -> Project:
+        """See `Adapter.open`."""
+        return self.project(directory, settings, spool)
 
 
 def stamp_of(directory: Path, paths: Iterable[Path], revision: str = "") -> Stamp:

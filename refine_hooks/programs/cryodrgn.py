@@ -16,7 +16,7 @@ _WORD = re.compile(r"""(["'])(.*?)\1|(\S+)""")
 _NOTES = ("cryoDRGN adds a constant to the weights of every voxel: the maps are damped where there are few data",)
 
 
-def _reported(directory: Path, round_: Round) -> list[FscCurve]:
+def _reported(round_: Round) -> list[FscCurve]:
     inputs: Inputs = round_.inputs
     table = inputs.file("fsc-vals.txt")
     rows = rows_of_numbers(table) if table else None

@@ -52,7 +52,7 @@ def em_header(path: Path) -> MrcHeader:
     return header
 
 
-def _reported(directory: Path, round_: Round) -> list[FscCurve]:
+def _reported(round_: Round) -> list[FscCurve]:
     """A row or a column of numbers, from shell 1 on; nothing where the file is none of text, or of another box."""
     inputs: Inputs = round_.inputs
     table = inputs.file(".fsc")

@@ -11,7 +11,7 @@ from refine_hooks.programs.pairs import Inputs, Pairs
 _CYCLE = re.compile(r"cycle\d{3}_")
 
 
-def _reported(directory: Path, round_: Round) -> list[FscCurve]:
+def _reported(round_: Round) -> list[FscCurve]:
     """The spherical FSC; a table's further columns are of cones."""
     inputs: Inputs = round_.inputs
     table = inputs.file("fsc_GLD.txt")

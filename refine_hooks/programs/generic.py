@@ -1,16 +1,17 @@
 """Any program that writes half maps as MRC files: the user's own expressions, in ``[generic]`` of a settings file."""
 
 import re
+from pathlib import Path
 
 from refine_hooks.errors import SettingsError
 from refine_hooks.model import Facts
-from refine_hooks.programs.adapter import Adapter
+from refine_hooks.programs.adapter import Program, Project
 from refine_hooks.programs.names import Kind
 from refine_hooks.programs.pairs import Pairs
 from refine_hooks.settings import Settings
 
 
-def _configured(settings: Settings) -> Adapter:
+def pairs_of(settings: Settings) -> Pairs:
     """The adapter that the user's expressions describe.
 
     Raises:
@@ -33,4 +34,16 @@ def _configured(settings: Settings) -> Adapter:
     return Pairs("generic", own.folders, own.folders, kinds, overwritten=not numbered, facts=facts)
 
 
-ADAPTER = Pairs("generic", marks=(), folders=(), kinds=(), configured=_configured)
+def _recognises(directory: Path) -> bool:
+    return False
+
+
+def _why(directory: Path) -> str:
+    return "known only by a settings file's [generic]"
+
+
+def _open(directory: Path, settings: Settings, spool: Path) -> Project:
+    return pairs_of(settings).open(directory, settings, spool)
+
+
+ADAPTER = Program(_recognises, _why, _open)

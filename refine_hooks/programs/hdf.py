@@ -16,7 +16,7 @@ from refine_hooks.errors import MapError, NotReadyError, RefineHooksError
 from refine_hooks.files.mrc import Map
 from refine_hooks.files.reading import open_plain
 from refine_hooks.programs._hdf_process import reader
-from refine_hooks.programs._reading import remembered
+from refine_hooks.programs._reading import Memory
 
 _MAGIC = b"\x89HDF\r\n\x1a\n"
 
@@ -30,7 +30,6 @@ class HdfHeader:
     origin_A: tuple[float, float, float]
 
 
-@remembered
 def read_hdf_header(path: Path) -> HdfHeader:
     """The header of the first image of an EMAN2 file.
 
@@ -91,10 +90,10 @@ def _require_hdf5(path: Path) -> None:
         raise MapError(f"{path}: is not an HDF5 file")
 
 
-def whole_hdf(path: Path) -> bool:
+def whole_hdf(path: Path, memory: Memory) -> bool:
     """Whether an EMAN2 file can be opened and holds a map; HDF5 itself refuses a file that is shorter than it should be."""
     try:
-        read_hdf_header(path)
+        memory.file(read_hdf_header, path)
     except (RefineHooksError, OSError):
         return False
     return True

@@ -17,7 +17,7 @@ _MAPS = r"(?:frealign/)?maps/(?P<run>.+)_r(?P<class>\d{2})_"
 _REFERENCE = re.compile(r"(.+_r\d{2})_")
 
 
-def _reported(directory: Path, round_: Round) -> list[FscCurve]:
+def _reported(round_: Round) -> list[FscCurve]:
     inputs: Inputs = round_.inputs
     table = inputs.file("_fsc.txt")
     rows = rows_of_numbers(table) if table else None

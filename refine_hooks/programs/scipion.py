@@ -6,6 +6,7 @@ adapter saves of a protocol lies in a part of the spool of its own.
 
 import os
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from refine_hooks.log.folder import Store, slug
+from refine_hooks.log.folder import slug
 from refine_hooks.model import FscCurve, HalfMaps, Origin, ProgramMask, Round, Stamp
 from refine_hooks.particles import ParticlesJob
-from refine_hooks.programs.adapter import Adapter
+from refine_hooks.programs.adapter import Adapter, Program, Project
 from refine_hooks.settings import Settings
 
 _PROTOCOL = re.compile(r"\d{6}_(?P<name>\w+)")
@@ -92,36 +93,94 @@ def _of(protocol: Protocol) -> Adapter:
     return adapter_called(protocol.program)
 
 
-def _store(spool: Path, protocol: Protocol) -> Store:
-    """A store whose spool is a part of ours; nothing else of it is used."""
-    return Store(spool / "scipion" / slug(protocol.name))
+class ScipionProject(Project):
+    """A Scipion project: one opened project for each protocol."""
+
+    captures = True
+    keeps_particles = True
+
+    def __init__(self, directory: Path, settings: Settings, spool: Path) -> None:
+        super().__init__(directory, settings, spool)
+        self._lock = threading.Lock()
+        self._inside: dict[str, Project] = {}
+        self._outer: dict[int, Round] = {}
+
+    def _opened(self, protocol: Protocol) -> Project:
+        """The project inside a protocol, opened once; what it saves lies in a part of the spool of its own."""
+        with self._lock:
+            if protocol.name not in self._inside:
+                spool = self.spool / "scipion" / slug(protocol.name) / "spool"
+                self._inside[protocol.name] = _of(protocol).open(protocol.folder, self.settings, spool)
+            return self._inside[protocol.name]
+
+    def _inner(self, round_: Round) -> tuple[Project, Round]:
+        inputs: Inputs = round_.inputs
+        return self._opened(inputs.protocol), inputs.inner
+
+    def watched_folders(self) -> Iterator[tuple[Path, bool]]:
+        """``Runs`` for new protocols, and what the programs inside the present ones want to be looked at."""
+        yield self.directory / "Runs", False
+        for protocol in protocols(self.directory):
+            yield from self._opened(protocol).watched_folders()
+
+    def capture(self) -> list[Path]:
+        """Save what the programs inside the protocols are about to delete.
+
+        Raises:
+            StorageError: the spool cannot be written to.
+        """
+        return [path for protocol in protocols(self.directory) for path in self._opened(protocol).capture()]
+
+    def rounds(self) -> Iterator[Round]:
+        """The rounds of every protocol, in the order of the protocols."""
+        before, now = self._outer, {}
+        for protocol in protocols(self.directory):
+            for inner in self._opened(protocol).rounds():
+                known = before.get(inner.serial) or _outer(self.directory, protocol, inner)
+                now[inner.serial] = known
+                yield known
+        self._outer = now
+
+    def half_maps(self, round_: Round) -> HalfMaps | None:
+        """As the program's adapter has them.
+
+        Raises:
+            RefineHooksError: they cannot be had; says why.
+        """
+        project, inner = self._inner(round_)
+        return project.half_maps(inner)
+
+    def particles(self, round_: Round) -> ParticlesJob | None:
+        """As the program's adapter has them.
+
+        Raises:
+            ParticlesError: they cannot be had; says why.
+        """
+        project, inner = self._inner(round_)
+        return project.particles(inner)
+
+    def reported(self, round_: Round) -> list[FscCurve]:
+        """As the program's adapter has them."""
+        project, inner = self._inner(round_)
+        return project.reported(inner)
+
+    def masks(self, round_: Round, halves: HalfMaps) -> dict[str, ProgramMask]:
+        """As the program's adapter has them."""
+        project, inner = self._inner(round_)
+        return project.masks(inner, halves)
+
+    def viewing_directions(self, round_: Round) -> NDArray[np.float64] | None:
+        """As the program's adapter has it."""
+        project, inner = self._inner(round_)
+        return project.viewing_directions(inner)
+
+    def discard(self, round_: Round) -> None:
+        """Remove what the program's adapter saved of this round."""
+        project, inner = self._inner(round_)
+        project.discard(inner)
 
 
-def bells(directory: Path) -> Iterator[tuple[Path, bool]]:
-    """``Runs`` for new protocols, and what the programs inside the present ones want to be looked at."""
-    yield directory / "Runs", False
-    for protocol in protocols(directory):
-        yield from _of(protocol).bells(protocol.folder)
-
-
-def capture(directory: Path, spool: Path) -> list[Path]:
-    """Save what the programs inside the protocols are about to delete.
-
-    Raises:
-        StorageError: the spool cannot be written to.
-    """
-    saved: list[Path] = []
-    for protocol in protocols(directory):
-        saved += _of(protocol).capture(protocol.folder, _store(spool, protocol).spool)
-    return saved
-
-
-def rounds(directory: Path, settings: Settings, store: Store) -> Iterator[Round]:
-    """The rounds of every protocol, in the order of the protocols."""
-    for protocol in protocols(directory):
-        inner_store = _store(store.spool, protocol)
-        for inner in _of(protocol).rounds(protocol.folder, settings, inner_store):
-            yield _outer(directory, protocol, inner)
+ADAPTER = Program(recognises, why, ScipionProject)
 
 
 def _outer(directory: Path, protocol: Protocol, inner: Round) -> Round:
@@ -141,54 +200,3 @@ def _outer_stamp(directory: Path, protocol: Protocol, stamp: Stamp) -> Stamp:
     below = protocol.folder.relative_to(directory)
     inputs = tuple(file.model_copy(update={"name": str(below / file.name)}) for file in stamp.inputs)
     return stamp.model_copy(update={"inputs": inputs})
-
-
-def half_maps(directory: Path, round_: Round, store: Store) -> HalfMaps | None:
-    """As the program's adapter has them.
-
-    Raises:
-        RefineHooksError: they cannot be had; says why.
-    """
-    inputs: Inputs = round_.inputs
-    inner_store = _store(store.spool, inputs.protocol)
-    return _of(inputs.protocol).half_maps(inputs.protocol.folder, inputs.inner, inner_store)
-
-
-def particles(directory: Path, round_: Round) -> ParticlesJob | None:
-    """As the program's adapter has them.
-
-    Raises:
-        ParticlesError: they cannot be had; says why.
-    """
-    inputs: Inputs = round_.inputs
-    return _of(inputs.protocol).particles(inputs.protocol.folder, inputs.inner)
-
-
-def reported(directory: Path, round_: Round) -> list[FscCurve]:
-    """As the program's adapter has them."""
-    inputs: Inputs = round_.inputs
-    return _of(inputs.protocol).reported(inputs.protocol.folder, inputs.inner)
-
-
-def refinement_mask(directory: Path, round_: Round, halves: HalfMaps) -> ProgramMask | None:
-    """As the program's adapter has it."""
-    inputs: Inputs = round_.inputs
-    return _of(inputs.protocol).refinement_mask(inputs.protocol.folder, inputs.inner, halves)
-
-
-def further_masks(directory: Path, round_: Round, halves: HalfMaps) -> dict[str, ProgramMask]:
-    """As the program's adapter has them."""
-    inputs: Inputs = round_.inputs
-    return _of(inputs.protocol).further_masks(inputs.protocol.folder, inputs.inner, halves)
-
-
-def angular_distribution(directory: Path, round_: Round) -> NDArray[np.float64] | None:
-    """As the program's adapter has it."""
-    inputs: Inputs = round_.inputs
-    return _of(inputs.protocol).angular_distribution(inputs.protocol.folder, inputs.inner)
-
-
-def discard(round_: Round, spool: Path) -> None:
-    """Remove what the program's adapter saved of this round."""
-    inputs: Inputs = round_.inputs
-    _of(inputs.protocol).discard(inputs.inner, _store(spool, inputs.protocol).spool)

@@ -15,7 +15,7 @@ _STATE = re.compile(r"recvol_state(\d+)")
 _VOLUME = r"(?:(?P<run>[^/]+)/)?recvol_state(?P<class>\d{2})_"
 
 
-def _reported(directory: Path, round_: Round) -> list[FscCurve]:
+def _reported(round_: Round) -> list[FscCurve]:
     """``fsc_stateSS.bin``: 32-bit floats, their number first, then the shells from 1 on."""
     inputs: Inputs = round_.inputs
     table = inputs.file(".bin")

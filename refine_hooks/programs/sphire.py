@@ -16,40 +16,10 @@ from numpy.typing import NDArray
 
 from refine_hooks.errors import NotReadyError, RefineHooksError
 from refine_hooks.files.reading import parsed_json, positive_number
-from refine_hooks.log.folder import Store
 from refine_hooks.model import Facts, FscCurve, HalfMaps, Key, Origin, ProgramMask, Round
-from refine_hooks.programs._reading import read_text, remembered
-from refine_hooks.programs.adapter import (
-    no_angular_distribution,
-    no_further_masks,
-    no_particles,
-    nothing_to_capture,
-    nothing_to_discard,
-    stamp_of,
-)
+from refine_hooks.programs._reading import Memory, read_text
+from refine_hooks.programs.adapter import Program, Project, stamp_of
 from refine_hooks.programs.hdf import read_hdf_header, read_hdf_map
-from refine_hooks.settings import Settings
-
-__all__ = [
-    "angular_distribution",
-    "bells",
-    "capture",
-    "discard",
-    "further_masks",
-    "half_maps",
-    "particles",
-    "recognises",
-    "refinement_mask",
-    "reported",
-    "rounds",
-    "why",
-]
-
-angular_distribution = no_angular_distribution
-capture = nothing_to_capture
-discard = nothing_to_discard
-further_masks = no_further_masks
-particles = no_particles
 
 _MAIN = re.compile(r"main(\d{3,})")
 _FINAL = re.compile(r"vol_0_unfil_(\d{3,})\.hdf")
@@ -128,38 +98,61 @@ def why(directory: Path) -> str:
     return f"meridien's output: {', '.join(found)}" if found else "no folder main000 with a Tracker_000.json"
 
 
-def bells(directory: Path) -> Iterable[tuple[Path, bool]]:
-    """Meridien's output folders and the newest iteration in each."""
-    for folder in _folders(directory):
-        yield folder, False
-        yield from [(folder / f"main{number:03d}", False) for number in _mains(folder)[-1:]]
+class SphireProject(Project):
+    """Meridien's output folder, or a project with such folders."""
+
+    def watched_folders(self) -> Iterable[tuple[Path, bool]]:
+        """Meridien's output folders and the newest iteration in each."""
+        for folder in _folders(self.directory):
+            yield folder, False
+            yield from [(folder / f"main{number:03d}", False) for number in _mains(folder)[-1:]]
+
+    def rounds(self) -> Iterator[Round]:
+        """Every iteration with maps, and the final, unfiltered halves."""
+        for folder in _folders(self.directory):
+            mains = _mains(folder)
+            for number in mains:
+                pair = (_half(folder, number, 0), _half(folder, number, 1))
+                if number == mains[-1] or any(path.is_file() for path in pair):
+                    yield _round(self, folder, number, pair, "regularised")
+            for number in _finals(folder):
+                pair = (folder / f"vol_0_unfil_{number:03d}.hdf", folder / f"vol_1_unfil_{number:03d}.hdf")
+                yield _round(self, folder, number, pair, "found", after=mains[-1] if mains else number)
+
+    def half_maps(self, round_: Round) -> HalfMaps | None:
+        """The two halves as meridien wrote them.
+
+        Raises:
+            NotReadyError: they are being written.
+            MapError: they cannot be used, or h5py is missing.
+        """
+        return _half_maps(round_)
+
+    def reported(self, round_: Round) -> list[FscCurve]:
+        """Meridien's curve, under its mask or sphere."""
+        return _reported(round_, self.memory)
+
+    def masks(self, round_: Round, halves: HalfMaps) -> dict[str, ProgramMask]:
+        """The mask that was given with ``--mask3D``; none where meridien used its sphere."""
+        mask = _refinement_mask(round_, halves)
+        return {} if mask is None else {"refinement": mask}
 
 
-def rounds(directory: Path, settings: Settings, store: Store) -> Iterator[Round]:
-    """Every iteration with maps, and the final, unfiltered halves."""
-    for folder in _folders(directory):
-        mains = _mains(folder)
-        for number in mains:
-            pair = (_half(folder, number, 0), _half(folder, number, 1))
-            if number == mains[-1] or any(path.is_file() for path in pair):
-                yield _round(directory, folder, number, pair, "regularised")
-        for number in _finals(folder):
-            pair = (folder / f"vol_0_unfil_{number:03d}.hdf", folder / f"vol_1_unfil_{number:03d}.hdf")
-            yield _round(directory, folder, number, pair, "found", after=mains[-1] if mains else number)
+ADAPTER = Program(recognises, why, SphireProject)
 
 
 def _round(
-    directory: Path, folder: Path, number: int, pair: tuple[Path, Path], origin: Origin, after: int | None = None
+    project: Project, folder: Path, number: int, pair: tuple[Path, Path], origin: Origin, after: int | None = None
 ) -> Round:
     key = Key(run=folder.name, iteration=number if after is None else max(after, number) + 1, class_id=1)
     label = f"it{number:03d}" if after is None else "final"
-    stamp = stamp_of(directory, pair)
+    stamp = stamp_of(project.directory, pair)
     missing = [path.name for path in pair if not path.is_file()]
     if missing:
         return Round(key, "sphire", label, stamp, missing=tuple(missing))
     try:
-        tracker = _tracker(_tracker_file(folder, number))
-        headers = [read_hdf_header(path) for path in pair]
+        tracker = _tracker(_tracker_file(folder, number), project.memory)
+        headers = [project.memory.file(read_hdf_header, path) for path in pair]
     except NotReadyError as error:
         return Round(key, "sphire", label, stamp, missing=error.faults)
     except RefineHooksError as error:
@@ -176,7 +169,6 @@ def _round(
     return Round(key, "sphire", label, stamp, facts, inputs=inputs)
 
 
-@remembered
 def _read_tracker(path: Path) -> Tracker:
     try:
         said = parsed_json(read_text(path))
@@ -200,26 +192,20 @@ def _read_tracker(path: Path) -> Tracker:
     )
 
 
-def _tracker(path: Path) -> Tracker:
+def _tracker(path: Path, memory: Memory) -> Tracker:
     """Empty where meridien left none, e.g. in a folder of results only.
 
     Raises:
         NotReadyError: it is being written.
     """
-    return _read_tracker(path) if path.is_file() else Tracker()
+    return memory.file(_read_tracker, path) if path.is_file() else Tracker()
 
 
 def _number(table: dict[str, Any], name: str) -> float | None:
     return positive_number(table.get(name))
 
 
-def half_maps(directory: Path, round_: Round, store: Store) -> HalfMaps | None:
-    """The two halves as meridien wrote them.
-
-    Raises:
-        NotReadyError: they are being written.
-        MapError: they cannot be used, or h5py is missing.
-    """
+def _half_maps(round_: Round) -> HalfMaps | None:
     inputs: Inputs = round_.inputs
     first, second = (read_hdf_map(path, round_.facts.voxel_size_A) for path in inputs.halves)
     notes = ["meridien filtered these half maps by their own FSC"] if inputs.origin == "regularised" else []
@@ -228,15 +214,14 @@ def half_maps(directory: Path, round_: Round, store: Store) -> HalfMaps | None:
     return HalfMaps(first, second, inputs.origin, joined_below_A=inputs.tracker.joined_below_A, notes=tuple(notes))
 
 
-def reported(directory: Path, round_: Round) -> list[FscCurve]:
-    """Meridien's curve, under its mask or sphere."""
+def _reported(round_: Round, memory: Memory) -> list[FscCurve]:
     inputs: Inputs | None = round_.inputs
     if inputs is None:
         return []
     path = inputs.main / f"driver_{inputs.number:03d}.txt"
     if not path.is_file():
         return []
-    values = read_curve(path, read_hdf_header(inputs.halves[0]).shape[0])
+    values = read_curve(path, memory.file(read_hdf_header, inputs.halves[0]).shape[0])
     facts = round_.facts
     rule = facts.reported_rule or "not read off by SPHIRE"
     return [FscCurve("driver", values, facts.reported_resolution_A, rule)] if np.any(np.isfinite(values)) else []
@@ -263,8 +248,7 @@ def _row(path: Path, line: str) -> float:
         raise NotReadyError(f"{path}: {line!r} is no value of a curve; it is being written") from error
 
 
-def refinement_mask(directory: Path, round_: Round, halves: HalfMaps) -> ProgramMask | None:
-    """The mask that was given with ``--mask3D``; None where meridien used its sphere."""
+def _refinement_mask(round_: Round, halves: HalfMaps) -> ProgramMask | None:
     inputs: Inputs = round_.inputs
     if not inputs.tracker.mask:
         return None

@@ -5,7 +5,6 @@ M itself masks the half maps by a sphere and cuts three shells before Nyquist, b
 """
 
 import re
-from pathlib import Path
 
 import numpy as np
 
@@ -24,7 +23,7 @@ _CURVES = {
 }
 
 
-def _reported(directory: Path, round_: Round) -> list[FscCurve]:
+def _reported(round_: Round) -> list[FscCurve]:
     inputs: Inputs = round_.inputs
     table = inputs.file("_fsc.star")
     if table is None or not inputs.box_px or not inputs.voxel_size_A:
@@ -62,5 +61,5 @@ ADAPTER = Pairs(
     beside=lambda half: tuple(half.with_name(f"{half.stem[:-6]}{ending}") for ending in ("_fsc.star", "_mask.mrc")),
     facts=Facts(notes=("M's states have no number: they are counted in the order of their times",)),
     reported=_reported,
-    refinement_mask=mask_called("_mask.mrc"),
+    masks=mask_called("_mask.mrc"),
 )

@@ -16,7 +16,7 @@ from refine_hooks.files.mrc import Map
 from refine_hooks.model import HalfMaps, Round
 from refine_hooks.particles import ParticlesJob, require_both_halves
 from refine_hooks.particles.stacks import checked_boxes
-from refine_hooks.programs.adapter import Adapter
+from refine_hooks.programs.adapter import Project
 from refine_hooks.reconstruct import checkpoint
 from refine_hooks.settings import Settings
 from refine_hooks.sums import cistem as cistem_sums
@@ -45,12 +45,11 @@ class Desk:
     now: Callable[[], float] = time.monotonic
 
 
-def reconstructed(adapter: Adapter, project: Path, round_: Round, settings: Settings, desk: Desk) -> HalfMaps | None:
+def reconstructed(project: Project, round_: Round, settings: Settings, desk: Desk) -> HalfMaps | None:
     """The half maps of a round from its particles; None, with a word why, where they cannot be had.
 
     Args:
-        adapter: of the project's program.
-        project: the project's folder.
+        project: an opened project.
         round_: what to reconstruct.
         settings: threads, block size, cluster.
         desk: who is told.
@@ -59,7 +58,7 @@ def reconstructed(adapter: Adapter, project: Path, round_: Round, settings: Sett
         KeyboardInterrupt: stopped; what was done is saved.
     """
     try:
-        job = adapter.particles(project, round_)
+        job = project.particles(round_)
         return None if job is None else half_maps_of(job, f"{round_.key} {round_.label}", settings, desk)
     except RefineHooksError as error:
         logger.warning(f"{round_.key} {round_.label}: cannot be reconstructed from its particles: {error}")

@@ -58,7 +58,7 @@ def run(w: Watch, ticks: Iterable[float], bell: events.Bell | None = None, live:
             logger.warning(fault)
         w.put_off = schedule.PutOff({line.key: line.stamp for line in w.index.failures()})
         w.log(_start(w, host, pid))
-        for folder in file_system.unreadable(lambda: w.adapter.bells(w.project)):
+        for folder in file_system.unreadable(w.opened.watched_folders):
             logger.warning(f"{folder}: cannot be read, so nothing in it is measured; ask its owner for read permission")
         try:
             with events.capturing(lambda: _capture(w), bell, w.settings.watch.poll_s) if live else nullcontext():
@@ -200,7 +200,7 @@ def _look(w: Watch) -> list[Round]:
     _tell_if_stalled(w)
     w.observers.catch_up()
     try:
-        rounds = list(w.adapter.rounds(w.project, w.settings, w.store))
+        rounds = list(w.opened.rounds())
     except Exception as error:
         w.wait(f"{w.project} cannot be looked at now ({error or type(error).__name__}); it is tried again")
         w.blind = True
@@ -250,7 +250,7 @@ def _capture(w: Watch) -> None:
     try:
         w.require_lock()
         with w.at_capture:
-            kept = [path.name for path in w.adapter.capture(w.project, w.store.spool)]
+            kept = [path.name for path in w.opened.capture()]
             if kept:
                 w.last_event = w.pace.clock()
                 logger.info(
@@ -284,7 +284,7 @@ def _remove_sums(w: Watch, round_: Round) -> None:
     if w.settings.keep.sums or not isinstance(last, RoundSummary) or last.origin is None or last.stamp != round_.stamp:
         return
     try:
-        w.adapter.discard(round_, w.store.spool)
+        w.opened.discard(round_)
     except Exception as error:
         logger.warning(
             f"the sums of {round_.key} could not be removed ({error or type(error).__name__}); the log is complete"

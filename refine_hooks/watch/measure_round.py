@@ -36,7 +36,7 @@ def measured(w: Watch, round_: Round) -> RoundRecord | None:
         RefineHooksError: it cannot be measured; says why.
     """
     began = time.monotonic()
-    reported = w.adapter.reported(w.project, round_)
+    reported = w.opened.reported(round_)
     halves = half_maps(w, round_)
     known = w.known_without(round_)
     if known is not None and (None if halves is None else halves.origin) in (known.origin, None):
@@ -73,16 +73,16 @@ def half_maps(w: Watch, round_: Round) -> HalfMaps | None:
 
     Raises:
         InputError: what is there cannot be used, and the particles cannot stand in for it.
-        RefineHooksError: see `refine_hooks.programs.adapter.Adapter.half_maps`.
+        RefineHooksError: see `refine_hooks.programs.adapter.Project.half_maps`.
     """
     read_ahead(w.project / file.name for file in round_.stamp.inputs)
-    halves = None if round_.fault else w.adapter.half_maps(w.project, round_, w.store)
+    halves = None if round_.fault else w.opened.half_maps(round_)
     poor = halves is None or halves.origin == "regularised"
     if w.reconstruct == "always" or (w.reconstruct == "missing" and poor):
         from refine_hooks.reconstruct import Desk, reconstructed
 
         desk = Desk(w.inserting, w.stop.is_set, w.store.checkpoint_path(round_.key))
-        made = reconstructed(w.adapter, w.project, round_, w.settings, desk)
+        made = reconstructed(w.opened, round_, w.settings, desk)
         if made is not None and round_.fault:
             made = replace(made, notes=(*made.notes, f"what the program left cannot be used: {round_.fault}"))
         halves = made or halves
@@ -106,9 +106,7 @@ def _users_masks(settings: Settings, halves: HalfMaps) -> Iterator[NamedMask]:
 def _programs_masks(w: Watch, round_: Round, halves: HalfMaps) -> Iterator[NamedMask]:
     """The program's own masks; a name that the user gave to another mask is the user's."""
     try:
-        own = w.adapter.refinement_mask(w.project, round_, halves)
-        found = {} if own is None else {"refinement": own}
-        found |= w.adapter.further_masks(w.project, round_, halves)
+        found = w.opened.masks(round_, halves)
     except RefineHooksError as error:
         found = {"refinement": ProgramMask(None, note=f"not used: {error}")}
     for name, mask in found.items():
@@ -129,7 +127,7 @@ def _named(name: str, own: ProgramMask, halves: HalfMaps) -> NamedMask:
 def _views(w: Watch, round_: Round) -> NDArray[np.float64] | None:
     """The directions of view are for a picture only: without them the round is as good."""
     try:
-        return w.adapter.angular_distribution(w.project, round_)
+        return w.opened.viewing_directions(round_)
     except Exception as error:
         logger.warning(f"{round_.key} {round_.label}: no picture of the views ({error or type(error).__name__})")
         return None
@@ -144,7 +142,7 @@ def changed(w: Watch, round_: Round) -> bool:
     if not any(_differs(w.project / known.name, known) for known in round_.stamp.inputs):
         return False
     try:
-        rounds = list(w.adapter.rounds(w.project, w.settings, w.store))
+        rounds = list(w.opened.rounds())
     except Exception:
         return True
     return any(now.key == round_.key and now.stamp != round_.stamp for now in rounds)

@@ -16,7 +16,7 @@ from refine_hooks.log.records import Failed, LogLine
 from refine_hooks.log.summary import RoundSummary
 from refine_hooks.model import Key, Origin, Round, Stamp
 from refine_hooks.notify.observers import Observers
-from refine_hooks.programs.adapter import Adapter
+from refine_hooks.programs.adapter import Adapter, Project
 from refine_hooks.report.view import LogView
 from refine_hooks.settings import Settings
 from refine_hooks.watch import events, schedule
@@ -33,6 +33,7 @@ class Watch:
         index: the log; records stay on disk.
         observers: those who are told of it.
         pace: when to look again, and the clock of that.
+        opened: the project, opened as the adapter's program's.
     """
 
     project: Path
@@ -65,10 +66,12 @@ class Watch:
     observers: Observers = field(init=False)
     pace: schedule.Pace = field(init=False)
     retention: Retention = field(init=False)
-    _compared: dict[Key, tuple[Round, RoundSummary | Failed]] = field(default_factory=dict)
+    opened: Project = field(init=False)
+    _compared: dict[Key, tuple[int, RoundSummary | Failed]] = field(default_factory=dict)
     _resting: dict[int, Round] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.opened = self.adapter.open(self.project, self.settings, self.store.spool)
         view = LogView.of(self.store.log, self.settings)
         self.index = view.index
         self.observers = Observers(view)
@@ -111,16 +114,16 @@ class Watch:
     def awake(self, rounds: Iterable[Round]) -> list[Round]:
         """Without the rounds of the past: those that were finished at the last look, and come from the adapter's memory.
 
-        A look must cost what its open rounds cost. The rounds at rest are held, so that no other one has their id.
+        A look must cost what its open rounds cost.
         """
         before, resting, awake = self._resting, {}, []
         for round_ in rounds:
-            if before.get(id(round_)) is round_:
-                resting[id(round_)] = round_
+            if round_.serial in before:
+                resting[round_.serial] = round_
                 continue
             awake.append(round_)
             if not round_.missing and not self.put_off.holds(round_) and self._finished(round_):
-                resting[id(round_)] = round_
+                resting[round_.serial] = round_
         self._resting = resting
         return awake
 
@@ -140,11 +143,11 @@ class Watch:
     def _holds(self, last: RoundSummary | Failed, round_: Round) -> bool:
         """Whether the log's last word is on this very state. A round that the adapter remembers is compared only once."""
         compared = self._compared.get(round_.key)
-        if compared is not None and compared[0] is round_ and compared[1] is last:
+        if compared is not None and compared[0] == round_.serial and compared[1] is last:
             return True
         if last.stamp != round_.stamp:
             return False
-        self._compared[round_.key] = round_, last
+        self._compared[round_.key] = round_.serial, last
         return True
 
     def failed_so_before(self, line: Failed) -> bool:

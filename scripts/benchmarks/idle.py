@@ -111,7 +111,8 @@ def measured(folder: Path, adapter: Adapter, record: RoundRecord) -> list[Round]
     long_ago = time.time() - 7200
     for path in (*folder.glob("Refine3D/job*/*"), *folder.glob("Refine3D/job*")):
         os.utime(path, (long_ago, long_ago))
-    rounds = list(adapter.rounds(folder, Settings(), store))
+    opened = adapter.open(folder, Settings(), store.spool)
+    rounds = list(opened.rounds())
     lines = [
         record.model_copy(update={"key": r.key, "label": r.label, "stamp": r.stamp, "program": r.program})
         for r in rounds
@@ -119,7 +120,7 @@ def measured(folder: Path, adapter: Adapter, record: RoundRecord) -> list[Round]
     ]
     journal.append(store.log, lines)
     for round_ in rounds:
-        adapter.discard(round_, store.spool)
+        opened.discard(round_)
     time.sleep(4)  # what changed a moment ago is not remembered
     return rounds
 

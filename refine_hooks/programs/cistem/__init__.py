@@ -3,32 +3,74 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from refine_hooks.programs.adapter import no_further_masks
-from refine_hooks.programs.cistem.capture import capture as capture_numbered
+import numpy as np
+from numpy.typing import NDArray
+
+from refine_hooks.model import FscCurve, HalfMaps, ProgramMask, Round
+from refine_hooks.particles import ParticlesJob
+from refine_hooks.programs.adapter import Program, Project
+from refine_hooks.programs.cistem import half_maps as saved
+from refine_hooks.programs.cistem.capture import capture
 from refine_hooks.programs.cistem.database import databases
-from refine_hooks.programs.cistem.half_maps import discard, half_maps
 from refine_hooks.programs.cistem.particles import particles
 from refine_hooks.programs.cistem.program_mask import refinement_mask
-from refine_hooks.programs.cistem.reported import angular_distribution, reported
-from refine_hooks.programs.cistem.rounds import rounds
+from refine_hooks.programs.cistem.reported import reported, viewing_directions
+from refine_hooks.programs.cistem.rounds import Finished, rounds
 from refine_hooks.programs.cistem.startup import capture_startup
+from refine_hooks.settings import Settings
 
-__all__ = [
-    "angular_distribution",
-    "bells",
-    "capture",
-    "discard",
-    "further_masks",
-    "half_maps",
-    "particles",
-    "recognises",
-    "refinement_mask",
-    "reported",
-    "rounds",
-    "why",
-]
 
-further_masks = no_further_masks
+class CistemProject(Project):
+    """The folder that cisTEM made for a project."""
+
+    captures = True
+    keeps_particles = True
+
+    def __init__(self, directory: Path, settings: Settings, spool: Path) -> None:
+        super().__init__(directory, settings, spool)
+        self._finished = Finished()
+
+    def watched_folders(self) -> Iterable[tuple[Path, bool]]:
+        """The scratch folders (small, wiped after each round), the database's folder, and where maps are written."""
+        directory = self.directory
+        return [(directory / "Scratch", True), (directory, False), (directory / "Assets" / "Volumes", False)]
+
+    def rounds(self) -> Iterable[Round]:
+        """See `refine_hooks.programs.cistem.rounds.rounds`."""
+        return rounds(self, self._finished)
+
+    def capture(self) -> list[Path]:
+        """Save all dumps that are there and not yet saved; returns what was newly saved.
+
+        Raises:
+            StorageError: the spool cannot be written to.
+        """
+        given = self.directory, self.spool, self.memory
+        return capture(*given) + capture_startup(*given)
+
+    def half_maps(self, round_: Round) -> HalfMaps | None:
+        """See `refine_hooks.programs.cistem.half_maps.half_maps`."""
+        return saved.half_maps(round_)
+
+    def reported(self, round_: Round) -> list[FscCurve]:
+        """See `refine_hooks.programs.cistem.reported.reported`."""
+        return reported(self.memory, round_)
+
+    def masks(self, round_: Round, halves: HalfMaps) -> dict[str, ProgramMask]:
+        """The supplied mask, or the program's automask of the map that the round wrote."""
+        return {"refinement": refinement_mask(self.directory, self.memory, round_, halves)}
+
+    def particles(self, round_: Round) -> ParticlesJob:
+        """See `refine_hooks.programs.cistem.particles.particles`."""
+        return particles(self.directory, self.memory, round_)
+
+    def viewing_directions(self, round_: Round) -> NDArray[np.float64] | None:
+        """See `refine_hooks.programs.cistem.reported.viewing_directions`."""
+        return viewing_directions(round_)
+
+    def discard(self, round_: Round) -> None:
+        """Remove the dumps saved for this round."""
+        saved.discard(round_, self.spool)
 
 
 def recognises(directory: Path) -> bool:
@@ -45,15 +87,4 @@ def why(directory: Path) -> str:
     )
 
 
-def bells(directory: Path) -> Iterable[tuple[Path, bool]]:
-    """The scratch folders (small, wiped after each round), the database's folder, and where maps are written."""
-    return [(directory / "Scratch", True), (directory, False), (directory / "Assets" / "Volumes", False)]
-
-
-def capture(directory: Path, spool: Path) -> list[Path]:
-    """Save all dumps that are there and not yet saved; returns what was newly saved.
-
-    Raises:
-        StorageError: the spool cannot be written to.
-    """
-    return capture_numbered(directory, spool) + capture_startup(directory, spool)
+ADAPTER = Program(recognises, why, CistemProject)

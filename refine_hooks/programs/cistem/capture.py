@@ -2,17 +2,19 @@
 
 from pathlib import Path
 
+from refine_hooks.programs._reading import Memory
 from refine_hooks.programs._saving import copy_whole, link, unwritable
 from refine_hooks.programs.cistem import dumps
 from refine_hooks.programs.cistem.dumps import Dump
 
 
-def capture(directory: Path, spool: Path) -> list[Path]:
+def capture(directory: Path, spool: Path, memory: Memory | None = None) -> list[Path]:
     """Save every numbered dump that is in the scratch folders and not yet in the spool.
 
     Args:
         directory: the project.
         spool: the folder for saved inputs of any program.
+        memory: of the project that was opened.
 
     Returns:
         What was newly saved.
@@ -21,7 +23,7 @@ def capture(directory: Path, spool: Path) -> list[Path]:
         StorageError: the spool cannot be written to.
     """
     saved = []
-    for attempts in dumps.attempts(directory, spool, living_only=True).values():
+    for attempts in dumps.attempts(directory, spool, memory, living_only=True).values():
         for dump in attempts[-1].dumps if attempts else ():
             target = attempts[-1].folder / dump.path.name
             if dump.path != target and save(dump, target):

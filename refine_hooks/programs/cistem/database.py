@@ -10,17 +10,17 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from refine_hooks.errors import InputError, NotReadyError, ProjectError
 from refine_hooks.files.reading import open_plain
-from refine_hooks.programs.cistem.tables import Content, parse_content, rows
+from refine_hooks.programs._reading import Memory
+from refine_hooks.programs.cistem.tables import Content, Version, parse_content, rows
 
 T = TypeVar("T")
-Version = tuple[int, int, bytes]
 
 _MAGIC = b"SQLite format 3\0"
 _PAUSE_S = 0.02
@@ -62,20 +62,17 @@ def databases(directory: Path) -> list[Path]:
     return found
 
 
-def content(path: Path, wait_s: float = 0.5, stale_after_s: float = 30.0) -> Content:
+def content(path: Path, memory: Memory, wait_s: float = 0.5, stale_after_s: float = 30.0) -> Content:
     """Packages, refinements, reconstructions and volumes; parsed once for each state of the file.
 
     Raises:
         NotReadyError: cisTEM is writing at this moment, or a crashed one has left its lock or its journal.
         InputError: not a database of cisTEM.
     """
-    return _parsed(path, _version(path), wait_s, stale_after_s)
-
-
-@lru_cache(maxsize=8)
-def _parsed(path: Path, version: Version, wait_s: float, stale_after_s: float) -> Content:
-    """Keyed by ``version``: a look at an unchanged database costs one open."""
-    return read(path, parse_content, wait_s, stale_after_s)
+    version = _version(path)  # a look at an unchanged database costs one open
+    return memory.of(
+        (path, version), lambda: replace(read(path, parse_content, wait_s, stale_after_s), version=version)
+    )
 
 
 def read(path: Path, query: Callable[[sqlite3.Connection], T], wait_s: float = 0.5, stale_after_s: float = 30.0) -> T:
@@ -195,13 +192,13 @@ def angular_bins(path: Path, refinement_id: int, class_id: int) -> list[dict[str
     )
 
 
-@lru_cache(maxsize=4096)
-def images_used(path: Path, refinement_id: int, class_id: int, run_at: int) -> tuple[int, int] | None:
+def images_used(path: Path, memory: Memory, refinement_id: int, class_id: int, run_at: int) -> tuple[int, int] | None:
     """Particles of subset 1 and 2 that went into a reconstruction: active, with some occupancy; None where it cannot be told.
 
     Results of a refinement never change; ``run_at``, its date, tells it from a deleted one whose number was given again.
     """
-    return read(path, lambda connection: _count_used(connection, refinement_id, class_id))
+    key = (path, refinement_id, class_id, run_at)
+    return memory.of(key, lambda: read(path, lambda connection: _count_used(connection, refinement_id, class_id)))
 
 
 def _count_used(connection: sqlite3.Connection, refinement_id: int, class_id: int) -> tuple[int, int] | None:

@@ -15,14 +15,14 @@ import re
 import stat
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from refine_hooks.errors import RefineHooksError
 from refine_hooks.files.reading import open_plain, parsed_json, read_text
 from refine_hooks.model import InputFile
-from refine_hooks.programs._still import COARSE_NS, State, state
+from refine_hooks.programs._reading import Memory
+from refine_hooks.programs._still import COARSE_NS, state
 from refine_hooks.sums.cistem import DumpHeader, disagreements, read_dump_header
 
 PANELS = ("AutoRefine3D", "ManualRefine3D", "RefineCTF", "Generate3D")
@@ -43,8 +43,6 @@ _PARAMETERS = {
 
 Place = tuple[str, int, int]  # panel, refinement id, class counted from 1
 
-_discarded_places: "dict[str, tuple[State, tuple[Attempt, ...]]]" = {}
-
 
 @dataclass(frozen=True, slots=True)
 class Dump:
@@ -56,6 +54,7 @@ class Dump:
     size: int
     mtime_ns: int
     inode: tuple[int, int]
+    memory: Memory = field(default_factory=Memory, compare=False, repr=False)
 
     def same(self, other: "Dump") -> bool:
         """Whether both are one file, or one is an up-to-date copy of the other."""
@@ -101,9 +100,12 @@ class Attempt:
         return tuple(sorted(files, key=lambda file: file.name))
 
 
-@lru_cache(maxsize=65536)
 def header_of(dump: Dump) -> DumpHeader | str:
     """The header of a dump in this state, or why it has none: it is being written, torn, or no dump at all."""
+    return dump.memory.of(("header", dump), lambda: _read_header(dump))
+
+
+def _read_header(dump: Dump) -> DumpHeader | str:
     try:
         return read_dump_header(dump.path)
     except RefineHooksError as error:
@@ -154,25 +156,26 @@ def scratch(directory: Path, panel: str) -> Path:
     return directory / "Scratch" / panel
 
 
-def living(directory: Path) -> dict[Place, dict[str, Dump]]:
+def living(directory: Path, memory: Memory | None = None) -> dict[Place, dict[str, Dump]]:
     """Numbered dumps that are in the scratch folders at this moment, by place and file name."""
     found: dict[Place, dict[str, Dump]] = {}
     for panel in PANELS:
-        for (refinement_id, class_id), dump in _listed(scratch(directory, panel), _NAME):
+        for (refinement_id, class_id), dump in _listed(scratch(directory, panel), _NAME, memory):
             found.setdefault((panel, refinement_id, class_id), {})[dump.path.name] = dump
     return found
 
 
-def startup_living(directory: Path) -> dict[int, dict[str, Dump]]:
+def startup_living(directory: Path, memory: Memory | None = None) -> dict[int, dict[str, Dump]]:
     """Ab-initio's dumps that are in the scratch folder at this moment, by class counted from 1 and file name."""
     found: dict[int, dict[str, Dump]] = {}
-    for (_, class_id), dump in _listed(scratch(directory, STARTUP), _STARTUP_NAME):
+    for (_, class_id), dump in _listed(scratch(directory, STARTUP), _STARTUP_NAME, memory):
         found.setdefault(class_id, {})[dump.path.name] = dump
     return found
 
 
-def _listed(folder: Path, pattern: re.Pattern[str]) -> Iterator[tuple[tuple[int, int], Dump]]:
+def _listed(folder: Path, pattern: re.Pattern[str], memory: Memory | None) -> Iterator[tuple[tuple[int, int], Dump]]:
     """Plain files in ``folder`` that are named like dumps; links and folders of that name are no dumps."""
+    memory = memory or Memory()
     try:
         entries = list(os.scandir(folder))
     except OSError:
@@ -188,42 +191,46 @@ def _listed(folder: Path, pattern: re.Pattern[str]) -> Iterator[tuple[tuple[int,
             continue
         if stat.S_ISREG(status.st_mode):
             identity = (status.st_dev, status.st_ino)
-            dump = Dump(match[3], int(match[4]), Path(entry.path), status.st_size, status.st_mtime_ns, identity)
+            half, job, path = match[3], int(match[4]), Path(entry.path)
+            dump = Dump(half, job, path, status.st_size, status.st_mtime_ns, identity, memory)
             yield (int(match[1] or 0), int(match[2]) + 1), dump
 
 
-def kept(spool: Path) -> dict[Place, list[Attempt]]:
+def kept(spool: Path, memory: Memory | None = None) -> dict[Place, list[Attempt]]:
     """Attempts in the spool, each place's oldest first."""
+    memory = memory or Memory()
     found: dict[Place, list[Attempt]] = {}
     for panel in PANELS:
         for name, place in _named_folders(spool_root(spool) / panel):
             numbers = _PLACE_NAME.fullmatch(name)
             if numbers:
                 key = (panel, int(numbers[1]), int(numbers[2]))
-                found[key] = list(_kept_here(key, place))
+                found[key] = list(_kept_here(key, place, memory))
     return found
 
 
-def _kept_here(key: Place, place: str) -> tuple[Attempt, ...]:
+def _kept_here(key: Place, place: str, memory: Memory) -> tuple[Attempt, ...]:
     """A place of which all is discarded changes no more, until a new attempt makes a new folder in it."""
     began_ns, seen = time.time_ns(), state(place)
-    if place in _discarded_places and _discarded_places[place][0] == seen:
-        return _discarded_places[place][1]
+    known: tuple[Attempt, ...] | None = memory.get((place, seen))
+    if known is not None:
+        return known
     folders = sorted(((int(name), path) for name, path in _named_folders(Path(place)) if name.isdecimal()))
-    attempts = (kept_attempt(*key, Path(path), started_ns) for started_ns, path in folders)
+    attempts = (kept_attempt(*key, Path(path), started_ns, memory) for started_ns, path in folders)
     here = tuple(attempt for attempt in attempts if attempt.dumps or attempt.discarded)
-    _discarded_places.pop(place, None)
     if here and all(each.discarded and not each.dumps for each in here) and seen.mtime_ns + COARSE_NS < began_ns:
-        _discarded_places[place] = seen, here
+        memory.of((place, seen), lambda: here)
     return here
 
 
-def kept_attempt(panel: str, refinement_id: int, class_id: int, folder: Path, started_ns: int) -> Attempt:
+def kept_attempt(
+    panel: str, refinement_id: int, class_id: int, folder: Path, started_ns: int, memory: Memory | None = None
+) -> Attempt:
     """One attempt's folder in the spool."""
     pattern = _STARTUP_NAME if panel == STARTUP else _NAME
-    listed = [dump for (_, owner), dump in _listed(folder, pattern) if owner == class_id]
+    listed = [dump for (_, owner), dump in _listed(folder, pattern, memory) if owner == class_id]
     dumps = tuple(sorted(listed, key=lambda dump: (dump.half, dump.job)))
-    gone, images = _ledger(folder / DISCARDED)
+    gone, images = _ledger(folder / DISCARDED, memory or Memory())
     sealed = (folder / SEALED).exists()
     return Attempt(panel, refinement_id, class_id, started_ns, folder, dumps, sealed, gone, images)
 
@@ -236,17 +243,23 @@ def _named_folders(folder: Path) -> list[tuple[str, str]]:
         return []
 
 
-def attempts(directory: Path, spool: Path, *, living_only: bool = False) -> dict[Place, list[Attempt]]:
+def attempts(
+    directory: Path, spool: Path, memory: Memory | None = None, *, living_only: bool = False
+) -> dict[Place, list[Attempt]]:
     """All attempts: what is kept, and what is in the scratch folders and not (or not yet, or no longer so) in the spool.
 
     Args:
         directory: the project.
         spool: the folder for saved inputs of any program.
+        memory: of the project that was opened.
         living_only: only those of places that have dumps in the scratch folders now, at no cost for all others.
     """
-    alive = living(directory)
+    memory = memory or Memory()
+    alive = living(directory, memory)
     found = (
-        {place: list(_kept_here(place, _place_folder(spool, place))) for place in alive} if living_only else kept(spool)
+        {place: list(_kept_here(place, _place_folder(spool, place), memory)) for place in alive}
+        if living_only
+        else kept(spool, memory)
     )
     for place, dumps in alive.items():
         known = found.setdefault(place, [])
@@ -315,16 +328,15 @@ def _parameters(directory: Path, panel: str, refinement_id: int, class_id: int) 
     return directory / "Assets" / "Parameters" / _PARAMETERS[panel].format(refinement_id, class_id)
 
 
-def _ledger(path: Path) -> tuple[tuple[InputFile, ...], tuple[int | None, int | None]]:
+def _ledger(path: Path, memory: Memory) -> tuple[tuple[InputFile, ...], tuple[int | None, int | None]]:
     try:
         status = path.stat()
     except OSError:
         return (), (None, None)
-    return _read_ledger(path, status.st_mtime_ns)
+    return memory.of((path, status.st_mtime_ns), lambda: _read_ledger(path))
 
 
-@lru_cache(maxsize=65536)
-def _read_ledger(path: Path, mtime_ns: int) -> tuple[tuple[InputFile, ...], tuple[int | None, int | None]]:
+def _read_ledger(path: Path) -> tuple[tuple[InputFile, ...], tuple[int | None, int | None]]:
     try:
         table = parsed_json(read_text(path))
         odd, even = table["images"]

@@ -7,7 +7,6 @@ from pathlib import Path
 from refine_hooks.errors import NotReadyError
 from refine_hooks.files.atomic import beside
 from refine_hooks.files.mrc import read_map
-from refine_hooks.log.folder import Store
 from refine_hooks.model import HalfMaps, Round
 from refine_hooks.programs.cistem import dumps
 from refine_hooks.programs.cistem.dumps import Attempt
@@ -15,7 +14,7 @@ from refine_hooks.programs.cistem.rounds import Sources
 from refine_hooks.sums.cistem import half_maps_from_dumps, read_dump_header
 
 
-def half_maps(directory: Path, round_: Round, store: Store) -> HalfMaps | None:
+def half_maps(round_: Round) -> HalfMaps | None:
     """Merged from the dumps, unmasked; else those that Generate3D saved under its sphere; else None.
 
     Raises:

@@ -7,6 +7,7 @@ from refine_hooks.errors import ParticlesError
 from refine_hooks.model import Round
 from refine_hooks.particles import ParticlesJob, require_both_halves
 from refine_hooks.particles.cistem import from_database_rows
+from refine_hooks.programs._reading import Memory
 from refine_hooks.programs.cistem.database import content, find_database, read
 from refine_hooks.programs.cistem.tables import rerooted
 
@@ -14,14 +15,14 @@ _WAIT_S = 30.0
 NOTE = "reconstructed to full resolution; the noise's whitening filter is cisTEM's but for its random choice of images"
 
 
-def particles(directory: Path, round_: Round) -> ParticlesJob:
+def particles(directory: Path, memory: Memory, round_: Round) -> ParticlesJob:
     """What reconstruct3d was given for one class of one round that the database knows.
 
     Raises:
         ParticlesError: the round is not in the database, or its stack or its results are not there.
     """
     database = find_database(directory)
-    known = content(database, wait_s=_WAIT_S)
+    known = content(database, memory, wait_s=_WAIT_S)
     number, class_id = round_.key.iteration, round_.key.class_id
     refinement = known.refinements.get(number)
     sources = round_.inputs

@@ -6,6 +6,7 @@ import numpy as np
 
 from refine_hooks.files.mrc import Map, Volume, read_map
 from refine_hooks.model import HalfMaps, ProgramMask, Round
+from refine_hooks.programs._reading import Memory
 from refine_hooks.programs.cistem import database
 from refine_hooks.programs.cistem.match import volume_path
 from refine_hooks.programs.cistem.rounds import Sources
@@ -15,7 +16,7 @@ FILTER_A, REBIN = 7.0, 0.1  # what the program's panels use, unlike create_mask
 _MANUAL_SHARE = 0.75
 
 
-def refinement_mask(directory: Path, round_: Round, halves: HalfMaps) -> ProgramMask | None:
+def refinement_mask(directory: Path, memory: Memory, round_: Round, halves: HalfMaps) -> ProgramMask:
     """The supplied mask, or the program's automask of the map that the round wrote; says in words where there is none.
 
     Raises:
@@ -25,7 +26,7 @@ def refinement_mask(directory: Path, round_: Round, halves: HalfMaps) -> Program
     sources: Sources = round_.inputs
     if sources.database is None or sources.reconstruction_id is None:
         return ProgramMask(None, note="the database has no entry of this round, so its mask is not known")
-    content = database.content(sources.database, database.COMMIT_S)
+    content = database.content(sources.database, memory, database.COMMIT_S)
     refinement = content.refinements.get(sources.refinement_id)
     details = refinement.details.get(sources.class_id) if refinement else None
     if refinement is None or details is None:

@@ -1,12 +1,12 @@
 """What cisTEM itself reports of a round: its curves and its angular distribution."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.model import FscCurve, Round
+from refine_hooks.programs._reading import Memory
 from refine_hooks.programs.cistem import database
 from refine_hooks.programs.cistem.rounds import RULE, Sources
 from refine_hooks.programs.cistem.tables import real
@@ -16,7 +16,7 @@ _THETA_BINS, _PHI_BINS = 18, 72
 _CUT = "the program sets its curves to 0 from here on, where its reconstruction ended; a fall there is no resolution"
 
 
-def reported(directory: Path, round_: Round) -> list[FscCurve]:
+def reported(memory: Memory, round_: Round) -> list[FscCurve]:
     """``fsc`` and ``part_fsc`` of the reconstruction that the statistics belong to now; a model's curves are none.
 
     Raises:
@@ -25,7 +25,7 @@ def reported(directory: Path, round_: Round) -> list[FscCurve]:
     sources: Sources = round_.inputs
     if sources.database is None or sources.reconstruction_id is None:
         return []
-    refinement = database.content(sources.database, database.COMMIT_S).refinements.get(sources.refinement_id)
+    refinement = database.content(sources.database, memory, database.COMMIT_S).refinements.get(sources.refinement_id)
     details = refinement.details.get(sources.class_id) if refinement else None
     if refinement is None or details is None or details.reconstruction_id != sources.reconstruction_id:
         return []
@@ -68,7 +68,7 @@ def _estimated_resolution(values: NDArray[np.float64], resolution_A: list[float]
     return (resolution_A[shell - 1] + resolution_A[shell]) / 2 if shell > 1 else resolution_A[1]
 
 
-def angular_distribution(directory: Path, round_: Round) -> NDArray[np.float64] | None:
+def viewing_directions(round_: Round) -> NDArray[np.float64] | None:
     """Views in 36 x 72 bins of 5 degrees [theta 0..180, phi 0..360].
 
     cisTEM counts in 72 phi x 18 theta bins of equal area, opposite views together on the upper half of the sphere; here each

@@ -7,21 +7,20 @@ for it, and are then measured with what their headers tell as ``package_unknown/
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from refine_hooks.errors import NotReadyError
-from refine_hooks.log.folder import Store
 from refine_hooks.model import Facts, Key, Origin, Round, Stamp
-from refine_hooks.programs._still import folder_state, still
-from refine_hooks.programs.adapter import stamp_of
+from refine_hooks.programs._reading import Memory
+from refine_hooks.programs._still import folder_state
+from refine_hooks.programs.adapter import Project, stamp_of
 from refine_hooks.programs.cistem import database, dumps, startup
 from refine_hooks.programs.cistem.dumps import Attempt, header_of
 from refine_hooks.programs.cistem.evidence import images_in_parameters
 from refine_hooks.programs.cistem.match import GENERATE, Match, matches, pending, volume_path
-from refine_hooks.programs.cistem.tables import Content, Reconstruction, Refinement
-from refine_hooks.settings import Settings, WatchSettings
+from refine_hooks.programs.cistem.tables import Content, Reconstruction, Refinement, Version
+from refine_hooks.settings import WatchSettings
 
 PROGRAM = "cistem"
 RULE = "mean of the two shells around the first fall of Part_FSC below 0.143"
@@ -32,9 +31,6 @@ ONE_REFERENCE = (
     "both halves were aligned to one reference: up to the alignment limit they agree beyond what the data say"
 )
 CUT = "the reconstruction ended at {:.2f} A: curves of the program that fall there are cut, not resolved"
-
-
-_finished: dict[Path, tuple[Content, dict[int, tuple[Match, Round]]]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,71 +53,83 @@ class Sources:
         return "found" if self.half_maps else None
 
 
-def rounds(directory: Path, settings: Settings, store: Store) -> Iterator[Round]:
-    """Every round and class, oldest first; see `refine_hooks.programs.adapter.Adapter`.
+@dataclass(slots=True)
+class Finished:
+    """The rounds that followed, at the last look, from one state of the database and from what was discarded alone."""
+
+    version: Version | None = None
+    rounds: dict[int, tuple[Match, Round]] = field(default_factory=dict)
+
+
+def rounds(project: Project, finished: Finished) -> Iterator[Round]:
+    """Every round and class, oldest first; see `refine_hooks.programs.adapter.Project.rounds`.
 
     Raises:
         NotReadyError: the database cannot be read now, and nothing is known without it.
         ProjectError: there is no database any more.
     """
+    directory, settings, spool, memory = project.directory, project.settings, project.spool, project.memory
     path = database.find_database(directory)
     timeout_s = settings.watch.database_lock_timeout_s
     try:
-        content = database.content(path, min(_LONGEST_WAIT_S, timeout_s), timeout_s)
+        content = database.content(path, memory, min(_LONGEST_WAIT_S, timeout_s), timeout_s)
     except NotReadyError:
-        waiting = [match for match in pending(dumps.attempts(directory, store.spool)) if match.attempt]
+        waiting = [match for match in pending(dumps.attempts(directory, spool, memory)) if match.attempt]
         if not waiting or database.left_behind(path, timeout_s):
             raise
         for match in waiting:
             yield replace(
-                _unknown(directory, match, settings.watch, None),
+                _unknown(project, match, settings.watch, None),
                 missing=(f"{path.name}, which is being written",),
                 fault=None,
             )
         return
     # After the database: dumps that come meanwhile only wait, while rows without their dumps would be measured without.
-    attempts = dumps.attempts(directory, store.spool)
-    arrivals = startup.arrivals(store.spool)
+    attempts = dumps.attempts(directory, spool, memory)
+    arrivals = startup.arrivals(spool, memory)
 
     def make() -> Iterator[Round]:
         every = matches(content, attempts, directory)
-        yield from _entered(directory, path, content, [match for match in every if match.reconstruction is not None])
+        known = [match for match in every if match.reconstruction is not None]
+        yield from _entered(project, path, content, known, finished)
         for match in every:
             if match.reconstruction is None and match.attempt is not None:
-                yield _unknown(directory, match, settings.watch, content)
+                yield _unknown(project, match, settings.watch, content)
         for attempt in arrivals:
             yield _ab_initio(attempt, content)
 
     def seen() -> tuple[object, ...]:
-        return content, attempts, arrivals, folder_state(directory / "Assets" / "Volumes")
+        return content.version, attempts, arrivals, folder_state(directory / "Assets" / "Volumes")
 
-    yield from still((directory, store.spool), settings, seen, make, lambda round_: round_.inputs.half_maps or ())
+    yield from project.still.rounds("all", seen, make, lambda round_: round_.inputs.half_maps or ())
 
 
-def _entered(directory: Path, path: Path, content: Content, entered: list[Match]) -> Iterator[Round]:
+def _entered(
+    project: Project, path: Path, content: Content, entered: list[Match], finished: Finished
+) -> Iterator[Round]:
     """The rounds that the database knows. Those that follow from it and from what was discarded alone come from memory.
 
     So a round that is awaited costs what it costs itself, however many lie behind it.
     """
-    former, known = _finished.get(path, (None, {}))
-    finished: dict[int, tuple[Match, Round]] = {}
+    known = finished.rounds if finished.version == content.version else {}
+    finished.version, finished.rounds = content.version, {}
     for match in entered:
         assert match.reconstruction is not None
         number, attempt = match.reconstruction.id, match.attempt
         of_files = match.generated or (attempt is not None and (attempt.dumps or not attempt.discarded))
         if of_files:
-            yield _known(directory, path, content, match)
+            yield _known(project, path, content, match)
             continue
-        remembered = known.get(number) if former is content else None
+        remembered = known.get(number)
         if remembered is None or remembered[0] != match:
-            remembered = match, _known(directory, path, content, match)
-        finished[number] = remembered
+            remembered = match, _known(project, path, content, match)
+        finished.rounds[number] = remembered
         yield remembered[1]
-    _finished[path] = content, finished
 
 
-def _known(directory: Path, path: Path, content: Content, match: Match) -> Round:
+def _known(project: Project, path: Path, content: Content, match: Match) -> Round:
     """A reconstruction that the database knows."""
+    directory, memory = project.directory, project.memory
     reconstruction, attempt = match.reconstruction, match.attempt
     assert reconstruction is not None
     refinement = content.refinements[reconstruction.refinement_id]
@@ -129,7 +137,7 @@ def _known(directory: Path, path: Path, content: Content, match: Match) -> Round
     if match.generated:
         run, label = f"{run}/generate3d_{reconstruction.id}", f"Generate3D {match.generated} of {refinement.name}"
     found = _saved_half_maps(volume_path(content, reconstruction, directory)) if match.generated else None
-    expected = _expected_images(directory, path, refinement, attempt) if attempt else None
+    expected = _expected_images(directory, path, memory, refinement, attempt) if attempt else None
     faults = known_faults(attempt, expected, refinement) if attempt and not attempt.discarded else []
     notes = _notes(refinement, reconstruction, attempt)
     if faults and found:
@@ -150,8 +158,9 @@ def _known(directory: Path, path: Path, content: Content, match: Match) -> Round
     )
 
 
-def _unknown(directory: Path, match: Match, watch: WatchSettings, content: Content | None) -> Round:
+def _unknown(project: Project, match: Match, watch: WatchSettings, content: Content | None) -> Round:
     """Dumps that the database does not know, or not yet."""
+    directory = project.directory
     attempt = match.attempt
     assert attempt is not None
     entry = "Generate3D of refinement" if attempt.panel == GENERATE else "refinement"
@@ -161,7 +170,7 @@ def _unknown(directory: Path, match: Match, watch: WatchSettings, content: Conte
         if refinement and attempt.panel == GENERATE
         else f"package_unknown/{attempt.panel}"
     )
-    faults = [] if attempt.discarded else _unproven(directory, attempt)
+    faults = [] if attempt.discarded else _unproven(directory, project.memory, attempt)
     missing: tuple[str, ...] = ()
     # Times far in the future are those of a clock that has been put back, and nothing to wait for.
     if abs(time.time() - attempt.newest_ns / 1e9) < watch.metadata_wait_s:
@@ -182,12 +191,12 @@ def _unknown(directory: Path, match: Match, watch: WatchSettings, content: Conte
     )
 
 
-def _unproven(directory: Path, attempt: Attempt) -> list[str]:
+def _unproven(directory: Path, memory: Memory, attempt: Attempt) -> list[str]:
     """Why these dumps may not be all; only the parameter file, or merge3d's start, tells that none is missing at the end."""
     faults = dumps.faults(attempt)
     if faults or attempt.sealed:
         return faults
-    expected = _counted(dumps.parameter_file(directory, attempt))
+    expected = _counted(dumps.parameter_file(directory, attempt), memory)
     if dumps.images(attempt) == expected:
         return []
     if expected is None:
@@ -239,24 +248,20 @@ def _short(counted: tuple[int, int], expected: tuple[int, int]) -> str:
     )
 
 
-def _expected_images(directory: Path, path: Path, refinement: Refinement, attempt: Attempt) -> tuple[int, int] | None:
+def _expected_images(
+    directory: Path, path: Path, memory: Memory, refinement: Refinement, attempt: Attempt
+) -> tuple[int, int] | None:
     if attempt.discarded:
         return None
-    counted = _counted(dumps.parameter_file(directory, attempt))
-    return counted or database.images_used(path, refinement.id, attempt.class_id, refinement.run_at)
+    counted = _counted(dumps.parameter_file(directory, attempt), memory)
+    return counted or database.images_used(path, memory, refinement.id, attempt.class_id, refinement.run_at)
 
 
-def _counted(path: Path) -> tuple[int, int] | None:
+def _counted(path: Path, memory: Memory) -> tuple[int, int] | None:
     try:
-        status = path.stat()
-    except OSError:
+        return memory.file(images_in_parameters, path)
+    except NotReadyError:
         return None
-    return _counted_once(path, status.st_size, status.st_mtime_ns)
-
-
-@lru_cache(maxsize=1024)
-def _counted_once(path: Path, size: int, mtime_ns: int) -> tuple[int, int] | None:
-    return images_in_parameters(path)
 
 
 def _saved_half_maps(volume: Path | None) -> tuple[Path, Path] | None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from refine_hooks.errors import RefineHooksError
 from refine_hooks.files.mrc import read_header
+from refine_hooks.programs._reading import Memory
 from refine_hooks.programs._saving import copy_whole, unwritable
 from refine_hooks.programs.cistem import dumps
 from refine_hooks.programs.cistem.dumps import STARTUP, Attempt, Dump
@@ -22,12 +23,15 @@ from refine_hooks.programs.cistem.dumps import STARTUP, Attempt, Dump
 _MAP_NAME = re.compile(r"startup3d_.*?(\d{1,6})\.mrc")
 
 
-def capture_startup(directory: Path, spool: Path, about_to_merge: bool = False) -> list[Path]:
+def capture_startup(
+    directory: Path, spool: Path, memory: Memory | None = None, *, about_to_merge: bool = False
+) -> list[Path]:
     """Copy ab-initio's dumps when they are whole and another round's than the last that were copied.
 
     Args:
         directory: the project.
         spool: the folder for saved inputs of any program.
+        memory: of the project that was opened.
         about_to_merge: merge3d is about to start, which proves that they are whole.
 
     Returns:
@@ -36,7 +40,7 @@ def capture_startup(directory: Path, spool: Path, about_to_merge: bool = False) 
     Raises:
         StorageError: the spool cannot be written to.
     """
-    there = dumps.startup_living(directory)
+    there = dumps.startup_living(directory, memory)
     root = dumps.spool_root(spool) / STARTUP
     if not there or _states(there) == _last_arrival(root):
         return []
@@ -57,18 +61,20 @@ def arrival_numbers(root: Path) -> list[int]:
         return []
 
 
-def arrivals(spool: Path) -> list[Attempt]:
+def arrivals(spool: Path, memory: Memory | None = None) -> list[Attempt]:
     """All ab-initio rounds in the spool, each class one attempt that has the arrival's number."""
     root = dumps.spool_root(spool) / STARTUP
-    return [attempt for number in arrival_numbers(root) for attempt in _arrival(root, number)]
+    return [attempt for number in arrival_numbers(root) for attempt in _arrival(root, number, memory)]
 
 
-def _arrival(root: Path, number: int) -> list[Attempt]:
+def _arrival(root: Path, number: int, memory: Memory | None = None) -> list[Attempt]:
     try:
         classes = sorted(int(name) for name in os.listdir(root / str(number)) if name.isdecimal())
     except OSError:
         return []
-    return [dumps.kept_attempt(STARTUP, number, each, root / str(number) / str(each), number) for each in classes]
+    return [
+        dumps.kept_attempt(STARTUP, number, each, root / str(number) / str(each), number, memory) for each in classes
+    ]
 
 
 def _states(there: dict[int, dict[str, Dump]]) -> set[tuple[str, int, int]]:

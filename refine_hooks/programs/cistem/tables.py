@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 Row = dict[str, Any]
+Version = tuple[int, int, bytes]
 
 _LONGEST_NAME = 120
 
@@ -85,13 +86,14 @@ class Volume:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The parts of a project that rounds are made of, by id."""
+    """The parts of a project that rounds are made of, by id; ``version`` tells one state of the database from another."""
 
     folder: str
     packages: dict[int, Package]
     refinements: dict[int, Refinement]
     reconstructions: dict[int, Reconstruction]
     volumes: dict[int, Volume]
+    version: Version = (0, 0, b"")
 
 
 def rows(connection: sqlite3.Connection, table: str) -> list[Row]:

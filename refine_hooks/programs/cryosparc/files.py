@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from refine_hooks.errors import RefineHooksError
-from refine_hooks.programs.cryosparc.job import JobTable, read_job
+from refine_hooks.programs._reading import Memory
+from refine_hooks.programs.cryosparc.job import JobTable, over, read_job, running
 
 _JOB_NAME = re.compile(r"J\d+")
 _MAP = re.compile(
@@ -34,6 +35,17 @@ class Job:
     folder: Path
     run: str
     table: JobTable
+    memory: Memory = field(default_factory=Memory, compare=False, repr=False)
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return over(self.folder, self.table, self.memory)
+
+    @property
+    def running(self) -> bool:
+        """Whether it is known to be running, so that its files may be cleared."""
+        return running(self.folder, self.table, self.memory)
 
 
 @dataclass(slots=True)
@@ -61,20 +73,21 @@ class Listing:
     particle_tables: frozenset[str]
 
 
-def job_folders(directory: Path) -> list[Job]:
+def job_folders(directory: Path, memory: Memory | None = None) -> list[Job]:
     """The refinements of a project in the order of their numbers, or the one job that ``directory`` itself is."""
+    memory = memory or Memory()
     if is_job_folder(directory):
-        return [_job(directory)]
-    jobs = [_job(directory / name) for name in _job_names(directory)]
+        return [_job(directory, memory)]
+    jobs = [_job(directory / name, memory) for name in _job_names(directory)]
     return [job for job in jobs if job.table.refines]
 
 
-def _job(folder: Path) -> Job:
+def _job(folder: Path, memory: Memory) -> Job:
     try:
-        table = read_job(folder / "job.json")
+        table = memory.file(read_job, folder / "job.json")
     except RefineHooksError:
         table = JobTable()
-    return Job(folder, folder.name, table)
+    return Job(folder, folder.name, table, memory)
 
 
 def _job_names(directory: Path) -> list[str]:

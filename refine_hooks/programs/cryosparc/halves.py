@@ -8,12 +8,11 @@ from numpy.typing import NDArray
 
 from refine_hooks.errors import NotReadyError, ParticlesError, RefineHooksError
 from refine_hooks.files.mrc import read_header, read_map
-from refine_hooks.log.folder import Store
 from refine_hooks.model import FscCurve, HalfMaps, ProgramMask, Round
 from refine_hooks.particles import ParticlesJob, require_both_halves
 from refine_hooks.particles.cryosparc import angles_deg, joined_rows, read_cs
 from refine_hooks.programs import _overwritten as overwritten
-from refine_hooks.programs._reading import read_text, remembered
+from refine_hooks.programs._reading import read_text
 from refine_hooks.programs.cryosparc.rounds import Inputs
 
 WINDOW = "cryoSPARC's spherical window of the box"
@@ -26,7 +25,7 @@ THETA_BINS, PHI_BINS = 18, 72
 _MOST_SHELLS = 10_000  # more than any box has
 
 
-def half_maps(directory: Path, round_: Round, store: Store) -> HalfMaps | None:
+def half_maps(round_: Round) -> HalfMaps | None:
     """Half maps A and B: neither filtered nor masked, but windowed; None for a class, or once they were cleared.
 
     Raises:
@@ -47,7 +46,7 @@ def half_maps(directory: Path, round_: Round, store: Store) -> HalfMaps | None:
     )
 
 
-def reported(directory: Path, round_: Round) -> list[FscCurve]:
+def reported(round_: Round) -> list[FscCurve]:
     """The columns of the FSC tables that were saved into the job folder, before and after the mask was tightened."""
     inputs: Inputs | None = round_.inputs
     if inputs is None:
@@ -124,16 +123,10 @@ def _number(word: str) -> float:
         return float("nan")
 
 
-def refinement_mask(directory: Path, round_: Round, halves: HalfMaps) -> ProgramMask | None:
-    """The mask that the reference was multiplied by."""
+def masks(round_: Round) -> dict[str, ProgramMask]:
+    """The mask that the reference was multiplied by, and those of cryoSPARC's FSC: the given one, and the one that it tightened."""
     inputs: Inputs = round_.inputs
-    return _loaded(inputs, inputs.masks["refinement"]) if "refinement" in inputs.masks else None
-
-
-def further_masks(directory: Path, round_: Round, halves: HalfMaps) -> dict[str, ProgramMask]:
-    """The masks of cryoSPARC's FSC: the given one, and the one that it tightened."""
-    inputs: Inputs = round_.inputs
-    return {name: _loaded(inputs, path) for name, path in inputs.masks.items() if name != "refinement"}
+    return {name: _loaded(inputs, path) for name, path in inputs.masks.items()}
 
 
 def _loaded(inputs: Inputs, path: Path) -> ProgramMask:
@@ -152,7 +145,7 @@ def _particle_table(inputs: Inputs) -> Path | None:
     return inputs.job.folder / name if stem and name in inputs.particle_tables else None
 
 
-def particles(directory: Path, round_: Round) -> ParticlesJob | None:
+def particles(round_: Round) -> ParticlesJob:
     """The particles of a round, with the columns that cryoSPARC only passed through from an earlier job.
 
     Raises:
@@ -174,19 +167,18 @@ def particles(directory: Path, round_: Round) -> ParticlesJob | None:
     return ParticlesJob(found, "relion", symmetry=symmetry, notes=(PARTICLES_NOTE,))
 
 
-def angular_distribution(directory: Path, round_: Round) -> NDArray[np.float64] | None:
+def viewing_directions(round_: Round) -> NDArray[np.float64] | None:
     """Views per bin [theta 0..180, phi 0..360], counted from the poses of this round's particles."""
     inputs: Inputs | None = round_.inputs
     path = _particle_table(inputs) if inputs is not None else None
-    if path is None:
+    if inputs is None or path is None:
         return None
     try:
-        return _views(path)
+        return inputs.job.memory.file(_views, path)
     except (RefineHooksError, OSError, ValueError):
         return None
 
 
-@remembered
 def _views(path: Path) -> NDArray[np.float64] | None:
     rows = joined_rows(path)
     if "alignments3D/pose" not in rows:
@@ -196,7 +188,7 @@ def _views(path: Path) -> NDArray[np.float64] | None:
     return np.asarray(np.histogram2d(theta_deg, phi_deg % 360, bins=edges)[0], np.float64)
 
 
-def discard(round_: Round, spool: Path) -> None:
+def discard(round_: Round) -> None:
     """Remove what was saved of this round."""
     inputs: Inputs | None = round_.inputs
     if inputs is not None and inputs.kept is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from refine_hooks.errors import NotReadyError, RefineHooksError
 from refine_hooks.files.reading import parsed_json, positive_number, read_bytes
-from refine_hooks.programs._reading import read_text, remembered
+from refine_hooks.programs._reading import Memory, read_text
 
 _HEARTBEAT = re.compile(r"=+ sending heartbeat[^\n]*\n")
 _READ_OFF = re.compile(
@@ -53,7 +53,6 @@ class JobTable:
         return any(word in self.type for word in ("hetero", "abinit", "class_3D"))
 
 
-@remembered
 def read_job(path: Path) -> JobTable:
     """A job.json of any version; what it does not say stays empty.
 
@@ -118,7 +117,6 @@ class JobLog:
     crossings: tuple[dict[str, float], ...] = ()
 
 
-@remembered
 def read_log(path: Path) -> JobLog:
     """A job.log. Heartbeats of another process fall into the middle of its lines; they are taken out first.
 
@@ -145,7 +143,6 @@ def read_log(path: Path) -> JobLog:
     return JobLog(_ENDED in text, tuple(passes))
 
 
-@remembered
 def read_filter_radii(path: Path) -> dict[int, float]:
     """The resolution that each iteration was filtered to, in Angstrom, from an exported ``events.bson``.
 
@@ -167,29 +164,29 @@ def read_filter_radii(path: Path) -> dict[int, float]:
     return found
 
 
-def log_of(folder: Path) -> JobLog:
+def log_of(folder: Path, memory: Memory) -> JobLog:
     """The log of a job; empty where there is none yet."""
     try:
-        return read_log(folder / "job.log")
+        return memory.file(read_log, folder / "job.log")
     except RefineHooksError:
         return JobLog()
 
 
-def filter_radii_of(folder: Path) -> dict[int, float]:
+def filter_radii_of(folder: Path, memory: Memory) -> dict[int, float]:
     """See `read_filter_radii`; empty where the event log was not exported."""
     try:
-        return read_filter_radii(folder / "events.bson")
+        return memory.file(read_filter_radii, folder / "events.bson")
     except RefineHooksError:
         return {}
 
 
-def over(folder: Path, table: JobTable) -> bool:
+def over(folder: Path, table: JobTable, memory: Memory) -> bool:
     """Whether a job has ended. Its log knows first: job.json is written anew only when the job is exported."""
     if (folder / "job.log").is_file():
-        return log_of(folder).ended
+        return log_of(folder, memory).ended
     return table.status in _OVER
 
 
-def running(folder: Path, table: JobTable) -> bool:
+def running(folder: Path, table: JobTable, memory: Memory) -> bool:
     """Whether a job is known to be running, so that its files may be cleared."""
-    return (folder / "job.log").is_file() and not over(folder, table)
+    return (folder / "job.log").is_file() and not over(folder, table, memory)

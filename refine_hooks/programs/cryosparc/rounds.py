@@ -6,15 +6,13 @@ from pathlib import Path
 
 from refine_hooks.errors import NotReadyError, RefineHooksError
 from refine_hooks.files.mrc import MrcHeader, read_header
-from refine_hooks.log.folder import Store
 from refine_hooks.model import Facts, InputFile, Key, Origin, Round, Stamp
 from refine_hooks.programs import _overwritten as overwritten
 from refine_hooks.programs._overwritten import Kept
-from refine_hooks.programs._reading import remembered
+from refine_hooks.programs._reading import Memory
 from refine_hooks.programs.adapter import stamp_of
 from refine_hooks.programs.cryosparc.files import MASKS, Iteration, Job, Listing, job_folders, list_job
-from refine_hooks.programs.cryosparc.job import filter_radii_of, log_of, over, running
-from refine_hooks.settings import Settings
+from refine_hooks.programs.cryosparc.job import filter_radii_of, log_of
 
 # All maps and masks of an iteration are written one after another: time for the masks to come.
 _STILL_S = 15.0
@@ -41,20 +39,15 @@ class Inputs:
     particle_tables: frozenset[str]
 
 
-@remembered
-def _header(path: Path) -> MrcHeader:
-    return read_header(path)
-
-
-def capture(directory: Path, spool: Path) -> list[Path]:
+def capture(directory: Path, spool: Path, memory: Memory) -> list[Path]:
     """Link (where that cannot be: copy) the half maps and masks of every iteration of jobs that still run.
 
     Raises:
         StorageError: the spool cannot be written to.
     """
     saved: list[Path] = []
-    for job in job_folders(directory):
-        if not running(job.folder, job.table):
+    for job in job_folders(directory, memory):
+        if not job.running:
             continue
         for iteration in list_job(job).iterations:
             if iteration.halves is not None:
@@ -88,18 +81,18 @@ def _label(iteration: Iteration) -> str:
     return "final" if iteration.number == -1 else f"it{iteration.number:03d}"
 
 
-def rounds(directory: Path, settings: Settings, store: Store) -> Iterator[Round]:
+def rounds(directory: Path, spool: Path, memory: Memory) -> Iterator[Round]:
     """Every iteration and class of every refinement, those whose files were saved and are gone since included."""
-    for job in job_folders(directory):
+    for job in job_folders(directory, memory):
         listing = list_job(job)
-        for class_index in _classes(job, listing, store):
-            kept = overwritten.kept(_spooled(store.spool, job, class_index))
+        for class_index in _classes(job, listing, spool):
+            kept = overwritten.kept(_spooled(spool, job, class_index))
             yield from _of_class(directory, job, listing, class_index, kept)
 
 
-def _classes(job: Job, listing: Listing, store: Store) -> list[int | None]:
+def _classes(job: Job, listing: Listing, spool: Path) -> list[int | None]:
     there = {iteration.class_index for iteration in listing.iterations}
-    if not there and overwritten.kept(_spooled(store.spool, job, None)):
+    if not there and overwritten.kept(_spooled(spool, job, None)):
         return [None]
     return sorted(there, key=lambda index: -1 if index is None else index)
 
@@ -124,7 +117,7 @@ def _round(
     label = _label(iteration)
     inputs = _inputs(job, listing, number, iteration, kept)
     stamp = _stamp(directory, job, iteration, inputs)
-    ended = over(job.folder, job.table)
+    ended = job.over
     missing = _missing(inputs, newest=newest, ended=ended)
     if missing:
         return Round(key, "cryosparc", label, stamp, missing=missing, inputs=inputs)
@@ -181,7 +174,7 @@ def _missing(inputs: Inputs, *, newest: bool, ended: bool) -> tuple[str, ...]:
     """
     there = inputs.iteration.files
     halves = [half for half in ("_half_A", "_half_B") if half not in there]
-    if inputs.halves is not None and inputs.kept is None and running(inputs.job.folder, inputs.job.table):
+    if inputs.halves is not None and inputs.kept is None and inputs.job.running:
         return (f"{_STILL_S:g} s without change, to be saved",)
     if inputs.halves is not None or inputs.kept is not None or ended or not newest:
         return ()
@@ -203,7 +196,7 @@ def _facts(inputs: Inputs, number: int) -> Facts:
         notes.append("both halves of a class were aligned to one reference: their FSC tells of consistency only")
     if table.type:
         notes.append(f"cryoSPARC {table.version} {table.type}".replace("  ", " "))
-    headers = [_header(path) for path in inputs.halves or _maps(inputs)]
+    headers = [inputs.job.memory.file(read_header, path) for path in inputs.halves or _maps(inputs)]
     voxel_size_A = headers[0].voxel_size_A[0] if headers else None
     crossed = _crossed(inputs, number, headers)
     resolution_A, label = _reported_resolution(inputs, number, crossed)
@@ -228,7 +221,7 @@ def _maps(inputs: Inputs) -> list[Path]:
 
 def _crossed(inputs: Inputs, number: int, headers: list[MrcHeader]) -> dict[str, float]:
     """Where each of cryoSPARC's curves of this iteration crosses 0.143, in Angstrom, by its label in the log."""
-    crossings = log_of(inputs.job.folder).crossings
+    crossings = log_of(inputs.job.folder, inputs.job.memory).crossings
     if inputs.iteration.class_index is not None or inputs.iteration.number != number or number >= len(crossings):
         return {}
     extent_A = headers[0].nx * headers[0].voxel_size_A[0] if headers else 0.0
@@ -240,4 +233,4 @@ def _reported_resolution(inputs: Inputs, number: int, crossed_A: dict[str, float
     label = next(reversed(crossed_A), "the one that it filters by")
     if inputs.iteration.class_index is not None or inputs.iteration.number != number:
         return None, ""
-    return filter_radii_of(inputs.job.folder).get(number) or crossed_A.get(label), label
+    return filter_radii_of(inputs.job.folder, inputs.job.memory).get(number) or crossed_A.get(label), label

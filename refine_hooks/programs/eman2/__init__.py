@@ -6,28 +6,46 @@ A directory is a project (with folders refine_NN, r3d_NN, spt_NN or gmm_NN) or o
 from collections.abc import Iterable
 from pathlib import Path
 
-from refine_hooks.programs.adapter import no_angular_distribution, no_particles
+from refine_hooks.model import FscCurve, HalfMaps, ProgramMask, Round
+from refine_hooks.programs.adapter import Program, Project
+from refine_hooks.programs.eman2 import halves as of_round
 from refine_hooks.programs.eman2.folder import runs
-from refine_hooks.programs.eman2.halves import discard, further_masks, half_maps, refinement_mask, reported
 from refine_hooks.programs.eman2.rounds import capture, rounds
 
-__all__ = [
-    "angular_distribution",
-    "bells",
-    "capture",
-    "discard",
-    "further_masks",
-    "half_maps",
-    "particles",
-    "recognises",
-    "refinement_mask",
-    "reported",
-    "rounds",
-    "why",
-]
 
-angular_distribution = no_angular_distribution
-particles = no_particles
+class EmanProject(Project):
+    """A project or one refinement's folder."""
+
+    captures = True
+
+    def watched_folders(self) -> Iterable[tuple[Path, bool]]:
+        """The refinement folders, and the project for new ones."""
+        folders = [run.folder for run in runs(self.directory, self.memory)]
+        return [(self.directory, False), *((folder, False) for folder in folders if folder != self.directory)]
+
+    def rounds(self) -> Iterable[Round]:
+        """Every iteration from 1 on."""
+        return rounds(self.directory, self.spool, self.memory)
+
+    def capture(self) -> list[Path]:
+        """See `refine_hooks.programs.eman2.rounds.capture`."""
+        return capture(self.directory, self.spool, self.memory)
+
+    def half_maps(self, round_: Round) -> HalfMaps | None:
+        """See `refine_hooks.programs.eman2.halves.half_maps`."""
+        return of_round.half_maps(round_)
+
+    def reported(self, round_: Round) -> list[FscCurve]:
+        """EMAN2's curves: over the whole box, under its mask and under its tight mask."""
+        return of_round.reported(round_)
+
+    def masks(self, round_: Round, halves: HalfMaps) -> dict[str, ProgramMask]:
+        """See `refine_hooks.programs.eman2.halves.masks`."""
+        return of_round.masks(round_)
+
+    def discard(self, round_: Round) -> None:
+        """Remove all copies of this round."""
+        of_round.discard(round_)
 
 
 def recognises(directory: Path) -> bool:
@@ -45,6 +63,4 @@ def why(directory: Path) -> str:
     )
 
 
-def bells(directory: Path) -> Iterable[tuple[Path, bool]]:
-    """The refinement folders, and the project for new ones."""
-    return [(directory, False), *((run.folder, False) for run in runs(directory) if run.folder != directory)]
+ADAPTER = Program(recognises, why, EmanProject)

@@ -8,12 +8,12 @@ number (``threed_raw_*`` before, ``threed_*_unmasked`` after the filter) are of 
 import os
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from refine_hooks.files.reading import parsed_json
 from refine_hooks.programs._overwritten import written_after, written_before
-from refine_hooks.programs._reading import read_text, remembered
+from refine_hooks.programs._reading import Memory, read_text
 
 _RUN = re.compile(r"(?:refine|r3d|spt|gmm)_\d{2,}")
 _MAP = re.compile(r"threed_(\d{2,})(?:_(even|odd))?\.hdf")
@@ -41,6 +41,7 @@ class Run:
     full: frozenset[int]
     curves: frozenset[tuple[str, int]]
     settings: tuple[str, ...]
+    memory: Memory = field(default_factory=Memory, compare=False, repr=False)
 
     def pair(self, iteration: int) -> tuple[Path, Path]:
         """The halves that carry the number."""
@@ -108,9 +109,10 @@ def mtime_ns(path: Path) -> int:
         return -1
 
 
-def runs(directory: Path) -> list[Run]:
+def runs(directory: Path, memory: Memory | None = None) -> list[Run]:
     """All refinements of a project, or the one that ``directory`` itself is."""
-    own = read_folder(directory)
+    memory = memory or Memory()
+    own = read_folder(directory, memory)
     if own is not None:
         return [own]
     try:
@@ -118,10 +120,10 @@ def runs(directory: Path) -> list[Run]:
             names = sorted(entry.name for entry in entries if _RUN.fullmatch(entry.name))
     except OSError:
         return []
-    return [run for name in names if (run := read_folder(directory / name)) is not None]
+    return [run for name in names if (run := read_folder(directory / name, memory)) is not None]
 
 
-def read_folder(folder: Path) -> Run | None:
+def read_folder(folder: Path, memory: Memory) -> Run | None:
     """A refinement folder; None where it is none."""
     halves: dict[int, set[str]] = {}
     full, curves, settings = set(), set(), []
@@ -141,10 +143,10 @@ def read_folder(folder: Path) -> Run | None:
         return None
     if not halves and not (settings and _RUN.fullmatch(folder.name)):
         return None
-    return Run(folder, folder.name, dict(sorted(halves.items())), frozenset(full), frozenset(curves), tuple(settings))
+    found_halves = dict(sorted(halves.items()))
+    return Run(folder, folder.name, found_halves, frozenset(full), frozenset(curves), tuple(settings), memory)
 
 
-@remembered
 def read_settings(path: Path) -> dict[str, object]:
     """A file of settings (``0_refine_parms.json``); what is no JSON is no settings.
 

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import NotReadyError, RefineHooksError
-from refine_hooks.log.folder import Store
 from refine_hooks.model import FscCurve, HalfMaps, ProgramMask, Round
 from refine_hooks.programs import _overwritten as overwritten
 from refine_hooks.programs._reading import read_text
@@ -24,7 +23,7 @@ _NOTES = {
 }
 
 
-def half_maps(directory: Path, round_: Round, store: Store) -> HalfMaps | None:
+def half_maps(round_: Round) -> HalfMaps | None:
     """The halves as they were reconstructed where they could be saved, else what EMAN2 left.
 
     Raises:
@@ -39,13 +38,13 @@ def half_maps(directory: Path, round_: Round, store: Store) -> HalfMaps | None:
     )
 
 
-def reported(directory: Path, round_: Round) -> list[FscCurve]:
+def reported(round_: Round) -> list[FscCurve]:
     """EMAN2's curves: over the whole box, under its mask and under its tight mask."""
     inputs: Inputs | None = round_.inputs
     if inputs is None:
         return []
     number = round_.key.iteration
-    box_px = read_hdf_header(inputs.halves[0]).shape[0]
+    box_px = inputs.run.memory.file(read_hdf_header, inputs.halves[0]).shape[0]
     extent_A = box_px * (round_.facts.voxel_size_A or 1.0)
     curves = []
     for name in CURVES:
@@ -88,19 +87,17 @@ def _mask(round_: Round, name: str) -> ProgramMask | None:
         return ProgramMask(None, note=f"not used: {error}")
 
 
-def refinement_mask(directory: Path, round_: Round, halves: HalfMaps) -> ProgramMask | None:
-    """The mask that the map was multiplied by; it has no number, so only the last one or a saved one is known."""
+def masks(round_: Round) -> dict[str, ProgramMask]:
+    """The mask that the map was multiplied by, and the tighter one, of which EMAN2 makes a curve only.
+
+    They have no number, so only the last ones or saved ones are known.
+    """
     gone = ProgramMask(None, note="EMAN2 has written its mask over since, and it was not watched then")
-    return _mask(round_, "refinement") or gone
-
-
-def further_masks(directory: Path, round_: Round, halves: HalfMaps) -> dict[str, ProgramMask]:
-    """The tighter mask, of which EMAN2 makes a curve only."""
     tight = _mask(round_, "program_tight")
-    return {} if tight is None else {"program_tight": tight}
+    return {"refinement": _mask(round_, "refinement") or gone} | ({} if tight is None else {"program_tight": tight})
 
 
-def discard(round_: Round, spool: Path) -> None:
+def discard(round_: Round) -> None:
     """Remove all copies of this round."""
     inputs: Inputs | None = round_.inputs
     for this in inputs.kept if inputs is not None else ():

@@ -6,14 +6,13 @@ from pathlib import Path
 
 from refine_hooks.errors import NotReadyError, RefineHooksError
 from refine_hooks.files.reading import positive_number
-from refine_hooks.log.folder import Store
 from refine_hooks.model import Facts, Key, Origin, Round, Stamp
 from refine_hooks.programs import _overwritten as overwritten
 from refine_hooks.programs._overwritten import Kept
+from refine_hooks.programs._reading import Memory
 from refine_hooks.programs.adapter import stamp_of
 from refine_hooks.programs.eman2.folder import KINDS, Run, mtime_ns, read_settings, runs
 from refine_hooks.programs.hdf import read_hdf_header, whole_hdf
-from refine_hooks.settings import Settings
 
 IN_PLACE = "in_place"
 
@@ -37,23 +36,27 @@ class Inputs:
     masks: tuple[Path, ...] = ()
 
 
-def capture(directory: Path, spool: Path) -> list[Path]:
+def capture(directory: Path, spool: Path, memory: Memory) -> list[Path]:
     """Copy the halves as they were reconstructed, and the copies without a number, each time they are new.
 
     Raises:
         StorageError: the spool cannot be written to.
     """
     saved: list[Path] = []
-    for run in runs(directory):
+
+    def whole(path: Path) -> bool:
+        return whole_hdf(path, memory)
+
+    for run in runs(directory, memory):
         for iteration in run.halves:
             if run.unfiltered_in_place(iteration):
                 folder = _folder(spool, run, IN_PLACE)
-                saved += overwritten.keep(run.pair(iteration), iteration, folder, whole=whole_hdf, still_s=0)
+                saved += overwritten.keep(run.pair(iteration), iteration, folder, whole=whole, still_s=0)
         for kind in KINDS if run.live() else ():
             iteration_of = run.iteration_of(kind)
             masks = run.masks_of(iteration_of) if kind == "unmasked" and iteration_of is not None else []
             saved += overwritten.keep(
-                run.unnumbered(kind), iteration_of, _folder(spool, run, kind), beside_it=masks, whole=whole_hdf
+                run.unnumbered(kind), iteration_of, _folder(spool, run, kind), beside_it=masks, whole=whole
             )
     return saved
 
@@ -62,10 +65,10 @@ def _folder(spool: Path, run: Run, kind: str) -> Path:
     return overwritten.spool_folder(spool, "eman2", f"{run.name}/{kind}")
 
 
-def rounds(directory: Path, settings: Settings, store: Store) -> Iterable[Round]:
+def rounds(directory: Path, spool: Path, memory: Memory) -> Iterable[Round]:
     """Every iteration from 1 on; number 0 is the starting map with randomised phases, twice."""
-    for run in runs(directory):
-        kept = {kind: overwritten.kept(_folder(store.spool, run, kind)) for kind in (IN_PLACE, *KINDS)}
+    for run in runs(directory, memory):
+        kept = {kind: overwritten.kept(_folder(spool, run, kind)) for kind in (IN_PLACE, *KINDS)}
         for iteration in run.halves:
             if iteration > 0:
                 yield _round(directory, run, iteration, {kind: found.get(iteration) for kind, found in kept.items()})
@@ -103,7 +106,7 @@ def _complete(run: Run, iteration: int) -> bool:
     """Whether the times prove that post-processing has ended: curve, then both halves, then the map of all particles."""
     halves_ns = [mtime_ns(path) for path in run.pair(iteration)]
     order = (mtime_ns(run.curve("masked", iteration)), min(halves_ns), max(halves_ns), mtime_ns(run.map(iteration)))
-    return order[0] > 0 and list(order) == sorted(order) and whole_hdf(run.map(iteration))
+    return order[0] > 0 and list(order) == sorted(order) and whole_hdf(run.map(iteration), run.memory)
 
 
 def _inputs(run: Run, iteration: int, kept: dict[str, Kept | None]) -> Inputs:
@@ -123,11 +126,10 @@ def _inputs(run: Run, iteration: int, kept: dict[str, Kept | None]) -> Inputs:
 
 
 def _facts(run: Run, iteration: int) -> Facts:
-    header = read_hdf_header(run.pair(iteration)[0])
-    read_hdf_header(run.pair(iteration)[1])
+    header, _ = (run.memory.file(read_hdf_header, path) for path in run.pair(iteration))
     said: dict[str, object] = {}
     for name in run.settings:
-        said |= read_settings(run.folder / name)
+        said |= run.memory.file(read_settings, run.folder / name)
     symmetry = said.get("sym")
     return Facts(
         voxel_size_A=header.voxel_size_A,

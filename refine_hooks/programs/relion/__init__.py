@@ -6,34 +6,76 @@ A directory is a project (with ``default_pipeline.star`` or job-type folders) or
 from collections.abc import Iterable
 from pathlib import Path
 
-from refine_hooks.log.folder import Store
-from refine_hooks.model import Round
-from refine_hooks.programs._still import folder_state, state, still
-from refine_hooks.programs.adapter import no_further_masks
+import numpy as np
+from numpy.typing import NDArray
+
+from refine_hooks.model import FscCurve, HalfMaps, ProgramMask, Round
+from refine_hooks.particles import ParticlesJob
+from refine_hooks.programs._still import folder_state, state
+from refine_hooks.programs.adapter import Program, Project
+from refine_hooks.programs.relion import halves as of_round
 from refine_hooks.programs.relion.files import JOB_TYPES, Job, is_job_folder, job_folders
-from refine_hooks.programs.relion.halves import angular_distribution, discard, half_maps, refinement_mask, reported
 from refine_hooks.programs.relion.particles import particles
 from refine_hooks.programs.relion.postprocess import postprocess_tables
 from refine_hooks.programs.relion.rounds import job_rounds
 from refine_hooks.programs.relion.spool import capture, spool_folder
-from refine_hooks.settings import Settings
 
-__all__ = [
-    "angular_distribution",
-    "bells",
-    "capture",
-    "discard",
-    "further_masks",
-    "half_maps",
-    "particles",
-    "recognises",
-    "refinement_mask",
-    "reported",
-    "rounds",
-    "why",
-]
 
-further_masks = no_further_masks
+class RelionProject(Project):
+    """A project or one job."""
+
+    captures = True
+    keeps_particles = True
+
+    def watched_folders(self) -> Iterable[tuple[Path, bool]]:
+        """The folders of refinements and post-processings; particles lie elsewhere."""
+        folders = [self.directory / name for name in (*JOB_TYPES, "PostProcess") if (self.directory / name).is_dir()]
+        return [(self.directory, False), *((folder, True) for folder in folders)]
+
+    def rounds(self) -> Iterable[Round]:
+        """Every round and class of every refinement that is on disk now, oldest first within each job."""
+        postprocessed = tuple(map(state, postprocess_tables(self.directory)))
+        for job in job_folders(self.directory, self.memory):
+            kept = spool_folder(self.spool, job.run)
+
+            def seen(job: Job = job, kept: Path = kept) -> tuple[object, ...]:
+                return folder_state(job.folder), folder_state(kept), *postprocessed
+
+            yield from self.still.rounds(
+                job.folder,
+                seen,
+                lambda job=job: job_rounds(self.directory, job, self.settings, self.spool),  # type: ignore[misc]
+                lambda round_: [self.directory / known.name for known in round_.stamp.inputs],
+            )
+
+    def capture(self) -> list[Path]:
+        """See `refine_hooks.programs.relion.spool.capture`."""
+        return capture(self.directory, self.spool)
+
+    def half_maps(self, round_: Round) -> HalfMaps | None:
+        """See `refine_hooks.programs.relion.halves.half_maps`."""
+        return of_round.half_maps(round_)
+
+    def reported(self, round_: Round) -> list[FscCurve]:
+        """RELION's FSC of this round, and the curves of a post-processing of the same half maps."""
+        return of_round.reported(round_)
+
+    def masks(self, round_: Round, halves: HalfMaps) -> dict[str, ProgramMask]:
+        """The mask that the round was refined under, or that a post-processing of it used."""
+        mask = of_round.refinement_mask(round_, halves)
+        return {} if mask is None else {"refinement": mask}
+
+    def particles(self, round_: Round) -> ParticlesJob:
+        """The particles of the round's own ``data.star``."""
+        return particles(round_)
+
+    def viewing_directions(self, round_: Round) -> NDArray[np.float64] | None:
+        """Particles per bin, from the particles' table of that round."""
+        return of_round.viewing_directions(round_)
+
+    def discard(self, round_: Round) -> None:
+        """Remove the kept arrays of a round; RELION's own beside its job are never touched."""
+        of_round.discard(round_, self.spool)
 
 
 def recognises(directory: Path) -> bool:
@@ -54,25 +96,4 @@ def why(directory: Path) -> str:
     return f"{', '.join(seen)}{more}" if seen else lacking
 
 
-def bells(directory: Path) -> Iterable[tuple[Path, bool]]:
-    """The folders of refinements and post-processings; particles lie elsewhere."""
-    folders = [directory / name for name in (*JOB_TYPES, "PostProcess") if (directory / name).is_dir()]
-    return [(directory, False), *((folder, True) for folder in folders)]
-
-
-def rounds(directory: Path, settings: Settings, store: Store) -> Iterable[Round]:
-    """Every round and class of every refinement that is on disk now, oldest first within each job."""
-    postprocessed = tuple(map(state, postprocess_tables(directory)))
-    for job in job_folders(directory):
-        kept = spool_folder(store.spool, job.run)
-
-        def seen(job: Job = job, kept: Path = kept) -> tuple[object, ...]:
-            return folder_state(job.folder), folder_state(kept), *postprocessed
-
-        yield from still(
-            (directory, job.folder, kept),
-            settings,
-            seen,
-            lambda job=job: job_rounds(directory, job, settings, store),  # type: ignore[misc]
-            lambda round_: [directory / known.name for known in round_.stamp.inputs],
-        )
+ADAPTER = Program(recognises, why, RelionProject)

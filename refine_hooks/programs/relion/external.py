@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from refine_hooks.errors import NotReadyError, SumsError
 from refine_hooks.files.mrc import Map, read_header, read_voxels
-from refine_hooks.programs._reading import remembered
 from refine_hooks.programs.relion.star import read_star
 from refine_hooks.sums.relion import Grid, half_map
 
@@ -41,7 +40,6 @@ class External:
         return self.star, self.real, self.imaginary, self.weight
 
 
-@remembered
 def read_external(star: Path) -> External:
     """What a ``*_external_reconstruct.star`` says.
 

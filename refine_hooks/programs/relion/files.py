@@ -10,7 +10,7 @@ from pathlib import Path
 
 from refine_hooks.errors import NotReadyError
 from refine_hooks.files.mrc import MrcHeader, read_header
-from refine_hooks.programs._reading import remembered
+from refine_hooks.programs._reading import Memory
 
 JOB_TYPES = ("Refine3D", "Class3D", "MultiBody", "InitialModel")
 _JOB_NAME = re.compile(r"job\d{3,}")
@@ -30,11 +30,13 @@ class Job:
         folder: where it is.
         project: the folder that names inside RELION's tables are relative to.
         run: its name in the log, e.g. ``Refine3D/job001``.
+        memory: of the project that was opened.
     """
 
     folder: Path
     project: Path
     run: str
+    memory: Memory = field(default_factory=Memory, compare=False, repr=False)
 
 
 @dataclass(slots=True)
@@ -90,8 +92,9 @@ def _marks_a_job(name: str) -> bool:
     return found is not None and found["what"] in ("model.star", "optimiser.star")
 
 
-def job_folders(directory: Path) -> list[Job]:
+def job_folders(directory: Path, memory: Memory | None = None) -> list[Job]:
     """All refinement jobs of a project, or the one job that ``directory`` itself is, in the order of their numbers."""
+    memory = memory or Memory()
     folders = []
     for job_type in JOB_TYPES:
         try:
@@ -103,8 +106,8 @@ def job_folders(directory: Path) -> list[Job]:
         except OSError:
             continue
     if folders or (directory / "default_pipeline.star").is_file():
-        return [Job(folder, directory, run_name(folder)) for folder in sorted(folders, key=_in_order)]
-    return [Job(directory, _project_of(directory), run_name(directory))]
+        return [Job(folder, directory, run_name(folder), memory) for folder in sorted(folders, key=_in_order)]
+    return [Job(directory, _project_of(directory), run_name(directory), memory)]
 
 
 def _project_of(folder: Path) -> Path:
@@ -151,14 +154,13 @@ def _names(folder: Path) -> list[str]:
         return []
 
 
-@remembered
-def whole_header(path: Path) -> MrcHeader:
+def whole_header(job: Job, path: Path) -> MrcHeader:
     """The header of a map that is whole: all the bytes that it states are there.
 
     Raises:
         NotReadyError, MapError: see `refine_hooks.files.mrc.read_header`.
     """
-    return read_header(path)
+    return job.memory.file(read_header, path)
 
 
 def written_at(path: Path) -> int:

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from refine_hooks.curves.relion import postprocess_fsc
 from refine_hooks.errors import MapError, NotReadyError, RefineHooksError
 from refine_hooks.files.mrc import read_map
-from refine_hooks.log.folder import Store
 from refine_hooks.model import FscCurve, HalfMaps, ProgramMask, Round
 from refine_hooks.programs.relion.external import half_map_from_external, states_of
 from refine_hooks.programs.relion.files import Job, in_project
@@ -21,7 +20,7 @@ from refine_hooks.programs.relion.views import views_in
 INSCRIBED = "RELION's sphere inscribed in the box (radius half the box, soft edge of 3 px outside it)"
 
 
-def half_maps(directory: Path, round_: Round, store: Store) -> HalfMaps | None:
+def half_maps(round_: Round) -> HalfMaps | None:
     """The two half maps of a round, the most honest that there are.
 
     Raises:
@@ -96,7 +95,7 @@ def _notes(inputs: Inputs) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def reported(directory: Path, round_: Round) -> list[FscCurve]:
+def reported(round_: Round) -> list[FscCurve]:
     """RELION's FSC of this round, and the curves of a post-processing of the same half maps."""
     inputs: Inputs | None = round_.inputs
     if inputs is None or inputs.model is None or not inputs.number <= len(inputs.model.classes):
@@ -133,7 +132,7 @@ def _postprocessed(found: PostProcess, box_px: int) -> list[FscCurve]:
     return curves
 
 
-def refinement_mask(directory: Path, round_: Round, halves: HalfMaps) -> ProgramMask | None:
+def refinement_mask(round_: Round, halves: HalfMaps) -> ProgramMask | None:
     """The mask of a post-processing of these halves, else the body's, else the solvent mask of that iteration.
 
     No mask, a mask that is gone, or one of another box, is told in words; None where it is not known.
@@ -192,12 +191,12 @@ def _require_fit(box_px: int, voxel_size_A: float, halves: HalfMaps) -> None:
         raise MapError(f"its voxel size is {voxel_size_A:g} A, the half maps' {half.voxel_size_A:g} A")
 
 
-def angular_distribution(directory: Path, round_: Round) -> NDArray[np.float64] | None:
+def viewing_directions(round_: Round) -> NDArray[np.float64] | None:
     """Views per bin [theta 0..180, phi 0..360], from the particles' table of that round."""
     inputs: Inputs | None = round_.inputs
     if inputs is None or inputs.data is None:
         return None
-    return views_in(inputs.data)
+    return views_in(inputs.data, inputs.job.memory)
 
 
 def discard(round_: Round, spool: Path) -> None:

@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from refine_hooks.errors import RefineHooksError
-from refine_hooks.log.folder import Store
 from refine_hooks.model import Facts, Key, Origin, Round
 from refine_hooks.programs.adapter import stamp_of
 from refine_hooks.programs.relion.files import Iteration, Job, Listing
@@ -40,7 +39,7 @@ class View:
     listing: Listing
     iterations: list[Iteration]
     settings: Settings
-    store: Store
+    spool: Path
 
     def path(self, iteration: Iteration, half: int, what: str) -> Path:
         """Where a file of an iteration is; half 0 stands for both."""
@@ -65,7 +64,7 @@ class View:
         for candidate in (iteration, self.before(iteration)):
             if candidate is not None and (0, "optimiser.star") in candidate.files:
                 try:
-                    return read_optimiser(self.path(candidate, 0, "optimiser.star"))
+                    return self.job.memory.file(read_optimiser, self.path(candidate, 0, "optimiser.star"))
                 except RefineHooksError:
                     continue
         return None
@@ -155,6 +154,7 @@ def _halves_expected(iteration: Iteration) -> bool:
 def _facts(view: View, iteration: Iteration, inputs: Inputs) -> Facts:
     samplings = [view.path(i, 0, "sampling.star") for i in view.iterations if (0, "sampling.star") in i.files]
     facts = facts_of(
+        memory=view.job.memory,
         model=inputs.model,
         number=inputs.number,
         optimiser=inputs.optimiser,
@@ -166,5 +166,5 @@ def _facts(view: View, iteration: Iteration, inputs: Inputs) -> Facts:
         samplings=samplings,
     )
     folders = [view.job.folder, *([inputs.postprocess.path.parent] if inputs.postprocess else [])]
-    warnings = [said for folder in folders for said in run_warnings(folder / "run.err")]
+    warnings = [said for folder in folders for said in run_warnings(folder / "run.err", view.job.memory)]
     return replace(facts, notes=(*facts.notes, *warnings))

@@ -6,7 +6,7 @@ from pathlib import Path
 from refine_hooks.errors import RefineHooksError
 from refine_hooks.files.reading import open_plain
 from refine_hooks.model import Facts
-from refine_hooks.programs._reading import remembered
+from refine_hooks.programs._reading import Memory
 from refine_hooks.programs.relion.tables import ClassTable, Model, Optimiser, PostProcess, read_symmetry
 
 _ERRORS_BYTES = 256 << 10
@@ -19,6 +19,7 @@ CLASS_RULE = "signal-to-noise ratio of the map below 1 (RELION, no half maps)"
 
 def facts_of(
     *,
+    memory: Memory,
     model: Model | None,
     number: int,
     optimiser: Optimiser | None,
@@ -32,6 +33,7 @@ def facts_of(
     """A round's facts.
 
     Args:
+        memory: of the project that was opened.
         model: its model table, None when it never came.
         number: class or body.
         optimiser: the settings.
@@ -51,7 +53,7 @@ def facts_of(
         molecular_mass_kDa=postprocess.molecular_mass_kDa if postprocess else None,
         sphere_radius_A=diameter_A / 2 if diameter_A else None,
         reconstruction_limit_A=_ends_at(model),
-        symmetry=_symmetry(optimiser, samplings),
+        symmetry=_symmetry(optimiser, samplings, memory),
         particles=both if split else (model.particles if model else None),
         reported_resolution_A=None if first else resolution_A,
         reported_rule=None if first or resolution_A is None else rule,
@@ -79,12 +81,12 @@ def _ends_at(model: Model | None) -> float | None:
     return model.box_px * model.voxel_size_A / (model.current_size_px // 2)
 
 
-def _symmetry(optimiser: Optimiser | None, samplings: Sequence[Path]) -> str | None:
+def _symmetry(optimiser: Optimiser | None, samplings: Sequence[Path], memory: Memory) -> str | None:
     if optimiser and optimiser.symmetry:
         return optimiser.symmetry
     for path in samplings:
         try:
-            return read_symmetry(path)
+            return memory.file(read_symmetry, path)
         except RefineHooksError:
             continue
     return None
@@ -111,7 +113,6 @@ def _notes(table: ClassTable | None, optimiser: Optimiser | None, first: bool, s
     return notes
 
 
-@remembered
 def _errors(path: Path) -> tuple[str, ...]:
     with open_plain(path) as stream:
         stream.seek(0, 2)
@@ -122,9 +123,9 @@ def _errors(path: Path) -> tuple[str, ...]:
     return tuple(f"RELION's run.err: {line[:300]}" for line in list(said)[-_WARNINGS:])
 
 
-def run_warnings(path: Path) -> tuple[str, ...]:
+def run_warnings(path: Path, memory: Memory) -> tuple[str, ...]:
     """RELION's own warnings about its FSC, from the end of ``run.err``; they do not say which iteration they are of."""
     try:
-        return _errors(path)
+        return memory.file(_errors, path)
     except (RefineHooksError, OSError):
         return ()

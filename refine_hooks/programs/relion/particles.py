@@ -1,7 +1,5 @@
 """The particles of one round of a RELION job."""
 
-from pathlib import Path
-
 from refine_hooks.errors import ParticlesError
 from refine_hooks.model import Round
 from refine_hooks.particles import ParticlesJob, require_both_halves
@@ -13,7 +11,7 @@ NOTE = (
 )
 
 
-def particles(directory: Path, round_: Round) -> ParticlesJob:
+def particles(round_: Round) -> ParticlesJob:
     """The particles behind a round: its own ``data.star``, split by rlnRandomSubset.
 
     Raises:

@@ -12,7 +12,7 @@ def postprocess_of(job: Job, halves: tuple[Path, Path]) -> PostProcess | None:
     """The newest post-processing (by its job's number) of these very half maps; None when there is none."""
     for path in postprocess_tables(job.project):
         try:
-            found = read_postprocess(path)
+            found = job.memory.file(read_postprocess, path)
         except RefineHooksError:
             continue
         if any(_same(in_project(job, name), half) for name in (found.half1, found.half2) if name for half in halves):

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from refine_hooks.errors import NotReadyError, RefineHooksError
-from refine_hooks.log.folder import Store
 from refine_hooks.model import Origin, Round
 from refine_hooks.programs.relion.files import Iteration, Job, list_job, whole_header, written_at
 from refine_hooks.programs.relion.look import View, awaited, has_tables, inputs_of, round_of
@@ -25,13 +24,13 @@ _REWRITTEN_AFTER_NS = 60 * 10**9
 _RUNNING_WITHIN_NS = 6 * 3600 * 10**9
 
 
-def job_rounds(directory: Path, job: Job, settings: Settings, store: Store) -> Iterator[Round]:
+def job_rounds(directory: Path, job: Job, settings: Settings, spool: Path) -> Iterator[Round]:
     """Every round and class of one job that is on disk now, oldest first."""
     listing = list_job(job.folder)
     roots = dict.fromkeys(iteration.root for iteration in listing.iterations)
     for root in roots:
         iterations = [i for i in listing.iterations if i.root == root]
-        view = View(directory, job, listing, iterations, settings, store)
+        view = View(directory, job, listing, iterations, settings, spool)
         for iteration in iterations:
             if iteration.number is not None:
                 yield from _numbered(view, iteration)
@@ -70,7 +69,7 @@ def _joint(view: View, iteration: Iteration) -> Iterator[Round]:
     """Rounds without halves: 3D classification, initial model."""
     table = view.path(iteration, 0, "model.star")
     try:
-        model = read_model(table)
+        model = view.job.memory.file(read_model, table)
     except NotReadyError as error:
         yield awaited(view, iteration, "class", 1, error.faults)
         return
@@ -87,7 +86,7 @@ def _halves(view: View, iteration: Iteration) -> Iterator[Round]:
         yield awaited(view, iteration, "class", 1, tuple(f"{name}: is not there" for name in unlisted))
         return
     try:
-        models = [read_model(table) for table in tables]
+        models = [view.job.memory.file(read_model, table) for table in tables]
     except NotReadyError as error:
         yield awaited(view, iteration, "class", 1, error.faults)
         return
@@ -158,7 +157,7 @@ def _sources(
 def _whole_maps(view: View, names: tuple[str, str], model: Model | None) -> tuple[Path, Path]:
     first, second = (view.job.folder / name for name in names)
     for path in (first, second):
-        header = whole_header(path)
+        header = whole_header(view.job, path)
         if model is not None and header.nx != model.box_px:
             raise NotReadyError(f"{path}: has a box of {header.nx} px, its model table one of {model.box_px} px")
     return first, second
@@ -169,7 +168,7 @@ def _sums(view: View, iteration: Iteration, kind: str, number: int) -> tuple[Pat
     optimiser = view.optimiser(iteration)
     if optimiser is not None and not optimiser.external:
         return None  # left by an earlier run in this folder
-    return sums_of(view.job, view.store.spool, iteration.stem, kind, number)
+    return sums_of(view.job, view.spool, iteration.stem, kind, number)
 
 
 def _without_tables(view: View, iteration: Iteration) -> Iterator[Round]:
@@ -199,7 +198,7 @@ def _model_before(view: View, iteration: Iteration) -> Model | None:
     for half in (1, 0):
         if (half, "model.star") in before.files:
             try:
-                return read_model(view.path(before, half, "model.star"))
+                return view.job.memory.file(read_model, view.path(before, half, "model.star"))
             except RefineHooksError:
                 return None
     return None
@@ -214,7 +213,7 @@ def _final(view: View, iteration: Iteration) -> Iterator[Round]:
         return
     table = view.path(iteration, 0, "model.star")
     try:
-        model = read_model(table)
+        model = view.job.memory.file(read_model, table)
     except NotReadyError as error:
         yield awaited(view, iteration, "class", 1, error.faults)
         return
@@ -269,7 +268,8 @@ def _images_of_last(view: View, iteration: Iteration) -> tuple[int | None, int |
     if before is None or (1, "model.star") not in before.files or (2, "model.star") not in before.files:
         return None, None
     try:
-        first, second = (read_model(view.path(before, half, "model.star")).particles for half in (1, 2))
+        tables = [view.path(before, half, "model.star") for half in (1, 2)]
+        first, second = (view.job.memory.file(read_model, table).particles for table in tables)
     except RefineHooksError:
         return None, None
     return first, second

@@ -163,7 +163,7 @@ def sums_of(job: Job, spool: Path, stem: str, kind: str, number: int) -> tuple[P
     for stars in (own, kept) if _outdated(kept, own) else (kept, own):
         if min(size_of(star) for star in stars) <= 0:
             continue
-        both = [read_external(star) for star in stars]
+        both = [job.memory.file(read_external, star) for star in stars]
         if any(size_of(path) < 0 for external in both for path in external.files):
             continue
         for external in both:

@@ -1,13 +1,13 @@
 """What RELION's tables say of a round: the model, the optimiser's settings, a post-processing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import NotReadyError
-from refine_hooks.programs._reading import read_text, remembered
+from refine_hooks.programs._reading import read_text
 from refine_hooks.programs.relion.star import Block, read_star
 
 _COMMAND_LINES = 5
@@ -17,7 +17,7 @@ _COMMAND_LINES = 5
 class ClassTable:
     """One class or body: its FSC by shell 0..N//2 (NaN beyond the round's image size), None where there is none."""
 
-    gold_standard: NDArray[np.float64] | None
+    gold_standard: NDArray[np.float64] | None = field(compare=False)
     estimated_resolution_A: float | None
     kept_fixed: bool
 
@@ -51,7 +51,6 @@ class Optimiser:
     symmetry: str | None
 
 
-@remembered
 def read_model(path: Path) -> Model:
     """A model table, checked to be whole: RELION closes it after the maps that it describes.
 
@@ -114,7 +113,6 @@ def _particles(path: Path, general: Block, groups: Block) -> int | None:
     return int(counts.sum())
 
 
-@remembered
 def read_optimiser(path: Path) -> Optimiser:
     """The settings of a round. RELION writes this file first, before the maps that it names.
 
@@ -153,7 +151,6 @@ def _symmetry_asked_for(text: str) -> str | None:
     return None
 
 
-@remembered
 def read_symmetry(path: Path) -> str | None:
     """The point group of a ``*_sampling.star``.
 
@@ -176,7 +173,7 @@ class PostProcess:
     mask: str
     resolution_A: float | None
     molecular_mass_kDa: float | None
-    curves: dict[str, NDArray[np.float64]]
+    curves: dict[str, NDArray[np.float64]] = field(compare=False)
 
 
 _POSTPROCESS_COLUMNS = {
@@ -192,7 +189,6 @@ _POSTPROCESS_COLUMNS = {
 }
 
 
-@remembered
 def read_postprocess(path: Path) -> PostProcess:
     """A post-processing.
 

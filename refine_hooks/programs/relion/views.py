@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from refine_hooks.errors import RefineHooksError
 from refine_hooks.files.reading import open_plain
-from refine_hooks.programs._reading import remembered
+from refine_hooks.programs._reading import Memory
 
 THETA_BINS, PHI_BINS = 18, 72
 _WHOLE_BYTES = 64 << 20
@@ -15,19 +15,18 @@ _PIECES, _PIECE_BYTES = 256, 128 << 10
 _HEADER_BYTES = 1 << 20
 
 
-def views_in(path: Path) -> NDArray[np.float64] | None:
+def views_in(path: Path, memory: Memory) -> NDArray[np.float64] | None:
     """Number of views per bin [theta 0..180, phi 0..360] of a ``*_data.star``.
 
     A table of more than 64 MB is sampled: 256 pieces, evenly spread; the counts are then those of the sample.
     None where the table is not there, not whole, or has no angles.
     """
     try:
-        return _counted(path)
+        return memory.file(_counted, path)
     except (RefineHooksError, OSError, ValueError, IndexError):
         return None
 
 
-@remembered
 def _counted(path: Path) -> NDArray[np.float64] | None:
     with open_plain(path) as stream:
         head = stream.read(_HEADER_BYTES)

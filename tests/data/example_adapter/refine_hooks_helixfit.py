@@ -8,7 +8,7 @@ from refine_hooks.programs.names import Kind
 from refine_hooks.programs.pairs import Pairs
 
 
-def reported(directory, round_):
+def reported(round_):
     table = round_.inputs.file("_fsc.txt")
     rows = rows_of_numbers(table) if table else None
     if rows is None:

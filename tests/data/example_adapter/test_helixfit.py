@@ -1,7 +1,8 @@
 from pathlib import Path
 
-from adapter_contract import check_adapter
 from refine_hooks_helixfit import ADAPTER
+
+from refine_hooks.testing import check_adapter
 
 
 def test_helixfit(tmp_path):
