@@ -92,7 +92,7 @@ def test_a_round_of_cistem_is_reconstructed_as_its_own_programs_do(
     golden = shared / "golden" / "cistem"
     project, settings = golden / "project", load_settings(program="cistem")
     (round_,) = [r for r in cistem.rounds(project, settings, Store(tmp_path / "out")) if str(r.key) == key]
-    halves = reconstructed(adapter_called("cistem").open(project, settings, tmp_path / "spool"), round_, settings, Desk())
+    halves = reconstructed(Opened("cistem").open(project, settings, tmp_path / "spool"), round_, settings, Desk())
     assert halves is not None
     wanted = tuple(unpacked(golden / "expected" / f"{stem}_map{h}.mrc.gz", tmp_path) for h in (1, 2))
     frequency = shell_frequency_per_A(halves.half1.box_px, halves.half1.voxel_size_A)
@@ -135,7 +135,7 @@ def test_what_cannot_be_reconstructed_is_said_once_and_recorded_once(shared: Pat
     for _ in range(2):
         said = hear()
         store = Store(tmp_path / "out")
-        w = Watch(project, "relion", adapter_called("relion"), load_settings(program="relion"), store, "missing")
+        w = Watch(project, "relion", Opened("relion"), load_settings(program="relion"), store, "missing")
         run(w, [0.0, 10.0, 20.0])
         assert sum("it010: cannot be reconstructed" in text for text in said) == 1
     assert len([line for line in read_journal(w.store.log).lines if isinstance(line, RoundRecord)]) == 2
@@ -145,7 +145,9 @@ def test_a_round_of_relion_is_reconstructed_to_full_resolution(shared: Path, tmp
     project, settings = shared / "golden" / "relion", load_settings(program="relion")
     rounds = list(relion.rounds(project, settings, Store(tmp_path / "out")))
     by_label = {r.label: r for r in rounds if r.key.run == "Refine3D/job001"}
-    halves = reconstructed(adapter_called("relion").open(project, settings, tmp_path / "spool"), by_label["it008"], settings, Desk())
+    halves = reconstructed(
+        Opened("relion").open(project, settings, tmp_path / "spool"), by_label["it008"], settings, Desk()
+    )
     final = relion.half_maps(project, by_label["final"], Store(tmp_path / "out"))
     assert halves is not None
     assert final is not None

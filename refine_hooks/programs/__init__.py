@@ -7,7 +7,6 @@ group ``refine_hooks.programs``.
 
 import logging
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
