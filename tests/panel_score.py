@@ -9,7 +9,7 @@ from panel import Case, Truth, make
 
 from refine_hooks import curves, fsc, masks
 from refine_hooks.fourier import Curve, shell_sums, transform
-from refine_hooks.fsc.null import Null, null
+from refine_hooks.fsc.randomised import Randomised, randomised
 
 LEVEL, ONSET_BELOW, REPEATS, SEED = 0.143, 0.8, 5, 20130135
 
@@ -26,9 +26,9 @@ class Score:
     oracle_shell: float
     expected_shell: float
     scaled_shell: float
-    null_at_claim: float
-    null_sd_at_claim: float
-    oracle_null_at_claim: float
+    randomised_at_claim: float
+    randomised_sd_at_claim: float
+    oracle_randomised_at_claim: float
     tail: float
     oracle_tail: float
     seconds: float
@@ -59,8 +59,8 @@ def held_shells(case: Case) -> int:
     return every if case.cut_A is None else min(every, int(case.box_px * case.voxel_size_A / case.cut_A) + 1)
 
 
-def corrected(truth: Truth, mask: NDArray[np.float32], null: Null, shells: int) -> Curve:
-    return fsc.corrected(fsc.masked_fsc(truth.half1, truth.half2, mask), null.mean, null.onset_shell)[:shells]
+def corrected(truth: Truth, mask: NDArray[np.float32], drawn: Randomised, shells: int) -> Curve:
+    return fsc.corrected(fsc.masked_fsc(truth.half1, truth.half2, mask), drawn.mean, drawn.onset_shell)[:shells]
 
 
 def _tail(correlation: Curve, crossing: float) -> float:
@@ -104,7 +104,7 @@ def score(case: Case) -> Score:
     seconds = time.perf_counter() - start
     mask = made.values
     volumes = {"oracle": truth.oracle} if mask is None else {"oracle": truth.oracle, "automask": mask}
-    found = {name: null(transforms, values, onset_shell, REPEATS, SEED) for name, values in volumes.items()}
+    found = {name: randomised(transforms, values, onset_shell, REPEATS, SEED) for name, values in volumes.items()}
     oracle_curve = corrected(truth, truth.oracle, found["oracle"], held)
     own = corrected(truth, mask, found["automask"], held) if mask is not None else np.full_like(oracle_curve, np.nan)
     shell, oracle_shell = shell_of(own), shell_of(oracle_curve)
@@ -121,9 +121,9 @@ def score(case: Case) -> Score:
         oracle_shell=oracle_shell,
         expected_shell=shell_of(truth.expected),
         scaled_shell=_scaled_shell(truth, case, radius_A),
-        null_at_claim=float(np.interp(shell, shells, drawn.mean[:held])),
-        null_sd_at_claim=float(np.interp(shell, shells, drawn.sd[:held])),
-        oracle_null_at_claim=float(np.interp(oracle_shell, shells, found["oracle"].mean[:held])),
+        randomised_at_claim=float(np.interp(shell, shells, drawn.mean[:held])),
+        randomised_sd_at_claim=float(np.interp(shell, shells, drawn.sd[:held])),
+        oracle_randomised_at_claim=float(np.interp(oracle_shell, shells, found["oracle"].mean[:held])),
         tail=_tail(own, shell),
         oracle_tail=_tail(oracle_curve, oracle_shell),
         seconds=seconds,
@@ -171,7 +171,7 @@ def row(one: Score) -> str:
         return f"{own}{'cut before it crosses':>24}{'':>36}{one.seconds:>17.2f}  {', '.join(missed(one))}"
     return (
         f"{own}{one.shell:>8.2f}{one.oracle_shell:>8.2f}{one.shells_off:>+7.2f}{scaled:>+11.2f}"
-        f"{one.null_at_claim:>7.3f}{one.null_sd_at_claim:>7.3f}{one.tail:>6.2f}"
+        f"{one.randomised_at_claim:>7.3f}{one.randomised_sd_at_claim:>7.3f}{one.tail:>6.2f}"
         f"{one.oracle_tail:>9.2f}{one.seconds:>7.2f}  {', '.join(missed(one))}"
     )
 

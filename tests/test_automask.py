@@ -8,8 +8,9 @@ from panel_score import missed, row, score, shell_of
 
 from refine_hooks import fsc, masks
 from refine_hooks.fourier import extent, shell_sums, transform
-from refine_hooks.fsc.null import null, steady_sums
-from refine_hooks.masks.automask import null_mean
+from refine_hooks.fsc import packed
+from refine_hooks.fsc.randomised import expected_mean, randomised_sums, steady_planes, steady_sums
+from refine_hooks.fsc.spread import mask_spectrum
 
 # The same cases at every push in seconds; the whole table is `scripts/panel`.
 QUICK = [case for case in CASES if case.box_px <= 85]
@@ -61,7 +62,7 @@ def test_one_that_no_loosening_helps_stays_tight_and_is_marked() -> None:
     assert "more than chance" in (found.note or "")
 
 
-def test_the_null_that_the_mask_is_tested_with_is_that_of_many_randomisations() -> None:
+def test_the_randomised_fsc_that_the_mask_is_tested_with_is_that_of_many_randomisations() -> None:
     case = next(case for case in CASES if case.name == "rod, poor")
     truth = make(case)
     halves = transform(truth.half1), transform(truth.half2)
@@ -69,9 +70,11 @@ def test_the_null_that_the_mask_is_tested_with_is_that_of_many_randomisations() 
     onset = fsc.onset(fsc.correlation(sums), 0.8) or 1
     found = extent(truth.oracle)
     steady = steady_sums(halves, truth.oracle, onset, found.box)
-    closed = null_mean(steady, masks.Claim(onset, sums, lambda _: None), found.squares / truth.oracle.size)
-    drawn = null(halves, truth.oracle, onset, 20, 1)
-    np.testing.assert_allclose(closed[onset + 2 :], drawn.mean[onset + 2 :], atol=0.012)
+    closed = expected_mean(steady, sums, mask_spectrum(truth.oracle), onset, len(truth.oracle))
+    box = found.box
+    low = packed.middle(steady_planes(halves, onset, box), onset)
+    drawn = np.mean([fsc.correlation(s) for s in randomised_sums(halves, truth.oracle, onset, 40, 1, box, low)], axis=0)
+    np.testing.assert_allclose(closed[onset + 2 :], drawn[onset + 2 :], atol=0.012)
     assert closed[onset + 2] > 0.2
 
 

@@ -1,4 +1,4 @@
-"""FSC, its null and its error against the definitions written out in full."""
+"""FSC, its randomised FSC and its error against the definitions written out in full."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from refine_hooks import fsc, masks
 from refine_hooks.fourier import extent, shell_frequency_per_A, shell_sums, transform, voxels_in_shell
 from refine_hooks.fsc import packed
-from refine_hooks.fsc.null import null, randomised_sums, steady_planes
+from refine_hooks.fsc.randomised import randomised, randomised_sums, randomised_wide, steady_planes
 
 
 def shells_of(box_px: int) -> NDArray[np.int64]:
@@ -98,7 +98,7 @@ def test_a_shell_without_power_is_undefined_and_never_infinite(constant: float) 
     assert not np.isfinite(values[2:]).any() or np.all(np.abs(values[np.isfinite(values)]) <= 1 + 1e-6)
 
 
-def brute_null(
+def brute_randomised(
     one: NDArray[np.float32], two: NDArray[np.float32], mask: NDArray[np.float32], onset: int, repeats: int
 ) -> NDArray[np.float64]:
     """Curves of halves whose phases from the onset on are random and Hermitian, then masked: the definition."""
@@ -117,11 +117,11 @@ def brute_null(
 
 
 @pytest.mark.parametrize("box_px", [24, 25])
-def test_the_null_is_that_of_many_brute_randomisations(box_px: int) -> None:
+def test_the_randomised_fsc_is_that_of_many_brute_randomisations(box_px: int) -> None:
     one, two = a_pair(box_px, 5, noise=0.7)
     mask, onset = a_mask(box_px, 8), 5
-    brute = brute_null(one, two, mask, onset, 400)
-    found = null((transform(one), transform(two)), mask, onset, 200, 1)
+    brute = brute_randomised(one, two, mask, onset, 400)
+    found = randomised((transform(one), transform(two)), mask, onset, 200, 1)
     error = brute.std(axis=0) / np.sqrt(400) + found.sd / np.sqrt(200)
     assert np.all(np.abs(found.mean - brute.mean(axis=0))[1:] < 4.5 * error[1:] + 2e-3)
     np.testing.assert_allclose(found.sd[onset + 2 :], brute.std(axis=0)[onset + 2 :], rtol=0.3)
@@ -143,7 +143,7 @@ def test_two_pairs_give_the_sums_of_each_first_half_with_each_second_one(box_px:
 
 
 @pytest.mark.parametrize("reach", [0.12, 0.3], ids=["several places", "one place"])
-def test_no_two_repeats_of_a_null_are_correlated(reach: float) -> None:
+def test_no_two_repeats_of_a_randomised_fsc_are_correlated(reach: float) -> None:
     box_px, onset, repeats = 32, 4, 10
     z, y, x = np.indices((box_px,) * 3) - box_px // 2 + 0.5
     mask = masks.cosine_edge((np.sqrt(z**2 + y**2 + x**2) - reach * box_px).astype(np.float32), 3.0)
@@ -171,25 +171,27 @@ def test_five_repeats_tell_the_spread_at_every_shell() -> None:
     one, two = a_pair(32, 5, noise=0.7)
     mask, onset = a_mask(32, 8), 4
     beyond = slice(onset + 2, None)
-    true = null((transform(one), transform(two)), mask, onset, 400, 1).sd[beyond]
-    ratios = [null((transform(one), transform(two)), mask, onset, 5, seed).sd[beyond] / true for seed in range(50, 80)]
+    true = randomised((transform(one), transform(two)), mask, onset, 400, 1).sd[beyond]
+    ratios = [
+        randomised((transform(one), transform(two)), mask, onset, 5, seed).sd[beyond] / true for seed in range(50, 80)
+    ]
     assert np.min(ratios) > 0.5
     assert np.max(ratios) < 1.6
     assert np.mean(ratios) == pytest.approx(1.0, abs=0.05)
 
 
-def test_the_null_leaves_what_is_below_the_onset_and_repeats_itself() -> None:
+def test_the_randomised_fsc_leaves_what_is_below_the_onset_and_repeats_itself() -> None:
     one, two = a_pair(24, 5)
     mask = np.ones((24,) * 3, np.float32)
     halves = transform(one), transform(two)
-    found, again = (null(halves, mask, 6, 5, 42) for _ in range(2))
+    found, again = (randomised(halves, mask, 6, 5, 42) for _ in range(2))
     np.testing.assert_allclose(found.mean[:6], fsc.fsc(*halves)[:6], atol=1e-5)
     np.testing.assert_array_equal(found.mean, again.mean)
     np.testing.assert_array_equal(found.sd, again.sd)
-    assert not np.array_equal(found.sd, null(halves, mask, 6, 5, 43).sd)
+    assert not np.array_equal(found.sd, randomised(halves, mask, 6, 5, 43).sd)
 
 
-def test_the_correction_takes_the_null_out_from_two_shells_past_the_onset() -> None:
+def test_the_correction_takes_the_randomised_fsc_out_from_two_shells_past_the_onset() -> None:
     masked = np.array([1.0, 0.9, 0.8, 0.7, 0.6, 0.5])
     mean = np.full(6, 0.2)
     np.testing.assert_allclose(fsc.corrected(masked, mean, 2), [1, 0.9, 0.8, 0.7, 0.5, 0.375])
@@ -198,6 +200,57 @@ def test_the_correction_takes_the_null_out_from_two_shells_past_the_onset() -> N
 def test_the_onset_is_the_first_shell_below_the_level() -> None:
     assert fsc.onset(np.array([0.1, 0.9, 0.79, 0.95]), 0.8) == 2
     assert fsc.onset(np.array([0.1, 0.9, 0.85]), 0.8) is None
+    assert fsc.onset(np.array([0.1, 0.9, 0.79, np.nan]), 0.8) == 2
+
+
+def test_the_onset_is_neither_a_dip_before_strong_signal_nor_behind_a_lone_spike() -> None:
+    dip = np.array([1.0, 0.3, 0.95, 0.97, 0.9, 0.7, 0.85, 0.2, 0.1, 0.9, 0.0])
+    assert fsc.onset(dip, 0.8) == 5
+    two = np.array([1.0, 0.95, 0.4, 0.5, 0.9, 0.9, 0.3, 0.2])
+    assert fsc.onset(two, 0.8) == 6
+
+
+def test_the_mean_of_the_randomised_fsc_does_not_depend_on_the_seed_under_a_tight_mask() -> None:
+    box_px, onset = 48, 6
+    z, y, x = np.indices((box_px,) * 3) - box_px // 2
+    distance = np.maximum(np.hypot(z, y) - 4, np.abs(x) - 18).astype(np.float32)
+    mask = masks.cosine_edge(distance, 2.0)
+    rng = np.random.default_rng(3)
+    k = np.fft.fftfreq(box_px) * box_px
+    decay = 1 + 400 * np.exp(-(k[:, None, None] ** 2 + k[:, None] ** 2 + k**2) / 18)
+    signal = np.fft.ifftn(np.fft.fftn(rng.normal(size=mask.shape)) * decay).real * mask
+    one, two = ((signal + 3 * rng.normal(size=mask.shape)).astype(np.float32) for _ in range(2))
+    found = [randomised((transform(one), transform(two)), mask, onset, 5, seed).mean for seed in (1, 2)]
+    np.testing.assert_array_equal(*found)
+    brute = brute_randomised(one, two, mask, onset, 150).mean(axis=0)
+    tested = slice(onset + 2, onset + 12)
+    assert brute[tested].max() > 0.5
+    np.testing.assert_allclose((1 - found[0][tested]) / (1 - brute[tested]), 1, atol=0.06)
+
+
+@pytest.mark.parametrize("box_px", [48, 49])
+def test_a_sphere_is_corrected_by_what_draws_of_its_phases_give(box_px: int) -> None:
+    one, two = a_pair(box_px, 5, noise=2.0)
+    k = np.fft.fftfreq(box_px) * box_px
+    decay = np.exp(-(k[:, None, None] ** 2 + k[:, None] ** 2 + k**2) / 60)
+    rng = np.random.default_rng(0)
+    sphere = masks.sphere(box_px, 2.0, 20.0, 4.0)
+    common = (
+        60 * np.fft.ifftn(np.fft.fftn(rng.normal(size=one.shape)) * decay).real * masks.sphere(box_px, 2.0, 16.0, 4.0)
+    )
+    halves = tuple(transform((half + common).astype(np.float32)) for half in (one, two))
+    onset = 8
+    drawn = randomised((halves[0], halves[1]), sphere, onset, 40, 1)
+    found = randomised_wide(
+        (halves[0], halves[1]),
+        lambda box: masks.sphere(box, 2.0 * box_px / box, 20.0, 4.0),
+        onset,
+        16,
+        correlated=fsc.correlated_voxels(sphere),
+    )
+    assert drawn.mean[onset + 2] > 0.1
+    np.testing.assert_allclose(found.mean[onset:15], drawn.mean[onset:15], atol=0.01)
+    np.testing.assert_allclose(found.sd[onset + 4 :], drawn.sd[onset + 4 :], rtol=0.25)
 
 
 @pytest.mark.parametrize("level", [0.0, 0.6])

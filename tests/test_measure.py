@@ -1,5 +1,6 @@
 """One pair of half maps: every curve by its name, and whatever cannot give a number is said."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 from refine_hooks.curves.cistem import scaled_mask, scaled_sphere
 from refine_hooks.errors import MapError
 from refine_hooks.files.mrc import Map
-from refine_hooks.log.records import HalfMapsRecord
+from refine_hooks.log.records import HalfMapsRecord, best_curve
 from refine_hooks.masks import sphere
 from refine_hooks.measure import Measurement, NamedMask, measure_halves, round_record
 from refine_hooks.model import Facts, FscCurve, HalfMaps, Key, Round, Stamp
@@ -42,7 +43,7 @@ def curves_of(m: Measurement) -> dict[str, Any]:
 
 def test_every_default_curve_is_there_with_its_mask_and_its_error() -> None:
     found = curves_of(measured(*a_pair()))
-    assert list(found) == ["unmasked", "sphere", "automask", "automask_corrected", "sphere_scaled"]
+    assert list(found) == ["unmasked", "sphere", "sphere_corrected", "automask", "automask_corrected", "sphere_scaled"]
     for name, curve in found.items():
         assert curve.mask == (None if name == "unmasked" else name.split("_")[0])
         assert curve.sd is not None
@@ -202,3 +203,17 @@ def test_further_measurements_are_made_where_asked_for_and_never_of_filtered_hal
     assert m.analysis is not None
     assert m.sharpened is not None
     assert measured(*a_pair(), overrides=full, origin="regularised").analysis is None
+
+
+def test_imposed_symmetry_leaves_fewer_independent_coefficients() -> None:
+    one, two = a_pair()
+    plain = curves_of(measured(one, two))
+    fourfold = curves_of(measured(one, two, dataclasses.replace(FACTS, symmetry="D2")))
+    for name in ("unmasked", "sphere_corrected", "automask_corrected"):
+        np.testing.assert_allclose(np.array(fourfold[name].sd)[10:], 2 * np.array(plain[name].sd)[10:], rtol=1e-6)
+    assert fourfold["automask"].null_sd[-1] == pytest.approx(2 * plain["automask"].null_sd[-1])
+
+
+def test_without_an_automask_the_corrected_sphere_is_the_headline() -> None:
+    found = measured(*a_pair(), overrides={"automask": {"enabled": False}})
+    assert best_curve(found.curves).name == "sphere_corrected"

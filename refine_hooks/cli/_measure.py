@@ -6,7 +6,7 @@ from typing import Any
 from refine_hooks import measure
 from refine_hooks.cli._options import named_masks
 from refine_hooks.cli._progress import tell_compiling
-from refine_hooks.errors import RefineHooksError
+from refine_hooks.errors import RefineHooksError, SettingsError
 from refine_hooks.files.mrc import Map, read_header, read_map
 from refine_hooks.files.reading import read_ahead
 from refine_hooks.log import file as journal
@@ -18,6 +18,7 @@ from refine_hooks.notify.observers import Observers
 from refine_hooks.programs.adapter import stamp_of
 from refine_hooks.report.view import LogView
 from refine_hooks.settings import Settings, load_settings
+from refine_hooks.sums.symmetry import order_of
 from refine_hooks.watch import products
 
 
@@ -31,12 +32,15 @@ def measure_files(
     config: Path | None,
     full: bool,
     as_json: bool,
+    symmetry: str = "",
 ) -> None:
     """Measure, print the record or a table, and write everything below ``out`` where one is given.
 
     Raises:
         RefineHooksError: every fault of the given files at once.
     """
+    if symmetry and order_of(symmetry) is None:
+        raise SettingsError(f"--symmetry {symmetry!r}: no such point group; write Cn, Dn, T, O or I, such as C4")
     tell_compiling()
     overrides: dict[str, Any] = {"fsc": {"full": True}} if full else {}
     settings = load_settings(config, overrides=overrides)
@@ -46,6 +50,7 @@ def measure_files(
         voxel_size_A=halves.half1.voxel_size_A,
         molecular_mass_kDa=mass_kDa or settings.program.molecular_mass_kDa or None,
         sphere_radius_A=radius_A or settings.sphere.radius_A or None,
+        symmetry=symmetry.strip().upper() or None,
     )
     stamp = stamp_of(Path.cwd(), [half1.absolute(), half2.absolute()])
     round_ = Round(Key(run="measure", iteration=0, class_id=1), "files", half1.stem, stamp, facts)

@@ -128,11 +128,14 @@ def measure(
     config: Config = None,
     full: Full = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the record alone, as JSON")] = False,
+    symmetry: Annotated[
+        str, typer.Option(help="point group that was imposed, as C4, D7, O, I", show_default=False)
+    ] = "",
 ) -> None:
     """Measure two half maps under a sphere, an automask and your own masks."""
     from refine_hooks.cli._measure import measure_files
 
-    measure_files(half1, half2, mask or [], radius, mass, out, config, full, as_json)
+    measure_files(half1, half2, mask or [], radius, mass, out, config, full, as_json, symmetry)
 
 
 @app.command(short_help="Print the JSON Schema of the log's lines.")

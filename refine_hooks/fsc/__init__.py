@@ -4,7 +4,6 @@ FSC(k) = Re sum F1 F2* / sqrt(sum |F1|^2 sum |F2|^2) over the shell round(|k|) =
 1982, J Microsc 127:127; Harauz & van Heel 1986, Optik 73:146).
 """
 
-import numba
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import Box, Curve, HalfTransform, ShellSums, extent, in_slabs, shell_sums
 from refine_hooks.fsc import packed
+from refine_hooks.fsc.spread import block_sums
 
 SHELLS_PAST_ONSET = 2
 _BLOCKS = 64
@@ -56,7 +56,7 @@ def correlated_voxels(mask: Volume) -> float:
     """
     step = max(1, len(mask) // _BLOCKS)
     few = -(-len(mask) // step)
-    squares = np.concatenate(in_slabs(lambda begin, end: _squares(mask, step, begin, end), few, 4))
+    squares = np.concatenate(in_slabs(lambda begin, end: block_sums(mask, mask, step, begin, end, True), few, 4))
     half = scipy.fft.rfftn(squares)
     power = half.real**2 + half.imag**2
     if not power[0, 0, 0] > 0:
@@ -67,25 +67,6 @@ def correlated_voxels(mask: Volume) -> float:
     power /= distance
     mirrored = power[..., 1 : (few + 1) // 2].sum(dtype=np.float64)
     return max(1.0, float((power.sum(dtype=np.float64) + mirrored) / (2 * half[0, 0, 0].real ** 2)))
-
-
-@numba.njit(cache=True, nogil=True)
-def _squares(mask: Volume, step: int, begin: int, end: int) -> Volume:
-    """Sums of m^2 over the blocks begin..end along z."""
-    n = len(mask)
-    few = -(-n // step)
-    sums = np.zeros((end - begin, few, few), np.float32)
-    rows = np.empty(n, np.float32)
-    for block in range(begin, end):
-        for part in range(few):
-            rows[:] = 0
-            for z in range(block * step, min((block + 1) * step, n)):
-                for y in range(part * step, min((part + 1) * step, n)):
-                    for x in range(n):
-                        rows[x] += mask[z, y, x] * mask[z, y, x]
-            for x in range(n):
-                sums[block - begin, part, x // step] += rows[x]
-    return sums
 
 
 def sampling_sd(correlation: Curve, voxels_in_shell: NDArray[np.int64], correlated: float) -> Curve:
@@ -105,24 +86,32 @@ def sampling_sd(correlation: Curve, voxels_in_shell: NDArray[np.int64], correlat
 
 
 def onset(unmasked: Curve, below: float) -> int | None:
-    """The first shell from 1 on where the unmasked FSC is below ``below`` or undefined; None when there is none."""
-    found = np.flatnonzero(~(unmasked[1:] >= below))
-    return int(found[0]) + 1 if found.size else None
+    """The first shell from 1 on after which the unmasked FSC stays below ``below`` or undefined; None when there is none.
+
+    A dip is none: halves that differ in their ice or background have a low shell or two near 0, before shells of strong signal,
+    and phases randomised from there on would leave no mask anything to correlate. One shell alone that is above again does not
+    count, since high symmetry makes such spikes near the end.
+    """
+    high = unmasked[1:] >= below
+    lasting = np.flatnonzero(high[1:] & high[:-1])
+    first = int(lasting[-1]) + 2 if lasting.size else 0
+    found = np.flatnonzero(~high[first:])
+    return first + int(found[0]) + 1 if found.size else None
 
 
-def corrected(masked: Curve, null_mean: Curve, onset_shell: int) -> Curve:
-    """(FSC - null) / (1 - null) from two shells past the onset, the masked FSC itself before (Chen et al. 2013,
+def corrected(masked: Curve, randomised_mean: Curve, onset_shell: int) -> Curve:
+    """(FSC - randomised FSC) / (1 - randomised FSC) from two shells past the onset, the masked FSC itself before (Chen et al. 2013,
     Ultramicroscopy 135:24, doi:10.1016/j.ultramic.2013.06.004).
 
     Args:
         masked: FSC under a mask over the shells 0..N//2.
-        null_mean: mean FSC of the randomised halves under the same mask.
+        randomised_mean: mean FSC of the randomised halves under the same mask.
         onset_shell: first shell whose phases were randomised.
     """
     result = masked.copy()
     first = onset_shell + SHELLS_PAST_ONSET
-    null = np.minimum(null_mean[first:], 1 - 1e-6)
+    mean = np.minimum(randomised_mean[first:], 1 - 1e-6)
     result[first:] = np.maximum(
-        (masked[first:] - null) / (1 - null), -1
-    )  # where the null is all but 1, it says nothing
+        (masked[first:] - mean) / (1 - mean), -1
+    )  # where the mean is all but 1, it says nothing
     return result

@@ -208,8 +208,9 @@ class RoundRecord(Line):
 
 def best_curve(curves: Sequence[Curve]) -> Curve | None:
     """The corrected curve of the most trusted mask, else sphere or unmasked; never a scaled or a reported one."""
-    own = [c.name for c in curves if c.name.endswith("_corrected") and not c.name.startswith("reported_")]
-    order = ("automask_corrected", "user_corrected", "refinement_corrected", *own, "automask", "sphere", "unmasked")
+    own = [c.name for c in curves if c.name.endswith("_corrected") and not c.name.startswith(("reported_", "sphere_"))]
+    masked = ("automask_corrected", "user_corrected", "refinement_corrected", *own, "automask")
+    order = (*masked, "sphere_corrected", "sphere", "unmasked")
     named = {c.name: c for c in curves}
     return next((named[name] for name in order if name in named), None)
 

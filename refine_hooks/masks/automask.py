@@ -14,7 +14,8 @@ import numpy as np
 
 from refine_hooks import fsc
 from refine_hooks.fourier import Curve, HalfTransform, ShellSums, extent, transform, voxels_in_shell
-from refine_hooks.fsc.null import steady_sums
+from refine_hooks.fsc.randomised import expected_mean, low_part, steady_sums
+from refine_hooks.fsc.spread import mask_spectrum
 from refine_hooks.masks.density import Density, even_length, find_density
 from refine_hooks.masks.shapes import Volume
 
@@ -146,7 +147,7 @@ def _tested(
     transforms: tuple[HalfTransform, HalfTransform],
     claim: Claim,
 ) -> _Tested:
-    """A mask put to the test; its null is measured on as coarse a grid as the claimed shell allows."""
+    """A mask put to the test; its phase-randomised FSC is found on as coarse a grid as the claimed shell allows."""
     found, n = extent(mask), density.box_px
     correlation = fsc.masked_fsc(*halves, mask, found.box)
     reached = claim.shell(correlation)
@@ -157,9 +158,9 @@ def _tested(
     coarse = density.mask(reach_A, edge_A, box_px)
     box = extent(coarse).box
     assert box is not None
-    below = tuple(_below(half, box_px, claim.onset_shell) for half in transforms)
+    below = tuple(low_part(half, box_px, claim.onset_shell) for half in transforms)
     steady = steady_sums((below[0], below[1]), coarse, claim.onset_shell, box)
-    null = null_mean(steady, claim, found.squares / n**3)
+    null = expected_mean(steady, claim.unmasked, mask_spectrum(coarse), claim.onset_shell, n)
     shell = claim.shell(fsc.corrected(correlation[: len(null)], null, claim.onset_shell))
     if shell is None:
         return nothing
@@ -168,27 +169,3 @@ def _tested(
     correlated = fsc.correlated_voxels(coarse)
     own = float(np.interp(shell, shells, np.abs(null)))
     return _Tested(reach_A, edge_A, correlation, shell, own, float(np.sqrt(correlated / voxels)), correlated)
-
-
-def null_mean(steady: ShellSums, claim: Claim, mean_square: float) -> Curve:
-    """Expected FSC of the randomised halves under a mask: what is left of the shells below the onset, over the expected power.
-
-    The power of randomised coefficients is that of the unmasked ones times the mask's mean square, where it does not change
-    much over the few shells that the mask's transform is wide.
-    """
-    shells = len(steady.cross)
-    beyond = np.arange(shells) >= claim.onset_shell
-    power1, power2 = (
-        own + beyond * all_[:shells] * mean_square
-        for own, all_ in ((steady.power1, claim.unmasked.power1), (steady.power2, claim.unmasked.power2))
-    )
-    return np.nan_to_num(fsc.correlation(ShellSums(steady.cross, power1, power2)))
-
-
-def _below(half: HalfTransform, box_px: int, shell: int) -> HalfTransform:
-    """The half transform of a coarser box, filled only below a shell; ky comes first in memory."""
-    n, few = len(half), min(shell + 1, box_px // 2)
-    out = np.zeros((box_px, box_px, box_px // 2 + 1), np.complex64).transpose(1, 0, 2)
-    low = np.r_[0:few, 1 - few : 0]
-    out[np.ix_(low, low, np.arange(few))] = half[np.ix_(low % n, low % n, np.arange(few))]
-    return out

@@ -11,14 +11,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from refine_hooks import fsc
-from refine_hooks.errors import SettingsError
 from refine_hooks.files.mrc import Map, Volume
 from refine_hooks.fourier import in_slabs, voxels_in_shell
 from refine_hooks.log.records import Curve as CurveRecord
 from refine_hooks.log.records import best_curve
 from refine_hooks.measure.pair import Pair, prepared, require_compatible
 from refine_hooks.measure.record import Measurement, reported_record, round_record
-from refine_hooks.measure.scores import counted_again, curve_record, mask_curves, null_of, reported_curve, scaled_curves
+from refine_hooks.measure.scores import (
+    counted_again,
+    curve_record,
+    mask_curves,
+    randomised_of,
+    reported_curve,
+    scaled_curves,
+)
 from refine_hooks.measure.under import (
     MeasuredMask,
     NamedMask,
@@ -30,6 +36,7 @@ from refine_hooks.measure.under import (
 )
 from refine_hooks.model import Facts, FscCurve, HalfMaps
 from refine_hooks.settings import Settings
+from refine_hooks.sums.symmetry import order_of
 
 if TYPE_CHECKING:
     from refine_hooks.analysis import Analysed
@@ -75,12 +82,13 @@ def measure_halves(
         own = [*automask(pair, settings, limit_A)]
         own = [sphere_curves.result(), *own]
     measured = [*own, *(with_signal_outside(pair, checked_mask(pair, mask), own[-1]) for mask in named_masks)]
-    found = null_of(pair, measured, settings)
-    sd = fsc.sampling_sd(pair.unmasked, voxels_in_shell(pair.box_px), 1.0)
+    order = order_of(facts.symmetry) or 1
+    found = randomised_of(pair, measured, settings, order)
+    sd = fsc.sampling_sd(pair.unmasked, voxels_in_shell(pair.box_px), order)
     curve_records = [curve_record(pair, settings, "unmasked", None, pair.unmasked, sd=sd)]
     for mask in measured:
-        curve_records += mask_curves(pair, settings, mask, found.get(mask.record.name))
-    curve_records += scaled_curves(pair, facts, settings, measured, found)
+        curve_records += mask_curves(pair, settings, mask, found.get(mask.record.name), order)
+    curve_records += scaled_curves(pair, facts, settings, measured, found, order)
     curve_records += [
         reported_curve(counted_again(pair, curve, measured), pair.frequency_per_A, settings) for curve in reported
     ]
@@ -143,12 +151,7 @@ def analysed(
         threshold: the level of the resolution.
     """
     from refine_hooks.analysis import analyse
-    from refine_hooks.sums.symmetry import rotations
 
-    try:
-        order = len(rotations(symmetry)) if symmetry else 1
-    except SettingsError:
-        order = 1
     correlation = np.array([np.nan if value is None else value for value in curve.correlation])
     return analyse(
         half1.voxels,
@@ -158,5 +161,5 @@ def analysed(
         curve.mask or "",
         correlation,
         threshold=threshold,
-        symmetry_order=order,
+        symmetry_order=order_of(symmetry) or 1,
     )

@@ -1,4 +1,4 @@
-"""The curves of a pair under its masks, with their null, their error, and what cisTEM would print."""
+"""The curves of a pair under its masks, with their phase-randomised FSC, their error, and what cisTEM would print."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -6,26 +6,68 @@ from typing import Any
 
 import numpy as np
 
-from refine_hooks import curves, fsc
+from refine_hooks import curves, fsc, masks
 from refine_hooks.fourier import Curve, voxels_in_shell
-from refine_hooks.fsc.null import Null, null
+from refine_hooks.fsc.randomised import Randomised, randomised, randomised_wide
 from refine_hooks.log.records import Curve as CurveRecord
 from refine_hooks.measure.pair import Pair
 from refine_hooks.measure.under import MeasuredMask
 from refine_hooks.model import Facts, FscCurve
 from refine_hooks.settings import Settings
 
+_SPHERE_REACH_SHELLS = 24
 
-def null_of(pair: Pair, measured: Iterable[MeasuredMask], settings: Settings) -> dict[str, Null]:
-    """The null of every mask but the sphere, by name; none where no phases are randomised."""
+
+def randomised_of(
+    pair: Pair, measured: Iterable[MeasuredMask], settings: Settings, order: int
+) -> dict[str, Randomised]:
+    """The phase-randomised FSC of every mask, by name; none where no phases are randomised.
+
+    Args:
+        pair: the half maps.
+        measured: the masks.
+        settings: of the randomisation.
+        order: of the point group that was imposed.
+    """
     if pair.onset_shell is None or pair.fault is not None:
         return {}
     drawing = (pair.onset_shell, settings.fsc.repeats, settings.fsc.seed)
-    return {
-        mask.record.name: null(pair.transforms, mask.values, *drawing, mask.extent.box)
-        for mask in measured
-        if mask.values is not None and mask.extent is not None and mask.record.name != "sphere"
-    }
+    found = {}
+    for mask in measured:
+        if mask.values is None or mask.extent is None:
+            continue
+        if mask.record.name == "sphere":
+            found["sphere"] = _under_sphere(pair, mask, settings, order)
+        else:
+            known = {"order": order, "unmasked": pair.sums}
+            found[mask.record.name] = randomised(pair.transforms, mask.values, *drawing, mask.extent.box, **known)
+    return found
+
+
+def _under_sphere(pair: Pair, mask: MeasuredMask, settings: Settings, order: int) -> Randomised:
+    """As far as the sphere's own FSC is above the level, and past what its edge reaches from the onset."""
+    assert pair.onset_shell is not None
+    parameters, box_A = mask.record.parameters, pair.box_px * pair.voxel_size_A
+    correlation = masked_correlation(pair, mask)
+    shown = correlation if pair.valid_shells is None else correlation[: pair.valid_shells + 1]
+    resolution_A = curves.resolution_A(shown, pair.frequency_per_A, settings.fsc.threshold)
+    claimed = box_A / resolution_A if resolution_A else pair.box_px // 2
+    return randomised_wide(
+        pair.transforms,
+        lambda box_px: masks.sphere(box_px, box_A / box_px, parameters["radius_A"], parameters["edge_A"]),
+        pair.onset_shell,
+        min(pair.box_px // 2, max(pair.onset_shell + _SPHERE_REACH_SHELLS, int(claimed) + 4)),
+        correlated=mask.correlated,
+        order=order,
+        unmasked=pair.sums,
+    )
+
+
+def masked_correlation(pair: Pair, mask: MeasuredMask) -> Curve:
+    """The FSC under a mask, measured where making the mask did not take it."""
+    if mask.correlation is not None or mask.values is None or mask.extent is None:
+        return mask.correlation if mask.correlation is not None else np.full(pair.box_px // 2 + 1, np.nan)
+    return fsc.masked_fsc(pair.half1.voxels, pair.half2.voxels, mask.values, mask.extent.box)
 
 
 def curve_record(
@@ -34,7 +76,7 @@ def curve_record(
     name: str,
     mask: str | None,
     correlation: Curve,
-    null: Null | None = None,
+    drawn: Randomised | None = None,
     **more: Any,
 ) -> CurveRecord | None:
     """A curve with all that is read off it; None where no shell is measured."""
@@ -47,37 +89,41 @@ def curve_record(
         correlation,
         pair.frequency_per_A,
         threshold=settings.fsc.threshold,
-        null_mean=null.mean if null else None,
-        null_sd=null.sd if null else None,
-        onset_shell=null.onset_shell if null else None,
+        null_mean=drawn.mean if drawn else None,
+        null_sd=drawn.sd if drawn else None,
+        onset_shell=drawn.onset_shell if drawn else None,
         valid_shells=pair.valid_shells,
         scored=pair.fault is None,
         **{"note": pair.fault, **more},
     )
 
 
-def mask_curves(pair: Pair, settings: Settings, mask: MeasuredMask, null: Null | None) -> list[CurveRecord | None]:
+def mask_curves(
+    pair: Pair, settings: Settings, mask: MeasuredMask, drawn: Randomised | None, order: int
+) -> list[CurveRecord | None]:
     """The FSC under a mask, and the same with the mask's own correlation taken out."""
     if mask.values is None or mask.extent is None:
         return []
     name = mask.record.name
-    correlation = mask.correlation
-    if correlation is None:
-        correlation = fsc.masked_fsc(pair.half1.voxels, pair.half2.voxels, mask.values, mask.extent.box)
-    sd = fsc.sampling_sd(correlation, voxels_in_shell(pair.box_px), mask.correlated)
-    found = [curve_record(pair, settings, name, name, correlation, null, sd=sd)]
-    if null is not None:
-        beyond = np.arange(len(sd)) >= null.onset_shell + fsc.SHELLS_PAST_ONSET
-        rest = np.where(beyond, np.maximum(1 - null.mean, 1e-6), 1.0)
-        below = replace(null, mean=np.where(beyond, 0.0, null.mean), sd=null.sd / rest)
-        sd = np.where(beyond, np.hypot(sd, null.sd / np.sqrt(null.repeats)) / rest, sd)
-        corrected = fsc.corrected(correlation, null.mean, null.onset_shell)
-        found.append(curve_record(pair, settings, f"{name}_corrected", name, corrected, below, sd=sd))
+    correlation = masked_correlation(pair, mask)
+    sd = fsc.sampling_sd(correlation, voxels_in_shell(pair.box_px), mask.correlated * order)
+    found = [curve_record(pair, settings, name, name, correlation, drawn, sd=sd)]
+    if drawn is not None:
+        beyond = np.arange(len(sd)) >= drawn.onset_shell + fsc.SHELLS_PAST_ONSET
+        rest = np.where(beyond, np.maximum(1 - drawn.mean, 1e-6), 1.0)
+        below = replace(drawn, mean=np.where(beyond, 0.0, drawn.mean), sd=drawn.sd / rest)
+        corrected = fsc.corrected(correlation, drawn.mean, drawn.onset_shell)
+        found.append(curve_record(pair, settings, f"{name}_corrected", name, corrected, below, sd=sd / rest))
     return found
 
 
 def scaled_curves(
-    pair: Pair, facts: Facts, settings: Settings, measured: Sequence[MeasuredMask], found: dict[str, Null]
+    pair: Pair,
+    facts: Facts,
+    settings: Settings,
+    measured: Sequence[MeasuredMask],
+    found: dict[str, Randomised],
+    order: int,
 ) -> list[CurveRecord | None]:
     """What cisTEM would print for these halves: scaled from a mask's volume to the particle's, never the headline."""
     from refine_hooks.curves.cistem import scaled_mask
@@ -96,7 +142,7 @@ def scaled_curves(
         noise = (
             found[mask.record.name].sd
             if mask.record.name in found
-            else fsc.sampling_sd(np.zeros(len(counts)), counts, mask.correlated)
+            else fsc.sampling_sd(np.zeros(len(counts)), counts, mask.correlated * order)
         )
         records.append(
             curves.curve(
@@ -107,7 +153,7 @@ def scaled_curves(
                 threshold=settings.fsc.threshold,
                 null_mean=np.zeros_like(noise),
                 null_sd=scaled.gain * noise,
-                sd=scaled.gain * fsc.sampling_sd(scaled.fsc, counts, mask.correlated),
+                sd=scaled.gain * fsc.sampling_sd(scaled.fsc, counts, mask.correlated * order),
                 valid_shells=pair.valid_shells,
                 note=f"volume fraction {scaled.volume_fraction:.4g}; by cisTEM's own rule {scaled.resolution_A:.2f} A",
             )

@@ -7,6 +7,7 @@ I1 (fivefolds nearest to x in the xz plane), and RELION's I is its I2 (fivefolds
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -39,6 +40,7 @@ _GROUPS: dict[Package, dict[str, tuple[Axis, ...]]] = {
     },
     "relion": {"T": _T_THREEFOLD_Z, "O": _O, "I": _I2, "I1": _I1, "I2": _I2, "I3": _I3, "I4": _I4},
 }
+_EMAN2 = {"TET": "T", "OCT": "O", "ICOS": "I"}
 _LARGEST = 60
 _HIGHEST_N = 199
 
@@ -64,6 +66,24 @@ def rotations(symbol: str, package: Package = "cistem") -> NDArray[np.float64]:
             f"{symbol!r} is no symmetry that can be applied here; {package} knows {known} (groups with mirrors cannot be)"
         )
     return _closed(axes)
+
+
+@cache
+def order_of(symbol: str | None) -> int | None:
+    """How many rotations the point group of a symbol has, whoever wrote it; None for one that is not known.
+
+    EMAN2's names of the cubic groups (tet, oct, icos) are known as well.
+    """
+    if not symbol or not symbol.strip():
+        return None
+    name = _EMAN2.get(symbol.strip().upper(), symbol)
+    packages: tuple[Package, ...] = ("cistem", "relion")
+    for package in packages:
+        try:
+            return len(rotations(name, package))
+        except SettingsError:
+            continue
+    return None
 
 
 def _axial(n: int, *, dihedral: bool) -> NDArray[np.float64]:

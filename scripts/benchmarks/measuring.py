@@ -13,7 +13,7 @@ from scipy import fft, ndimage
 from refine_hooks import curves, fsc, masks
 from refine_hooks.files.mrc import Map
 from refine_hooks.fourier import Curve, HalfTransform, extent, shell_sums, transform, workers
-from refine_hooks.fsc.null import null
+from refine_hooks.fsc.randomised import randomised
 from refine_hooks.measure import measure_halves
 from refine_hooks.model import Facts, HalfMaps
 from refine_hooks.settings import Settings
@@ -35,7 +35,9 @@ def run(boxes: Sequence[int] = (128, 256)) -> list[str]:
         works: dict[str, Callable[[], object]] = {
             "F": lambda halves=halves: [fft.rfftn(half.voxels, workers=workers()) for half in halves],
             "one masked FSC": lambda h=halves, m=mask, b=box: fsc.masked_fsc(h[0].voxels, h[1].voxels, m, b),
-            "one repeat of the null (of 5)": lambda w=whole, m=mask, b=box: null((w[0], w[1]), m, 5, 5, 1, b),
+            "one repeat of the phase-randomised FSC (of 5)": lambda w=whole, m=mask, b=box: randomised(
+                (w[0], w[1]), m, 5, 5, 1, b
+            ),
             "automask": lambda h=halves, w=whole: masks.automask(
                 h[0].voxels, h[1].voxels, VOXEL_A, transforms=(w[0], w[1])
             ),

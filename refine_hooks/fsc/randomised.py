@@ -1,28 +1,32 @@
-"""What a mask correlates by itself: FSC of halves whose phases are random beyond an onset.
+"""The phase-randomised FSC: how much two halves correlate under a mask where only the mask can make them.
 
 The phases beyond the onset are randomised in the unmasked halves, then the mask is applied (Chen et al. 2013, Ultramicroscopy
-135:24, doi:10.1016/j.ultramic.2013.06.004). One randomisation is not a number: it is repeated, independently and with
-fixed seeds; the mean corrects and the spread is the error of one curve.
+135:24, doi:10.1016/j.ultramic.2013.06.004). The mean over all randomisations corrects; the spread is the error of one curve.
 
-Of the randomised, masked halves T = L + R, the part L from below the onset is the same in every repeat, and R is
-independent with mean zero. So the mean of sum T1 T2* is sum L1 L2* exactly, and is computed once; the repeats are left to
-give the mean power and the spread.
+Of the randomised, masked halves T = L + R, the part L from below the onset is the same in every repeat, and R is independent with
+mean zero. So the mean of sum T1 T2* is sum L1 L2* exactly, and the mean of sum |T|^2 is sum |L|^2 plus the expected sum |R|^2 (see
+`refine_hooks.fsc.spread`): the mean takes no draws. A few draws of L + R would not do: the sum of their products stays in the
+power, and moves 1 - mean by a tenth and more under a tight mask.
 
-Two draws of both halves, a and b, make four repeats: a1 with a2, b1 with b2, a1 with b2, b1 with a2. Where two of them share a
-half, the other two are independent with mean zero, so that past the few shells into which the mask carries L no two of the
-four are correlated: the spread is as well known from them as from four draws. And R is as random in one place as in another:
-where the mask's bounding box is a small part of the whole, R is made once and taken from several places that do not overlap.
+The repeats give the spread about that mean. Two draws of both halves, a and b, make four repeats: a1 with a2, b1 with b2, a1 with
+b2, b1 with a2. Two that share a half share the products of its R with the other's L, where the mask carries L: they hang together
+near the onset, more so under a tight mask. The mean square about a known mean has no bias from that; it is only known less well
+there, and neighbouring shells are pooled. R is as random in one place as in another: where the mask's bounding box is a small part
+of the whole, R is made once and taken from several places that do not overlap.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numba
 import numpy as np
+import scipy.fft
 from numpy.typing import NDArray
 
 from refine_hooks.files.mrc import Volume
-from refine_hooks.fourier import Box, Curve, HalfTransform, Planes, ShellSums, extent, voxels_in_shell
+from refine_hooks.fourier import Box, Curve, HalfTransform, Planes, ShellSums, extent, shell_sums, voxels_in_shell
 from refine_hooks.fsc import SHELLS_PAST_ONSET, correlation, packed
+from refine_hooks.fsc.spread import mask_spectrum, spread_power
 
 _POOLED_SHELLS = 3  # on either side
 _UNUSED = np.empty(0, np.uint64)
@@ -32,14 +36,14 @@ _PHASORS = np.exp(2j * np.pi * np.arange(256) / 256).astype(np.complex64)
 
 
 @dataclass(frozen=True, slots=True)
-class Null:
-    """The randomised FSC in one mask over the shells 0..N//2.
+class Randomised:
+    """The phase-randomised FSC in one mask over the shells 0..N//2.
 
     Attributes:
         mean: expected FSC of the randomised halves.
         sd: standard deviation of one randomised FSC, from its spread at each shell and its neighbours.
         onset_shell: first shell whose phases were randomised.
-        repeats: how many randomisations it is made of.
+        repeats: how many randomisations the spread is from; 0 where it is that of white noise.
     """
 
     mean: Curve
@@ -48,35 +52,110 @@ class Null:
     repeats: int
 
 
-def null(
+def randomised(
     halves: tuple[HalfTransform, HalfTransform],
     mask: Volume,
     onset_shell: int,
     repeats: int,
     seed: int,
     box: Box | None = None,
-) -> Null:
-    """The null of one mask.
+    *,
+    order: int = 1,
+    unmasked: ShellSums | None = None,
+) -> Randomised:
+    """The phase-randomised FSC of one mask.
 
     Args:
         halves: half transforms of the two unmasked half maps.
         mask: float32 [z, y, x], not zero everywhere.
         onset_shell: first shell whose phases are randomised, at least 1.
         repeats: independent randomisations, at least 2.
-        seed: of the first draw; the following count on. The same seeds give the same null on any number of cores.
+        seed: of the first draw; the following count on. The same seeds give the same curves on any number of cores.
         box: bounding box of the mask, where it is known already.
+        order: of the point group that was imposed. The draws know nothing of it: coefficients that it makes equal have phases
+            of their own in them, and the spread is widened by its root.
+        unmasked: shell sums of the halves, where they are known already.
     """
     box = box or extent(mask).box
     if box is None:
-        raise ValueError("a mask that is zero everywhere has no null")
+        raise ValueError("a mask that is zero everywhere has no randomised FSC")
     planes = steady_planes(halves, onset_shell, box)
     low = packed.middle(planes, onset_shell)
     steady = _masked_sums([planes], mask, box, onset_shell)[0]
+    mean = expected_mean(steady, unmasked or shell_sums(*halves), mask_spectrum(mask), onset_shell, len(mask))
     drawn = randomised_sums(halves, mask, onset_shell, repeats, seed, box, low)
-    power1, power2 = (np.mean([getattr(sums, name) for sums in drawn], axis=0) for name in ("power1", "power2"))
-    mean = np.clip(np.nan_to_num(correlation(ShellSums(steady.cross, power1, power2))), -1, 1)
     spread = np.nan_to_num([correlation(sums) for sums in drawn]) - mean
-    return Null(mean, _pooled_sd(np.mean(spread**2, axis=0), onset_shell, len(mask)), onset_shell, repeats)
+    sd = _pooled_sd(order * np.mean(spread**2, axis=0), onset_shell, len(mask))
+    return Randomised(mean, sd, onset_shell, repeats)
+
+
+def expected_mean(steady: ShellSums, unmasked: ShellSums, spectrum: Curve, onset_shell: int, box_px: int) -> Curve:
+    """Mean FSC of the randomised halves under a mask; 0 where one of them holds nothing.
+
+    Args:
+        steady: shell sums of the masked halves without what lies at and beyond the onset, over the first shells or all.
+        unmasked: shell sums of the halves over all shells.
+        spectrum: of the mask, see `refine_hooks.fsc.spread.mask_spectrum`.
+        onset_shell: first shell whose phases are randomised.
+        box_px: of the halves.
+    """
+    counts = voxels_in_shell(box_px)
+    shells = slice(len(steady.cross))
+    drawn = [
+        low + spread_power(np.where(np.arange(len(all_)) >= onset_shell, all_, 0.0), counts, spectrum)[shells]
+        for low, all_ in ((steady.power1, unmasked.power1), (steady.power2, unmasked.power2))
+    ]
+    return np.clip(np.nan_to_num(correlation(ShellSums(steady.cross, drawn[0], drawn[1]))), -1, 1)
+
+
+def randomised_wide(
+    halves: tuple[HalfTransform, HalfTransform],
+    mask: Callable[[int], Volume],
+    onset_shell: int,
+    last_shell: int,
+    *,
+    correlated: float,
+    order: int = 1,
+    unmasked: ShellSums | None = None,
+) -> Randomised:
+    """The phase-randomised FSC of a mask that fills much of the box, without a draw: for a sphere.
+
+    So wide a mask carries the part below the onset over few shells, and the spread beyond is that of white noise.
+
+    Args:
+        halves: half transforms of the two unmasked half maps.
+        mask: makes the mask in a box of so many voxels that is as long.
+        onset_shell: first shell whose phases are randomised, at least 1.
+        last_shell: the mean is found up to here, and is 0 beyond.
+        correlated: see `refine_hooks.fsc.correlated_voxels`.
+        order: of the point group that was imposed.
+        unmasked: shell sums of the halves, where they are known already.
+    """
+    n = len(halves[0])
+    # An odd box has its middle on half a voxel of any coarser one.
+    box_px = n if n % 2 else min(n, 2 * scipy.fft.next_fast_len(last_shell + 2, real=True))
+    coarse = mask(box_px)
+    box = extent(coarse).box
+    if box is None:
+        raise ValueError("a mask that is zero everywhere has no randomised FSC")
+    below = halves if box_px == n else tuple(low_part(half, box_px, onset_shell) for half in halves)
+    steady = steady_sums((below[0], below[1]), coarse, onset_shell, box)
+    found = expected_mean(steady, unmasked or shell_sums(*halves), mask_spectrum(coarse), onset_shell, n)
+    kept = len(found) if box_px == n else len(found) - 1
+    mean = np.zeros(n // 2 + 1)
+    mean[:kept] = found[:kept]
+    sd = np.minimum(np.sqrt(correlated * order / np.maximum(voxels_in_shell(n), 1)), 1.0)
+    sd[:onset_shell] = 0
+    return Randomised(mean, sd, onset_shell, 0)
+
+
+def low_part(half: HalfTransform, box_px: int, shell: int) -> HalfTransform:
+    """The half transform of a coarser box, filled only below a shell; ky comes first in memory."""
+    n, few = len(half), min(shell + 1, box_px // 2)
+    out = np.zeros((box_px, box_px, box_px // 2 + 1), np.complex64).transpose(1, 0, 2)
+    low = np.r_[0:few, 1 - few : 0]
+    out[np.ix_(low, low, np.arange(few))] = half[np.ix_(low % n, low % n, np.arange(few))]
+    return out
 
 
 def _pooled_sd(variance: Curve, onset_shell: int, box_px: int) -> Curve:
