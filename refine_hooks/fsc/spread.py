@@ -36,7 +36,7 @@ def mask_spectrum(mask: Volume) -> Curve:
     power[..., 1 : (few + 1) // 2] *= 2
     distance = np.sqrt(k[:, None, None] ** 2 + k[:, None] ** 2 + np.arange(kept) ** 2)
     labels = np.minimum(np.floor(distance + 0.5), few // 2).astype(np.int64)
-    return np.bincount(labels.ravel(), power.ravel(), minlength=few // 2 + 1)
+    return np.asarray(np.bincount(labels.ravel(), power.ravel(), minlength=few // 2 + 1), np.float64)
 
 
 def spread_power(power: Curve, voxels_in_shell: NDArray[np.int64], spectrum: Curve) -> Curve:

@@ -39,8 +39,9 @@ def randomised_of(
         if mask.record.name == "sphere":
             found["sphere"] = _under_sphere(pair, mask, settings, order)
         else:
-            known = {"order": order, "unmasked": pair.sums}
-            found[mask.record.name] = randomised(pair.transforms, mask.values, *drawing, mask.extent.box, **known)
+            found[mask.record.name] = randomised(
+                pair.transforms, mask.values, *drawing, mask.extent.box, order=order, unmasked=pair.sums
+            )
     return found
 
 
