@@ -6,6 +6,7 @@ import select
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -160,7 +161,7 @@ def test_the_log_and_the_report_hold_no_password_of_a_target(mailbox: Mailbox, t
     write_round(tmp_path, 1)
     run(a_watch(tmp_path, overrides={"notify": {"targets": [mailbox.address]}}), [0.0])
     (start,) = lines_of(tmp_path, Start)
-    assert start.settings["notify"]["targets"] == ["json://..."]
+    assert start.settings["notify"]["targets"][0].startswith("json://... sha256 ")
     for file in ("rounds.jsonl", "report.html"):
         assert "secret" not in (tmp_path / "refine_hooks" / file).read_text(encoding="utf-8")
 
@@ -333,6 +334,67 @@ def test_a_hook_that_leaves_a_child_behind_takes_no_longer_than_its_time(tmp_pat
     faults = told("round", LYING, hooked(command=[str(script)], timeout_s=2))
     assert len(faults) == 1
     assert ended(int((tmp_path / "child").read_text()))
+
+
+def test_a_child_of_a_hook_that_made_its_own_session_ends_with_it(tmp_path: Path) -> None:
+    start = (
+        "import subprocess; p = subprocess.Popen(['sleep', '600'], start_new_session=True, stdout=-3, stderr=-3); "
+        f"open({str(tmp_path / 'child')!r}, 'w').write(str(p.pid))"
+    )
+    assert told("round", LYING, hooked(command=[sys.executable, "-c", start])) == []
+    assert ended(int((tmp_path / "child").read_text()))
+
+
+def test_no_secret_of_a_target_or_of_a_hooks_arguments_is_written_anywhere(tmp_path: Path) -> None:
+    said: list[str] = []
+    secrets = {
+        "notify": {
+            "targets": ["xoxb-sesame-without-a-scheme", "xoxb-sesame-with-much-too-long-a-scheme://x"],
+            "on": ["round"],
+        },
+        "hooks": [{"command": ["false", "--token", "sesame"]}, {"command": ["/no/such", "sesame"]}],
+    }
+    write_round(tmp_path, 1)
+    run(a_watch(tmp_path, said, overrides=secrets), [0.0])
+    assert sum("hook '" in text or "] is not an address" in text for text in said) == 4
+    written = [
+        path.read_text("utf-8") for path in (tmp_path / "refine_hooks").iterdir() if path.suffix in (".jsonl", ".html")
+    ]
+    assert len(written) == 2
+    assert "sesame" not in "".join([*said, *written])
+
+
+def test_a_target_that_drips_for_ever_holds_up_neither_hooks_nor_the_end(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            while True:
+                try:
+                    client, _ = server.accept()
+                    while True:
+                        client.send(b"x")
+                        time.sleep(0.2)
+                except OSError:
+                    if server.fileno() < 0:
+                        return
+
+        threading.Thread(target=drip, daemon=True).start()
+        settings = Settings.model_validate(
+            {
+                "notify": {
+                    "targets": [f"json://127.0.0.1:{server.getsockname()[1]}/"],
+                    "on": ["round"],
+                    "timeout_s": 3,
+                },
+                "hooks": [{"command": ["touch", str(tmp_path / "ran")]}],
+            }
+        )
+        began = time.monotonic()
+        messages.tell("round", LYING, [], settings, LogState((), ()))
+        (fault,) = messages.finish(settings)
+        assert "within 3 s" in fault
+        assert time.monotonic() - began < 15
+        assert (tmp_path / "ran").exists()
 
 
 def test_hooks_run_in_order_and_one_that_fails_keeps_no_other_from_running(tmp_path: Path) -> None:

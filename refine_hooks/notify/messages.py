@@ -1,40 +1,30 @@
 """Tells those who asked: messages through apprise, a Prometheus text file, and the user's own hooks.
 
-Nothing here may harm the watch. Messages and hooks run in one thread of their own, in order, each with a time limit; a hook is
-a process that is killed when its time is over; every fault comes back as a sentence for the log.
+Nothing here may harm the watch. Messages and hooks are processes in two queues, so that neither waits for the other; each has a
+time limit, and every fault comes back as a sentence. Nothing that may hold a secret stands in it: names, and a short hash.
 """
 
-import contextlib
-import os
-import queue
-import selectors
-import signal
-import subprocess
+import json
 import sys
-import tempfile
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from refine_hooks.audit import Finding
 from refine_hooks.files.atomic import beside
 from refine_hooks.log.records import Failed, LogLine, RoundRecord, Stop
+from refine_hooks.notify import _send
+from refine_hooks.notify.processes import Ended, Queue
 from refine_hooks.notify.prometheus import LogState, prometheus_text
-from refine_hooks.settings import Hook, NotifySettings, Settings
+from refine_hooks.settings import Hook, NotifySettings, Settings, without_secrets
 
-MESSAGE_TIMEOUT_S = 30.0
 _SAID_OF_OUTPUT = 400
-_KEPT_BYTES = 4096
-_READ_BYTES = 65536
+_LEEWAY_S = 5.0  # for starting and ending a process
 _END_EVENTS = ("finished",)
 
-_jobs: "queue.SimpleQueue[Callable[[], list[str]]]" = queue.SimpleQueue()
-_faults: "queue.SimpleQueue[str]" = queue.SimpleQueue()
-_state = threading.Condition()
-_waiting = 0
-_worker: threading.Thread | None = None
-_running: "subprocess.Popen[bytes] | None" = None
+_HOOKS = Queue("hooks")
+_MESSAGES: list[Queue] = []  # one for each target, so that none waits for another
 
 
 def tell(
@@ -59,10 +49,13 @@ def tell(
     twice = event == "finding" and "round" in settings.notify.on  # the message of the round holds its findings
     if settings.notify.targets and event in settings.notify.on and not twice:
         title, body = message(event, line, findings, project)
-        _later(lambda: send(settings.notify, title, body))
+        for number in range(len(settings.notify.targets)):
+            if number == len(_MESSAGES):
+                _MESSAGES.append(Queue("messages"))
+            _MESSAGES[number].add(partial(send, settings.notify, number, title, body))
     if event == "round" and isinstance(line, RoundRecord):
         for hook in settings.hooks:
-            _later(lambda hook=hook: run_hook(hook, line))  # type: ignore[misc]
+            _HOOKS.add(partial(run_hook, hook, line))
     if event in _END_EVENTS:
         faults += finish(settings)
     return faults + _known_faults()
@@ -102,20 +95,27 @@ def _numbers(record: RoundRecord) -> str:
     return f"{curve.resolution_A:.2f} A{spread} by {curve.name}"
 
 
-def send(notify: NotifySettings, title: str, body: str) -> list[str]:
-    """Send one message to every target; faults in words, without the targets' secrets."""
+def send(notify: NotifySettings, number: int, title: str, body: str) -> list[str]:
+    """Send one message to one target; faults in words, without the target's secrets."""
+    target = notify.targets[number]
+    name = f"target {number + 1} ({without_secrets(target)}) of [notify]"
+    message = json.dumps({"target": target, "title": title, "body": body})
+    command = [sys.executable, "-m", "refine_hooks.notify._send"]
     try:
-        import apprise
-    except ImportError:
+        ended = _MESSAGES[number].run(command, message.encode(), notify.timeout_s)
+    except (OSError, ValueError) as error:
+        return [f"{name}: no process could be started for the message ({error})"]
+    return _what_became_of_it(name, title, ended, notify.timeout_s)
+
+
+def _what_became_of_it(name: str, title: str, ended: Ended, timeout_s: float) -> list[str]:
+    if ended.code is None:
+        return [f"{name} did not take the message {title!r} within {timeout_s:g} s ([notify] timeout_s)"]
+    if ended.code == _send.NO_APPRISE:
         return ["messages need the package apprise: install refine_hooks[notify]"]
-    faults = []
-    for number, target in enumerate(notify.targets, 1):
-        service, scheme = apprise.Apprise(), target.partition(":")[0]
-        if not service.add(target):
-            faults.append(f"target {number} ({scheme}:...) of [notify] is not an address that apprise knows")
-        elif not service.notify(body=body, title=title):
-            faults.append(f"target {number} ({scheme}:...) of [notify] did not take the message {title!r}")
-    return faults
+    if ended.code == _send.NOT_AN_ADDRESS:
+        return [f"{name} is not an address that apprise knows"]
+    return [f"{name} did not take the message {title!r}"] if ended.code else []
 
 
 def run_hook(hook: Hook, record: RoundRecord) -> list[str]:
@@ -123,67 +123,23 @@ def run_hook(hook: Hook, record: RoundRecord) -> list[str]:
 
     ``call`` is run by a Python of its own, so that it can be stopped and cannot end the watch.
     """
-    global _running  # noqa: PLW0603 - `finish` must be able to end it
     command = [sys.executable, "-m", "refine_hooks.notify._call", hook.call] if hook.call else list(hook.command)
-    name = hook.call or " ".join(hook.command)
     if not command:
         return ["a hook has neither call nor command"]
-    with tempfile.TemporaryFile() as handed:
-        handed.write(record.model_dump_json().encode() + b"\n")
-        handed.seek(0)
-        try:
-            process = subprocess.Popen(
-                command, stdin=handed, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
-            )
-        except (OSError, ValueError) as error:
-            return [f"hook {name!r} could not be started: {error}; give its whole path"]
-    _running = process
+    name = hook.call or Path(hook.command[0]).name
     try:
-        said = _until_its_end(process, time.monotonic() + hook.timeout_s)
-    except subprocess.TimeoutExpired:
+        ended = _HOOKS.run(command, record.model_dump_json().encode() + b"\n", hook.timeout_s)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or type(error).__name__
+        return [f"hook {name!r} could not be started: {why}; give its whole path"]
+    if ended.code is None:
         return [
             f"hook {name!r} was stopped after {hook.timeout_s:g} s, on {record.key}; let it end sooner, or raise timeout_s"
         ]
-    finally:
-        _kill(process)
-        _running = None
-    if process.returncode:
-        tail = " ".join(said.decode("utf-8", "replace").split())[-_SAID_OF_OUTPUT:]
-        return [f"hook {name!r} ended with {process.returncode} on {record.key}: {tail or 'it said nothing'}"]
+    if ended.code:
+        tail = ended.said[-_SAID_OF_OUTPUT:]
+        return [f"hook {name!r} ended with {ended.code} on {record.key}: {tail or 'it said nothing'}"]
     return []
-
-
-def _until_its_end(process: "subprocess.Popen[bytes]", end: float) -> bytes:
-    """The last of what a process says, read as it comes, so that a talkative one takes no memory.
-
-    Raises:
-        TimeoutExpired: it, or something that it started and that holds its output, still runs at ``end``.
-    """
-    said = b""
-    assert process.stdout is not None
-    with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
-        while True:
-            left_s = end - time.monotonic()
-            if left_s <= 0:
-                raise subprocess.TimeoutExpired(process.args, left_s)
-            if selector.select(left_s):
-                more = os.read(process.stdout.fileno(), _READ_BYTES)
-                if not more:
-                    break
-                said = (said + more)[-_KEPT_BYTES:]
-    process.wait(max(0.0, end - time.monotonic()))
-    return said
-
-
-def _kill(process: "subprocess.Popen[bytes]") -> None:
-    """End a hook and everything that it started; nothing where all of it has ended."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(5.0)
-    if process.stdout is not None:
-        process.stdout.close()
 
 
 def _write_metrics(path: Path, state: LogState) -> list[str]:
@@ -196,65 +152,20 @@ def _write_metrics(path: Path, state: LogState) -> list[str]:
     return []
 
 
-def _later(job: Callable[[], list[str]]) -> None:
-    global _waiting, _worker  # noqa: PLW0603 - one thread serves the whole process
-    with _state:
-        _waiting += 1
-        if _worker is None or not _worker.is_alive():
-            _worker = threading.Thread(target=_work, name="tell", daemon=True)
-            _worker.start()
-    _jobs.put(job)
-
-
-def _work() -> None:
-    global _waiting  # noqa: PLW0603
-    while True:
-        job = _jobs.get()
-        try:
-            faults = job()
-        except Exception as error:
-            faults = [f"telling failed ({type(error).__name__}: {error})"]
-        for fault in faults:
-            _faults.put(fault)
-        with _state:
-            _waiting -= 1
-            _state.notify_all()
-
-
 def finish(settings: Settings, limit_s: float | None = None) -> list[str]:
     """Wait for what is still to be told; what is left at the end of the time is dropped, and said.
 
     Args:
-        settings: the hooks, whose time limits count.
-        limit_s: the time; by default one message's and the longest hook's.
+        settings: the hooks and messages, whose time limits count.
+        limit_s: the time; by default the longest of one message and one hook.
     """
-    global _waiting  # noqa: PLW0603
     if limit_s is None:
-        limit_s = MESSAGE_TIMEOUT_S + max((hook.timeout_s for hook in settings.hooks), default=0.0)
+        limit_s = _LEEWAY_S + max([settings.notify.timeout_s, *(hook.timeout_s for hook in settings.hooks)])
     end = time.monotonic() + limit_s
-    with _state:
-        _state.wait_for(lambda: _waiting == 0, max(0.0, end - time.monotonic()))
-        left = _waiting
-    if left:
-        dropped = 0
-        while not _jobs.empty():
-            try:
-                _jobs.get_nowait()
-            except queue.Empty:
-                break
-            dropped += 1
-        with _state:
-            _waiting -= dropped
-        running = _running
-        if running is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(running.pid, signal.SIGKILL)
-        return [f"{left} messages or hooks were not finished after {limit_s:g} s and are left out", *_known_faults()]
-    return _known_faults()
+    left = sum(one.finish(end - time.monotonic()) for one in (_HOOKS, *_MESSAGES))
+    said = [f"{left} messages or hooks were not finished after {limit_s:g} s and are left out"] if left else []
+    return said + _known_faults()
 
 
 def _known_faults() -> list[str]:
-    faults = []
-    while not _faults.empty():
-        faults.append(_faults.get())
-    return faults
+    return [fault for one in (_HOOKS, *_MESSAGES) for fault in one.faults()]

@@ -15,6 +15,7 @@ from refine_hooks.settings.model import (
     Settings,
     SphereSettings,
     WatchSettings,
+    without_secrets,
 )
 from refine_hooks.settings.sources import (
     Layer,
@@ -53,4 +54,5 @@ __all__ = [
     "settings_of",
     "settings_toml",
     "shipped_layer",
+    "without_secrets",
 ]

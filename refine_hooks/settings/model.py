@@ -1,5 +1,6 @@
 """All settings, their defaults and limits. One section a concern; ``config/default.toml`` states every default again."""
 
+import hashlib
 import re
 from typing import Any, Literal
 
@@ -10,6 +11,9 @@ _RENAMED = {"database_wait_s": "metadata_wait_s", "lock_timeout_s": "database_lo
 _LARGEST_A = 1e5  # a length; no map is that large
 _LARGEST_KDA = 1e7
 _LARGEST_COUNT = 1_000_000
+
+_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*")
+_LONGEST_SCHEME = 24  # a longer one may be a token that was taken for an address
 
 
 class Section(BaseModel):
@@ -163,11 +167,23 @@ class NotifySettings(Section):
         "finished",
     )
     metrics_file: str = Field("", description="a Prometheus text file, rewritten after each round")
+    timeout_s: float = Field(30.0, gt=0, le=3600, description="a message that has not arrived by then is given up")
 
     @field_serializer("targets")
     def _without_secrets(self, targets: tuple[str, ...]) -> list[str]:
         """The log, and with it the report, names the services; tokens and passwords stay in the user's file."""
-        return [f"{target.partition(':')[0]}://..." for target in targets]
+        return [without_secrets(target) for target in targets]
+
+
+def without_secrets(target: str) -> str:
+    """The service of a target and a short hash: what is written down of it, since the rest may hold a password."""
+    scheme, separator, _ = target.partition("://")
+    known = separator and len(scheme) <= _LONGEST_SCHEME and _SCHEME.fullmatch(scheme)
+    return f"{f'{scheme}://...' if known else 'without a scheme'} sha256 {_short_hash(target)}"
+
+
+def _short_hash(*texts: str) -> str:
+    return hashlib.sha256("\0".join(texts).encode("utf-8", "surrogateescape")).hexdigest()[:8]
 
 
 class Hook(Section):
@@ -176,6 +192,12 @@ class Hook(Section):
     call: str = Field("", description="module:function, called with the record")
     command: tuple[str, ...] = Field((), description="program and arguments; gets the record as JSON on standard input")
     timeout_s: float = Field(60.0, gt=0, le=DAY_S)
+
+    @field_serializer("command")
+    def _without_arguments(self, command: tuple[str, ...]) -> list[str]:
+        """The log names the program alone: its arguments may hold a token."""
+        more = [f"{len(command) - 1} arguments, sha256 {_short_hash(*command[1:])}"] if len(command) > 1 else []
+        return [*command[:1], *more]
 
 
 class GenericSettings(Section):
