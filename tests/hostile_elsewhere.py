@@ -17,6 +17,7 @@ from hostile_target import Reader, Target, called, made
 from small_program import a_watch, half_maps_of
 
 from refine_hooks import reanalyse
+from refine_hooks.files.hdf import read_hdf_header, read_hdf_map
 from refine_hooks.files.mrc import Map, write_map
 from refine_hooks.log.folder import Store
 from refine_hooks.log.index import LogIndex
@@ -25,7 +26,6 @@ from refine_hooks.model import InputFile, Key, Round, Stamp
 from refine_hooks.notify.prometheus import state_of
 from refine_hooks.particles import stacks
 from refine_hooks.programs import _overwritten, cryodrgn, dynamo, emclarity, nextpyp, simple, sphire, warp
-from refine_hooks.programs.hdf import read_hdf_header, read_hdf_map
 from refine_hooks.programs.pairs import Inputs, Pairs
 from refine_hooks.programs.relion import spool
 from refine_hooks.programs.relion.external import half_map_from_external

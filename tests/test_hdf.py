@@ -18,8 +18,8 @@ import h5py
 from eman2_data import write_hdf
 
 from refine_hooks.errors import MapError, NotReadyError
-from refine_hooks.programs import _hdf_process
-from refine_hooks.programs.hdf import read_hdf_header, read_hdf_map
+from refine_hooks.files import _hdf_process
+from refine_hooks.files.hdf import read_hdf_header, read_hdf_map
 
 READER = Path(_hdf_process.__file__).with_name("_hdf_reader.py")
 VOXELS = np.random.default_rng(0).normal(size=(8, 8, 8)).astype(np.float32)

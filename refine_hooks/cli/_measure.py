@@ -7,7 +7,8 @@ from refine_hooks import measure
 from refine_hooks.cli._options import named_masks
 from refine_hooks.cli._progress import tell_compiling
 from refine_hooks.errors import RefineHooksError, SettingsError
-from refine_hooks.files.mrc import Map, read_header, read_map
+from refine_hooks.files.maps import read_given_map
+from refine_hooks.files.mrc import Map
 from refine_hooks.files.reading import read_ahead
 from refine_hooks.log import file as journal
 from refine_hooks.log.folder import Store
@@ -21,6 +22,8 @@ from refine_hooks.settings import Settings, load_settings
 from refine_hooks.sums.symmetry import order_of
 from refine_hooks.watch import products
 
+_EXACTLY = 1e-6
+
 
 def measure_files(
     half1: Path,
@@ -33,6 +36,8 @@ def measure_files(
     full: bool,
     as_json: bool,
     symmetry: str = "",
+    voxel_size_A: float = 0.0,
+    mask_voxel_size_A: float = 0.0,
 ) -> None:
     """Measure, print the record or a table, and write everything below ``out`` where one is given.
 
@@ -45,7 +50,8 @@ def measure_files(
     overrides: dict[str, Any] = {"fsc": {"full": True}} if full else {}
     settings = load_settings(config, overrides=overrides)
     files = {**settings.masks, **named_masks(masks)}
-    halves, named = _read_all(half1.absolute(), half2.absolute(), files)
+    voxel_size_A = voxel_size_A or settings.program.voxel_size_A
+    halves, named = _read_all(half1.absolute(), half2.absolute(), files, voxel_size_A, mask_voxel_size_A)
     facts = Facts(
         voxel_size_A=halves.half1.voxel_size_A,
         molecular_mass_kDa=mass_kDa or settings.program.molecular_mass_kDa or None,
@@ -87,25 +93,39 @@ def _measured(
     return record
 
 
-def _read_all(half1: Path, half2: Path, files: dict[str, str]) -> tuple[HalfMaps, list[NamedMask]]:
+def _read_all(
+    half1: Path, half2: Path, files: dict[str, str], voxel_size_A: float, mask_voxel_size_A: float
+) -> tuple[HalfMaps, list[NamedMask]]:
     """All maps, or all their faults at once."""
     faults: list[str] = []
     maps: dict[Path, Map] = {}
     read_ahead([half1, half2, *(Path(file) for file in files.values())])
     for path in (half1, half2):
         try:
-            maps[path] = read_map(path)
+            maps[path] = read_given_map(path, voxel_size_A or None)
         except RefineHooksError as error:
             faults += error.faults
     masks = []
     for name, file in files.items():
         path = Path(file)
         try:
-            reference = maps.get(half1)
-            assumed_A = reference.voxel_size_A if reference and min(read_header(path).voxel_size_A) <= 0 else None
-            masks.append(NamedMask(name, read_map(path, assumed_A), path))
+            reference = next(iter(maps.values()), None)
+            if reference is None:
+                read_given_map(path, mask_voxel_size_A or 1.0)  # its own faults, with those of the half maps
+            else:
+                masks.append(measure.read_users_mask(name, path, reference, mask_voxel_size_A))
         except RefineHooksError as error:
             faults += error.faults
     if faults:
         raise RefineHooksError(*faults)
-    return HalfMaps(maps[half1], maps[half2], "found", (half1, half2)), masks
+    notes = () if voxel_size_A else _doubts(half1, maps[half1].voxel_size_A)
+    return HalfMaps(maps[half1], maps[half2], "found", (half1, half2), notes=notes), masks
+
+
+def _doubts(path: Path, voxel_size_A: float) -> tuple[str, ...]:
+    if abs(voxel_size_A - 1) > _EXACTLY:
+        return ()
+    return (
+        f"{path}: its header states voxels of exactly 1 A, as programs write that do not know them; every resolution here is "
+        "wrong by the same factor if that is not so: say the voxel size with --voxel-size",
+    )

@@ -131,11 +131,18 @@ def measure(
     symmetry: Annotated[
         str, typer.Option(help="point group that was imposed, as C4, D7, O, I", show_default=False)
     ] = "",
+    voxel_size: Annotated[
+        float, typer.Option(help="of the half maps in A [default: the headers']", show_default=False, min=0.0)
+    ] = 0.0,
+    mask_voxel_size: Annotated[
+        float, typer.Option(help="of the masks in A [default: the headers']", show_default=False, min=0.0)
+    ] = 0.0,
 ) -> None:
     """Measure two half maps under a sphere, an automask and your own masks."""
     from refine_hooks.cli._measure import measure_files
 
-    measure_files(half1, half2, mask or [], radius, mass, out, config, full, as_json, symmetry)
+    sizes = voxel_size, mask_voxel_size
+    measure_files(half1, half2, mask or [], radius, mass, out, config, full, as_json, symmetry, *sizes)
 
 
 @app.command(short_help="Print the JSON Schema of the log's lines.")

@@ -7,6 +7,7 @@ watch. Writing is beside-then-rename.
 """
 
 import os
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import MapError, NotReadyError
+from refine_hooks.files import packed
 from refine_hooks.files.atomic import beside
 from refine_hooks.files.reading import open_plain, read_ahead
 
 HEADER_BYTES = 1024
 _MODES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
 _LONGEST_EDGE_PX = 65536
+# Bytes 152..159 of a header that IMOD wrote: its stamp, and flags of which the first says that bytes are signed.
+_IMOD_AT, _IMOD_STAMP, _IMOD_SIGNED, _IMOD_ZERO = 152, 1146047817, 1, 128
+_SIGNED_SINCE_VERSION, _LARGEST_SIGNED = 20140, 127
 
 Volume = NDArray[np.float32]
 
@@ -41,7 +46,12 @@ class Map:
 
 @dataclass(frozen=True, slots=True)
 class MrcHeader:
-    """The part of an MRC header that says what follows it."""
+    """The part of an MRC header that says what follows it.
+
+    Attributes:
+        packed_by: "gzip" or "bzip2", where the whole file is packed; sizes and offsets are those of the unpacked one.
+        added: what is added to every stored value; IMOD writes the bytes 0..255 as -128..127.
+    """
 
     nx: int
     ny: int
@@ -50,6 +60,8 @@ class MrcHeader:
     voxel_size_A: tuple[float, float, float]
     origin_A: tuple[float, float, float]
     data_offset: int
+    packed_by: str = ""
+    added: int = 0
 
     @property
     def file_bytes(self) -> int:
@@ -70,17 +82,21 @@ def read_header(path: Path) -> MrcHeader:
             size = os.fstat(stream.fileno()).st_size
     except OSError as error:
         raise MapError(f"{path}: cannot be read ({error.strerror})") from error
+    packed_by = packed.packing(raw)
+    if packed_by:
+        with packed.unpacking(path, packed_by) as unpacked:
+            raw = unpacked.read(HEADER_BYTES)
     if len(raw) < HEADER_BYTES or not any(raw[:16]):
         raise NotReadyError(f"{path}: holds no MRC header yet ({size} bytes); it is being written, or torn")
-    header = _decoded(path, raw)
-    if size < header.file_bytes:
+    header = _decoded(path, raw, packed_by)
+    if size < header.file_bytes and not packed_by:
         raise NotReadyError(
             f"{path}: holds {size} of the {header.file_bytes} bytes that its header states; it is being written, or torn"
         )
     return header
 
 
-def _decoded(path: Path, raw: bytes) -> MrcHeader:
+def _decoded(path: Path, raw: bytes, packed_by: str) -> MrcHeader:
     from mrcfile.dtypes import HEADER_DTYPE
 
     for byte_order in "<>":
@@ -89,9 +105,8 @@ def _decoded(path: Path, raw: bytes) -> MrcHeader:
         if int(fields["mode"]) in _MODES and min(nx, ny, nz) > 0 and max(nx, ny, nz) <= _LONGEST_EDGE_PX:
             break
     else:
-        raise MapError(
-            f"{path}: is not an MRC map in mode 0, 1, 2, 6 or 12 (its first numbers: {np.frombuffer(raw, '<i4', 4).tolist()})"
-        )
+        what = packed.kind_of(raw) or f"its first numbers: {np.frombuffer(raw, '<i4', 4).tolist()}"
+        raise MapError(f"{path}: is not an MRC map in mode 0, 1, 2, 6 or 12 ({what})")
     extended = int(fields["nsymbt"])
     if extended < 0:
         raise MapError(f"{path}: its header claims an extended header of {extended} bytes")
@@ -99,9 +114,24 @@ def _decoded(path: Path, raw: bytes) -> MrcHeader:
     cell = [float(fields["cella"][axis]) for axis in "xyz"]
     x, y, z = (c / m if m > 0 and np.isfinite(c) else 0.0 for c, m in zip(cell, samples, strict=True))
     ox, oy, oz = (float(v) if np.isfinite(v) else 0.0 for v in fields["origin"].tolist())
-    return MrcHeader(
-        nx, ny, nz, np.dtype(byte_order + _MODES[int(fields["mode"])]), (x, y, z), (ox, oy, oz), HEADER_BYTES + extended
-    )
+    kind, added = _MODES[int(fields["mode"])], 0
+    if kind == "i1":
+        kind, added = _bytes(raw, byte_order, fields)
+    dtype, offset = np.dtype(byte_order + kind), HEADER_BYTES + extended
+    return MrcHeader(nx, ny, nz, dtype, (x, y, z), (ox, oy, oz), offset, packed_by, added)
+
+
+def _bytes(raw: bytes, byte_order: str, fields: Any) -> tuple[str, int]:
+    """How mode 0 is meant, and what is added to it: by IMOD's stamp, by the version, by the largest value that is stated.
+
+    MRC2014 says signed. IMOD says in its flags whether its bytes, always meant as 0..255, were moved to -128..127. Programs from
+    before 2014 wrote either; where the header states values that no signed byte holds, they are unsigned.
+    """
+    stamp, flags = struct.unpack_from(f"{byte_order}2i", raw, _IMOD_AT)
+    if stamp == _IMOD_STAMP:
+        return ("i1", _IMOD_ZERO) if flags & _IMOD_SIGNED else ("u1", 0)
+    old = int(fields["nversion"]) < _SIGNED_SINCE_VERSION
+    return ("u1" if old and fields["dmin"] >= 0 and fields["dmax"] > _LARGEST_SIGNED else "i1"), 0
 
 
 def read_map(path: Path, voxel_size_A: float | None = None) -> Map:
@@ -156,14 +186,12 @@ def read_voxels(path: Path, header: MrcHeader) -> Volume:
         MapError: a voxel is NaN or infinite.
     """
     count = header.nx * header.ny * header.nz
-    read_ahead([path])
-    try:
-        raw = np.fromfile(path, header.dtype, count, offset=header.data_offset)
-    except OSError as error:
-        raise MapError(f"{path}: cannot be read ({error.strerror})") from error
+    raw = _stored_values(path, header, count)
     if raw.size != count:
-        raise NotReadyError(f"{path}: became shorter while it was read")
+        raise NotReadyError(f"{path}: holds fewer values than its header states; it is being written, or torn")
     voxels = raw.astype(np.float32, copy=False).reshape(header.nz, header.ny, header.nx)
+    if header.added:
+        voxels += np.float32(header.added)
     # The sum of a slab is NaN or infinite if any voxel is, and needs no array of its own.
     for z in range(header.nz):
         if not np.isfinite(voxels[z].sum(dtype=np.float64)):
@@ -172,6 +200,21 @@ def read_voxels(path: Path, header: MrcHeader) -> Volume:
                 f"{path}: {bad} voxels are NaN or infinite (the first in section {z}); nothing can be measured from it"
             )
     return voxels
+
+
+def _stored_values(path: Path, header: MrcHeader, count: int) -> NDArray[Any]:
+    read_ahead([path])
+    try:
+        if header.packed_by:
+            with packed.unpacking(path, header.packed_by) as stream:
+                return packed.read_values(stream, header.data_offset, count, header.dtype)
+        return np.fromfile(path, header.dtype, count, offset=header.data_offset)
+    except OSError as error:
+        raise MapError(f"{path}: cannot be read ({error.strerror})") from error
+    except MemoryError as error:
+        raise MapError(
+            f"{path}: holds {header.nx} x {header.ny} x {header.nz} values, too many for the memory"
+        ) from error
 
 
 def write_map(path: Path, volume: Map, label: str) -> None:

@@ -2,6 +2,16 @@
 
 from refine_hooks.masks.automask import Automask, Claim, automask
 from refine_hooks.masks.outside import Outside, signal_outside
-from refine_hooks.masks.shapes import checked, cosine_edge, sphere
+from refine_hooks.masks.shapes import checked, cosine_edge, says_nothing, sphere
 
-__all__ = ["Automask", "Claim", "Outside", "automask", "checked", "cosine_edge", "signal_outside", "sphere"]
+__all__ = [
+    "Automask",
+    "Claim",
+    "Outside",
+    "automask",
+    "checked",
+    "cosine_edge",
+    "says_nothing",
+    "signal_outside",
+    "sphere",
+]

@@ -12,6 +12,8 @@ Volume = NDArray[np.float32]
 # Headers keep voxel sizes as float32 and programs round them to three or four digits.
 _SAME_VOXEL_SIZE = 2e-3
 _ROUNDING = 1e-5
+_SMALLEST_VOXEL_A = 0.05
+_LEAST_BYTE = -128
 
 
 def cosine_edge(distance_A: NDArray[np.floating], edge_A: float) -> Volume:
@@ -52,10 +54,17 @@ def _turned(profile: Volume, mask: Volume, begin: int, end: int) -> None:
                 mask[z, y, x] = profile[square + (x - centre) ** 2]
 
 
+def says_nothing(voxel_size_A: float, box_px: int) -> bool:
+    """Whether a header's voxel size is one that programs write which do not know it: 0, exactly 1 A, or a cell of 1 A."""
+    return voxel_size_A < _SMALLEST_VOXEL_A or abs(voxel_size_A - 1) < 1e-6 or abs(voxel_size_A * box_px - 1) < 1e-3
+
+
 def checked(
     values: Volume, mask_voxel_size_A: float, box_px: int, voxel_size_A: float, name: str
 ) -> tuple[Volume, str | None]:
-    """A mask of the user's or of a program's, clipped to 0..1, and a note where that changed it.
+    """A mask of the user's or of a program's, as 0..1, and a note where that changed it.
+
+    A mask whose largest value is above 1 (0..255, a map's density) is divided by it.
 
     Args:
         values: the mask [z, y, x].
@@ -65,7 +74,7 @@ def checked(
         name: what to call the mask in messages, its path where it has one.
 
     Raises:
-        MapError: another box, another voxel size, voxels that are not finite, or nothing inside; all faults at once.
+        MapError: another box, another voxel size, voxels that are not finite or below 0, or nothing inside; all faults at once.
     """
     low, high = float(values.min(initial=0)), float(values.max(initial=0))
     faults = []
@@ -78,12 +87,22 @@ def checked(
         faults.append(f"{name}: {sizes}; resample the mask or correct its header")
     if not (np.isfinite(low) and np.isfinite(high)):
         faults.append(f"{name}: the mask holds NaN or infinite voxels; nothing can be measured under it")
+    elif low < -_ROUNDING * max(high, 1.0):
+        faults.append(_below_zero(values, low, high, name))
     elif high <= 0:
         faults.append(f"{name}: the mask is empty (no voxel above 0)")
     if faults:
         raise MapError(*faults)
     if low >= 0 and high <= 1:
         return np.asarray(values, np.float32), None
-    rounding = low >= -_ROUNDING and high <= 1 + _ROUNDING
-    note = None if rounding else f"{name}: values from {low:g} to {high:g} were clipped to 0..1"
-    return np.clip(values, 0, 1, dtype=np.float32), note
+    if high <= 1 + _ROUNDING:
+        return np.clip(values, 0, 1, dtype=np.float32), None
+    scaled = np.maximum(values, 0, dtype=np.float32) / np.float32(high)
+    return scaled, f"{name}: values up to {high:g} were divided by {high:g}"
+
+
+def _below_zero(values: Volume, low: float, high: float, name: str) -> str:
+    text = f"{name}: the mask holds values from {low:g} to {high:g}; a mask is 0 outside and above 0 inside"
+    if low >= _LEAST_BYTE and high < -_LEAST_BYTE and np.array_equal(values, np.rint(values)):
+        return f"{text}. If these are bytes that were meant as 0..255 (unsigned), write the mask anew as 32-bit floats"
+    return f"{text}. Is it a map? Make a mask from it, or set what is below 0 to 0"

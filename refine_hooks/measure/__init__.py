@@ -15,6 +15,7 @@ from refine_hooks.files.mrc import Map, Volume
 from refine_hooks.fourier import in_slabs, voxels_in_shell
 from refine_hooks.log.records import Curve as CurveRecord
 from refine_hooks.log.records import best_curve
+from refine_hooks.measure.given import read_users_mask
 from refine_hooks.measure.pair import Pair, prepared, require_compatible
 from refine_hooks.measure.record import Measurement, reported_record, round_record
 from refine_hooks.measure.scores import (
@@ -47,6 +48,7 @@ __all__ = [
     "NamedMask",
     "analysed",
     "measure_halves",
+    "read_users_mask",
     "reported_record",
     "require_compatible",
     "round_record",

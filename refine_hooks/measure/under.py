@@ -157,12 +157,13 @@ def checked_mask(pair: Pair, mask: NamedMask) -> MeasuredMask:
         )
         return MeasuredMask(record, None)
     name = str(mask.path or f"the mask {mask.name}")
-    values, clipped = masks.checked(mask.map.voxels, mask.map.voxel_size_A, pair.box_px, pair.voxel_size_A, name)
+    given = np.clip(mask.map.voxels, 0, 1) if mask.cistem_edge else mask.map.voxels
+    values, changed = masks.checked(given, mask.map.voxel_size_A, pair.box_px, pair.voxel_size_A, name)
     if mask.cistem_edge:
         from refine_hooks.masks.cistem import apply_mask_soft
 
         values = apply_mask_soft(values, pair.voxel_size_A)
-    note = "; ".join(text for text in (mask.note, clipped) if text) or None
+    note = "; ".join(text for text in (mask.note, changed) if text) or None
     described = _described(mask.name, values, pair.voxel_size_A, mask.parameters, note, mask.path)
     return replace(described, softened=mask.cistem_edge)
 

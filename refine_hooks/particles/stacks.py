@@ -63,6 +63,9 @@ def _box_and_images(path: Path, faults: list[str]) -> tuple[int, int]:
     except MapError as error:
         faults.extend(error.faults)
         return 0, 0
+    if header.packed_by:
+        faults.append(f"{path}: the particle stack is packed by {header.packed_by}; unpack it first")
+        return 0, 0
     if header.nx != header.ny:
         faults.append(f"{path}: images are {header.nx} x {header.ny} pixels; only square ones can be reconstructed")
         return 0, 0

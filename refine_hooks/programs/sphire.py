@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import NotReadyError, RefineHooksError
+from refine_hooks.files.hdf import read_hdf_header, read_hdf_map
 from refine_hooks.files.reading import parsed_json, positive_number
 from refine_hooks.model import Facts, FscCurve, HalfMaps, Key, Origin, ProgramMask, Round
 from refine_hooks.programs._reading import Memory, read_text
 from refine_hooks.programs.adapter import Program, Project, stamp_of
-from refine_hooks.programs.hdf import read_hdf_header, read_hdf_map
 
 _MAIN = re.compile(r"main(\d{3,})")
 _FINAL = re.compile(r"vol_0_unfil_(\d{3,})\.hdf")

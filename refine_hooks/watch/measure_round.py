@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from refine_hooks import measure
 from refine_hooks.errors import InputError, NotReadyError, RefineHooksError
-from refine_hooks.files.mrc import Map, read_header, read_map
+from refine_hooks.files.mrc import Map
 from refine_hooks.files.reading import read_ahead
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.measure import NamedMask
@@ -95,10 +95,10 @@ def _users_masks(settings: Settings, halves: HalfMaps) -> Iterator[NamedMask]:
     for name, file in settings.masks.items():
         path = Path(file)
         try:
-            without_size = min(read_header(path).voxel_size_A) <= 0
-            mask = read_map(path, halves.half1.voxel_size_A if without_size else None)
-            measure.require_compatible(mask, halves.half1, str(path))
-            yield NamedMask(name, mask, path)
+            mask = measure.read_users_mask(name, path, halves.half1)
+            assert mask.map is not None
+            measure.require_compatible(mask.map, halves.half1, str(path))
+            yield mask
         except RefineHooksError as error:
             yield NamedMask(name, None, path, note=f"not used: {error}")
 

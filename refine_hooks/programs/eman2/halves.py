@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import NotReadyError, RefineHooksError
+from refine_hooks.files.hdf import read_hdf_header, read_hdf_map
 from refine_hooks.model import FscCurve, HalfMaps, ProgramMask, Round
 from refine_hooks.programs import _overwritten as overwritten
 from refine_hooks.programs._reading import read_text
 from refine_hooks.programs.eman2.folder import CURVES, MASKS
 from refine_hooks.programs.eman2.rounds import IN_PLACE, Inputs
-from refine_hooks.programs.hdf import read_hdf_header, read_hdf_map
 
 MASKED_BY = "EMAN2's automatic mask of this iteration (mask.hdf)"
 _NOTES = {

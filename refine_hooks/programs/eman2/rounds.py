@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from refine_hooks.errors import NotReadyError, RefineHooksError
+from refine_hooks.files.hdf import read_hdf_header
 from refine_hooks.files.reading import positive_number
 from refine_hooks.model import Facts, Key, Origin, Round, Stamp
 from refine_hooks.programs import _overwritten as overwritten
@@ -12,7 +13,7 @@ from refine_hooks.programs._overwritten import Kept
 from refine_hooks.programs._reading import Memory
 from refine_hooks.programs.adapter import stamp_of
 from refine_hooks.programs.eman2.folder import KINDS, Run, mtime_ns, read_settings, runs
-from refine_hooks.programs.hdf import read_hdf_header, whole_hdf
+from refine_hooks.programs.hdf import whole_hdf
 
 IN_PLACE = "in_place"
 

@@ -1,4 +1,4 @@
-"""Asking the process that opens HDF5 files (`refine_hooks.programs._hdf_reader`), which a damaged file may end at any moment.
+"""Asking the process that opens HDF5 files (`refine_hooks.files._hdf_reader`), which a damaged file may end at any moment.
 
 It is started by the first question, answers all of them in turn, and ends by itself.
 """

@@ -1,4 +1,4 @@
-"""The process that opens HDF5 files for `refine_hooks.programs.hdf`: libhdf5 crashes, hangs and takes memory on damaged files.
+"""The process that opens HDF5 files for `refine_hooks.files.hdf`: libhdf5 crashes, hangs and takes memory on damaged files.
 
 A program of its own, which imports nothing of this package. Each line of its input is a request in JSON (``path``, ``voxels``);
 each answer is a line in JSON, then the voxels as 32-bit floats where they were asked for. What a damaged file makes of this
