@@ -97,7 +97,7 @@ def checked(
         return np.asarray(values, np.float32), None
     if high <= 1 + _ROUNDING:
         return np.clip(values, 0, 1, dtype=np.float32), None
-    scaled = np.maximum(values, 0, dtype=np.float32) / np.float32(high)
+    scaled = np.asarray(np.maximum(values, 0) / np.float32(high), np.float32)
     return scaled, f"{name}: values up to {high:g} were divided by {high:g}"
 
 
