@@ -2,7 +2,10 @@
 
 import bz2
 import gzip
+import json
 import struct
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -184,30 +187,25 @@ def test_modes_6_and_12_work_as_before(tmp_path: Path) -> None:
         assert np.array_equal(read_map(tmp_path / "m.mrc").voxels, INSIDE)
 
 
-def run_measure(folder: Path, capsys: pytest.CaptureFixture[str], stated_A: float, *options: str) -> dict[str, Any]:
-    import json
-
-    from refine_hooks.cli import app
-
+def run_measure(folder: Path, stated_A: float, *options: str) -> dict[str, Any]:
     signal = masks.sphere(32, 1.0, 8.0, 3.0)
     for half in (1, 2):
         noise = np.random.default_rng(half).normal(0, 0.3, signal.shape)
         write_map(folder / f"h{half}.mrc", Map((signal + noise).astype(np.float32), stated_A), "test")
     arguments = ["measure", str(folder / "h1.mrc"), str(folder / "h2.mrc"), "--json", *options]
-    app(arguments, standalone_mode=False)
-    record: dict[str, Any] = json.loads(capsys.readouterr().out)
+    program = [sys.executable, "-c", "from refine_hooks.cli import main; main()"]
+    done = subprocess.run([*program, *arguments], capture_output=True, text=True, check=True)
+    record: dict[str, Any] = json.loads(done.stdout)
     return record
 
 
-def test_a_header_of_exactly_1_A_is_doubted_and_the_option_or_the_settings_say_better(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_header_of_exactly_1_A_is_doubted_and_the_option_or_the_settings_say_better(tmp_path: Path) -> None:
     config = tmp_path / "own.toml"
     config.write_text("[program]\nvoxel_size_A = 3.0\n")
-    doubted = run_measure(tmp_path, capsys, 1.0)
+    doubted = run_measure(tmp_path, 1.0)
     assert any("exactly 1 A" in note for note in doubted["notes"])
     for options, wanted_A in ((["--voxel-size", "2.5"], 2.5), (["--config", str(config)], 3.0)):
-        record = run_measure(tmp_path, capsys, 1.0, *options)
+        record = run_measure(tmp_path, 1.0, *options)
         assert record["voxel_size_A"] == wanted_A
         assert not any("exactly 1 A" in note for note in record["notes"])
-    assert not any("exactly 1 A" in note for note in run_measure(tmp_path, capsys, 1.2)["notes"])
+    assert not any("exactly 1 A" in note for note in run_measure(tmp_path, 1.2)["notes"])

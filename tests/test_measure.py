@@ -142,11 +142,11 @@ def test_a_mask_that_cannot_be_used_is_refused_with_the_reason(mask: Map, word: 
         measured(*a_pair(), masks=[NamedMask("user", mask)])
 
 
-def test_a_mask_out_of_range_is_clipped_and_noted() -> None:
-    values = 3 * sphere(BOX, VOXEL_A, 40.0, 5.0) - 1
+def test_a_mask_above_1_is_divided_by_its_maximum_and_noted() -> None:
+    values = 3 * sphere(BOX, VOXEL_A, 40.0, 5.0)
     m = measured(*a_pair(), masks=[NamedMask("user", Map(values, VOXEL_A))])
     (user,) = [mask for mask in m.masks if mask.record.name == "user"]
-    assert "clipped" in user.record.note
+    assert "divided by 3" in user.record.note
     assert float(user.values.max()) == 1.0
 
 

@@ -14,11 +14,12 @@ from eman2_data import APIX, BOX, filtered, fsc, halves_of, masks, steps, write_
 from opened import Opened
 
 from refine_hooks.errors import MapError, NotReadyError
+from refine_hooks.files.hdf import read_hdf_header, read_hdf_map
 from refine_hooks.log.folder import Store
 from refine_hooks.programs import claim
 from refine_hooks.programs._reading import Memory
 from refine_hooks.programs.eman2.folder import runs
-from refine_hooks.programs.hdf import read_hdf_header, read_hdf_map, whole_hdf
+from refine_hooks.programs.hdf import whole_hdf
 from refine_hooks.settings import Settings
 from refine_hooks.testing import check_adapter
 
