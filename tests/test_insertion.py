@@ -1,7 +1,9 @@
 """Insertion against its definition written out in full, and against relion_reconstruct."""
 
+import os
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -162,6 +164,32 @@ def test_tiles_do_not_change_a_bit(
     one = insertion.sums_of(plan, threads=1)
     monkeypatch.setattr(insertion, constant, value)
     assert (insertion.sums_of(plan, threads=2) == one).all()
+
+
+PLAIN = """
+import sys
+sys.modules["refine_hooks.sums._llvm"] = None  # importing it fails, as where it does not compile
+sys.path[:0] = sys.argv[3:]
+from pathlib import Path
+import numpy as np
+from refine_hooks.sums import _plain, _spreading, insertion
+from test_insertion import planned, some_particles
+assert _spreading.spread is _plain.spread
+np.save(sys.argv[2], insertion.sums_of(planned(some_particles(Path(sys.argv[1])), "cistem", "C1"), threads=2))
+"""
+
+
+def test_the_plain_insertion_gives_the_same_numbers_where_llvm_code_by_hand_does_not_compile(tmp_path: Path) -> None:
+    from refine_hooks.sums import _llvm, _spreading
+
+    assert _spreading.spread is _llvm.spread
+    write_stack(tmp_path / "s.mrcs")
+    wanted = insertion.sums_of(planned(some_particles(tmp_path / "s.mrcs"), "cistem", "C1"), threads=2)
+    arguments = [tmp_path / "s.mrcs", tmp_path / "plain.npy", *sys.path]
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    subprocess.run([sys.executable, "-c", PLAIN, *map(str, arguments)], check=True, env=environment)
+    plain = np.load(tmp_path / "plain.npy")
+    np.testing.assert_allclose(plain, wanted, atol=1e-6 * np.abs(wanted).max(), rtol=0)
 
 
 def test_the_order_of_rows_does_not_matter(tmp_path: Path) -> None:

@@ -14,65 +14,15 @@ on the number of threads or the size of blocks and tiles, not even in their last
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, call-arg, untyped-decorator"
 
 import numpy as np
-from llvmlite import ir  # type: ignore[import-untyped]
-from numba import njit, types
-from numba.core import cgutils
-from numba.extending import intrinsic
+from numba import njit
 
 from refine_hooks.sums._kernels import FAST, ONE, ZERO, columns_within
+from refine_hooks.sums._spreading import prefetch, spread
 
 _LOOK_AHEAD = np.float32(3)  # in points; a piece has about ten
 _PIECES_AHEAD = 3  # whose coefficients are fetched
 # Room around a tile, in steps of the grid, for points that rounding moves across its edge; each is looked at again.
 _SPARE = 0.02
-
-
-@intrinsic
-def _spread(typing, sums, at, values, source, sign, left, right):
-    """sums[at:at+4] += left * v and sums[at+4:at+8] += right * v, v = values[source:source+4] with its imaginary part * sign."""
-    f32 = types.float32
-    signature = types.void(sums, types.intp, values, types.intp, f32, f32, f32)
-
-    def build(context, builder, sig, args):
-        vector = ir.VectorType(ir.FloatType(), 4)
-        lane = ir.IntType(32)
-
-        def pointer(array, kind, index):
-            data = context.make_array(kind)(context, builder, array).data
-            return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
-
-        def everywhere(scalar):
-            filled = ir.Constant(vector, ir.Undefined)
-            for k in range(4):
-                filled = builder.insert_element(filled, scalar, ir.Constant(lane, k))
-            return filled
-
-        flip = builder.insert_element(ir.Constant(vector, [1.0] * 4), args[4], ir.Constant(lane, 1))
-        value = builder.fmul(builder.load(pointer(args[2], sig.args[2], args[3]), align=16), flip)
-        for step, weight in ((0, args[5]), (4, args[6])):
-            place = pointer(args[0], sig.args[0], builder.add(args[1], ir.Constant(args[1].type, step)))
-            product = builder.fmul(value, everywhere(weight), flags=("contract",))
-            builder.store(builder.fadd(builder.load(place, align=16), product, flags=("contract",)), place, align=16)
-        return context.get_dummy_value()
-
-    return signature, build
-
-
-@intrinsic
-def _prefetch(typing, array, at):
-    """Ask for the cache line of array[at], for writing."""
-    signature = types.void(array, types.intp)
-
-    def build(context, builder, sig, args):
-        data = context.make_array(sig.args[0])(context, builder, args[0]).data
-        byte, i32 = ir.IntType(8).as_pointer(), ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [byte, i32, i32, i32])
-        call = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-        address = builder.bitcast(builder.gep(data, [args[1]]), byte)
-        builder.call(call, [address, ir.Constant(i32, 1), ir.Constant(i32, 3), ir.Constant(i32, 1)])
-        return context.get_dummy_value()
-
-    return signature, build
 
 
 @njit(inline="always")
@@ -216,10 +166,10 @@ def _ask_ahead(sums, row, plane, half, x, y, z):
     iy = min(max(int(np.int32(y)), 0), edge)
     iz = min(max(int(np.int32(z)), 0), edge)
     at = iz * plane + iy * row + ix * 4
-    _prefetch(sums, at)
-    _prefetch(sums, at + row)
-    _prefetch(sums, at + plane)
-    _prefetch(sums, at + plane + row)
+    prefetch(sums, at)
+    prefetch(sums, at + row)
+    prefetch(sums, at + plane)
+    prefetch(sums, at + plane + row)
 
 
 @njit(inline="always")
@@ -236,17 +186,17 @@ def _deposit(sums, row, plane, values, source, sign, x, y, z, tile, turn, one_si
     if iz >= tile[0]:
         if iy >= tile[2]:
             w = (ONE - fz) * (ONE - fy)
-            _spread(sums, at, values, source, sign, w * left, w * right)
+            spread(sums, at, values, source, sign, w * left, w * right)
         if iy + 1 < tile[3]:
             w = (ONE - fz) * fy
-            _spread(sums, at + row, values, source, sign, w * left, w * right)
+            spread(sums, at + row, values, source, sign, w * left, w * right)
     if iz + 1 < tile[1]:
         if iy >= tile[2]:
             w = fz * (ONE - fy)
-            _spread(sums, at + plane, values, source, sign, w * left, w * right)
+            spread(sums, at + plane, values, source, sign, w * left, w * right)
         if iy + 1 < tile[3]:
             w = fz * fy
-            _spread(sums, at + plane + row, values, source, sign, w * left, w * right)
+            spread(sums, at + plane + row, values, source, sign, w * left, w * right)
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy", forceinline=True)
@@ -297,7 +247,7 @@ def insert(values, matrices, sums, half, even, one_sided, edge, pieces, starts, 
             for i in range(starts[part, t], end):
                 coming = pieces[part, min(i + _PIECES_AHEAD, end - 1)]
                 for k in range(coming[4], coming[5], 4):
-                    _prefetch(values, (coming[0] + k) * 4)
+                    prefetch(values, (coming[0] + k) * 4)
                 piece = pieces[part, i]
                 at, pair, ky, turn, first, last = (
                     np.int64(piece[0]),

@@ -42,7 +42,6 @@ _GROUPS: dict[Package, dict[str, tuple[Axis, ...]]] = {
 }
 _EMAN2 = {"TET": "T", "OCT": "O", "ICOS": "I"}
 _LARGEST = 60
-_HIGHEST_N = 199
 
 
 def rotations(symbol: str, package: Package = "cistem") -> NDArray[np.float64]:
@@ -56,10 +55,11 @@ def rotations(symbol: str, package: Package = "cistem") -> NDArray[np.float64]:
         SettingsError: no such group, or one with mirrors, which no protein has.
     """
     name = symbol.strip().upper()
-    axial = re.fullmatch(r"([CD])([1-9]\d{0,2})", name)
-    if axial and int(axial[2]) <= _HIGHEST_N:
+    axial = re.fullmatch(r"([CD])0*([1-9]\d{0,3})", name)
+    if axial:
         return _axial(int(axial[2]), dihedral=axial[1] == "D")
-    axes = _GROUPS[package].get(name)
+    # cisTEM reads a number behind the letter, so that T0, O0 and I0 are T, O and I.
+    axes = _GROUPS[package].get(re.sub(r"^([TOI])0+$", r"\1", name) if package == "cistem" else name)
     if axes is None:
         known = ", ".join(["Cn", "Dn", *_GROUPS[package]])
         raise SettingsError(
