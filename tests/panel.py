@@ -45,6 +45,8 @@ class Case:
         masked_radius_A: the halves have been multiplied by a sphere of this radius, as some programs do.
         halo_A: the signal lacks what is coarser than this, as maps do whose background was subtracted.
         cut_A: the halves hold nothing finer, cut off sharply, as early rounds of some programs do.
+        clutter: density that is in the halves but not of the particle, as its neighbours are.
+        full: nothing in the box is solvent, and that is what must be said.
         decay: B factor of the signal in units of target_A ** 2; about 11 in measured half maps.
     """
 
@@ -57,11 +59,16 @@ class Case:
     masked_radius_A: float | None = None
     halo_A: float | None = None
     cut_A: float | None = None
+    clutter: Callable[[np.random.Generator], Atoms] | None = None
+    full: bool = False
     decay: float = 11.0
     seed: int = 1
 
     @property
     def quality(self) -> str:
+        """What the goals are: those of a good or a poor map, or a word instead of a mask."""
+        if self.full:
+            return "full"
         if self.target_A is None:
             return "hopeless"
         return "good" if self.target_A <= 9 else "poor"
@@ -99,7 +106,7 @@ def _texture(rng: np.random.Generator, positions_A: Points) -> NDArray[np.float6
     return weight / weight.mean()
 
 
-def _filled(
+def filled(
     rng: np.random.Generator,
     reach_A: float,
     distance_A: Callable[[Points], NDArray[np.float64]],
@@ -118,76 +125,74 @@ def _filled(
     return Atoms(positions, weight * texture, np.full(len(positions), blur_A))
 
 
-def _joined(*parts: Atoms) -> Atoms:
+def joined(*parts: Atoms) -> Atoms:
     return Atoms(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("positions_A", "weight", "blur_A")))
 
 
-def _moved(atoms: Atoms, z: float, y: float, x: float) -> Atoms:
+def moved(atoms: Atoms, z: float, y: float, x: float) -> Atoms:
     return Atoms(atoms.positions_A + np.array([z, y, x]), atoms.weight, atoms.blur_A)
 
 
-def _segment(p: Points, start: tuple[float, ...], end: tuple[float, ...]) -> NDArray[np.float64]:
+def segment(p: Points, start: tuple[float, ...], end: tuple[float, ...]) -> NDArray[np.float64]:
     a, axis = np.asarray(start), np.asarray(end, float) - np.asarray(start)
     along = np.clip((p - a) @ axis / (axis @ axis), 0, 1)
     return np.asarray(np.linalg.norm(p - a - along[:, None] * axis, axis=1))
 
 
 def globule(radius_A: float) -> Callable[[np.random.Generator], Atoms]:
-    return lambda rng: _filled(
-        rng, radius_A * 1.3 + 6, lambda p: np.linalg.norm(p * (1, 1.15, 0.88), axis=1) - radius_A
-    )
+    return lambda rng: filled(rng, radius_A * 1.3 + 6, lambda p: np.linalg.norm(p * (1, 1.15, 0.88), axis=1) - radius_A)
 
 
 def rod(length_A: float, radius_A: float) -> Callable[[np.random.Generator], Atoms]:
     half, bend = length_A / 2, length_A / 8
 
     def distance(p: Points) -> NDArray[np.float64]:
-        return np.minimum(_segment(p, (-half, bend, 0), (0, 0, 0)), _segment(p, (0, 0, 0), (half, bend, 0))) - radius_A
+        return np.minimum(segment(p, (-half, bend, 0), (0, 0, 0)), segment(p, (0, 0, 0), (half, bend, 0))) - radius_A
 
-    return lambda rng: _filled(rng, half + radius_A + 6, distance)
+    return lambda rng: filled(rng, half + radius_A + 6, distance)
 
 
 def ring(radius_A: float, thickness_A: float) -> Callable[[np.random.Generator], Atoms]:
     def distance(p: Points) -> NDArray[np.float64]:
         return np.hypot(np.hypot(p[:, 1], p[:, 2]) - radius_A, p[:, 0]) - thickness_A
 
-    return lambda rng: _filled(rng, radius_A + thickness_A + 6, distance)
+    return lambda rng: filled(rng, radius_A + thickness_A + 6, distance)
 
 
 def shell(outer_A: float, inner_A: float) -> Callable[[np.random.Generator], Atoms]:
     middle, half = (outer_A + inner_A) / 2, (outer_A - inner_A) / 2
-    return lambda rng: _filled(rng, outer_A + 6, lambda p: np.abs(np.linalg.norm(p, axis=1) - middle) - half)
+    return lambda rng: filled(rng, outer_A + 6, lambda p: np.abs(np.linalg.norm(p, axis=1) - middle) - half)
 
 
 def weak_arm(radius_A: float, reach_A: float) -> Callable[[np.random.Generator], Atoms]:
     def make(rng: np.random.Generator) -> Atoms:
         body = globule(radius_A)(rng)
-        arm = _filled(
+        arm = filled(
             rng,
             reach_A + 12,
             lambda p: np.maximum(
-                _segment(p, (0, 0, 0), (0.3 * reach_A, 0, reach_A)) - 8, radius_A * 0.9 - np.linalg.norm(p, axis=1)
+                segment(p, (0, 0, 0), (0.3 * reach_A, 0, reach_A)) - 8, radius_A * 0.9 - np.linalg.norm(p, axis=1)
             ),
             0.5,
             2.0,
         )
-        return _moved(_joined(body, arm), 0, 0, -reach_A / 3)
+        return moved(joined(body, arm), 0, 0, -reach_A / 3)
 
     return make
 
 
 def micelle(size: float) -> Callable[[np.random.Generator], Atoms]:
     def make(rng: np.random.Generator) -> Atoms:
-        helices = _filled(
+        helices = filled(
             rng, 45 * size, lambda p: np.maximum(np.hypot(p[:, 1], p[:, 2]) - 14 * size, np.abs(p[:, 0]) - 22 * size)
         )
-        head = _moved(globule(22 * size)(rng), 38 * size, 0, 0)
+        head = moved(globule(22 * size)(rng), 38 * size, 0, 0)
 
         def belt(p: Points) -> NDArray[np.float64]:
             disc = np.sqrt((np.hypot(p[:, 1], p[:, 2]) / 34) ** 2 + (p[:, 0] / 20) ** 2) / size
             return np.maximum(np.abs(disc - 0.88) - 0.16, 14 * size - np.hypot(p[:, 1], p[:, 2])) * 25
 
-        return _moved(_joined(helices, head, _filled(rng, 45 * size, belt, 0.45, 2.5, smooth=True)), -15 * size, 0, 0)
+        return moved(joined(helices, head, filled(rng, 45 * size, belt, 0.45, 2.5, smooth=True)), -15 * size, 0, 0)
 
     return make
 
@@ -199,15 +204,15 @@ def filament(radius_A: float, reach_A: float) -> Callable[[np.random.Generator],
         twist = np.arctan2(p[:, 1], p[:, 2]) - 2 * np.pi * p[:, 0] / 80
         return np.hypot(p[:, 1], p[:, 2]) - radius_A * (1 + 0.15 * np.cos(2 * twist))
 
-    return lambda rng: _filled(rng, reach_A, distance)
+    return lambda rng: filled(rng, reach_A, distance)
 
 
 def two_bodies(radius_A: float, gap_A: float) -> Callable[[np.random.Generator], Atoms]:
     def make(rng: np.random.Generator) -> Atoms:
         second = 0.75 * radius_A
-        return _joined(
-            _moved(globule(radius_A)(rng), 0, 0, -(gap_A / 2 + second)),
-            _moved(globule(second)(rng), 5, 5, gap_A / 2 + radius_A),
+        return joined(
+            moved(globule(radius_A)(rng), 0, 0, -(gap_A / 2 + second)),
+            moved(globule(second)(rng), 5, 5, gap_A / 2 + radius_A),
         )
 
     return make
@@ -216,7 +221,7 @@ def two_bodies(radius_A: float, gap_A: float) -> Callable[[np.random.Generator],
 def off_centre(
     shape: Callable[[np.random.Generator], Atoms], z: float, y: float, x: float
 ) -> Callable[[np.random.Generator], Atoms]:
-    return lambda rng: _moved(shape(rng), z, y, x)
+    return lambda rng: moved(shape(rng), z, y, x)
 
 
 def folded_chain(residues: int) -> Callable[[np.random.Generator], Atoms]:
@@ -272,7 +277,7 @@ def _frequency_per_A(box_px: int, voxel_size_A: float) -> NDArray[np.float32]:
 def density(
     atoms: Atoms, box_px: int, voxel_size_A: float, b_factor_A2: float = 0.0, halo_A: float | None = None
 ) -> Volume:
-    """Gaussian atoms (1.2 A sigma, widened to what the voxels can carry) on a grid; atoms outside of the box are cut off."""
+    """Gaussian atoms (1.2 A sigma, widened to what the voxels can carry) on a grid; those outside of the box are cut off."""
     frequency = _frequency_per_A(box_px, voxel_size_A)
     total = np.zeros(frequency.shape, np.complex64)
     for blur_A in np.unique(atoms.blur_A):
@@ -285,8 +290,7 @@ def density(
     total *= np.exp(-b_factor_A2 / 4 * frequency**2)
     if halo_A is not None:
         total *= 1 - np.exp(-2 * (np.pi * halo_A * frequency) ** 2)
-    volume = fft.irfftn(total, s=(box_px,) * 3)
-    return np.asarray(volume / (np.sqrt(np.mean(volume**2)) + 1e-12), np.float32)
+    return np.asarray(fft.irfftn(total, s=(box_px,) * 3), np.float32)
 
 
 def coloured_noise(rng: np.random.Generator, box_px: int, voxel_size_A: float, colour: float) -> Volume:
@@ -327,9 +331,11 @@ def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def make(case: Case) -> Truth:
     """The half maps of a case and what is known of them."""
     rng = np.random.default_rng([case.seed, case.box_px])
-    signal = density(
-        case.shape(rng), case.box_px, case.voxel_size_A, case.decay * (case.target_A or 20.0) ** 2, case.halo_A
-    )
+    grid = (case.box_px, case.voxel_size_A, case.decay * (case.target_A or 20.0) ** 2, case.halo_A)
+    signal = density(case.shape(rng), *grid)
+    rms = np.sqrt(np.mean(signal**2)) + np.float32(1e-12)
+    signal /= rms
+    seen = signal if case.clutter is None else signal + density(case.clutter(rng), *grid) / rms
     oracle = oracle_mask(signal, case.voxel_size_A)
     noises = [coloured_noise(rng, case.box_px, case.voxel_size_A, case.colour) for _ in range(2)]
     noise = _smooth(_power(noises[0])) * np.mean(oracle**2, dtype=np.float64)
@@ -340,7 +346,7 @@ def make(case: Case) -> Truth:
     else:
         at = round(case.box_px * case.voxel_size_A / case.target_A)
         scale2 = float((power / noise)[at]) / (0.143 / 0.857)
-    halves = [np.asarray(signal + np.sqrt(scale2) * n, np.float32) for n in noises]
+    halves = [np.asarray(seen + np.sqrt(scale2) * n, np.float32) for n in noises]
     if case.masked_radius_A is not None:
         soft = sphere(case.box_px, case.voxel_size_A, case.masked_radius_A, 10.0)
         halves = [h * soft for h in halves]

@@ -48,9 +48,11 @@ def shell_of(correlation: Curve, first: int = 1) -> float:
 
 
 def claimed(correlation: Curve) -> float | None:
-    """`shell_of`, or None where nothing is claimed."""
+    """`shell_of`, the last shell where the curve never falls below, or None where nothing is claimed."""
     shell = shell_of(correlation)
-    return shell if np.isfinite(shell) else None
+    if np.isfinite(shell):
+        return shell
+    return float(len(correlation) - 1) if np.all(correlation[1:] >= LEVEL) else None
 
 
 def held_shells(case: Case) -> int:
@@ -137,16 +139,20 @@ def score(case: Case) -> Score:
 VOLUME = (0.8, 1.35)
 COVERAGE = {"good": 0.99, "poor": 0.97}
 SHELLS_OFF, MEDIAN_OFF, TAIL = 1.0, 0.4, 0.15
+GOALS = (
+    f"goals: coverage at least {COVERAGE['good']:g} (poor {COVERAGE['poor']:g}), volume {VOLUME[0]:g} to {VOLUME[1]:g}, at most "
+    f"{SHELLS_OFF:g} shell off the oracle's and {MEDIAN_OFF:g} in the median, tail below {TAIL:g}"
+)
 HEADER = (
-    f"{'case':<29}{'cover':>7}{'volume':>8}{'shell':>8}{'oracle':>8}{'off':>7}{'scaled off':>11}{'null':>7}{'its sd':>7}"
+    f"{'case':<36}{'cover':>7}{'volume':>8}{'shell':>8}{'oracle':>8}{'off':>7}{'scaled off':>11}{'null':>7}{'its sd':>7}"
     f"{'tail':>6}{'(oracle)':>9}{'s':>7}  missed"
 )
 
 
 def missed(one: Score) -> list[str]:
-    """The goals that a case misses, in words; none for a case without hope that got no mask."""
-    if one.case.quality == "hopeless":
-        return ["a mask of noise"] if one.made else []
+    """The goals that a case misses, in words; none for a case without hope, or without solvent, that got no mask."""
+    if one.case.quality in ("hopeless", "full"):
+        return ["a mask of noise" if one.case.quality == "hopeless" else "a mask without solvent"] if one.made else []
     if not one.made:
         return ["no mask"]
     return [
@@ -165,8 +171,9 @@ def row(one: Score) -> str:
     """A case as a line of the table."""
     scaled = one.scaled_shell - one.oracle_shell
     if not one.made:
-        return f"{one.case.name:<29}{'no mask, sphere only':>38}{'':>7}{'':>38}{one.seconds:>10.2f}  {', '.join(missed(one))}"
-    own = f"{one.case.name:<29}{one.coverage:>7.4f}{one.volume_ratio:>8.2f}"
+        why = f"no mask: {one.parameters.get('reason')}"
+        return f"{one.case.name:<36}{why:<76}{one.seconds:>7.2f}  {', '.join(missed(one))}"
+    own = f"{one.case.name:<36}{one.coverage:>7.4f}{one.volume_ratio:>8.2f}"
     if not np.isfinite(one.shell):
         return f"{own}{'cut before it crosses':>24}{'':>36}{one.seconds:>17.2f}  {', '.join(missed(one))}"
     return (
@@ -178,7 +185,7 @@ def row(one: Score) -> str:
 
 def summary(scores: list[Score]) -> str:
     """The table's last line."""
-    made = [one for one in scores if one.made and one.case.quality != "hopeless"]
+    made = [one for one in scores if one.made and one.case.quality not in ("hopeless", "full")]
     whole = [one for one in made if one.case.cut_A is None]
     if not made:
         return "no mask at all"
@@ -186,8 +193,8 @@ def summary(scores: list[Score]) -> str:
     scaled = np.abs([one.scaled_shell - one.oracle_shell for one in whole])
     volumes = [one.volume_ratio for one in made]
     return (
-        f"{len(scores)} cases: coverage at least {min(one.coverage for one in made):.4f}, volume {min(volumes):.2f} to "
+        f"{len(scores)} pairs: coverage at least {min(one.coverage for one in made):.4f}, volume {min(volumes):.2f} to "
         f"{max(volumes):.2f}, off by {np.median(off):.2f} shells in the median and {off.max():.2f} at worst "
         f"(scaled sphere {np.median(scaled):.2f} and {np.nanmax(scaled):.2f}), tail at most {max(one.tail for one in made):.2f}; "
-        f"goals missed in {sum(bool(missed(one)) for one in scores)}"
+        f"no mask, and said, in {sum(not one.made for one in scores)}; goals missed in {sum(bool(missed(one)) for one in scores)}"
     )

@@ -1,19 +1,35 @@
 """The automask on half maps of known truth, and what it does when there is nothing to find."""
 
+import warnings
+
 import numpy as np
 import pytest
 from panel import Case, make, rod
-from panel_cases import CASES, of_models
-from panel_score import missed, row, score, shell_of
+from panel_cases import BESIDE, CASES, FILLING, SMALL, THROUGH, of_models
+from panel_score import claimed, missed, row, score
 
 from refine_hooks import fsc, masks
 from refine_hooks.fourier import extent, shell_sums, transform
 from refine_hooks.fsc import packed
 from refine_hooks.fsc.randomised import expected_mean, randomised_sums, steady_planes, steady_sums
 from refine_hooks.fsc.spread import mask_spectrum
+from refine_hooks.masks.morphology import ball, components
 
 # The same cases at every push in seconds; the whole table is `scripts/panel`.
-QUICK = [case for case in CASES if case.box_px <= 85]
+_QUICK_NAMES = (
+    "capsid 84 %, core 1, good",
+    "capsid 88 %, core 0.7, poor",
+    "ball 95 %, good",
+    "full of density, good",
+    "amyloid, poor",
+    "microtubule, poor",
+    "bilayer, poor",
+    "neighbours at two faces, fair",
+    "box 32, capsid 88 %",
+    "box 32, ball 92 %",
+)
+_LARGER = {case.name for group in (FILLING, THROUGH, BESIDE, SMALL) for case in group}
+QUICK = [case for case in CASES if case.name in _QUICK_NAMES or (case.box_px <= 85 and case.name not in _LARGER)]
 
 
 def made(case: Case, noise: float = 1.0) -> tuple[masks.Automask, np.ndarray]:
@@ -23,7 +39,7 @@ def made(case: Case, noise: float = 1.0) -> tuple[masks.Automask, np.ndarray]:
     transforms = transform(half1), transform(half2)
     sums = shell_sums(*transforms)
     onset = fsc.onset(fsc.correlation(sums), 0.8) or 1
-    claim = masks.Claim(onset, sums, lambda curve: shell_of(curve) if np.isfinite(shell_of(curve)) else None)
+    claim = masks.Claim(onset, sums, claimed)
     found = masks.automask(half1, half2, case.voxel_size_A, transforms=transforms, claim=claim)
     return found, truth.oracle
 
@@ -35,6 +51,8 @@ def test_the_mask_is_as_tight_as_the_oracle_s_and_as_generous(case: Case) -> Non
     if case.quality == "hopeless":
         assert one.note is not None
         assert "no mask can be made" in one.note
+    if case.quality == "full":
+        assert one.parameters["reason"] == "no_solvent"
 
 
 @pytest.mark.shared
@@ -132,3 +150,47 @@ def test_a_box_that_holds_nothing_under_any_filter_is_said_and_breaks_nothing(bo
     one, two = (np.random.default_rng(seed).normal(size=(box_px,) * 3).astype(np.float32) for seed in (1, 2))
     made = masks.automask(one, two, 1.3)
     assert made.values is not None or made.note
+
+
+def case_of(name: str) -> Case:
+    return next(case for case in CASES if case.name == name)
+
+
+def test_neighbours_that_a_face_cuts_off_are_counted_and_left_out() -> None:
+    case = case_of("neighbours at two faces, fair")
+    found, oracle = made(case)
+    assert (found.parameters["components"], found.parameters["neighbours"]) == (1, 2)
+    assert float((found.values[oracle < 0.01] > 0.5).mean()) < 0.01
+
+
+def test_a_particle_that_runs_through_the_faces_is_followed_there() -> None:
+    found, _ = made(case_of("microtubule, poor"))
+    assert found.parameters["neighbours"] == 0
+    assert found.values[0].max() == 1
+    assert found.values[-1].max() == 1
+
+
+def test_a_mask_whose_curve_never_crosses_fails_its_test_where_random_phases_correlate_under_it() -> None:
+    case = Case("thin rod", rod(140, 8), 80, 3.0, 14.0)
+    truth = make(case)
+    halves = transform(truth.half1), transform(truth.half2)
+    sums = shell_sums(*halves)
+    onset = fsc.onset(fsc.correlation(sums), 0.8) or 1
+    # The curve is read only so far that it has not crossed yet.
+    claim = masks.Claim(onset, sums, lambda curve: claimed(curve[: onset + 4]))
+    found = masks.automask(truth.half1, truth.half2, case.voxel_size_A, transforms=halves, claim=claim)
+    first = found.parameters["steps"][0]
+    assert first["claimed_shell"] == onset + 3
+    assert first["null"] > first["chance"]
+    assert len(found.parameters["steps"]) > 1
+
+
+def test_every_version_of_scikit_image_that_is_allowed_fills_holes_without_a_warning() -> None:
+    inside = np.zeros((16,) * 3, np.float32)
+    inside[3:12, 3:12, 3:12] = 1
+    inside[6, 6, 6] = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found, counted = components(inside > 0.5, inside, ball(16, 8.0))
+    assert found.sum() == 9**3
+    assert counted == {"components": 1, "neighbours": 0}
