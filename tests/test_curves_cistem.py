@@ -107,11 +107,15 @@ def smoothed_fsc_by_definition(half1, half2, voxel_size_A):
     x = np.array([0] + [voxel_size_A * doubled / i for i in range(1, points)])
     window = max(min(int(20 / voxel_size_A + 0.5), points // 10), 5)
     window += 1 - window % 2
-    smooth = np.empty(points)
-    for i in range(points):
-        start = min(max(i - window // 2, 0), points - window)
-        cubic = np.polynomial.Polynomial.fit(x[start : start + window], fsc[start : start + window], 3)
-        smooth[i] = fsc[i] * abs(fsc[i]) + cubic(x[i]) * (1 - abs(fsc[i]))
+    half = window // 2
+    fit = np.empty(points)
+    for i in range(half, points - half):
+        part = slice(i - half, i + half + 1)
+        fit[i] = np.polynomial.Polynomial.fit(x[part], fsc[part], 3)(x[i])
+    # cisTEM's first window: raw values in its first half, smoothed ones in its second.
+    first = np.polynomial.Polynomial.fit(x[:window], np.r_[fsc[:half], fit[half:window]], 3)
+    fit[:half] = first(x[:half])
+    smooth = fsc * abs(fsc) + fit * (1 - abs(fsc))
     return np.clip(smooth, -1, 1)[: n // 2 + 1]
 
 

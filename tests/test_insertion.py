@@ -312,3 +312,34 @@ def test_half_maps_are_those_of_relion_reconstruct(tmp_path: Path, symmetry: str
         within = k[:, None, None] ** 2 + k[None, :, None] ** 2 + k**2 <= last**2
         power = [np.sum(np.abs(np.fft.fftn(half.voxels)[within]) ** 2) for half in (ours, theirs)]
         assert power[0] == pytest.approx(power[1], rel=0.1)
+
+
+@pytest.mark.parametrize(("symbol", "same"), [("T0", "T"), ("O0", "O"), ("I0", "I"), ("C01", "C1"), ("d07", "D7")])
+def test_symbols_that_cistem_takes_are_taken(symbol: str, same: str) -> None:
+    np.testing.assert_allclose(rotations(symbol), rotations(same))
+    assert len(rotations("C256")) == 256
+
+
+def test_the_whitening_curve_is_cistem_s(tmp_path: Path) -> None:
+    from refine_hooks.sums import normalise
+
+    n, points = 12, int(7 * 2**0.5 + 1)
+    images = np.random.default_rng(0).normal(3, 1, (3, n, n)).astype(np.float32)
+    power, squares = np.zeros((n, n // 2 + 1)), np.zeros((points + 1, 2))
+    r = np.hypot(*np.meshgrid(np.arange(n) - n // 2, np.arange(n) - n // 2, indexing="ij"))
+    edge = np.where(r < 2, 0, np.where(r > 4, 1, 0.5 - 0.5 * np.cos(np.pi * (r - 2) / 2)))
+    for image in images.astype(float):
+        masked = image * edge + (1 - edge) * image[(r >= 2) & (r <= 4)].mean()
+        power += np.abs(np.fft.rfft2(masked / image[r > 3].std())) ** 2
+    np.testing.assert_allclose(normalise.noise_power(images, 3.0, 2.0), power, rtol=1e-3)
+    step = 0.5 * 2**0.5 / (points - 1)
+    for j, x in np.ndindex(power.shape):
+        y = j if 2 * j < n else j - n
+        if x == 0 and -n < 2 * y < 0:
+            continue
+        place = np.hypot(x, y) / n / step
+        for shell, share in ((int(place), 1 - place % 1), (int(place) + 1, place % 1)):
+            squares[min(shell, points)] += share * power[j, x], share
+    mean = squares[:, 0] / np.maximum(squares[:, 1], 1e-12)
+    wanted = np.interp(np.hypot(3, 2) / n / step, np.arange(points + 1)[mean > 0], mean[mean > 0] ** -0.5)
+    assert normalise._by_rotation(power)[2, 3] == pytest.approx(wanted, rel=1e-4)

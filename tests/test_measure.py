@@ -217,3 +217,14 @@ def test_imposed_symmetry_leaves_fewer_independent_coefficients() -> None:
 def test_without_an_automask_the_corrected_sphere_is_the_headline() -> None:
     found = measured(*a_pair(), overrides={"automask": {"enabled": False}})
     assert best_curve(found.curves).name == "sphere_corrected"
+
+
+def test_cistem_s_scaled_curve_takes_the_radius_that_was_asked_for_beyond_the_box() -> None:
+    one, two = a_pair()
+    asked_A = 0.6 * BOX * VOXEL_A
+    settings = load_settings(overrides={"sphere": {"radius_A": asked_A}, "program": {"molecular_mass_kDa": 40.0}})
+    m = measure_halves(HalfMaps(one, two, "found"), Facts(voxel_size_A=VOXEL_A), settings)
+    curve = next(curve for curve in m.curves if curve.name == "sphere_scaled")
+    wanted = scaled_sphere(one.voxels, two.voxels, VOXEL_A, asked_A, 40.0).part_fsc
+    measured = [v for v in curve.correlation if v is not None]
+    np.testing.assert_allclose(measured, wanted[: len(measured)], atol=1e-6)

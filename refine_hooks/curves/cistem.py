@@ -258,14 +258,23 @@ def _smoothed(sums: NDArray[np.float64], box_px: int, voxel_size_A: float) -> Cu
     window, last = _window(box_px, voxel_size_A), box_px // 2
     # The cubic is fitted against the shells' Angstrom, as in cisTEM, where shell 0 lies at 0.
     spacing_A = _shell_spacing(len(fsc), box_px, voxel_size_A)
+    half = window // 2
     fit = np.empty(last + 1)
-    for shell in range(last + 1):
-        part = slice(max(shell - window // 2, 0), max(shell - window // 2, 0) + window)
-        offset_A = spacing_A[part] - spacing_A[shell]
-        powers_of = np.vander(offset_A / np.abs(offset_A).max(), _CUBIC + 1, increasing=True)
-        fit[shell] = np.linalg.lstsq(powers_of, fsc[part], rcond=None)[0][0]
+    for shell in range(half, last + 1):
+        fit[shell] = _cubic(spacing_A, fsc, shell - half, window, half)
+    # The first window's own curve goes through what is smoothed already, where there is that (FitSavitzkyGolayToData).
+    start = np.r_[fsc[:half], fit[half:window], fsc[max(last + 1, half) : window]]
+    for shell in range(min(half, last + 1)):
+        fit[shell] = _cubic(spacing_A, start, 0, window, shell)
     fsc = fsc[: last + 1]
     return np.asarray(np.clip(fsc * np.abs(fsc) + fit * (1 - np.abs(fsc)), -1, 1), np.float64)
+
+
+def _cubic(spacing_A: Curve, values: Curve, first: int, window: int, at: int) -> float:
+    """The cubic that fits the values from ``first`` on best, at the point ``at`` of its window."""
+    offset_A = spacing_A[first : first + window] - spacing_A[first + at]
+    powers_of = np.vander(offset_A / np.abs(offset_A).max(), _CUBIC + 1, increasing=True)
+    return float(np.linalg.lstsq(powers_of, values[first : first + window], rcond=None)[0][0])
 
 
 def _octant_transform(mask: Volume) -> NDArray[np.float32]:

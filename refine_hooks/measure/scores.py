@@ -133,7 +133,8 @@ def scaled_curves(
     if not mass_kDa or pair.fault is not None:
         return []
     halves = (pair.half1.voxels, pair.half2.voxels, pair.voxel_size_A)
-    radius_A = next(float(m.record.parameters["radius_A"]) for m in measured if m.record.name == "sphere")
+    cut_A = next(float(m.record.parameters["radius_A"]) for m in measured if m.record.name == "sphere")
+    radius_A = settings.sphere.radius_A or facts.sphere_radius_A or cut_A
     counts = voxels_in_shell(pair.box_px)
     records: list[CurveRecord | None] = []
     for mask in measured:

@@ -84,7 +84,10 @@ def sphere_mask(pair: Pair, facts: Facts, settings: Settings) -> tuple[MeasuredM
 
 
 def with_cistems_curve(pair: Pair, sphere: MeasuredMask, facts: Facts, settings: Settings) -> MeasuredMask:
-    """The sphere with its FSC and cisTEM's scaled one, which share a transform where the edge is cisTEM's."""
+    """The sphere with its FSC and cisTEM's scaled one, which share a transform where the edge is cisTEM's.
+
+    cisTEM takes the radius that was asked for even where the box cuts that sphere.
+    """
     from refine_hooks.curves.cistem import scaled_sphere, sphere_curves
     from refine_hooks.masks.cistem import EDGE_A
 
@@ -92,8 +95,9 @@ def with_cistems_curve(pair: Pair, sphere: MeasuredMask, facts: Facts, settings:
     if not mass_kDa or pair.fault is not None or sphere.values is None or sphere.extent is None:
         return sphere
     radius_A = sphere.record.parameters["radius_A"]
-    halves = (pair.half1.voxels, pair.half2.voxels, pair.voxel_size_A, radius_A, mass_kDa)
-    if pair.box_px % 2 or sphere.record.parameters["edge_A"] != EDGE_A or radius_A < EDGE_A / 2:
+    asked_A = settings.sphere.radius_A or facts.sphere_radius_A or radius_A
+    halves = (pair.half1.voxels, pair.half2.voxels, pair.voxel_size_A, asked_A, mass_kDa)
+    if asked_A > radius_A or pair.box_px % 2 or sphere.record.parameters["edge_A"] != EDGE_A or radius_A < EDGE_A / 2:
         return replace(sphere, scaled=scaled_sphere(*halves))
     correlation, scaled = sphere_curves(*halves, sphere.values, box=sphere.extent.box)
     return replace(sphere, correlation=correlation, scaled=scaled)

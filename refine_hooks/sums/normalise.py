@@ -58,8 +58,11 @@ def noise_power(images: Images, radius_px: float, edge_px: float) -> NDArray[np.
     spread = np.asarray(images[:, outside].std(axis=1, dtype=np.float64))
     fit = spread > 0
     soft = _outside_of(n, min(radius_px, widest), edge_px)
-    mean = np.asarray(np.sum(images * soft, axis=(1, 2), dtype=np.float64)) / max(float(soft.sum()), 1e-9)
-    scaled = (images[fit] - mean[fit, None, None]) * soft / spread[fit, None, None]
+    # Inside is the mean of the edge's ring, as cisTEM's inverted CosineMask leaves it; nothing is subtracted.
+    ring = np.abs(_radii(n) - min(radius_px, widest)) <= edge_px / 2
+    mean = np.asarray(images[fit][:, ring].mean(axis=1, dtype=np.float64)) if ring.any() else np.zeros(fit.sum())
+    masked = images[fit] * soft + (1 - soft) * mean[:, None, None]
+    scaled = masked / spread[fit, None, None]
     transform = fft.rfft2(scaled.astype(np.float32))
     power = transform.real.astype(np.float64) ** 2 + transform.imag.astype(np.float64) ** 2
     return np.asarray(power.sum(axis=0))
@@ -78,21 +81,28 @@ def _outside_of(n: int, radius_px: float, edge_px: float) -> NDArray[np.float64]
 
 
 def _by_rotation(power: NDArray[np.float64]) -> NDArray[np.float32]:
-    """1 / sqrt of the rotational average, each coefficient shared between the two shells it lies between, as cisTEM does."""
+    """1 / sqrt of the rotational average, as cisTEM makes it.
+
+    Its curve has a point more or less for each shell out to the corner, and ends there; each coefficient is shared between the
+    two points that it lies between, and of two Hermitian mates one counts.
+    """
     n = power.shape[0]
-    radius = np.asarray(np.hypot(np.fft.fftfreq(n, 1 / n)[:, None], np.arange(n // 2 + 1)[None, :]), np.float64)
-    below = radius.astype(np.int64)
-    part = radius - below
-    shells = int(below.max()) + 2
-    total = np.bincount(below.ravel(), (power * (1 - part)).ravel(), shells) + np.bincount(
-        (below + 1).ravel(), (power * part).ravel(), shells
-    )
-    count = np.bincount(below.ravel(), (1 - part).ravel(), shells) + np.bincount(
-        (below + 1).ravel(), part.ravel(), shells
-    )
-    mean = np.divide(total, count, out=np.zeros(shells), where=count > 0)
-    curve = np.divide(1.0, np.sqrt(mean), out=np.zeros(shells), where=mean > 0)
-    return np.asarray(np.interp(radius, np.arange(shells), curve), np.float32)
+    ky = np.fft.fftfreq(n, 1 / n)
+    frequency = np.asarray(np.hypot(ky[:, None], np.arange(n // 2 + 1)[None, :]), np.float64) / n
+    points = int((n // 2 + 1) * np.sqrt(2) + 1)
+    place = frequency / (0.5 * np.sqrt(2) / (points - 1))
+    counted = np.ones(power.shape)
+    counted[(ky < 0) & (2 * ky > -n), 0] = 0
+    below = place.astype(np.int64)
+    part = place - below
+    total, count = np.zeros(points + 1), np.zeros(points + 1)
+    for at, share in ((below, (1 - part) * counted), (below + 1, part * counted)):
+        shell = np.minimum(at, points)
+        total += np.bincount(shell.ravel(), (power * share).ravel(), points + 1)
+        count += np.bincount(shell.ravel(), share.ravel(), points + 1)
+    mean = np.divide(total, count, out=np.zeros(points + 1), where=count > 0)
+    curve = np.divide(1.0, np.sqrt(mean), out=np.zeros(points + 1), where=mean > 0)
+    return np.asarray(np.interp(place, np.arange(points + 1), curve), np.float32)
 
 
 def normalised(
