@@ -1,0 +1,32 @@
+"""The solvent's level of half maps, which is no signal: a constant that a mask would make into one.
+
+A reconstruction has no constant of its own; what the maps hold comes from how they were normalised or stored (unsigned modes).
+Under a mask a constant in both halves becomes the mask itself, which correlates.
+"""
+
+import numpy as np
+
+from refine_hooks.analysis.blocks import Blocks
+from refine_hooks.analysis.masked import MaskedBefore
+
+_FAR_SHARE = 0.4  # of the blocks that hold noise, the farthest from the centre
+_CORNERS = 0.5
+
+
+def solvent_levels(blocks: Blocks, masked: MaskedBefore | None) -> tuple[float, float]:
+    """Level of the solvent in each half map.
+
+    The median of the blocks' levels, which is the solvent's where it fills most of what is far from the centre. Where a
+    mask left nothing outside, the level is that of the outside.
+
+    Args:
+        blocks: of the two halves.
+        masked: what is known of a mask in them.
+    """
+    chosen = blocks.radius >= min(_CORNERS, float(blocks.radius.max()))
+    if masked is not None and masked.kind in ("inscribed_sphere", "sphere"):
+        strong = blocks.noise > 0.5 * float(np.median(blocks.noise[blocks.noise > 0]))
+        limit = float(np.quantile(blocks.radius[strong], 1 - _FAR_SHARE)) if strong.any() else 0.0
+        chosen = strong & (blocks.radius >= limit) if strong.any() else chosen
+    first, second = (float(np.median(level[chosen])) for level in (blocks.level1, blocks.level2))
+    return first, second
