@@ -5,6 +5,7 @@ Under a mask a constant in both halves becomes the mask itself, which correlates
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from refine_hooks.analysis.blocks import Blocks
 from refine_hooks.analysis.masked import MaskedBefore
@@ -25,8 +26,17 @@ def solvent_levels(blocks: Blocks, masked: MaskedBefore | None) -> tuple[float, 
     """
     chosen = blocks.radius >= min(_CORNERS, float(blocks.radius.max()))
     if masked is not None and masked.kind in ("inscribed_sphere", "sphere"):
-        strong = blocks.noise > 0.5 * float(np.median(blocks.noise[blocks.noise > 0]))
+        strong = _inner(blocks.noise > 0.5 * float(np.median(blocks.noise[blocks.noise > 0])))
         limit = float(np.quantile(blocks.radius[strong], 1 - _FAR_SHARE)) if strong.any() else 0.0
         chosen = strong & (blocks.radius >= limit) if strong.any() else chosen
     first, second = (float(np.median(level[chosen])) for level in (blocks.level1, blocks.level2))
     return first, second
+
+
+def _inner(chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Those whose neighbours, diagonal ones included, are chosen too: a sphere's edge lowers the level."""
+    inner = chosen.copy()
+    for axis in range(3):
+        for step in (1, -1):
+            inner &= np.roll(inner, step, axis)
+    return inner

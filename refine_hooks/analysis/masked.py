@@ -18,7 +18,9 @@ _LEAST_SHARE = 0.04  # of the blocks within the inscribed sphere; a few quiet on
 _INSCRIBED = 0.455  # radius over the box's edge: a sphere with a soft edge that touches the box has 0.46 at half height
 _WHOLE = 0.97  # of the box
 _FEWEST = 12  # blocks at a border, to fit a sphere to
-_SPHERE_FAULTS = 0.15  # of the blocks with noise: as many may a sphere sort wrongly, but no more than a twentieth of all
+_SPHERE_FAULTS = (
+    0.15  # of the blocks with noise: as many may a sphere sort wrongly, but no more than a twentieth of all
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ the average are not correlated, and the normal matrix is taken between the halve
 """
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.fft
@@ -22,14 +22,15 @@ Complex = NDArray[np.complex64]
 
 _COARSE_PX = 32  # of the phase correlation
 _BANDS = (6, 14)  # last shells of it
-_TURN_PX = 24
-_TURN_BAND = 9  # a turn of 6 degrees moves what these shells show by less than a sixth of a wave
+_TURN_PX = 32
+_TURN_BAND = 13  # fine enough for a particle of a fifth of the box
 _SHIFT_PX = 64
 _BETTER, _BETTER_SD = 1.1, 5.0
 _CANDIDATES = 3
 _SEEN_Z = 7.0
 _ITERATIONS = 4
 _LONGEST_STEP_PX = 1.5
+_UNKNOWN_PX = 0.5  # of the coarse box: what its peaks are good to
 _LARGEST_TURN = 0.3  # rad, of one step
 _SIGNIFICANT = 5.0  # standard deviations of a turn as a whole
 _NOISE_SD = 2.5  # a shell whose FSC is lower shows nothing
@@ -63,7 +64,7 @@ class Superposition:
 
 @dataclass(frozen=True, slots=True)
 class _Peak:
-    """One way to lay a half on the other: axes in that order, some of them reversed; its score and shift z, y, x in coarse voxels."""
+    """One way to lay a half on the other: axes in that order, some reversed; its score, and shift z, y, x in coarse voxels."""
 
     order: tuple[int, int, int]
     signs: tuple[int, int, int]
@@ -84,7 +85,6 @@ class _Peak:
         turn = np.diag(self.signs) @ np.eye(3)[list(self.order)]
         turn = turn * np.sign(np.linalg.det(turn))
         return float(np.rad2deg(np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1))))
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +164,11 @@ def _refined(
     if not angle:
         one, two = (_middle(half, many) for half in transforms)
         start = np.array(peak.shift, float) * many / coarse
-        shift, shift_sd = (v * box_px / many for v in _fine_shift(one, two * contrast, many, start))
+        fine, fine_sd = _fine_shift(one, two * contrast, many, start)
+        shift, shift_sd = fine * box_px / many, fine_sd * box_px / many
     z, y, x = (float(v) for v in shift)
-    degrees = (float(np.rad2deg(v)) for v in (angle, angle_sd))
-    return Superposition((x, y, z), float(shift_sd), *degrees, False, peak.inverted, peak.score)
+    degrees, degrees_sd = float(np.rad2deg(angle)), float(np.rad2deg(angle_sd))
+    return Superposition((x, y, z), float(shift_sd), degrees, degrees_sd, False, peak.inverted, peak.score)
 
 
 def _elsewhere(one: Complex, two: Complex, same: _Laid) -> Superposition | None:
@@ -209,7 +210,7 @@ def _twice(box_px: int) -> Curve:
 
 def _by_shell(values: NDArray[np.float32], shells: NDArray[np.int64], box_px: int) -> Curve:
     weighted = (values * _twice(box_px)).ravel()
-    return np.bincount(shells.ravel(), weighted, minlength=int(shells.max()) + 1)
+    return np.asarray(np.bincount(shells.ravel(), weighted, minlength=int(shells.max()) + 1), np.float64)
 
 
 def _whitened(half: Complex, box_px: int) -> Complex:
@@ -357,12 +358,10 @@ def _fine_shift(one: Complex, two: Complex, box_px: int, start: Vector) -> tuple
         held = (gain * alike)[shells] * weight
         normal = np.array([[float((f * g * held).sum()) for f in frequencies] for g in frequencies])
         if np.linalg.eigvalsh(normal)[0] <= 0:
-            return start, float(box_px)
-        step = np.linalg.solve(normal, right)
+            return start, _UNKNOWN_PX
+        step = np.asarray(np.linalg.solve(normal, right))
         sd = float(np.sqrt(1 / np.linalg.eigvalsh(normal)[0]))
-        if np.abs(step).max() > _LONGEST_STEP_PX:
-            return start, float(box_px)
-        shift = shift + step
+        shift = shift + _limited(step, _LONGEST_STEP_PX)
         if np.abs(step).max() < 0.02:
             break
     return shift, sd

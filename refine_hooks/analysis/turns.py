@@ -41,7 +41,8 @@ def best_turn(one: NDArray[np.complex64], two: NDArray[np.complex64]) -> Turn:
     norm = np.sqrt(2 * len(places))
 
     def scores(begin: int, end: int) -> NDArray[np.float64]:
-        return np.asarray(_scores(cloud, n // 2, rotations[begin:end], places.astype(np.float64), values)) / norm
+        found = _scores(cloud, n // 2, rotations[begin:end], places.astype(np.float64), values)
+        return np.asarray(found / norm, np.float64)
 
     both = np.concatenate(in_slabs(scores, len(rotations), 256))
     at, hand = np.unravel_index(int(np.abs(both).argmax()), both.shape)

@@ -1,0 +1,253 @@
+"""What is looked at in two half maps before a number is read off them; small phantoms of known truth."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import fft, ndimage
+from scipy.spatial.transform import Rotation
+
+from refine_hooks import fsc
+from refine_hooks.analysis.background import solvent_levels
+from refine_hooks.analysis.blocks import in_blocks
+from refine_hooks.analysis.duplicates import common_noise, uneven_by_direction, uneven_by_place
+from refine_hooks.analysis.masked import masked_before
+from refine_hooks.analysis.superposition import Superposition, superposition
+from refine_hooks.fourier import transform, voxels_in_shell
+from refine_hooks.masks import sphere
+
+N = 48
+Volume = NDArray[np.float32]
+
+
+def particle(turn_deg: float = 0.0, mirror: bool = False) -> NDArray[np.float64]:
+    """Blobs in an elongated body with an arm, off centre: no symmetry, and a hand."""
+    rng = np.random.default_rng(7)
+    points = rng.normal(size=(900, 3))
+    points /= np.linalg.norm(points, axis=1)[:, None]
+    points *= rng.random(len(points))[:, None] ** (1 / 3) * np.array([14, 6, 5])
+    points[:220] += np.array([1, 6, 2])
+    if mirror:
+        points = points * np.array([1, 1, -1])
+    points = points @ Rotation.from_rotvec(np.deg2rad(turn_deg) * np.array([0.6, 0.48, 0.64])).as_matrix().T
+    # On a finer grid, so that a turn of a few degrees is not lost in the voxels.
+    counts, _ = np.histogramdd(points + N / 2, [np.arange(2 * N + 1) / 2 - 0.25] * 3)
+    return np.asarray(ndimage.gaussian_filter(counts, 2.6)[::2, ::2, ::2]) * 40
+
+
+def halves(
+    first: NDArray[np.float64], second: NDArray[np.float64], noise: float = 1.5, seed: int = 1
+) -> tuple[Volume, Volume]:
+    rng = np.random.default_rng(seed)
+    one, two = ((s / s.std() * 0.5 + noise * rng.standard_normal(s.shape)).astype(np.float32) for s in (first, second))
+    return one, two
+
+
+def laid(one: Volume, two: Volume) -> Superposition:
+    found = superposition((transform(one), transform(two)), len(one))
+    assert found is not None
+    return found
+
+
+def moved(volume: NDArray[np.float64], z: float, y: float, x: float) -> NDArray[np.float64]:
+    return np.asarray(fft.ifftn(ndimage.fourier_shift(fft.fftn(volume), (z, y, x))).real)
+
+
+# --- superposition ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_halves_that_lie_on_each_other_are_left_alone(seed: int) -> None:
+    found = laid(*halves(particle(), particle(), seed=seed))
+    assert (found.mirrored, found.inverted, found.turned_deg) == (False, False, 0)
+    assert np.linalg.norm(found.shift_px) < max(0.15, 4 * found.shift_sd_px)
+
+
+@pytest.mark.parametrize("shift", [(0.0, 0.0, 0.25), (0.2, -0.3, 0.5), (3.0, 0.0, -2.0), (24.0, 24.0, 24.0)])
+def test_the_shift_of_a_half_is_found_within_its_error(shift: tuple[float, float, float]) -> None:
+    found = laid(*halves(particle(), moved(particle(), *shift), noise=0.8))
+    apart = (np.array(found.shift_px[::-1]) - shift + N / 2) % N - N / 2
+    assert np.abs(apart).max() < 0.05 + 3 * found.shift_sd_px
+    assert (found.mirrored, found.turned_deg) == (False, 0)
+
+
+def test_the_other_hand_is_named() -> None:
+    one, two = halves(particle(), particle(), noise=0.5)
+    for other in (two[::-1], two[:, :, ::-1], two[::-1, ::-1, ::-1]):
+        assert laid(one, np.ascontiguousarray(other)).mirrored
+
+
+def test_the_other_contrast_is_named() -> None:
+    one, two = halves(particle(), particle())
+    found = laid(one, -two)
+    assert (found.mirrored, found.inverted, found.turned_deg) == (False, True, 0)
+
+
+@pytest.mark.parametrize("degrees", [3.0, 8.0, 20.0])
+def test_the_angle_between_turned_halves_is_found(degrees: float) -> None:
+    found = laid(*halves(particle(), particle(turn_deg=degrees), noise=0.8))
+    assert found.turned_deg == pytest.approx(degrees, abs=max(1.0, 0.2 * degrees))
+
+
+def test_halves_turned_by_a_right_angle_are_named() -> None:
+    one, two = halves(particle(), particle())
+    found = laid(one, np.ascontiguousarray(np.rot90(two, 1, (1, 2))))
+    assert found.turned_deg == pytest.approx(90)
+    assert not found.mirrored
+
+
+def test_halves_turned_by_any_angle_are_named() -> None:
+    found = laid(*halves(particle(), particle(turn_deg=70), noise=0.8))
+    assert found.turned_deg == pytest.approx(70, abs=15)
+
+
+def test_halves_of_noise_alone_lie_nowhere() -> None:
+    rng = np.random.default_rng(3)
+    one, two = (rng.standard_normal((N, N, N)).astype(np.float32) for _ in range(2))
+    assert superposition((transform(one), transform(two)), N) is None
+
+
+# --- masked before ----------------------------------------------------------------------------------------------------
+
+
+def tight_mask(edge: float = 1.5) -> NDArray[np.float64]:
+    blurred = ndimage.gaussian_filter(particle(), 2.0)
+    return np.asarray(ndimage.gaussian_filter((blurred > 0.1 * blurred.max()).astype(float), edge).clip(0, 1))
+
+
+def resampled(volume: NDArray[np.float64]) -> NDArray[np.float64]:
+    whole, cut = fft.fftshift(fft.fftn(volume)), 6
+    return np.asarray(fft.ifftn(fft.ifftshift(whole[cut:-cut, cut:-cut, cut:-cut])).real)
+
+
+@dataclass(frozen=True)
+class Before:
+    name: str
+    mask: NDArray[np.float64]
+    moved: bool = False
+    resampled: bool = False
+    kept: float = 0.0
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Before("hard", (tight_mask() > 0.3).astype(float)),
+        Before("soft", tight_mask()),
+        Before("Gaussian edge", tight_mask(4.0)),
+        Before("masked, then moved", tight_mask(), moved=True),
+        Before("masked, then resampled", tight_mask(), resampled=True),
+        Before("a millionth left outside", tight_mask(), kept=1e-6),
+        Before("a hundredth of the power left outside", tight_mask(), kept=0.1),
+    ],
+    ids=lambda case: case.name,
+)
+def test_halves_that_were_masked_before_are_found_by_their_noise(case: Before) -> None:
+    masked = [half * (case.kept + (1 - case.kept) * case.mask) for half in halves(particle(), particle())]
+    if case.moved:
+        masked = [moved(half, 0.3, 0.3, 0.3) for half in masked]
+    if case.resampled:
+        masked = [resampled(half) for half in masked]
+    one, two = (half.astype(np.float32) for half in masked)
+    found = masked_before(in_blocks(one, two))
+    assert found is not None
+    assert found.kind == "mask"
+
+
+def test_one_half_that_was_masked_alone_is_found() -> None:
+    one, two = halves(particle(), particle())
+    found = masked_before(in_blocks(one, (two * tight_mask()).astype(np.float32)))
+    assert found is not None
+    assert found.kind == "mask"
+
+
+@pytest.mark.parametrize(
+    ("radius_px", "kind"), [(22.0, "inscribed_sphere"), (24.0, "inscribed_sphere"), (17.0, "sphere")]
+)
+def test_a_sphere_is_told_from_a_mask(radius_px: float, kind: str) -> None:
+    ball = sphere(N, 1.0, radius_px, 3.0)
+    one, two = (half * ball for half in halves(particle(), particle()))
+    found = masked_before(in_blocks(one, two))
+    assert found is not None
+    assert found.kind == kind
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+def test_uneven_noise_is_no_mask(offset: float) -> None:
+    uneven = np.sqrt(8 ** np.linspace(0, 1, N))[:, None, None].astype(np.float32)
+    one, two = (half * uneven + np.float32(offset) for half in halves(particle(), particle()))
+    found = masked_before(in_blocks(one, two))
+    assert found is not None
+    assert found.kind == "none"
+
+
+def test_identical_halves_have_no_noise_to_tell_by() -> None:
+    one, _ = halves(particle(), particle())
+    assert masked_before(in_blocks(one, one)) is None
+
+
+# --- background -------------------------------------------------------------------------------------------------------
+
+
+def test_the_solvents_level_is_that_of_each_half() -> None:
+    one, two = halves(particle(), particle())
+    blocks = in_blocks(one + np.float32(300), two - np.float32(20))
+    assert solvent_levels(blocks, masked_before(blocks)) == pytest.approx((300, -20), abs=0.1)
+
+
+def test_under_a_sphere_the_level_is_that_of_the_solvent_inside() -> None:
+    ball = sphere(N, 1.0, 21.0, 3.0)
+    one, two = ((half + np.float32(50)) * ball for half in halves(particle(), particle()))
+    blocks = in_blocks(one, two)
+    assert solvent_levels(blocks, masked_before(blocks)) == pytest.approx((50, 50), abs=0.3)
+
+
+# --- common noise -----------------------------------------------------------------------------------------------------
+
+
+def floor(one: Volume, two: Volume, correlated: float = 1.0) -> tuple[float, float, bool]:
+    both = transform(one), transform(two)
+    found = common_noise(fsc.fsc(*both), voxels_in_shell(N), 10.0, N // 2, correlated)
+    assert found is not None
+    return found.value, found.sd, found.flat
+
+
+def test_the_floor_of_the_fsc_is_the_share_of_noise_in_both_halves() -> None:
+    rng = np.random.default_rng(5)
+    own, other, common = (rng.standard_normal((N, N, N)).astype(np.float32) for _ in range(3))
+    one, two = (np.sqrt(np.float32(0.95)) * half + np.sqrt(np.float32(0.05)) * common for half in (own, other))
+    value, sd, flat = floor(one, two)
+    assert value == pytest.approx(0.05, abs=3 * sd)
+    assert value > 6 * sd
+    assert flat
+
+
+def test_independent_halves_have_no_floor() -> None:
+    scores = []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        one, two = (rng.standard_normal((N, N, N)).astype(np.float32) for _ in range(2))
+        value, sd, _ = floor(one, two)
+        scores.append(value / sd)
+    assert np.abs(scores).max() < 3.2
+    assert 0.5 < np.std(scores) < 1.6
+
+
+def test_uneven_noise_makes_the_floor_less_certain() -> None:
+    rng = np.random.default_rng(5)
+    uneven = np.sqrt(8 ** np.linspace(0, 1, N))[:, None, None].astype(np.float32)
+    one, two = (rng.standard_normal((N, N, N)).astype(np.float32) for _ in range(2))
+    assert uneven_by_place(in_blocks(one, two)) == pytest.approx(1.0, abs=0.1)
+    power = 8 ** np.linspace(0, 1, N)
+    expected = float(np.mean(power**2) / np.mean(power) ** 2)
+    assert uneven_by_place(in_blocks(one * uneven, two * uneven)) == pytest.approx(expected, rel=0.1)
+
+
+def test_noise_of_one_direction_makes_the_floor_less_certain() -> None:
+    rng = np.random.default_rng(5)
+    whole = [fft.rfftn(rng.standard_normal((N, N, N)).astype(np.float32)) for _ in range(2)]
+    along = np.abs(np.fft.fftfreq(N) * N) > 12
+    one, two = (half * (1 + 4 * along[:, None, None]) for half in whole)
+    assert uneven_by_direction(*whole, (14, 22)) == pytest.approx(1.0, abs=0.05)
+    assert uneven_by_direction(one, two, (14, 22)) > 1.3
