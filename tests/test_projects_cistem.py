@@ -22,6 +22,7 @@ from refine_hooks.log.folder import Store
 from refine_hooks.masks.cistem import cistem_automask, sphere_masked
 from refine_hooks.model import HalfMaps, Round
 from refine_hooks.programs.cistem.half_maps import half_maps
+from refine_hooks.programs.cistem.particles import _results
 from refine_hooks.programs.cistem.program_mask import moved_by
 from refine_hooks.settings import Settings
 from refine_hooks.testing import check_adapter, fingerprint
@@ -716,3 +717,39 @@ def test_the_automask_of_a_real_round_is_create_masks_in_every_voxel(shared: Pat
         gzip.decompress((shared / "golden/cistem/expected/masks/create_mask_volume_4_1_7A_0.10.mrc.gz").read_bytes())
     )
     np.testing.assert_array_equal(mask.mask.voxels, read_map(made, 2.5).voxels)
+
+
+def test_result_tables_of_older_versions_are_completed_from_the_package_s_particles(tmp_path: Path) -> None:
+    connection = sqlite3.connect(":memory:")
+    connection.execute("CREATE TABLE REFINEMENT_RESULT_2_1 (POSITION_IN_STACK, PSI)")
+    connection.execute(
+        "CREATE TABLE REFINEMENT_PACKAGE_CONTAINED_PARTICLES_7"
+        " (POSITION_IN_STACK, PIXEL_SIZE, SPHERICAL_ABERRATION, MICROSCOPE_VOLTAGE, AMPLITUDE_CONTRAST, ASSIGNED_SUBSET)"
+    )
+    for at in (3, 1, 2):
+        connection.execute("INSERT INTO REFINEMENT_RESULT_2_1 VALUES (?, ?)", (at, 10.0 * at))
+        connection.execute(
+            "INSERT INTO REFINEMENT_PACKAGE_CONTAINED_PARTICLES_7 VALUES (?, 2.5, 2.7, 300.0, 0.07, ?)",
+            (at, at % 2 + 1),
+        )
+    names, found = _results(connection, 2, 1, 7)
+    assert names == [
+        *("POSITION_IN_STACK", "PSI"),
+        *("PIXEL_SIZE", "MICROSCOPE_VOLTAGE", "MICROSCOPE_CS", "AMPLITUDE_CONTRAST", "ASSIGNED_SUBSET"),
+    ]
+    assert found == [(at, 10.0 * at, 2.5, 300.0, 2.7, 0.07, at % 2 + 1) for at in (3, 1, 2)]
+
+
+def test_a_voxel_size_that_the_user_gives_is_that_of_the_half_maps(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.parameters(2)
+    scene.dumps(project.dumps(2))
+    scene.capture()
+    project.commit(scene.database, 2)
+    given = Settings.model_validate({"program": {"voxel_size_A": 2.75}})
+    opened = cistem.project(scene.folder, given, scene.store.spool)
+    (round_,) = opened.rounds()
+    halves = opened.half_maps(round_)
+    assert halves is not None
+    assert (round_.facts.voxel_size_A, halves.half1.voxel_size_A, halves.half2.voxel_size_A) == (2.75, 2.75, 2.75)
+    assert round_.stamp != scene.only_round().stamp, "measured again where another voxel size is given"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -415,3 +416,51 @@ def test_wave_numbers_that_no_box_has_take_no_memory(tmp_path: Path) -> None:
     table.write_text("wave\tfsc_nomask\n1e9\t0.3\n")
     with pytest.raises(NotReadyError, match="no rows with a wave number"):
         read_fsc_table(table, None)
+
+
+def test_the_final_pair_of_a_running_job_is_kept_under_a_number_of_its_own(tmp_path: Path) -> None:
+    project, store = tmp_path / "project", Store(tmp_path / "out")
+    for step in steps(project, 2, clears=False):
+        if step == "1: particles":
+            break
+    job = project / "J5"
+    for half in "AB":
+        shutil.copy(job / f"J5_001_volume_map_half_{half}.mrc", job / f"J5_final_volume_map_half_{half}.mrc")
+    _aged(project)
+    cryosparc.capture(project, store.spool)
+    kept = {r.label: r.inputs.kept.iteration for r in _rounds(project, store) if r.inputs.kept}
+    assert kept == {"it000": 0, "it001": 1, "final": 2}
+
+
+def test_a_table_that_counts_half_shells_is_brought_to_whole_ones(tmp_path: Path) -> None:
+    waves = np.arange(BOX // 2) + 0.5
+    rows = [f"{wave}\t{1 - wave / 50:.6f}\t{1 - wave / 25:.6f}" for wave in waves]
+    (tmp_path / "a.txt").write_text("\n".join(["wave_number\tfsc_nomask\tfsc_tightmask", *rows]) + "\n")
+    curves = read_fsc_table(tmp_path / "a.txt", BOX)
+    shells = np.arange(1, BOX // 2)
+    np.testing.assert_allclose(curves["nomask"][1:-1], 1 - shells / 50, atol=1e-5)
+    np.testing.assert_allclose(curves["tightmask"][1:-1], 1 - shells / 25, atol=1e-5)
+
+
+@pytest.mark.parametrize("version", [4, 5])
+def test_job_json_keeps_every_curve_and_the_stated_resolution(tmp_path: Path, version: int) -> None:
+    project, store = write_project(tmp_path / "project"), Store(tmp_path / "out")
+    job = project / "J5"
+    for path in (*job.glob("*fsc_iteration*.txt"), *job.glob("events.bson")):
+        path.unlink()
+    (job / "job.log").write_text("========= main process now complete at 2024-01-01\n")
+    waves = np.arange(BOX // 2) + 0.5
+    info = {"radwns": list(waves), "fsc_nomask": list(1 - waves / 50), "fsc_noisesub": list(1 - waves / 25)}
+    stats = [{"fsc_info_best": {**info, "radwn_final_A": 6.3 + n}} for n in (1, 0)]
+    table = json.loads((job / "job.json").read_text())
+    groups = [{"name": "volume", "summary_stats": stats}]
+    table |= (
+        {"output_result_groups": groups} if version == 4 else {"spec": {**table.get("spec", {}), "outputs": groups}}
+    )
+    (job / "job.json").write_text(json.dumps(table))
+    first, last = _rounds(project, store)
+    assert (first.facts.reported_resolution_A, last.facts.reported_resolution_A) == (7.3, 6.3)
+    curves = {curve.name: curve for curve in cryosparc.reported(project, last)}
+    assert set(curves) == {"nomask", "noisesub"}
+    assert curves["noisesub"].resolution_A == 6.3
+    np.testing.assert_allclose(curves["nomask"].correlation[1:-1], 1 - np.arange(1, BOX // 2) / 50, atol=1e-6)

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import tarfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,13 +15,14 @@ from numpy.typing import NDArray
 from opened import Opened
 
 from refine_hooks.curves.relion import postprocess_fsc
-from refine_hooks.errors import ProjectError
+from refine_hooks.errors import NotReadyError, ProjectError
 from refine_hooks.files.mrc import Map, read_map, write_map
 from refine_hooks.log.folder import Store
 from refine_hooks.measure import NamedMask, measure_halves
 from refine_hooks.model import Round
 from refine_hooks.programs import claim
 from refine_hooks.programs.relion.external import half_map_from_external
+from refine_hooks.programs.relion.star import parse_star
 from refine_hooks.settings import load_settings
 from refine_hooks.testing import check_adapter
 
@@ -154,12 +156,80 @@ def test_unfiltered_maps_of_the_joined_iteration_are_the_final_round_s_and_await
     assert [(r.label, r.missing) for r in found] == [("it000", ()), ("it009", ()), ("final", ())]
 
 
-def test_continued_runs_are_runs_of_their_own(project: Path) -> None:
+def test_a_continued_run_is_one_series_and_what_it_made_anew_stands_for_the_old(project: Path) -> None:
     for path in list((project / JOB).glob("run_it009_*")):
         text = path.read_bytes().replace(b"run_it009", b"run_ct8_it009")
         (path.parent / path.name.replace("run_it009", "run_ct8_it009")).write_bytes(text)
-    keys = {str(r.key) for r in relion.rounds(project, SETTINGS, Store(project.parent / "out"))}
-    assert len([key for key in keys if "/9/1" in key]) == 2
+    found = list(relion.rounds(project, SETTINGS, Store(project.parent / "out")))
+    assert [str(r.key) for r in found] == [f"Refine3D/job001/{n}/1" for n in (0, 9, 10)]
+    assert {Path(f.name).name for f in found[1].stamp.inputs} == {f"run_ct8_it009_half{h}_model.star" for h in (1, 2)}
+
+
+def test_the_end_of_a_continued_run_without_iterations_of_its_own_keeps_number_and_particles(project: Path) -> None:
+    before = rounds_of(project)["final"]
+    for path in list((project / JOB).glob("run_*")):
+        if "_it" not in path.name:
+            path.rename(path.with_name(path.name.replace("run_", "run_ct9_")))
+    after = rounds_of(project)["final"]
+    assert (after.key, after.facts.particles) == (before.key, before.facts.particles)
+    assert after.facts.particles
+
+
+def test_a_job_folder_is_a_project_although_relion_copies_its_pipeline_into_it(project: Path, tmp_path: Path) -> None:
+    (project / JOB / "default_pipeline.star").write_text("data_pipeline_general\n\n_rlnPipeLineJobCounter 2\n")
+    inside = list(relion.rounds(project / JOB, SETTINGS, Store(tmp_path / "out")))
+    assert [r.key for r in inside] == [r.key for r in rounds_of(project).values()]
+
+
+@pytest.mark.parametrize("said", ["SUCCESS", "FAILURE", "ABORTED"])
+def test_nothing_is_awaited_of_a_job_that_has_ended(project: Path, said: str) -> None:
+    (project / JOB / "run_it009_half2_model.star").unlink()
+    assert rounds_of(project)["it009"].missing
+    (project / JOB / f"RELION_JOB_EXIT_{said}").touch()
+    ended = rounds_of(project)["it009"]
+    assert not ended.missing
+    assert "the job ended before this iteration was complete: run_it009_half2_model.star" in str(ended.fault)
+
+
+def test_a_torn_table_is_awaited_for_a_minute_and_is_broken_then(project: Path) -> None:
+    table = project / JOB / "run_it009_half1_model.star"
+    table.write_bytes(table.read_bytes()[:1500])
+    assert "line" in rounds_of(project)["it009"].missing[0]
+    long_ago = time.time() - 120
+    os.utime(table, (long_ago, long_ago))
+    assert "it has not changed for a minute" in str(rounds_of(project)["it009"].fault)
+
+
+def _optimisers_say(project: Path, **values: int) -> None:
+    for table in (project / JOB).glob("run_*optimiser.star"):
+        text = table.read_text()
+        for name, value in values.items():
+            text = re.sub(rf"_{name} +\S+\n", "", text).replace("\n\n_rln", f"\n\n_{name} {value}\n_rln", 1)
+        table.write_text(text)
+
+
+def test_references_of_gradient_refinement_under_the_name_unfil_are_filtered(project: Path) -> None:
+    for half in (1, 2):
+        shutil.copy(
+            project / JOB / f"run_half{half}_class001_unfil.mrc",
+            project / JOB / f"run_it009_half{half}_class001_unfil.mrc",
+        )
+    assert rounds_of(project)["it009"].inputs.origin == "found"
+    _optimisers_say(project, rlnDoGradientRefine=1)
+    found = rounds_of(project)
+    assert (found["it009"].inputs.origin, found["final"].inputs.origin) == ("regularised", "found")
+
+
+@pytest.mark.parametrize("value", ["data_1@s.mrcs", "save_9", "_x", "'a", "$b", "Bär"])
+def test_values_of_a_star_file_are_what_stands_between_blanks(value: str) -> None:
+    text = f"data_particles\n\nloop_\n_rlnImageName #1\n_rlnAngleRot #2\nx 2.5 stray\n{value} 1.5\n\n"
+    block = parse_star(text, "x.star")["particles"]
+    assert block.columns == {"rlnImageName": ["x", value], "rlnAngleRot": ["2.5", "1.5"]}
+
+
+def test_a_short_row_is_told_with_its_line() -> None:
+    with pytest.raises(NotReadyError, match=r"x\.star: line 6: has 1 of 2 values"):
+        parse_star("data_a\n\nloop_\n_b\n_c\n1\n2 3\n", "x.star")
 
 
 def test_two_programs_in_one_folder_are_told_apart_only_by_the_user(project: Path) -> None:

@@ -50,7 +50,7 @@ class CistemProject(Project):
 
     def half_maps(self, round_: Round) -> HalfMaps | None:
         """See `refine_hooks.programs.cistem.half_maps.half_maps`."""
-        return saved.half_maps(round_)
+        return saved.half_maps(round_, self.settings.program.voxel_size_A)
 
     def reported(self, round_: Round) -> list[FscCurve]:
         """See `refine_hooks.programs.cistem.reported.reported`."""

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from refine_hooks.errors import NotReadyError
@@ -14,8 +15,12 @@ from refine_hooks.programs.cistem.rounds import Sources
 from refine_hooks.sums.cistem import half_maps_from_dumps, read_dump_header
 
 
-def half_maps(round_: Round) -> HalfMaps | None:
+def half_maps(round_: Round, given_A: float = 0.0) -> HalfMaps | None:
     """Merged from the dumps, unmasked; else those that Generate3D saved under its sphere; else None.
+
+    Args:
+        round_: a round of `refine_hooks.programs.cistem.rounds.rounds`.
+        given_A: the voxel size that the user gave; 0 believes the dumps.
 
     Raises:
         NotReadyError: a file is being written.
@@ -28,6 +33,8 @@ def half_maps(round_: Round) -> HalfMaps | None:
         _require_unchanged(sources.attempt)
         half1, half2, images = half_maps_from_dumps(odd, even)
         _require_unchanged(sources.attempt)
+        if given_A:
+            half1, half2 = (replace(half, voxel_size_A=given_A) for half in (half1, half2))
         return HalfMaps(half1, half2, "merged", valid_shells=read_dump_header(odd[0]).last_shell, images=images)
     if sources.half_maps is None:
         return None

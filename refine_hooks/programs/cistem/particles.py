@@ -9,7 +9,7 @@ from refine_hooks.particles import ParticlesJob, require_both_halves
 from refine_hooks.particles.cistem import from_database_rows
 from refine_hooks.programs._reading import Memory
 from refine_hooks.programs.cistem.database import content, find_database, read
-from refine_hooks.programs.cistem.tables import rerooted
+from refine_hooks.programs.cistem.tables import rerooted, rows
 
 _WAIT_S = 30.0
 NOTE = "reconstructed to full resolution; the noise's whitening filter is cisTEM's but for its random choice of images"
@@ -33,11 +33,11 @@ def particles(directory: Path, memory: Memory, round_: Round) -> ParticlesJob:
     stack = rerooted(package.stack, known.folder, directory)
     if not stack.is_file():
         raise ParticlesError(f"{stack}: the particle stack is not there")
-    names, rows = read(database, lambda c: _results(c, number, class_id), wait_s=_WAIT_S)
+    names, results = read(database, lambda c: _results(c, number, class_id, refinement.package_id), wait_s=_WAIT_S)
     weight_A2, adjust = read(database, lambda c: _weighting(c, reconstruction.id), wait_s=_WAIT_S)
     rows_of_class = from_database_rows(
         names,
-        rows,
+        results,
         source=f"{database} (refinement {number}, class {class_id})",
         stack=stack,
         contrast=1 if package.white_protein else -1,
@@ -55,9 +55,30 @@ def particles(directory: Path, memory: Memory, round_: Round) -> ParticlesJob:
     )
 
 
-def _results(connection: sqlite3.Connection, number: int, class_id: int) -> tuple[list[str], list[tuple[object, ...]]]:
+_OF_THE_PACKAGE = {
+    "PIXEL_SIZE": "PIXEL_SIZE",
+    "MICROSCOPE_VOLTAGE": "MICROSCOPE_VOLTAGE",
+    "MICROSCOPE_CS": "SPHERICAL_ABERRATION",
+    "AMPLITUDE_CONTRAST": "AMPLITUDE_CONTRAST",
+    "ASSIGNED_SUBSET": "ASSIGNED_SUBSET",
+}
+"""Columns that result tables of older versions lack -> the columns of the package's own table of particles."""
+
+
+def _results(
+    connection: sqlite3.Connection, number: int, class_id: int, package_id: int
+) -> tuple[list[str], list[tuple[object, ...]]]:
+    """A table of results; what an older version did not write into it comes from the package's particles, by their position."""
     cursor = connection.execute(f"SELECT * FROM REFINEMENT_RESULT_{int(number)}_{int(class_id)}")  # noqa: S608 - two integers
-    return [column[0].upper() for column in cursor.description], cursor.fetchall()
+    names, found = [column[0].upper() for column in cursor.description], cursor.fetchall()
+    lacking = [name for name in _OF_THE_PACKAGE if name not in names]
+    package = rows(connection, f"REFINEMENT_PACKAGE_CONTAINED_PARTICLES_{int(package_id)}") if lacking else []
+    lacking = [name for name in lacking if package and _OF_THE_PACKAGE[name] in package[0]]
+    if not lacking or "POSITION_IN_STACK" not in names:
+        return names, found
+    known = {row["POSITION_IN_STACK"]: tuple(row[_OF_THE_PACKAGE[name]] for name in lacking) for row in package}
+    at = names.index("POSITION_IN_STACK")
+    return [*names, *lacking], [(*row, *known[row[at]]) for row in found if row[at] in known]
 
 
 def _weighting(connection: sqlite3.Connection, reconstruction: int) -> tuple[float, bool]:

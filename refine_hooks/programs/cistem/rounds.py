@@ -144,11 +144,17 @@ def _known(project: Project, path: Path, content: Content, match: Match) -> Roun
         # Whole half maps under a sphere are better than dumps of which some were missed.
         notes, attempt, faults = (*notes, f"its dumps cannot be used: {'; '.join(faults)}"), None, []
     facts = _facts(content, refinement, reconstruction, attempt, notes, own=not match.generated)
+    if facts.particles == refinement.particles and len(refinement.details) > 1:
+        used = database.images_used(path, memory, refinement.id, reconstruction.class_id, refinement.run_at)
+        facts = replace(facts, particles=sum(used) if used else None)
+    given_A = project.settings.program.voxel_size_A
+    facts = replace(facts, voxel_size_A=given_A or facts.voxel_size_A)
+    revision = f"reconstruction {reconstruction.id}" + (f", voxel size {given_A:g} A" if given_A else "")
     return Round(
         key=Key(run=run, iteration=refinement.id, class_id=reconstruction.class_id),
         program=PROGRAM,
         label=label,
-        stamp=_stamp(directory, attempt, found, f"reconstruction {reconstruction.id}"),
+        stamp=_stamp(directory, attempt, found, revision),
         facts=facts,
         fault="; ".join(faults) or None,
         complete=attempt is None or bool(attempt.discarded) or attempt.sealed or dumps.images(attempt) == expected,

@@ -13,6 +13,7 @@ from refine_hooks.particles import ParticlesJob, require_both_halves
 from refine_hooks.particles.cryosparc import angles_deg, joined_rows, read_cs
 from refine_hooks.programs import _overwritten as overwritten
 from refine_hooks.programs._reading import read_text
+from refine_hooks.programs.cryosparc.job import summary_of
 from refine_hooks.programs.cryosparc.rounds import Inputs
 
 WINDOW = "cryoSPARC's spherical window of the box"
@@ -23,6 +24,7 @@ PARTICLES_NOTE = (
 THETA_BINS, PHI_BINS = 18, 72
 
 _MOST_SHELLS = 10_000  # more than any box has
+_WHOLE = 0.25
 
 
 def half_maps(round_: Round) -> HalfMaps | None:
@@ -59,6 +61,22 @@ def reported(round_: Round) -> list[FscCurve]:
             resolution_A = round_.facts.reported_resolution_A if last else None
             rule = round_.facts.reported_rule if resolution_A else None
             curves.append(FscCurve(f"{name}{suffix}", values, resolution_A, rule or "not read off by cryoSPARC here"))
+    return curves or _of_summary(inputs, round_)
+
+
+def _of_summary(inputs: Inputs, round_: Round) -> list[FscCurve]:
+    """The curves that job.json keeps of an iteration; the resolution that it states is that of its last one."""
+    summary = summary_of(inputs.job.table, round_.key.iteration, inputs.iteration.class_index)
+    if summary is None:
+        return []
+    columns = {name: np.array(values) for name, values in summary.curves}
+    found = _at_shells(np.array(summary.waves), columns, _box_px(inputs))
+    curves = []
+    for name, values in found.items():
+        final = name == "noisesub"
+        rule = round_.facts.reported_rule if final else None
+        at_A = round_.facts.reported_resolution_A if final else None
+        curves.append(FscCurve(name, values, at_A, rule or "not read off by cryoSPARC here"))
     return curves
 
 
@@ -71,8 +89,8 @@ def _box_px(inputs: Inputs) -> int | None:
 def read_fsc_table(path: Path, box_px: int | None) -> dict[str, NDArray[np.float64]]:
     """The curves of one of cryoSPARC's FSC tables by column, over the shells 0..N//2.
 
-    A wave number is a shell. What is no number, and noise-substituted values outside -1..1 (where the noise's correlation is
-    near 1, they mean nothing), is left out.
+    A wave number is a shell; tables that count 0.5, 1.5, ... are brought to whole shells: the mean of both neighbours. What is no
+    number, and noise-substituted values outside -1..1 (where the noise's correlation is near 1, they mean nothing), is left out.
 
     Args:
         path: tab-separated text under a line of names, the wave number first.
@@ -92,13 +110,26 @@ def read_fsc_table(path: Path, box_px: int | None) -> dict[str, NDArray[np.float
     table = table[(table[:, 0] >= 0) & (table[:, 0] < _MOST_SHELLS)]
     if not len(table):
         raise NotReadyError(f"{path}: has no rows with a wave number from 0 to {_MOST_SHELLS}")
-    shells = np.rint(table[:, 0]).astype(int)
-    count = (box_px // 2 if box_px else int(shells.max())) + 1
+    columns = {name: table[:, column] for column, name in enumerate(names[1:], 1)}
+    return _at_shells(table[:, 0], columns, box_px)
+
+
+def _at_shells(
+    waves: NDArray[np.float64], columns: dict[str, NDArray[np.float64]], box_px: int | None
+) -> dict[str, NDArray[np.float64]]:
+    shells = np.arange((box_px // 2 if box_px else int(np.rint(waves.max()))) + 1)
+    half_integer = bool(np.any(np.abs(waves - np.rint(waves)) > _WHOLE))
     curves = {}
-    for column, name in enumerate(names[1:], 1):
-        values = np.full(count, np.nan)
-        usable = (shells < count) & (np.abs(np.nan_to_num(table[:, column], nan=9.0)) <= 1 + 1e-6)
-        values[shells[usable]] = table[usable, column]
+    for name, column in columns.items():
+        usable = np.abs(np.nan_to_num(column, nan=9.0)) <= 1 + 1e-6
+        values = np.full(shells.size, np.nan)
+        if half_integer:
+            value_at = {float(wave): value for wave, value in zip(waves[usable], column[usable], strict=True)}
+            pairs = [(value_at.get(shell - 0.5), value_at.get(shell + 0.5)) for shell in shells]
+            values = np.array([np.nan if a is None or b is None else (a + b) / 2 for a, b in pairs])
+        else:
+            usable &= waves < shells.size
+            values[np.rint(waves[usable]).astype(int)] = column[usable]
         if np.any(np.isfinite(values)):
             curves[name] = values
     return curves

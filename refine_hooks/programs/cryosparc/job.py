@@ -20,6 +20,15 @@ _OVER = ("completed", "failed", "killed")
 
 
 @dataclass(frozen=True, slots=True)
+class Summary:
+    """What job.json keeps of one iteration of one class: curves by name over ``waves`` (in shells), and the stated resolution."""
+
+    resolution_A: float | None
+    waves: tuple[float, ...]
+    curves: tuple[tuple[str, tuple[float, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class JobTable:
     """A job.json.
 
@@ -28,6 +37,7 @@ class JobTable:
         split_A: both halves have one reference in shells coarser than this.
         windowed: maps are multiplied by a spherical window.
         particles: by iteration.
+        summaries: what it keeps of each class, by iteration from 0.
     """
 
     type: str = ""
@@ -37,6 +47,7 @@ class JobTable:
     split_A: float | None = None
     windowed: bool = False
     particles: dict[int, int] = field(default_factory=dict)
+    summaries: tuple[tuple["Summary", ...], ...] = ()
 
     @property
     def refines(self) -> bool:
@@ -76,6 +87,7 @@ def read_job(path: Path) -> JobTable:
         split_A=positive_number(split_A),
         windowed=_parameter(said, "refine_window") is True,
         particles=_particles(said),
+        summaries=_summaries(said),
     )
 
 
@@ -102,6 +114,43 @@ def _particles(said: dict[str, Any]) -> dict[int, int]:
                 pairs = zip(versions, counts, strict=False)
                 return {int(v): int(n) for v, n in pairs if isinstance(v, int) and isinstance(n, int)}
     return {}
+
+
+def _summaries(said: dict[str, Any]) -> tuple[tuple[Summary, ...], ...]:
+    """Of each output of volumes; since version 5 they are below ``spec.outputs``."""
+    groups = said.get("output_result_groups") or _table(said, "spec").get("outputs") or []
+    found = []
+    for group in groups.values() if isinstance(groups, dict) else groups if isinstance(groups, list) else []:
+        stats = group.get("summary_stats") if isinstance(group, dict) else None
+        read = tuple(map(_summary, stats)) if isinstance(stats, list) else ()
+        if any(each.curves for each in read):
+            found.append(read)
+    return tuple(found)
+
+
+def _summary(stats: Any) -> Summary:
+    info = _table(stats, "fsc_info_best") if isinstance(stats, dict) else {}
+    waves = _numbers(info.get("radwns"))
+    curves = [
+        (name.removeprefix("fsc_"), values)
+        for name, value in info.items()
+        if name.startswith("fsc_") and len(values := _numbers(value)) == len(waves)
+    ]
+    return Summary(positive_number(info.get("radwn_final_A")), waves, tuple(curves) if waves else ())
+
+
+def _numbers(values: Any) -> tuple[float, ...]:
+    if not isinstance(values, list):
+        return ()
+    return tuple(float(v) if isinstance(v, int | float) else float("nan") for v in values)
+
+
+def summary_of(table: JobTable, number: int, class_index: int | None) -> Summary | None:
+    """What is kept of one iteration of a class; None where nothing is."""
+    index = class_index or 0
+    of_class = table.summaries[index] if index < len(table.summaries) else ()
+    found = of_class[number] if number < len(of_class) else None
+    return found if found is not None and found.curves else None
 
 
 @dataclass(frozen=True, slots=True)

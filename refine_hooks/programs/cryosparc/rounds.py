@@ -12,7 +12,7 @@ from refine_hooks.programs._overwritten import Kept
 from refine_hooks.programs._reading import Memory
 from refine_hooks.programs.adapter import stamp_of
 from refine_hooks.programs.cryosparc.files import MASKS, Iteration, Job, Listing, job_folders, list_job
-from refine_hooks.programs.cryosparc.job import filter_radii_of, log_of
+from refine_hooks.programs.cryosparc.job import filter_radii_of, log_of, summary_of
 
 # All maps and masks of an iteration are written one after another: time for the masks to come.
 _STILL_S = 15.0
@@ -49,13 +49,14 @@ def capture(directory: Path, spool: Path, memory: Memory) -> list[Path]:
     for job in job_folders(directory, memory):
         if not job.running:
             continue
-        for iteration in list_job(job).iterations:
+        there = list_job(job).iterations
+        for iteration in there:
             if iteration.halves is not None:
                 first, second = (job.folder / name for name in iteration.halves)
                 masks = [job.folder / iteration.files[what] for what in MASKS.values() if what in iteration.files]
                 saved += overwritten.keep(
                     (first, second),
-                    _number(iteration, 0),
+                    _number(iteration, _last(there, iteration.class_index)),
                     _spooled(spool, job, iteration.class_index),
                     beside_it=masks,
                     whole=overwritten.whole_mrc,
@@ -67,6 +68,11 @@ def capture(directory: Path, spool: Path, memory: Memory) -> list[Path]:
 
 def _spooled(spool: Path, job: Job, class_index: int | None) -> Path:
     return overwritten.spool_folder(spool, "cryosparc", job.run, (class_index or 0) + 1)
+
+
+def _last(there: list[Iteration], class_index: int | None) -> int:
+    """The highest number that an iteration of a class has; ``final`` comes after it."""
+    return max((each.number or 0 for each in there if each.class_index == class_index), default=0)
 
 
 def _number(iteration: Iteration, last: int) -> int:
@@ -101,7 +107,7 @@ def _of_class(
     directory: Path, job: Job, listing: Listing, class_index: int | None, kept: dict[int, Kept]
 ) -> Iterator[Round]:
     there = [iteration for iteration in listing.iterations if iteration.class_index == class_index]
-    last = max((iteration.number or 0 for iteration in there), default=0)
+    last = _last(there, class_index)
     numbers = {_number(iteration, last): iteration for iteration in there}
     for number in kept.keys() - numbers.keys():
         numbers[number] = Iteration(class_index, number, "")
@@ -233,4 +239,6 @@ def _reported_resolution(inputs: Inputs, number: int, crossed_A: dict[str, float
     label = next(reversed(crossed_A), "the one that it filters by")
     if inputs.iteration.class_index is not None or inputs.iteration.number != number:
         return None, ""
-    return filter_radii_of(inputs.job.folder, inputs.job.memory).get(number) or crossed_A.get(label), label
+    summary = summary_of(inputs.job.table, number, None)
+    stated_A = summary.resolution_A if summary is not None else None
+    return filter_radii_of(inputs.job.folder, inputs.job.memory).get(number) or crossed_A.get(label) or stated_A, label

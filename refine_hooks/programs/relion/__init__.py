@@ -63,7 +63,9 @@ class RelionProject(Project):
     def masks(self, round_: Round, halves: HalfMaps) -> dict[str, ProgramMask]:
         """The mask that the round was refined under, or that a post-processing of it used."""
         mask = of_round.refinement_mask(round_, halves)
-        return {} if mask is None else {"refinement": mask}
+        # A body's mask covers its own part of the particle: it is not judged as one of the whole.
+        name = "program_body" if round_.inputs is not None and round_.inputs.kind == "body" else "refinement"
+        return {} if mask is None else {name: mask}
 
     def particles(self, round_: Round) -> ParticlesJob:
         """The particles of the round's own ``data.star``."""

@@ -5,6 +5,7 @@ Only the job folders of refinements are listed, one `os.scandir` each: no folder
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,7 @@ _FILE = re.compile(
     r"(?P<what>model\.star|optimiser\.star|sampling\.star|data\.star"
     r"|(?P<kind>class|body)(?P<number>\d{3})(?P<suffix>\.mrc|_unfil\.mrc|_external_reconstruct\.star))"
 )
+_CONTINUED = re.compile(r"_ct(\d+)$")
 _EXIT_FILES = ("RELION_JOB_EXIT_SUCCESS", "RELION_JOB_EXIT_FAILURE", "RELION_JOB_EXIT_ABORTED")
 
 
@@ -52,6 +54,17 @@ class Iteration:
     def stem(self) -> str:
         """What the names of its files begin with."""
         return self.root if self.number is None else f"{self.root}_it{self.number:03d}"
+
+    @property
+    def series(self) -> str:
+        """The root name without ``_ctN``: a continued run is one series."""
+        return _CONTINUED.sub("", self.root)
+
+    @property
+    def continued_from(self) -> int:
+        """The iteration that this part of the series was continued from; -1 for its beginning."""
+        found = _CONTINUED.search(self.root)
+        return int(found[1]) if found else -1
 
     def half_pair(self, kind: str, number: int, suffix: str) -> tuple[str, str] | None:
         """Names of the two halves' files of a class or body, None unless both are there."""
@@ -95,6 +108,8 @@ def _marks_a_job(name: str) -> bool:
 def job_folders(directory: Path, memory: Memory | None = None) -> list[Job]:
     """All refinement jobs of a project, or the one job that ``directory`` itself is, in the order of their numbers."""
     memory = memory or Memory()
+    if is_job_folder(directory):  # RELION copies default_pipeline.star into every job
+        return [Job(directory, _project_of(directory), run_name(directory), memory)]
     folders = []
     for job_type in JOB_TYPES:
         try:
@@ -105,7 +120,8 @@ def job_folders(directory: Path, memory: Memory | None = None) -> list[Job]:
                 ]
         except OSError:
             continue
-    if folders or (directory / "default_pipeline.star").is_file():
+    is_job = directory.parent.name in JOB_TYPES and _JOB_NAME.fullmatch(directory.name)
+    if folders or ((directory / "default_pipeline.star").is_file() and not is_job):
         return [Job(folder, directory, run_name(folder), memory) for folder in sorted(folders, key=_in_order)]
     return [Job(directory, _project_of(directory), run_name(directory), memory)]
 
@@ -142,8 +158,23 @@ def list_job(folder: Path) -> Listing:
         iteration.files[int(found["half"] or 0), found["what"]] = name
         if found["kind"]:
             iteration.classes.add((found["kind"], int(found["number"])))
-    ordered = sorted(iterations.values(), key=lambda i: (i.root, i.number is None, i.number or 0))
+    ordered = sorted(_newest_of_series(iterations.values()), key=lambda i: (i.series, i.number is None, i.number or 0))
     return Listing(tuple(ordered), bool(exits), _EXIT_FILES[0] in exits)
+
+
+def _newest_of_series(found: Iterable[Iteration]) -> list[Iteration]:
+    """Without what a continuation has made anew: ``run_ct5_it006`` stands for ``run_it006``, and a later end for an earlier one."""
+    found = list(found)
+    kept = []
+    for each in found:
+        later = [o for o in found if o.series == each.series and o.continued_from > each.continued_from]
+        if each.number is None:
+            superseded = any(other.number is None for other in later)
+        else:
+            superseded = any(other.continued_from < each.number for other in later)
+        if not superseded:
+            kept.append(each)
+    return kept
 
 
 def _names(folder: Path) -> list[str]:

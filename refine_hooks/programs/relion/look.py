@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from refine_hooks.errors import RefineHooksError
+from refine_hooks.errors import NotReadyError, RefineHooksError
 from refine_hooks.model import Facts, Key, Origin, Round
 from refine_hooks.programs.adapter import stamp_of
 from refine_hooks.programs.relion.files import Iteration, Job, Listing
@@ -105,7 +105,7 @@ def _key(view: View, iteration: Iteration, kind: str, number: int) -> Key:
     at = iteration.number
     if at is None:
         at = 0 if before is None or before.number is None else before.number + 1
-    return Key(run=view.run(iteration.root, kind), iteration=at, class_id=max(1, number))
+    return Key(run=view.run(iteration.series, kind), iteration=at, class_id=max(1, number))
 
 
 def _label(iteration: Iteration) -> str:
@@ -116,7 +116,20 @@ def awaited(view: View, iteration: Iteration, kind: str, number: int, missing: t
     """A round that lacks something yet."""
     key = _key(view, iteration, kind, number)
     present = [view.job.folder / name for name in iteration.files.values()]
-    return Round(key, "relion", _label(iteration), stamp_of(view.directory, present), missing=missing)
+    stamp = stamp_of(view.directory, present)
+    if view.listing.ended:
+        fault = f"the job ended before this iteration was complete: {'; '.join(missing)}"
+        return Round(key, "relion", _label(iteration), stamp, fault=fault)
+    return Round(key, "relion", _label(iteration), stamp, missing=missing)
+
+
+def unread(view: View, iteration: Iteration, error: RefineHooksError) -> Round:
+    """A round whose tables cannot be read: awaited while they are being written, else at fault."""
+    if isinstance(error, NotReadyError):
+        return awaited(view, iteration, "class", 1, error.faults)
+    present = [view.job.folder / name for name in iteration.files.values()]
+    stamp = stamp_of(view.directory, present)
+    return Round(_key(view, iteration, "class", 1), "relion", _label(iteration), stamp, fault=str(error))
 
 
 def round_of(

@@ -54,11 +54,18 @@ def facts_of(
         sphere_radius_A=diameter_A / 2 if diameter_A else None,
         reconstruction_limit_A=_ends_at(model),
         symmetry=_symmetry(optimiser, samplings, memory),
-        particles=both if split else (model.particles if model else None),
+        particles=both if split else _particles(model, table),
         reported_resolution_A=None if first else resolution_A,
         reported_rule=None if first or resolution_A is None else rule,
         notes=tuple(_notes(table, optimiser, first, split, final)),
     )
+
+
+def _particles(model: Model | None, table: ClassTable | None) -> int | None:
+    """Of one class: RELION's class distribution, the sum of its particles' probabilities."""
+    if model is None or model.particles is None or len(model.classes) == 1 or model.bodies:
+        return model.particles if model else None
+    return round(model.particles * table.share) if table is not None and table.share is not None else None
 
 
 def _class_of(model: Model | None, number: int) -> ClassTable | None:

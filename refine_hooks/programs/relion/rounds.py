@@ -14,7 +14,7 @@ import numpy as np
 from refine_hooks.errors import NotReadyError, RefineHooksError
 from refine_hooks.model import Origin, Round
 from refine_hooks.programs.relion.files import Iteration, Job, list_job, whole_header, written_at
-from refine_hooks.programs.relion.look import View, awaited, has_tables, inputs_of, round_of
+from refine_hooks.programs.relion.look import View, awaited, has_tables, inputs_of, round_of, unread
 from refine_hooks.programs.relion.postprocess import postprocess_of
 from refine_hooks.programs.relion.spool import sums_of
 from refine_hooks.programs.relion.tables import Model, read_model
@@ -27,9 +27,8 @@ _RUNNING_WITHIN_NS = 6 * 3600 * 10**9
 def job_rounds(directory: Path, job: Job, settings: Settings, spool: Path) -> Iterator[Round]:
     """Every round and class of one job that is on disk now, oldest first."""
     listing = list_job(job.folder)
-    roots = dict.fromkeys(iteration.root for iteration in listing.iterations)
-    for root in roots:
-        iterations = [i for i in listing.iterations if i.root == root]
+    for series in dict.fromkeys(iteration.series for iteration in listing.iterations):
+        iterations = [i for i in listing.iterations if i.series == series]
         view = View(directory, job, listing, iterations, settings, spool)
         for iteration in iterations:
             if iteration.number is not None:
@@ -70,8 +69,8 @@ def _joint(view: View, iteration: Iteration) -> Iterator[Round]:
     table = view.path(iteration, 0, "model.star")
     try:
         model = view.job.memory.file(read_model, table)
-    except NotReadyError as error:
-        yield awaited(view, iteration, "class", 1, error.faults)
+    except RefineHooksError as error:
+        yield unread(view, iteration, error)
         return
     for number in range(1, len(model.classes) + 1):
         inputs = inputs_of(view, iteration, "class", number, model, None, None)
@@ -87,8 +86,8 @@ def _halves(view: View, iteration: Iteration) -> Iterator[Round]:
         return
     try:
         models = [view.job.memory.file(read_model, table) for table in tables]
-    except NotReadyError as error:
-        yield awaited(view, iteration, "class", 1, error.faults)
+    except RefineHooksError as error:
+        yield unread(view, iteration, error)
         return
     kind = "body" if models[0].bodies else "class"
     same = _same_state(models[0], models[1])
@@ -144,7 +143,7 @@ def _sources(
     """
     unfiltered = iteration.half_pair(kind, number, "_unfil.mrc")
     if unfiltered:
-        return "found", _whole_maps(view, unfiltered, model)
+        return _origin_of_unfil(view, iteration), _whole_maps(view, unfiltered, model)
     sums = _sums(view, iteration, kind, number)
     if sums:
         return "merged", sums
@@ -152,6 +151,13 @@ def _sources(
     if filtered and iteration.number is not None:
         return "regularised", _whole_maps(view, filtered, model)
     return None, None
+
+
+def _origin_of_unfil(view: View, iteration: Iteration) -> Origin:
+    """Gradient refinement that corrects its FSC for the solvent writes its regularised references under the name ``_unfil``."""
+    optimiser = view.optimiser(iteration)
+    by_gradient = optimiser is not None and optimiser.gradient and iteration.number is not None
+    return "regularised" if by_gradient else "found"
 
 
 def _whole_maps(view: View, names: tuple[str, str], model: Model | None) -> tuple[Path, Path]:
@@ -166,7 +172,7 @@ def _whole_maps(view: View, names: tuple[str, str], model: Model | None) -> tupl
 def _sums(view: View, iteration: Iteration, kind: str, number: int) -> tuple[Path, Path] | None:
     """The tables of both halves' arrays; None where there are none, or none of this run."""
     optimiser = view.optimiser(iteration)
-    if optimiser is not None and not optimiser.external:
+    if optimiser is not None and not (optimiser.external or optimiser.blush):
         return None  # left by an earlier run in this folder
     return sums_of(view.job, view.spool, iteration.stem, kind, number)
 
@@ -186,7 +192,8 @@ def _without_tables(view: View, iteration: Iteration) -> Iterator[Round]:
         if not view.listing.ended and waited_s < view.settings.watch.metadata_wait_s:
             yield awaited(view, iteration, kind, number, ("the model tables of both halves",))
             continue
-        inputs = inputs_of(view, iteration, kind, number, _model_before(view, iteration), "found", halves)
+        origin = _origin_of_unfil(view, iteration)
+        inputs = inputs_of(view, iteration, kind, number, _model_before(view, iteration), origin, halves)
         note = "RELION stopped before it had written this iteration's tables: resolution and curves are of none"
         yield round_of(view, iteration, inputs, list(halves), note=note)
 
@@ -214,8 +221,8 @@ def _final(view: View, iteration: Iteration) -> Iterator[Round]:
     table = view.path(iteration, 0, "model.star")
     try:
         model = view.job.memory.file(read_model, table)
-    except NotReadyError as error:
-        yield awaited(view, iteration, "class", 1, error.faults)
+    except RefineHooksError as error:
+        yield unread(view, iteration, error)
         return
     superseded, note = _older_than_the_rest(view, table)
     kind = "body" if model.bodies else "class"

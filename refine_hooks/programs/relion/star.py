@@ -1,14 +1,16 @@
 """STAR files that another program may be writing at this moment: a table is whole, or it is not there yet."""
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from refine_hooks.errors import NotReadyError
+from refine_hooks.errors import InputError, NotReadyError
 from refine_hooks.programs._reading import read_text
+
+_STILL_WRITTEN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,40 +59,71 @@ def read_star(path: Path, until: str = "") -> dict[str, Block]:
         until: the block at which reading may end, e.g. a long table that nobody asks for; empty to read all.
 
     Raises:
-        NotReadyError: not there, empty, or cut off in the middle of a table or a line.
-        InputError: cannot be read.
+        NotReadyError: not there, empty, or cut off in the middle of a table or a line a moment ago.
+        InputError: cannot be read, or cut off and not written since a minute.
     """
     text = read_text(path)
     end = text.find(f"\ndata_{until}") if until else -1
-    if end < 0 and not text.endswith("\n"):
-        raise NotReadyError(f"{path}: ends in the middle of a line; it is being written, or torn")
-    return parse_star(text if end < 0 else text[: end + 1], str(path))
+    try:
+        return parse_star(_whole_lines(path, text) if end < 0 else text[: end + 1], str(path))
+    except NotReadyError as error:
+        # Times far in the future are those of a clock that has been put back.
+        if abs(time.time() - path.stat().st_mtime) < _STILL_WRITTEN_S:
+            raise
+        raise InputError(f"{error}; it has not changed for a minute: restore it, or run the job again") from error
+
+
+def _whole_lines(path: Path, text: str) -> str:
+    if text.endswith("\n"):
+        return text
+    line = text.count("\n") + 1
+    raise NotReadyError(f"{path}: line {line}: ends in the middle of a line; it is being written, or torn")
 
 
 def parse_star(text: str, source: str) -> dict[str, Block]:
-    """The blocks of STAR text; see `read_star`."""
-    from gemmi import cif
+    """The blocks of STAR text, by the rules of RELION's own reader (metadata_table.cpp, readStarList and readStarLoop).
 
-    try:
-        document = cif.read_string(text)
-    except (ValueError, RuntimeError) as error:
-        raise NotReadyError(
-            f"{source}: is no complete STAR file ({_first_line(error)}); it is being written, or torn"
-        ) from error
+    Values are split at blanks: quotes, ``$`` and names such as ``data_1.mrc`` are values like any other. A loop ends at an empty
+    line. See `read_star`.
+    """
     blocks: dict[str, Block] = {}
-    for block in document:
-        values: dict[str, str] = {}
-        columns: dict[str, list[str]] = {}
-        for item in block:
-            if item.pair is not None:
-                name, value = (str(part) for part in cast("tuple[str, str]", item.pair))
-                values[name.lstrip("_")] = str(cif.as_string(value))
-            elif item.loop is not None:
-                for tag in item.loop.tags:
-                    columns[tag.lstrip("_")] = [str(cif.as_string(value)) for value in block.find_loop(tag)]
-        blocks[block.name] = Block(values, columns)
+    block: Block | None = None
+    names: list[str] | None = None
+    rows: list[list[str]] = []
+
+    def finish() -> None:
+        if block is not None and names is not None and rows:
+            block.columns.update(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+
+    for number, line in enumerate(text.split("\n"), 1):
+        words = line.split()
+        if names and words and (rows or not words[0].startswith(("_", "#"))):
+            rows.append(_row(words, names, number, source))
+        elif line.startswith("data_"):
+            finish()
+            names, rows = None, []
+            block = blocks.setdefault(words[0][5:], Block({}, {}))
+        elif not words:
+            finish()
+            names, rows = (None, []) if names else (names, rows)
+        elif words[0].startswith("#"):
+            continue
+        elif block is None:
+            raise NotReadyError(f"{source}: line {number}: {line[:60]!r} stands before any table")
+        elif words[0] == "loop_":
+            finish()
+            names, rows = [], []
+        elif words[0].startswith("_") and names is not None:
+            names.append(words[0][1:])
+        elif words[0].startswith("_"):
+            block.values[words[0][1:]] = words[1] if len(words) > 1 else ""
+    finish()
     return blocks
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+def _row(words: list[str], names: list[str], number: int, source: str) -> list[str]:
+    if len(words) < len(names):
+        raise NotReadyError(
+            f"{source}: line {number}: has {len(words)} of {len(names)} values; it is being written, or torn"
+        )
+    return words[: len(names)]

@@ -15,10 +15,14 @@ _COMMAND_LINES = 5
 
 @dataclass(frozen=True, slots=True)
 class ClassTable:
-    """One class or body: its FSC by shell 0..N//2 (NaN beyond the round's image size), None where there is none."""
+    """One class or body: its FSC by shell 0..N//2 (NaN beyond the round's image size), None where there is none.
+
+    ``share`` is its part of the particles, 0..1.
+    """
 
     gold_standard: NDArray[np.float64] | None = field(compare=False)
     estimated_resolution_A: float | None
+    share: float | None
     kept_fixed: bool
 
 
@@ -47,6 +51,7 @@ class Optimiser:
     corrects_fsc: bool
     external: bool
     blush: bool
+    gradient: bool
     local_symmetry: bool
     symmetry: str | None
 
@@ -85,7 +90,8 @@ def _class_table(
     if table is None or len(table.columns.get("rlnSpectralIndex", ())) != shells:
         raise NotReadyError(f"{path}: its table of {kind} {i + 1} does not hold {shells} shells yet")
     resolution, fixed = _row(listed, "rlnEstimatedResolution", i), _row(listed, "rlnBodyKeepFixed", i)
-    return ClassTable(_measured(fsc, current_px), resolution, bool(fixed))
+    share = _row(listed, "rlnClassDistribution", i)
+    return ClassTable(_measured(fsc, current_px), resolution, share, bool(fixed))
 
 
 def _measured(fsc: NDArray[np.float64] | None, current_px: int) -> NDArray[np.float64] | None:
@@ -133,6 +139,7 @@ def read_optimiser(path: Path) -> Optimiser:
         corrects_fsc=general.whole("rlnDoSolventFscCorrection") == 1,
         external=general.whole("rlnDoExternalReconstruct") == 1,
         blush=general.whole("rlnDoBlush") == 1,
+        gradient=general.whole("rlnDoGradientRefine") == 1,
         local_symmetry=bool(general.text("rlnLocalSymmetryFile")),
         symmetry=_symmetry_asked_for(text),
     )
