@@ -181,8 +181,8 @@ def _action(w: Watch, round_: Round, origin: str) -> tuple[Action, str]:
 
 
 def _reads(project: Path, round_: Round) -> Iterator[ReadFile]:
-    """The files of the stamp and those that the adapter's own inputs name."""
-    named = [project / file.name for file in round_.stamp.inputs]
+    """The files of the fingerprint and those that the adapter's own inputs name."""
+    named = [project / file.name for file in round_.fingerprint.inputs]
     for path in dict.fromkeys([*named, *_paths_in(round_.inputs)]):
         if path.is_dir():
             continue

@@ -17,6 +17,12 @@ Origin = Literal["found", "merged", "reconstructed", "regularised"]
 
 Package = Literal["cistem", "relion"]
 
+Masked = Literal["none", "inscribed_sphere", "sphere", "mask"]
+Independence = Literal["independent", "shared_reference", "one_set_of_poses", "unknown"]
+ProgramCurve = Literal["fsc", "unmasked", "masked", "corrected", "scaled", "randomised"]
+MaskRole = Literal["sphere", "automask", "refinement", "user", "program"]
+WarningCode = Literal["fsc_rises_again", "never_below_0.8", "unmasked_beyond_masked", "randomised_fsc_large", "other"]
+
 
 class Record(BaseModel):
     """Frozen, strict about its fields, and without NaN."""
@@ -48,6 +54,39 @@ class Key(Record):
         return cls(run=run, iteration=int(iteration), class_id=int(rest))
 
 
+class Reported(Record):
+    """The program's own number of a round: its resolution, the level of the FSC that it was read at, and its rule in words."""
+
+    resolution_A: float
+    level: float | None = Field(default=None, description="null where no level of an FSC was used, or it is not known")
+    rule: str | None = Field(default=None, description="in words")
+
+
+class ProgramWarning(Record):
+    """A warning that the program itself gave of a round or of its run."""
+
+    code: WarningCode
+    text: str = Field(description="the program's own words")
+    source: str | None = Field(default=None, description="where it was read")
+
+
+class ProgramMaskParameters(Record):
+    """How the program made its mask, as far as it tells; lengths in Angstrom."""
+
+    kind: Literal["program"] = "program"
+    made: Literal["supplied", "automask", "none"] | None = Field(
+        default=None, description="given to the program, made by it, or not used at all; null where nobody knows"
+    )
+    source: str | None = Field(default=None, description="in words")
+    file: str | None = None
+    radius_A: float | None = None
+    filter_A: float | None = None
+    rebin: float | None = Field(default=None, description="share of the strongest voxels that cisTEM's automask keeps")
+    centring_undone_px_xyz: tuple[int, int, int] | None = None
+    refinement_edge_A: float | None = Field(default=None, description="width of the edge in the refinement")
+    outside_weight: float | None = Field(default=None, description="what the density outside is multiplied by")
+
+
 class InputFile(Record):
     """One input of a round as it was when the round was measured; ``name`` is relative to the project where it can be."""
 
@@ -56,7 +95,7 @@ class InputFile(Record):
     mtime_ns: int
 
 
-class Stamp(Record):
+class Fingerprint(Record):
     """The inputs of a round: a round is measured again when they change."""
 
     inputs: tuple[InputFile, ...] = ()
@@ -67,7 +106,11 @@ class Stamp(Record):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the refinement program says of a round; None where it says nothing. All that is passed on to the measurement."""
+    """What the refinement program says of a round; None where it says nothing. All that is passed on to the measurement.
+
+    Attributes:
+        own_numbers: the key's iteration does not count the rounds of this run: ``number`` does, None where it is not known.
+    """
 
     voxel_size_A: float | None = None
     molecular_mass_kDa: float | None = None
@@ -76,8 +119,10 @@ class Facts:
     reconstruction_limit_A: float | None = None
     symmetry: str | None = None
     particles: int | None = None
-    reported_resolution_A: float | None = None
-    reported_rule: str | None = None
+    reported: Reported | None = None
+    program_warnings: tuple[ProgramWarning, ...] = ()
+    own_numbers: bool = False
+    number: int | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -94,7 +139,7 @@ class Round:
 
     Attributes:
         missing: what is still awaited, in words; a round is measured only when nothing is.
-        fault: why it cannot be measured as it stands; recorded as failed, tried again when ``stamp`` changes.
+        fault: why it cannot be measured as it stands; recorded as failed, tried again when ``fingerprint`` changes.
         complete: the inputs prove by their own contents that they are whole, so no time has to pass.
         inputs: whatever the adapter needs to find the halves again (a dataclass of paths, never open files). Its ``origin``,
             where it has one, says before anything is read where the half maps will come from (None: there are none).
@@ -104,7 +149,7 @@ class Round:
     key: Key
     program: str
     label: str
-    stamp: Stamp
+    fingerprint: Fingerprint
     facts: Facts = Facts()
     missing: tuple[str, ...] = ()
     fault: str | None = None
@@ -117,14 +162,21 @@ class Round:
 class HalfMaps:
     """Two half maps in memory, where they come from and what is known to be wrong with them.
 
-    ``paths`` is None for maps that exist nowhere yet; the run writes them into the store.
+    Attributes:
+        paths: None for maps that exist nowhere yet; the run writes them into the store.
+        masked: what they have been multiplied by; ``masked_by`` says it in words.
+        independence: whether noise can agree in the two by the way they were refined.
+        joined_below_A: shells coarser than this are common to both.
+        valid_shells: the last shell with data of their own.
     """
 
     half1: Map
     half2: Map
     origin: Origin
     paths: tuple[Path, Path] | None = None
+    masked: Masked = "none"
     masked_by: str | None = None
+    independence: Independence = "unknown"
     joined_below_A: float | None = None
     valid_shells: int | None = None
     images: tuple[int | None, int | None] = (None, None)
@@ -137,16 +189,24 @@ class FscCurve:
 
     Attributes:
         name: without the "reported_" that the record puts before it.
+        made: which curve it is: of the whole maps, under a mask, corrected for it, scaled to the particle's volume, of
+            randomised phases; ``fsc`` where the program has one curve and calls it so.
+        mask: name of the mask that it was measured under, where the same mask is measured under here, too: the curves of one
+            kind under one mask should be one curve.
+        resolution_A: what the program reads off it, at ``level``, by ``rule``.
         count: the FSC of two volumes under the refinement's mask as this program counts it; the record then says how well the
             reported curve is had again from the half maps at hand.
     """
 
     name: str
     correlation: NDArray[np.float64]
+    made: ProgramCurve = "fsc"
     resolution_A: float | None = None
+    level: float | None = None
     rule: str = "as the program states it"
     note: str | None = None
     count: Callable[[Volume, Volume, Volume], NDArray[np.float64]] | None = None
+    mask: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +219,6 @@ class ProgramMask:
 
     mask: Map | None
     path: Path | None = None
-    parameters: dict[str, Any] = field(default_factory=dict)
+    parameters: ProgramMaskParameters = field(default_factory=ProgramMaskParameters)
     note: str | None = None
     cistem_edge: bool = False

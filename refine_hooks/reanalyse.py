@@ -16,7 +16,8 @@ from refine_hooks.files.mrc import Volume, read_map
 from refine_hooks.files.reading import parsed_json, read_text
 from refine_hooks.log.file import Journal
 from refine_hooks.log.folder import Store
-from refine_hooks.log.records import Analysis, LogLine, MaskRecord, RoundRecord
+from refine_hooks.log.masks import MaskRecord, SphereParameters
+from refine_hooks.log.records import Analysis, LogLine, RoundRecord
 from refine_hooks.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -54,11 +55,11 @@ def revisited(store: Store, journal: Journal, settings: Settings) -> Journal:
 
 def _sources(store: Store, record: RoundRecord) -> list[Path]:
     """The half maps and the mask file of a round's best curve; empty where they are gone, or say nothing."""
-    curve, halves = record.headline(), record.half_maps
+    curve, halves = record.headline_curve(), record.half_maps
     if curve is None or curve.resolution_A is None or curve.mask is None or halves is None or halves.paths is None:
         return []
     mask = record.mask(curve.mask)
-    if mask is None or (mask.path is None and mask.name != "sphere"):
+    if mask is None or (mask.path is None and mask.role != "sphere"):
         return []
     paths = [store.out / path for path in (*halves.paths, *([mask.path] if mask.path else []))]
     return paths if all(path.is_file() for path in paths) else []
@@ -66,7 +67,7 @@ def _sources(store: Store, record: RoundRecord) -> list[Path]:
 
 def _state(store: Store, record: RoundRecord) -> str:
     """What an analysis depends on: the files' sizes and times, the curve, the program's version of the log."""
-    curve = record.headline()
+    curve = record.headline_curve()
     files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in _sources(store, record)]
     text = json.dumps([files, curve.model_dump(mode="json") if curve else None, record.schema_version])
     return hashlib.sha256(text.encode()).hexdigest()
@@ -81,7 +82,7 @@ def _kept(store: Store, record: RoundRecord) -> Analysis | None:
 
 
 def _made(store: Store, record: RoundRecord, settings: Settings) -> Analysis | None:
-    curve, halves = record.headline(), record.half_maps
+    curve, halves = record.headline_curve(), record.half_maps
     assert curve is not None
     assert halves is not None
     assert halves.paths is not None
@@ -113,9 +114,9 @@ def _mask(store: Store, record: RoundRecord, mask: MaskRecord) -> Volume:
     """
     if mask.path is None:
         sizes = mask.parameters
-        return masks.sphere(
-            record.box_px, record.voxel_size_A, float(sizes["radius_A"]), float(sizes.get("edge_A", 10.0))
-        )
+        if not isinstance(sizes, SphereParameters):
+            raise MapError(f"{record.key}: the mask {mask.name!r} has no file")
+        return masks.sphere(record.box_px, record.voxel_size_A, sizes.radius_A, sizes.edge_A)
     path = store.out / mask.path
     found = read_map(path, record.voxel_size_A)
     values, _ = masks.checked(found.voxels, found.voxel_size_A, record.box_px, record.voxel_size_A, str(path))

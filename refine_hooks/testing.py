@@ -88,7 +88,7 @@ def _check_rounds(opened: Project) -> list[Round]:
 
 def _check_inputs(project: Path, spool: Path, round_: Round) -> None:
     spooled = {(path.name, path.stat().st_size) for path in spool.rglob("*") if path.is_file()}
-    for file in round_.stamp.inputs:
+    for file in round_.fingerprint.inputs:
         there = (project / file.name).is_file() or (Path(file.name).name, file.size) in spooled
         _require(there, f"{round_.key}: {file.name} is in the project or in the spool")
 
@@ -135,7 +135,7 @@ def _check_particles(opened: Project, round_: Round) -> None:
 def _check_discard(opened: Project, rounds: list[Round]) -> None:
     for round_ in rounds:
         opened.discard(round_)
-    again = {round_.key: round_.stamp for round_ in opened.rounds()}
-    measured = {round_.key: round_.stamp for round_ in rounds}
+    again = {round_.key: round_.fingerprint for round_ in opened.rounds()}
+    measured = {round_.key: round_.fingerprint for round_ in rounds}
     _require(again == measured, "what was measured stays measured after its inputs are discarded")
     _require(opened.capture() == [], "what was discarded is not captured again")

@@ -22,7 +22,7 @@ from refine_hooks.files.mrc import Map, write_map
 from refine_hooks.log.folder import Store
 from refine_hooks.log.index import LogIndex
 from refine_hooks.log.records import RoundRecord
-from refine_hooks.model import InputFile, Key, Round, Stamp
+from refine_hooks.model import Fingerprint, InputFile, Key, Round
 from refine_hooks.notify.prometheus import state_of
 from refine_hooks.particles import stacks
 from refine_hooks.programs import _overwritten, cryodrgn, dynamo, emclarity, nextpyp, simple, sphire, warp
@@ -61,7 +61,7 @@ def _curves_of(adapter: Pairs) -> Reader:
 
     def reader(path: Path) -> object:
         inputs = Inputs(adapter.kinds[0], None, 24, 3.0, (path,))
-        round_ = Round(Key(run="run", iteration=1, class_id=1), adapter.program, "it001", Stamp(), inputs=inputs)
+        round_ = Round(Key(run="run", iteration=1, class_id=1), adapter.program, "it001", Fingerprint(), inputs=inputs)
         return adapter.reported(round_)
 
     return reader

@@ -9,13 +9,18 @@ from numpy.typing import NDArray
 
 from refine_hooks import audit, curves
 from refine_hooks.fourier import shell_frequency_per_A, voxels_in_shell
-from refine_hooks.log.records import Failed, HalfMapsRecord, MaskRecord, RoundRecord, now
-from refine_hooks.model import InputFile, Key, Stamp
+from refine_hooks.log.headline import with_headline
+from refine_hooks.log.masks import MaskRecord, SphereParameters
+from refine_hooks.log.records import Failed, HalfMapsRecord, RoundRecord, now
+from refine_hooks.model import Fingerprint, InputFile, Key, ProgramWarning, Reported, WarningCode
 
 BOX, VOXEL_A = 128, 1.5
 FREQUENCY = shell_frequency_per_A(BOX, VOXEL_A)
 SHELLS = len(FREQUENCY)
 Values = NDArray[np.float64]
+
+
+REPORTED_MASKS = {"reported_fsc": "sphere", "reported_part_fsc": "sphere"}
 
 
 def falling(shell: float, width: float = 3.0, shells: int = SHELLS) -> Values:
@@ -25,9 +30,32 @@ def falling(shell: float, width: float = 3.0, shells: int = SHELLS) -> Values:
 def masks_of(fraction: float = 0.02) -> tuple[MaskRecord, ...]:
     box_A3 = (BOX * VOXEL_A) ** 3
     sphere = MaskRecord(
-        name="sphere", volume_A3=0.3 * box_A3, volume_fraction=0.3, parameters={"radius_A": 75.0, "edge_A": 10.0}
+        name="sphere",
+        role="sphere",
+        volume_A3=0.3 * box_A3,
+        volume_fraction=0.3,
+        parameters=SphereParameters(radius_A=75.0, edge_A=10.0),
     )
-    return sphere, MaskRecord(name="automask", volume_A3=fraction * box_A3, volume_fraction=fraction)
+    return sphere, MaskRecord(name="automask", role="automask", volume_A3=fraction * box_A3, volume_fraction=fraction)
+
+
+def kind_of(name: str) -> dict[str, Any]:
+    """What a curve of that name is, by the names that the tests give."""
+    if name.startswith("reported_"):
+        made = {"reported_part_fsc": "scaled", "reported_postprocess_randomised": "randomised"}.get(name)
+        made = made or name.removeprefix("reported_postprocess_").replace("reported_gold_standard", "fsc")
+        made = made.removeprefix("reported_")
+        return {"kind": "randomised" if made == "randomised" else "reported", "made": made}
+    ending = name.rpartition("_")[2]
+    return {"kind": ending if ending in ("corrected", "scaled") else "measured"}
+
+
+def reported(resolution_A: float, rule: str) -> Reported:
+    return Reported(resolution_A=resolution_A, level=0.5 if "0.5" in rule else 0.143, rule=rule)
+
+
+def warned(code: WarningCode, text: str) -> dict[str, Any]:
+    return {"program_warnings": (ProgramWarning(code=code, text=text, source="run.err"),)}
 
 
 def a_round(
@@ -35,17 +63,24 @@ def a_round(
 ) -> RoundRecord:
     records = []
     for name, correlation in values.items():
-        mask = None if name.startswith(("reported", "unmasked")) else name.split("_")[0]
+        mask = REPORTED_MASKS.get(name) if name.startswith(("reported", "unmasked")) else name.split("_")[0]
         known: dict[str, Any] = {}
         if mask not in (None, "sphere") or name.endswith("_scaled"):
-            known = {"null_mean": np.zeros(SHELLS), "null_sd": np.full(SHELLS, null_sd), "onset_shell": onset}
-        records.append(curves.curve(name, mask, correlation, FREQUENCY, sd=np.full(SHELLS, 0.01), **known))
+            known = {
+                "randomised_mean": np.zeros(SHELLS),
+                "randomised_sd": np.full(SHELLS, null_sd),
+                "onset_shell": onset,
+            }
+        records.append(
+            curves.curve(name, mask, correlation, FREQUENCY, sd=np.full(SHELLS, 0.01), **kind_of(name), **known)
+        )
     fields: dict[str, Any] = {
         "program": "test",
         "label": f"Round {iteration}",
         "measured_at": now(),
         "key": Key(run="run", iteration=iteration, class_id=1),
-        "stamp": Stamp(inputs=(InputFile(name=f"{iteration}", size=1, mtime_ns=1),)),
+        "fingerprint": Fingerprint(inputs=(InputFile(name=f"{iteration}", size=1, mtime_ns=1),)),
+        "number": iteration,
         "box_px": BOX,
         "voxel_size_A": VOXEL_A,
         "frequency_per_A": tuple(FREQUENCY.tolist()),
@@ -54,7 +89,7 @@ def a_round(
         "masks": masks_of(),
         "curves": tuple(records),
     }
-    return RoundRecord(**{**fields, **more})
+    return with_headline(RoundRecord(**{**fields, **more}))
 
 
 def healthy(iteration: int = 1, shell: float = 30.0, **more: Any) -> RoundRecord:
@@ -70,7 +105,12 @@ def healthy(iteration: int = 1, shell: float = 30.0, **more: Any) -> RoundRecord
 def a_failure(iteration: int, reason: str) -> Failed:
     record = healthy(iteration)
     return Failed(
-        failed_at=now(), program="test", label=record.label, key=record.key, stamp=record.stamp, reason=reason
+        failed_at=now(),
+        program="test",
+        label=record.label,
+        key=record.key,
+        fingerprint=record.fingerprint,
+        reason=reason,
     )
 
 

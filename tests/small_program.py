@@ -16,7 +16,7 @@ from refine_hooks.files.mrc import Map, read_map, write_map
 from refine_hooks.log.file import read_journal
 from refine_hooks.log.folder import Store
 from refine_hooks.model import Facts, HalfMaps, Key, Round
-from refine_hooks.programs.adapter import Project, stamp_of
+from refine_hooks.programs.adapter import Project, fingerprint_of
 from refine_hooks.settings import Settings, load_settings
 from refine_hooks.watch.loop import Watch
 
@@ -50,7 +50,15 @@ def program(**changes: Callable[..., Any]) -> Any:
             key = Key(run="run", iteration=iteration, class_id=1)
             facts = Facts(voxel_size_A=3.0, sphere_radius_A=30.0, molecular_mass_kDa=20.0)
             found.append(
-                Round(key, "test", f"it{iteration}", stamp_of(directory, [one, two]), facts, missing, inputs=(one, two))
+                Round(
+                    key,
+                    "test",
+                    f"it{iteration}",
+                    fingerprint_of(directory, [one, two]),
+                    facts,
+                    missing,
+                    inputs=(one, two),
+                )
             )
         return found
 

@@ -9,16 +9,28 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rounds_data import FREQUENCY, SHELLS, Values, a_failure, a_round, falling, healthy, masks_of, rule_names
+from rounds_data import (
+    FREQUENCY,
+    SHELLS,
+    Values,
+    a_failure,
+    a_round,
+    falling,
+    healthy,
+    masks_of,
+    reported,
+    rule_names,
+    warned,
+)
 
 from refine_hooks import curves
 from refine_hooks.audit import Finding, audit, worst
 from refine_hooks.curves.cistem import gain, part_fsc
 from refine_hooks.fourier import voxels_in_shell
 from refine_hooks.log.file import Journal
-from refine_hooks.log.records import Analysis, HalfMapsRecord, LogLine, MaskRecord, RoundRecord, now
-from refine_hooks.model import InputFile, Key, Stamp
-from refine_hooks.programs.relion.halves import INSCRIBED
+from refine_hooks.log.masks import MaskRecord, SignalOutside
+from refine_hooks.log.records import Analysis, HalfMapsRecord, LogLine, RoundRecord, now
+from refine_hooks.model import Fingerprint, InputFile, Key
 from refine_hooks.programs.relion.star import read_star
 
 
@@ -42,9 +54,10 @@ def scaled_round(fsc: Values, fraction: float = 0.02, noise_sd: float = 0.01, **
         "sphere",
         part_fsc(fsc, fraction),
         FREQUENCY,
-        null_mean=np.zeros(SHELLS),
-        null_sd=gain(fsc, fraction) * noise_sd,
-        note=f"volume fraction {fraction:.4g}; by cisTEM's own rule 5.00 A",
+        kind="scaled",
+        volume_fraction=fraction,
+        randomised_mean=np.zeros(SHELLS),
+        randomised_sd=gain(fsc, fraction) * noise_sd,
     )
     return record.model_copy(update={"curves": (*record.curves, scaled)})
 
@@ -80,12 +93,13 @@ def test_the_program_s_own_table_of_the_same_curve_is_named_with_it_and_not_told
     record = scaled_round(RINGING)
     own = record.curve("sphere_scaled")
     assert own is not None
-    same = own.model_copy(update={"name": "reported_part_fsc", "mask": None, "note": None, "null_sd": None})
+    told_by = {"name": "reported_part_fsc", "kind": "reported", "made": "scaled", "mask": None}
+    same = own.model_copy(update={**told_by, "volume_fraction": None, "randomised_sd": None})
     both = record.model_copy(update={"curves": (*record.curves, same)})
     told = [f for f in audit(Journal((both,))) if f.rule == "scaled_curve"]
     assert [f.curve for f in told] == ["sphere_scaled"]
     assert "part_fsc" in told[0].message
-    fsc = curves.curve("reported_fsc", None, RINGING, FREQUENCY)
+    fsc = curves.curve("reported_fsc", None, RINGING, FREQUENCY, kind="reported", made="fsc")
     alone = record.model_copy(update={"curves": (*(c for c in record.curves if c is not own), fsc, same)})
     assert [f.curve for f in audit(Journal((alone,))) if f.rule == "scaled_curve"] == ["reported_part_fsc"]
 
@@ -104,6 +118,8 @@ def test_a_refinement_mask_so_wide_that_the_scaled_curve_is_noise_is_advised_to_
 
 FADING = 1 - 0.7 * SHELL / (SHELLS - 1)
 BOTH = HalfMapsRecord(origin="merged", paths=("a", "b"))
+UNDER_A_SPHERE = BOTH.model_copy(update={"masked": "sphere", "masked_by": "a sphere of 60 A"})
+INSCRIBED = BOTH.model_copy(update={"masked": "inscribed_sphere", "masked_by": "RELION's sphere"})
 ONE_SPIKE = falling(25) + 0.5 * (SHELL == 50)
 CUT = np.where(SHELL <= 30, np.maximum(falling(40), 0.3), 0.0)
 COLLAPSED = np.where((SHELL > 14) & (SHELL < 18), 0.05, falling(30))
@@ -119,7 +135,7 @@ def with_null(null: float, sphere: float, shell: float = 32) -> RoundRecord:
     """A mask under which randomised phases correlate by ``null`` everywhere."""
     record = a_round({"sphere": falling(sphere), "automask": falling(shell + 2), "automask_corrected": falling(shell)})
     changed = [
-        c.model_copy(update={"null_mean": (null,) * SHELLS}) if c.name == "automask" else c for c in record.curves
+        c.model_copy(update={"randomised_mean": (null,) * SHELLS}) if c.name == "automask" else c for c in record.curves
     ]
     return record.model_copy(update={"curves": tuple(changed)})
 
@@ -127,9 +143,10 @@ def with_null(null: float, sphere: float, shell: float = 32) -> RoundRecord:
 def cutting(share: float, sd: float = 0.01) -> RoundRecord:
     mask = MaskRecord(
         name="refinement",
+        role="refinement",
         volume_A3=1e5,
         volume_fraction=0.02,
-        parameters={"signal_outside": share, "signal_outside_sd": sd, "signal_outside_at_A": [40.0, 0.0, -12.0]},
+        signal_outside=SignalOutside(share=share, sd=sd, at_A=(40.0, 0.0, -12.0)),
     )
     return healthy(masks=(mask,))
 
@@ -180,7 +197,7 @@ SPEAKS = [
     ),
     (
         "mask_missing",
-        healthy(masks=(MaskRecord(name="user", volume_A3=0, volume_fraction=0, note="gone"),)),
+        healthy(masks=(MaskRecord(name="user", role="user", volume_A3=0, volume_fraction=0, note="gone"),)),
         "note",
         "gone",
     ),
@@ -193,10 +210,15 @@ SPEAKS = [
         "9.00 A in the worst (x, y, z = 0.00, 0.60, 0.80)",
     ),
     ("reported_curve", a_round({"sphere": falling(26), "reported_fsc": falling(34)}), "warning", "should be one curve"),
-    ("reported_number", healthy(reported_resolution_A=3.5, reported_rule="FSC = 0.143"), "warning", "shells finer"),
-    ("reported_number", healthy(reported_resolution_A=12.0, reported_rule="FSC = 0.143"), "note", "shells coarser"),
+    ("reported_number", healthy(reported=reported(3.5, "FSC = 0.143")), "warning", "shells finer"),
+    ("reported_number", healthy(reported=reported(12.0, "FSC = 0.143")), "note", "shells coarser"),
     ("not_honest", healthy(half_maps=HalfMapsRecord(origin="regularised", paths=("a", "b"))), "warning", "filtered"),
-    ("not_honest", healthy(half_maps=BOTH.model_copy(update={"masked_by": "a sphere of 60 A"})), "note", "EMDB wants"),
+    (
+        "not_honest",
+        healthy(half_maps=UNDER_A_SPHERE),
+        "note",
+        "EMDB wants",
+    ),
     ("not_honest", healthy(1, 4, half_maps=BOTH.model_copy(update={"joined_below_A": 15.0})), "warning", "the joining"),
     ("not_honest", healthy(half_maps=BOTH.model_copy(update={"images": (900, 400)})), "note", "unequal"),
     ("no_half_maps", a_round({"reported_fsc": falling(20)}, half_maps=None), "note", "--reconstruct"),
@@ -225,10 +247,10 @@ SILENT = [
     ("anisotropy", healthy(analysis=Analysis(cfar=0.8))),
     ("anisotropy", healthy(analysis=Analysis(cfar=0.4, cfar_by_chance=0.35))),
     ("reported_curve", a_round({"sphere": falling(26), "reported_fsc": falling(26.3)})),
-    ("reported_number", healthy(reported_resolution_A=5.5, reported_rule="FSC = 0.143")),
-    ("reported_number", healthy(reported_resolution_A=192 / 27, reported_rule="FSC = 0.5 (RELION)")),
+    ("reported_number", healthy(reported=reported(5.5, "FSC = 0.143"))),
+    ("reported_number", healthy(reported=reported(192 / 27, "FSC = 0.5 (RELION)"))),
     ("not_honest", healthy()),
-    ("not_honest", healthy(half_maps=BOTH.model_copy(update={"masked_by": f"RELION's {INSCRIBED}"}))),
+    ("not_honest", healthy(half_maps=INSCRIBED)),
     ("not_honest", healthy(half_maps=BOTH.model_copy(update={"joined_below_A": 30.0, "images": (500, 480)}))),
     ("no_half_maps", healthy()),
     ("scaled_curve", healthy()),
@@ -259,10 +281,16 @@ def sphere_of(fraction: float) -> dict[str, Any]:
 
 
 FAILURE = a_failure(2, "chunk 2 is missing")
-CHANGED = healthy(1, stamp=Stamp(inputs=(InputFile(name="1", size=2, mtime_ns=2),)))
-DIPPED = "RELION's run.err: WARNING: FSC dipped below 0.5 and rose again. Using higher resolution of 20.8 A, instead of 29.1 A"
-NEVER = "RELION's run.err: WARNING: FSC curve between unmasked maps never drops below 0.8. Using unmasked FSC as FSC_true..."
-POST = "RELION's run.err: WARNING: the unmasked FSC extends beyond the solvent-corrected FSC."
+CHANGED = healthy(1, fingerprint=Fingerprint(inputs=(InputFile(name="1", size=2, mtime_ns=2),)))
+DIPPED = warned(
+    "fsc_rises_again",
+    "WARNING: FSC dipped below 0.5 and rose again. Using higher resolution of 20.8 A",
+)
+NEVER = warned(
+    "never_below_0.8",
+    "WARNING: FSC curve between unmasked maps never drops below 0.8. Using unmasked FSC",
+)
+POST = warned("unmasked_beyond_masked", "WARNING: the unmasked FSC extends beyond the solvent-corrected FSC.")
 SWING = (healthy(1, 20), healthy(2, 30), healthy(3, 20), healthy(4, 30), healthy(5, 20))
 REGULARISED = {"half_maps": HalfMapsRecord(origin="regularised", paths=("a", "b"))}
 
@@ -280,12 +308,12 @@ LOGS = [
     ("repeated_round", (healthy(1), healthy(2)), "note", "number for number"),
     (
         "program_warning",
-        (healthy(1, 20, notes=(DIPPED,)), healthy(2, notes=(DIPPED,))),
+        (healthy(1, 20, **DIPPED), healthy(2, **DIPPED)),
         "warning",
         "took the higher resolution",
     ),
-    ("program_warning", (healthy(1, notes=(NEVER,)),), "warning", "left the correction for its mask out"),
-    ("program_warning", (healthy(1, notes=(POST,)),), "warning", "takes signal away"),
+    ("program_warning", (healthy(1, **NEVER),), "warning", "left the correction for its mask out"),
+    ("program_warning", (healthy(1, **POST),), "warning", "takes signal away"),
 ]
 
 QUIET_LOGS = [
@@ -324,7 +352,7 @@ def test_every_rule_is_tested_where_it_speaks_and_where_it_is_silent() -> None:
 
 
 def test_a_warning_of_the_program_is_told_once_of_a_run_and_a_lasting_loss_once() -> None:
-    noted = [healthy(n, 20 + n, notes=(DIPPED,)) for n in (1, 2, 3)]
+    noted = [healthy(n, 20 + n, **DIPPED) for n in (1, 2, 3)]
     assert [f.round for f in audit(Journal(tuple(noted))) if f.rule == "program_warning"] == ["run/1/1"]
     falls = (healthy(1, 34), healthy(2, 26), healthy(3, 26.1), healthy(4, 20))
     assert [f.round for f in audit(Journal(falls)) if f.rule == "worse"] == ["run/2/1", "run/4/1"]
@@ -332,7 +360,7 @@ def test_a_warning_of_the_program_is_told_once_of_a_run_and_a_lasting_loss_once(
 
 def test_the_limit_that_is_advised_is_the_coarse_end_of_the_interval() -> None:
     found = rules(healthy(alignment_limit_A=4.0))["limit_unsupported"]
-    interval = healthy().headline().interval_A  # type: ignore[union-attr]
+    interval = healthy().headline_curve().interval_A  # type: ignore[union-attr]
     assert interval is not None
     advised = float(re.findall(r"limit to ([\d.]+) A or coarser", found.message)[0])
     assert interval[0] <= advised < interval[0] + 0.1
@@ -378,22 +406,29 @@ def real_round(name: str, columns: dict[str, Values], frequency: Values, box_ove
     box_px, frequency = 2 * (shells - 1), np.arange(shells) * step
     below = np.flatnonzero(columns["unmasked"][1:] < 0.8)
     null = {
-        "null_mean": columns["randomised"],
-        "null_sd": np.full(shells, np.nan),
+        "randomised_mean": columns["randomised"],
+        "randomised_sd": np.full(shells, np.nan),
         "onset_shell": int(below[0]) + 1 if below.size else None,
     }
     made = [
         curves.curve("unmasked", None, columns["unmasked"], frequency),
         curves.curve("user", "user", columns["masked"], frequency, **null),  # type: ignore[arg-type]
-        curves.curve("user_corrected", "user", columns["corrected"], frequency),
-        curves.curve("reported_part_fsc", None, part_fsc(columns["unmasked"], 1 / box_over_particle), frequency),
+        curves.curve("user_corrected", "user", columns["corrected"], frequency, kind="corrected"),
+        curves.curve(
+            "reported_part_fsc",
+            None,
+            part_fsc(columns["unmasked"], 1 / box_over_particle),
+            frequency,
+            kind="reported",
+            made="scaled",
+        ),
     ]
     return RoundRecord(
         program="relion",
         label=name,
         measured_at=now(),
         key=Key(run=name.split("/", maxsplit=1)[0], iteration=int(re.findall(r"\d+", name)[-1]), class_id=1),
-        stamp=Stamp(inputs=(InputFile(name=name, size=1, mtime_ns=1),)),
+        fingerprint=Fingerprint(inputs=(InputFile(name=name, size=1, mtime_ns=1),)),
         box_px=box_px,
         voxel_size_A=1 / (step * box_px),
         frequency_per_A=tuple(frequency.tolist()),

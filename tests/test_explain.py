@@ -139,7 +139,12 @@ def test_what_the_log_holds_is_left_and_what_changed_since_is_measured_again(tmp
     w = small_watch(tmp_path)
     (third,) = [r for r in w.opened.rounds() if r.key.iteration == 3]
     failed = Failed(
-        failed_at=now(), program="test", label="it3", key=third.key, stamp=third.stamp, reason="it holds 5 bytes"
+        failed_at=now(),
+        program="test",
+        label="it3",
+        key=third.key,
+        fingerprint=third.fingerprint,
+        reason="it holds 5 bytes",
     )
     w.log(failed)
     told = explain(small_watch(tmp_path))

@@ -17,7 +17,8 @@ from test_cli import cli
 from refine_hooks.errors import InputError
 from refine_hooks.files.mrc import Map, read_map, write_map
 from refine_hooks.log.file import append, read_journal
-from refine_hooks.log.records import HalfMapsRecord, MaskRecord, RoundRecord
+from refine_hooks.log.masks import MaskRecord
+from refine_hooks.log.records import HalfMapsRecord, RoundRecord
 from refine_hooks.report.deposit import constant_share, method_of, prepared
 from refine_hooks.report.export import emdb_xml, export, relion_star
 
@@ -61,11 +62,13 @@ def test_no_xml_is_written_of_half_maps_that_are_not_honest() -> None:
 
 
 def test_the_star_file_has_relion_s_columns_and_numbers() -> None:
-    masks = (MaskRecord(name="automask", path="masks/a mask.mrc", volume_A3=1.0, volume_fraction=0.1),)
+    masks = (MaskRecord(name="automask", role="automask", path="masks/a mask.mrc", volume_A3=1.0, volume_fraction=0.1),)
     record = healthy(masks=masks)
     document = cif.read_string(relion_star(record))
     general = document.find_block("general")
-    assert float(general.find_value("_rlnFinalResolution")) == pytest.approx(record.headline().resolution_A, abs=1e-5)  # type: ignore[union-attr]
+    assert float(general.find_value("_rlnFinalResolution")) == pytest.approx(
+        record.headline_curve().resolution_A, abs=1e-5
+    )  # type: ignore[union-attr]
     assert cif.as_string(general.find_value("_rlnMaskName")) == "masks/a mask.mrc"
     assert float(general.find_value("_rlnRandomiseFrom")) == pytest.approx(1 / FREQUENCY[12], abs=1e-5)
     table = document.find_block("fsc").find("_rln", [*NAMES])
@@ -144,7 +147,7 @@ def test_a_deposit_holds_half_maps_mask_fsc_and_the_numbers(measured: Path, tmp_
     assert files["half_map_1.mrc"].read_bytes() == (measured / "one.mrc").read_bytes()
     record = read_journal(measured / "out" / "rounds.jsonl").rounds[0]
     text = files["deposition.txt"].read_text()
-    curve, mask = record.headline(), record.mask("automask")
+    curve, mask = record.headline_curve(), record.mask("automask")
     assert curve is not None
     assert mask is not None
     for fact in ("FSC 0.143 CUT-OFF", curve.name, f"{curve.resolution_A:.2f} A", str(mask.sha256), "found on disk"):

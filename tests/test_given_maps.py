@@ -99,7 +99,7 @@ def test_an_hdf_map_of_eman2_is_read_where_a_map_is_given(tmp_path: Path) -> Non
 def byte_mask(
     path: Path, values: np.ndarray, *, imod: int | None = None, version: int = 20141, top: float | None = None
 ) -> Path:
-    """A file in mode 0; ``imod`` are IMOD's flags beside its stamp, ``top`` the largest value that the header states."""
+    """A file in mode 0; ``imod`` are IMOD's flags beside its fingerprint, ``top`` the largest value that the header states."""
     with mrcfile.new(path, overwrite=True) as mrc:
         mrc.set_data(values.astype(np.uint8).view(np.int8))
         mrc.voxel_size = 2.0

@@ -308,13 +308,13 @@ def test_tables_with_a_column_twice_or_with_columns_of_two_lengths_are_an_error_
     assert TARGETS["warp curve"].read(lengths) == []
 
 
-@pytest.mark.parametrize("what", ["frequency_per_A", "voxels_in_shell", "null_sd"])
+@pytest.mark.parametrize("what", ["frequency_per_A", "voxels_in_shell", "randomised_sd"])
 def test_a_record_with_lists_of_different_lengths_is_no_line_of_the_log(what: str, tmp_path: Path) -> None:
     from refine_hooks.log.file import read_journal
 
     lines = TARGETS["log"].seeds()[0].splitlines()
     record = json.loads(next(line for line in lines if b'"type":"round"' in line))
-    place = next(curve for curve in record["curves"] if curve["null_sd"]) if what == "null_sd" else record
+    place = next(curve for curve in record["curves"] if curve["randomised_sd"]) if what == "randomised_sd" else record
     place[what] = place[what][:-1]
     (tmp_path / "log").write_text(json.dumps(record) + "\n")
     log = read_journal(tmp_path / "log")

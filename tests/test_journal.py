@@ -11,7 +11,7 @@ from refine_hooks.errors import InputError, StorageError
 from refine_hooks.log import file as journal
 from refine_hooks.log.file import append, read_journal
 from refine_hooks.log.records import Curve, Failed, RoundRecord, Stop, now
-from refine_hooks.model import InputFile, Key, Stamp
+from refine_hooks.model import Fingerprint, InputFile, Key
 
 
 def a_round(iteration: int = 1, **more: object) -> RoundRecord:
@@ -20,7 +20,7 @@ def a_round(iteration: int = 1, **more: object) -> RoundRecord:
         "label": f"Round {iteration}",
         "measured_at": now(),
         "key": Key(run="package_1", iteration=iteration, class_id=1),
-        "stamp": Stamp(inputs=(InputFile(name="a", size=1, mtime_ns=2),)),
+        "fingerprint": Fingerprint(inputs=(InputFile(name="a", size=1, mtime_ns=2),)),
         "box_px": 4,
         "voxel_size_A": 1.0,
         "frequency_per_A": (0.0, 0.25, 0.5),
@@ -32,7 +32,7 @@ def a_round(iteration: int = 1, **more: object) -> RoundRecord:
 
 def a_failure(iteration: int = 1) -> Failed:
     r = a_round(iteration)
-    return Failed(failed_at=now(), program="cistem", label=r.label, key=r.key, stamp=r.stamp, reason="torn")
+    return Failed(failed_at=now(), program="cistem", label=r.label, key=r.key, fingerprint=r.fingerprint, reason="torn")
 
 
 def test_lines_come_back_as_they_were_appended(tmp_path: Path) -> None:

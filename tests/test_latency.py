@@ -22,7 +22,7 @@ from small_program import program, write_round
 
 from refine_hooks.log.file import read_journal
 from refine_hooks.log.folder import Store
-from refine_hooks.model import InputFile, Key, Round, Stamp
+from refine_hooks.model import Fingerprint, InputFile, Key, Round
 from refine_hooks.settings import load_settings
 from refine_hooks.watch.loop import Watch, run
 from refine_hooks.watch.schedule import Pace, looks, settled
@@ -84,11 +84,11 @@ def test_measuring_begins_in_time_at_any_moment_and_with_any_settings(
         return found
 
     def done(round_: Round) -> bool:
-        return measured.get(round_.key.iteration) == round_.stamp.inputs[0].size
+        return measured.get(round_.key.iteration) == round_.fingerprint.inputs[0].size
 
     for round_ in settled(look, looks(rings, PlayedStop(clock), pace, None, clock), pace, done):
         number, began_s = round_.key.iteration, clock.now_s
-        measured[number], begun[number] = round_.stamp.inputs[0].size, began_s
+        measured[number], begun[number] = round_.fingerprint.inputs[0].size, began_s
         clock.go_to(began_s + measuring_s)
         busy.append((began_s, clock.now_s))
     for number, moments in enumerate(writings):
@@ -103,8 +103,8 @@ def test_measuring_begins_in_time_at_any_moment_and_with_any_settings(
 
 
 def a_round(iteration: int, size: int) -> Round:
-    stamp = Stamp(inputs=(InputFile(name="file", size=size, mtime_ns=0),))
-    return Round(Key(run="run", iteration=iteration, class_id=1), "program", "label", stamp)
+    fingerprint = Fingerprint(inputs=(InputFile(name="file", size=size, mtime_ns=0),))
+    return Round(Key(run="run", iteration=iteration, class_id=1), "program", "label", fingerprint)
 
 
 class Project:

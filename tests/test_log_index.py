@@ -20,7 +20,7 @@ from refine_hooks.log.folder import Store
 from refine_hooks.log.index import LogIndex
 from refine_hooks.log.records import Failed, LogLine, RoundRecord, Start
 from refine_hooks.log.summary import HISTORY
-from refine_hooks.model import InputFile, Key, Stamp
+from refine_hooks.model import Fingerprint, InputFile, Key
 from refine_hooks.report import file
 from refine_hooks.report.view import LogView
 from refine_hooks.settings import KeepSettings
@@ -45,8 +45,8 @@ def a_night(rounds: int = 3 * HISTORY) -> list[LogLine]:
                 continue
             record = healthy(number, shell, **more)
             if number % 9 == 4:
-                stamp = Stamp(inputs=(InputFile(name="a", size=number, mtime_ns=1),))
-                lines.append(record.model_copy(update={"stamp": stamp}))
+                fingerprint = Fingerprint(inputs=(InputFile(name="a", size=number, mtime_ns=1),))
+                lines.append(record.model_copy(update={"fingerprint": fingerprint}))
             lines.append(record)
     return lines
 

@@ -12,7 +12,7 @@ from refine_hooks.fourier import transform
 from refine_hooks.log.file import Journal
 from refine_hooks.log.records import HalfMapsRecord
 from refine_hooks.measure import NamedMask, measure_halves, round_record
-from refine_hooks.model import Facts, HalfMaps, Key, Round, Stamp
+from refine_hooks.model import Facts, Fingerprint, HalfMaps, Key, Round
 from refine_hooks.settings import Settings
 
 BOX, VOXEL_A = 64, 3.0
@@ -91,7 +91,7 @@ def test_a_refinement_mask_that_cuts_the_particle_is_measured_and_advised_agains
     ]
     facts = Facts(voxel_size_A=VOXEL_A, sphere_radius_A=85.0)
     measurement = measure_halves(pair, facts, Settings(), named)
-    round_ = Round(Key(run="run", iteration=1, class_id=1), "test", "it1", Stamp(), facts)
+    round_ = Round(Key(run="run", iteration=1, class_id=1), "test", "it1", Fingerprint(), facts)
     written = HalfMapsRecord(origin="merged", paths=("a", "b"))
     record = round_record(round_, pair, measurement, written, [mask.record for mask in measurement.masks])
     told = [finding for finding in audit(Journal((record,))) if finding.rule == "signal_outside"]

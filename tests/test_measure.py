@@ -10,10 +10,11 @@ from scipy.ndimage import gaussian_filter
 from refine_hooks.curves.cistem import scaled_mask, scaled_sphere
 from refine_hooks.errors import MapError
 from refine_hooks.files.mrc import Map
-from refine_hooks.log.records import HalfMapsRecord, best_curve
+from refine_hooks.log.headline import best_curve
+from refine_hooks.log.records import HalfMapsRecord
 from refine_hooks.masks import sphere
 from refine_hooks.measure import Measurement, NamedMask, measure_halves, round_record
-from refine_hooks.model import Facts, FscCurve, HalfMaps, Key, Round, Stamp
+from refine_hooks.model import Facts, Fingerprint, FscCurve, HalfMaps, Key, Round
 from refine_hooks.settings import load_settings
 
 BOX, VOXEL_A = 48, 2.5
@@ -49,8 +50,8 @@ def test_every_default_curve_is_there_with_its_mask_and_its_error() -> None:
         assert curve.sd is not None
         assert len(curve.correlation) == BOX // 2 + 1
     for name in ("automask", "automask_corrected", "sphere_scaled"):
-        assert found[name].null_sd is not None
-    assert max(found["automask_corrected"].null_sd) < 1
+        assert found[name].randomised_sd is not None
+    assert max(found["automask_corrected"].randomised_sd) < 1
     coarse, fine = found["automask_corrected"].interval_A
     assert coarse > found["automask_corrected"].resolution_A > fine
 
@@ -63,7 +64,7 @@ def test_the_scaled_curves_are_what_cistem_would_print_and_say_how_sure() -> Non
     by_mask = scaled_mask(one.voxels, two.voxels, VOXEL_A, 50.0, user.voxels, 60.0)
     np.testing.assert_allclose(found["sphere_scaled"].correlation, by_sphere.part_fsc, atol=1e-6)
     np.testing.assert_allclose(found["user_scaled"].correlation, by_mask.part_fsc, atol=1e-6)
-    assert found["sphere_scaled"].null_sd[-1] > 2 * found["sphere"].sd[-1]
+    assert found["sphere_scaled"].randomised_sd[-1] > 2 * found["sphere"].sd[-1]
 
 
 def test_without_a_mass_nothing_is_scaled() -> None:
@@ -161,7 +162,7 @@ def test_a_mask_that_leaves_its_range_by_rounding_alone_is_not_noted() -> None:
 
 def test_reported_curves_are_passed_on_with_their_own_rule() -> None:
     values = np.r_[np.linspace(1, 0, BOX // 2), np.nan]
-    m = measured(*a_pair(), reported=[FscCurve("part_fsc", values, 6.0, "mean of two shells")])
+    m = measured(*a_pair(), reported=[FscCurve("part_fsc", values, "scaled", 6.0, rule="mean of two shells")])
     curve = curves_of(m)["reported_part_fsc"]
     assert (curve.resolution_A, curve.rule, curve.correlation[-1]) == (6.0, "mean of two shells", None)
     assert curve.crossings
@@ -185,8 +186,8 @@ def test_noise_alone_gives_no_mask_and_says_so() -> None:
 
 def test_the_change_of_a_mask_s_volume_against_the_former_round_is_in_its_record() -> None:
     m = measured(*a_pair())
-    stamp, key = Stamp(), Key(run="r", iteration=1, class_id=1)
-    round_ = Round(key, "test", "round 1", stamp, FACTS)
+    fingerprint, key = Fingerprint(), Key(run="r", iteration=1, class_id=1)
+    round_ = Round(key, "test", "round 1", fingerprint, FACTS)
     pair = HalfMaps(*a_pair(), "found")
     records = [mask.record for mask in m.masks]
     first = round_record(round_, pair, m, HalfMapsRecord(origin="found"), records)
@@ -211,12 +212,12 @@ def test_imposed_symmetry_leaves_fewer_independent_coefficients() -> None:
     fourfold = curves_of(measured(one, two, dataclasses.replace(FACTS, symmetry="D2")))
     for name in ("unmasked", "sphere_corrected", "automask_corrected"):
         np.testing.assert_allclose(np.array(fourfold[name].sd)[10:], 2 * np.array(plain[name].sd)[10:], rtol=1e-6)
-    assert fourfold["automask"].null_sd[-1] == pytest.approx(2 * plain["automask"].null_sd[-1])
+    assert fourfold["automask"].randomised_sd[-1] == pytest.approx(2 * plain["automask"].randomised_sd[-1])
 
 
 def test_without_an_automask_the_corrected_sphere_is_the_headline() -> None:
     found = measured(*a_pair(), overrides={"automask": {"enabled": False}})
-    assert best_curve(found.curves).name == "sphere_corrected"
+    assert best_curve(found.curves, [mask.record for mask in found.masks]).name == "sphere_corrected"
 
 
 def test_cistem_s_scaled_curve_takes_the_radius_that_was_asked_for_beyond_the_box() -> None:

@@ -108,7 +108,7 @@ def test_the_adapter_keeps_its_promises_on_a_finished_project(tmp_path: Path) ->
         for name, content in project.dumps(6, class_id).items():
             (folder / "Scratch" / "ManualRefine3D" / name).write_bytes(content)
     rounds = check_adapter(cistem, folder, tmp_path, with_halves=3)
-    assert [(str(r.key), r.label, r.stamp.revision) for r in rounds] == [
+    assert [(str(r.key), r.label, r.fingerprint.revision) for r in rounds] == [
         ("package_1/2/1", "Auto #2 - Round 1", "reconstruction 1"),
         ("package_1/3/1", "Auto #3 - Round 2", "reconstruction 2"),
         ("package_1/4/1", "Auto #4 - Round 3", "reconstruction 3"),
@@ -127,12 +127,12 @@ def test_facts_are_what_the_database_says_of_that_round(tmp_path: Path) -> None:
     assert (facts.voxel_size_A, facts.sphere_radius_A, facts.symmetry, facts.particles) == (2.5, 75.0, "C1", 700)
     assert facts.molecular_mass_kDa == pytest.approx(91.66)
     assert (facts.alignment_limit_A, facts.reconstruction_limit_A) == (20.0, pytest.approx(10.667, abs=1e-3))
-    assert facts.reported_resolution_A == pytest.approx(9.705883)
+    assert facts.reported.resolution_A == pytest.approx(9.705883)
     assert rounds["package_1/4/1"].reconstruction_limit_A is None
     generated = rounds["package_1/generate3d_4/4/1"]
     assert generated.sphere_radius_A == 72.0
-    assert generated.reported_resolution_A is None, "the estimate in the database is still the round's own"
-    assert rounds["package_2/6/2"].reported_resolution_A == pytest.approx(6.811594)
+    assert generated.reported is None, "the estimate in the database is still the round's own"
+    assert rounds["package_2/6/2"].reported.resolution_A == pytest.approx(6.811594)
 
 
 def test_a_round_that_is_watched_is_whole_though_its_dumps_die_before_its_entry_is_there(scene: Scene) -> None:
@@ -158,7 +158,7 @@ def test_a_round_that_is_watched_is_whole_though_its_dumps_die_before_its_entry_
     assert seen == [("the database entry of refinement 2",)], "an open transaction is not seen"
     round_ = scene.only_round()
     assert (str(round_.key), round_.complete, round_.fault, round_.missing) == ("package_1/2/1", True, None, ())
-    assert [file.name for file in round_.stamp.inputs] == sorted(f"Scratch/{AUTO}/{name}" for name in files)
+    assert [file.name for file in round_.fingerprint.inputs] == sorted(f"Scratch/{AUTO}/{name}" for name in files)
     halves = cistem.half_maps(scene.folder, round_, scene.store)
     assert halves is not None
     assert (halves.origin, halves.images, halves.masked_by) == ("merged", (350, 350), None)
@@ -475,7 +475,7 @@ def test_ab_initio_rounds_are_copied_by_change_once_merge3d_has_proved_them_whol
     for round_ in rounds.values():
         cistem.discard(round_, scene.store.spool)
     assert scene.capture() == [], "what was measured is not taken for another round"
-    assert [r.stamp for r in scene.rounds().values()] == [r.stamp for r in rounds.values()]
+    assert [r.fingerprint for r in scene.rounds().values()] == [r.fingerprint for r in rounds.values()]
 
 
 def test_ab_initio_rounds_are_measured_although_later_ones_have_taken_their_names(scene: Scene) -> None:
@@ -502,7 +502,12 @@ def test_a_round_stays_what_it_was_when_its_dumps_are_discarded(scene: Scene) ->
     assert list(scene.store.spool.rglob("*.dump")) == []
     assert scene.capture() == [], "they are still in the scratch folder, and done with"
     again = scene.only_round()
-    assert (again.stamp, again.facts.particles, again.complete, again.fault) == (round_.stamp, 700, True, None)
+    assert (again.fingerprint, again.facts.particles, again.complete, again.fault) == (
+        round_.fingerprint,
+        700,
+        True,
+        None,
+    )
     assert len(list((scene.folder / "Scratch" / AUTO).iterdir())) == 4, "the program's own files stay"
 
 
@@ -752,4 +757,4 @@ def test_a_voxel_size_that_the_user_gives_is_that_of_the_half_maps(tmp_path: Pat
     halves = opened.half_maps(round_)
     assert halves is not None
     assert (round_.facts.voxel_size_A, halves.half1.voxel_size_A, halves.half2.voxel_size_A) == (2.75, 2.75, 2.75)
-    assert round_.stamp != scene.only_round().stamp, "measured again where another voxel size is given"
+    assert round_.fingerprint != scene.only_round().fingerprint, "measured again where another voxel size is given"

@@ -93,10 +93,10 @@ def test_the_masks_of_a_round_are_named_by_their_use(tmp_path: Path) -> None:
 def test_the_reported_resolution_is_that_of_the_last_curve_of_each_iteration(tmp_path: Path) -> None:
     project, store = write_project(tmp_path / "project"), Store(tmp_path / "out")
     first, last = _rounds(project, store)
-    assert first.facts.reported_resolution_A == pytest.approx(BOX * PIXEL / 7)
-    assert "Tight Mask" in first.facts.reported_rule
-    assert last.facts.reported_resolution_A == pytest.approx(BOX * PIXEL / 9)
-    assert "Noise Sub" in last.facts.reported_rule
+    assert first.facts.reported.resolution_A == pytest.approx(BOX * PIXEL / 7)
+    assert "Tight Mask" in first.facts.reported.rule
+    assert last.facts.reported.resolution_A == pytest.approx(BOX * PIXEL / 9)
+    assert "Noise Sub" in last.facts.reported.rule
     assert "No-Mask 12.00 A, Spherical Mask 9.60 A, Loose Mask 8.00 A, Tight Mask 6.86 A" in first.facts.notes[-1]
 
 
@@ -191,7 +191,7 @@ def test_curves_before_and_after_the_tightening_keep_their_names(tmp_path: Path)
     assert not any("after" in c.name for c in cryosparc.reported(project, first))
     named = {c.name: c for c in cryosparc.reported(project, last)}
     assert {"tightmask", "tightmask_after_tightening", "noisesub_after_tightening"} <= set(named)
-    assert named["noisesub_after_tightening"].resolution_A == last.facts.reported_resolution_A
+    assert named["noisesub_after_tightening"].resolution_A == last.facts.reported.resolution_A
     assert named["noisesub"].resolution_A is None
 
 
@@ -234,7 +234,7 @@ def test_a_reconstruction_without_refinement_has_no_iteration(tmp_path: Path) ->
 
 def test_every_iteration_of_a_running_job_survives_the_clearing(tmp_path: Path) -> None:
     project, store = tmp_path / "project", Store(tmp_path / "out")
-    stamps = {}
+    fingerprints = {}
     for _ in steps(project, 3):
         _aged(project)
         before = [r for r in _rounds(project, store) if not r.missing]
@@ -242,7 +242,9 @@ def test_every_iteration_of_a_running_job_survives_the_clearing(tmp_path: Path) 
         cryosparc.capture(project, store.spool)
         for round_ in _rounds(project, store):
             if not round_.missing:
-                assert stamps.setdefault(round_.key, round_.stamp) == round_.stamp, "seen again as it was"
+                assert fingerprints.setdefault(round_.key, round_.fingerprint) == round_.fingerprint, (
+                    "seen again as it was"
+                )
     assert not list((project / "J5").glob("J5_000_volume*"))
     rounds = _rounds(project, store)
     assert [r.key.iteration for r in rounds] == [0, 1, 2]

@@ -285,7 +285,7 @@ def test_a_voxel_size_that_no_header_states_is_taken_from_the_settings(tmp_path:
     before = list(adapter.rounds(project, Settings(), store))[1]
     second = list(adapter.rounds(project, settings, store))[1]
     assert second.fault is None
-    assert second.stamp != before.stamp, "what failed for want of it is measured now"
+    assert second.fingerprint != before.fingerprint, "what failed for want of it is measured now"
     halves = adapter.half_maps(project, second, store)
     assert halves is not None
     assert halves.half1.voxel_size_A == 2.5

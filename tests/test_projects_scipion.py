@@ -59,7 +59,9 @@ def test_it_keeps_the_promises_of_every_adapter_for_all_programs_inside(project:
         ("eman2", f"{EMAN}/refine_01/2/1"),
     ]
     for round_ in rounds:
-        assert all(file.name.startswith(f"Runs/{round_.key.run.split('/')[0]}/extra/") for file in round_.stamp.inputs)
+        assert all(
+            file.name.startswith(f"Runs/{round_.key.run.split('/')[0]}/extra/") for file in round_.fingerprint.inputs
+        )
 
 
 def test_protocols_that_make_no_half_maps_are_left_out(project: Path) -> None:

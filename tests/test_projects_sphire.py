@@ -78,7 +78,7 @@ def test_voxel_size_radius_symmetry_and_joining_come_from_the_tracker(tmp_path: 
     assert first.facts.voxel_size_A == PIXEL
     assert first.facts.sphere_radius_A == 9 * PIXEL
     assert first.facts.symmetry == "D3"
-    assert first.facts.reported_resolution_A == BOX * PIXEL / 6
+    assert first.facts.reported.resolution_A == BOX * PIXEL / 6
     halves = sphire.half_maps(project, first, Store(tmp_path / "out"))
     assert halves.origin == "regularised"
     assert halves.half1.voxel_size_A == PIXEL

@@ -61,7 +61,7 @@ def test_a_running_refinement_is_followed_round_by_round(tmp_path: Path) -> None
     for iteration, record in numbered.items():
         assert record.half_maps is not None
         assert record.half_maps.origin == "regularised"
-        assert record.headline() is None
+        assert record.headline_curve() is None
         if iteration:
             assert record.curve("reported_gold_standard") is not None
     (final,) = [r for r in rounds if r.label == "final"]

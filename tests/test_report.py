@@ -123,7 +123,7 @@ def a_finding(rule: str, curve: str | None, severity: str = "warning") -> Findin
 
 
 def number_of(record: RoundRecord) -> float:
-    curve = record.headline()
+    curve = record.headline_curve()
     assert curve is not None
     assert curve.resolution_A is not None
     return curve.resolution_A

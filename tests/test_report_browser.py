@@ -100,7 +100,9 @@ def test_the_report_opens_from_disk_and_fetches_nothing(page: chromium.Page, log
     record = live_logs.rounds_of(log)[-1]
     assert selected(page) == str(record.key)
     assert page.run("performance.getEntriesByType('resource').filter((e) => !e.name.startsWith('data:')).length") == 0
-    assert f"{record.headline().resolution_A:.2f}" in page.run("document.querySelector('#verdict h1').textContent")  # type: ignore[union-attr]
+    assert f"{record.headline_curve().resolution_A:.2f}" in page.run(
+        "document.querySelector('#verdict h1').textContent"
+    )  # type: ignore[union-attr]
     assert page.run("[...document.querySelectorAll('#pictures img')].every((i) => i.complete && i.naturalWidth > 0)")
     assert page.run("document.querySelectorAll('#pictures img').length") == 2
     assert page.run("document.querySelector('#provenance').textContent.includes('sha256')")

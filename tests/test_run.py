@@ -77,7 +77,7 @@ def test_a_round_whose_files_change_is_measured_again(project: Path) -> None:
     run(a_watch(project), [0.0])
     first, second = lines_of(project, RoundRecord)
     assert first.key == second.key
-    assert first.stamp != second.stamp
+    assert first.fingerprint != second.fingerprint
 
 
 def test_a_round_that_fails_is_a_line_and_the_others_go_on(project: Path) -> None:

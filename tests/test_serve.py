@@ -20,7 +20,7 @@ from starlette.testclient import TestClient
 from refine_hooks.errors import InputError
 from refine_hooks.log import file as journal
 from refine_hooks.log.records import Failed, now
-from refine_hooks.model import Stamp
+from refine_hooks.model import Fingerprint
 from refine_hooks.report.view import LogView
 from refine_hooks.serve import collection as collection_module
 from refine_hooks.serve import files, server
@@ -356,7 +356,7 @@ def test_failures_faults_and_repeated_rounds_are_told(log: Path) -> None:
         program="test",
         label="it8",
         key=first.key.model_copy(update={"iteration": 8}),
-        stamp=Stamp(),
+        fingerprint=Fingerprint(),
         reason="torn",
     )
     journal.append(log, [gone, first.model_copy(update={"particles": 77})])

@@ -13,7 +13,7 @@ import pytest
 from opened import Opened
 
 from refine_hooks.log.folder import Store
-from refine_hooks.model import Key, Round, Stamp
+from refine_hooks.model import Fingerprint, Key, Round
 from refine_hooks.programs import relion as relion_package
 from refine_hooks.programs._still import Still
 from refine_hooks.programs.cistem import dumps as cistem_dumps
@@ -130,7 +130,7 @@ def test_rounds_that_wait_or_fail_are_never_remembered() -> None:
         return [round_]
 
     for changes in ({"missing": ("x",)}, {"fault": "broken"}):
-        round_ = Round(Key(run="r", iteration=1, class_id=1), "t", "l", Stamp(), **changes)  # type: ignore[arg-type]
+        round_ = Round(Key(run="r", iteration=1, class_id=1), "t", "l", Fingerprint(), **changes)  # type: ignore[arg-type]
         for _ in range(3):
             still.rounds(str(changes), lambda: (), make, lambda _: ())
     assert len(made) == 6

@@ -138,7 +138,7 @@ def test_a_message_of_a_finding_holds_warnings_alone_and_the_resolution_with_its
     (message,) = mailbox.got
     assert "warning: " in message["message"]
     assert "note: " not in message["message"]
-    coarse, fine = jumped.headline().interval_A  # type: ignore[union-attr,misc]
+    coarse, fine = jumped.headline_curve().interval_A  # type: ignore[union-attr,misc]
     assert f"({coarse:.2f}-{fine:.2f}) by automask_corrected" in message["title"]
 
 
@@ -220,7 +220,7 @@ def test_the_metrics_are_of_the_newest_round_of_each_run_and_class_and_parse() -
     assert values["refine_hooks_iteration", where] == 2
     assert values["refine_hooks_particles", where] == 600
     assert values["refine_hooks_iteration", strange] == 7
-    curve = healthy(2, 30).headline()
+    curve = healthy(2, 30).headline_curve()
     assert curve is not None
     named = (where[0], ("curve", "automask_corrected"), *where[1:])
     assert values["refine_hooks_headline_resolution_angstrom", named] == pytest.approx(curve.resolution_A, abs=1e-6)
@@ -269,7 +269,7 @@ def test_a_function_gets_the_record_itself(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "my_hooks.py").write_text(
         "from pathlib import Path\n"
         "def after(record):\n"
-        "    Path('got').write_text(f'{type(record).__name__} {record.key} {record.headline().name}')\n"
+        "    Path('got').write_text(f'{type(record).__name__} {record.key} {record.headline}')\n"
     )
     monkeypatch.chdir(tmp_path)
     assert told("round", LYING, hooked(call="my_hooks:after")) == []

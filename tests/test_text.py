@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from rounds_data import a_failure, a_round, falling, healthy
+from rounds_data import a_failure, a_round, falling, healthy, reported
 from test_cli import cli
 
 from refine_hooks.audit import Finding, audit
 from refine_hooks.log.file import Journal, append
-from refine_hooks.log.records import HalfMapsRecord, MaskRecord, RoundRecord, Start, now
+from refine_hooks.log.masks import MaskRecord
+from refine_hooks.log.records import HalfMapsRecord, RoundRecord, Start, now
 from refine_hooks.model import Key
 from refine_hooks.report.text import show_findings, show_round, show_rounds
 
@@ -33,7 +34,7 @@ RICH = {
 
 
 def full_round(iteration: int, **more: object) -> RoundRecord:
-    return a_round(RICH, iteration, particles=123456, reported_resolution_A=4.44, reported_rule="FSC = 0.143", **more)
+    return a_round(RICH, iteration, particles=123456, reported=reported(4.44, "FSC = 0.143"), **more)
 
 
 def printed(width: int, log: Journal) -> str:
@@ -72,7 +73,7 @@ def test_a_wide_terminal_shows_every_mask_interval_change_particles_and_findings
         "automask_corrected",
     ):
         assert f"{record.curve(name).resolution_A:.2f}" in row  # type: ignore[union-attr]
-    coarse, fine = record.headline().interval_A  # type: ignore[union-attr,misc]
+    coarse, fine = record.headline_curve().interval_A  # type: ignore[union-attr,misc]
     warnings = sum(f.round == "run/2/1" and f.severity == "warning" for f in audit(log))
     assert f"{coarse:.2f}-{fine:.2f}" in row
     assert row.split()[-5:-1] == ["+0.00", "4.44", "123456", str(warnings)]
@@ -85,7 +86,7 @@ def test_a_narrow_terminal_gets_fewer_columns_and_whole_numbers(width: int) -> N
     lines = text.splitlines()
     assert all(len(line) <= width for line in lines)
     row = next(line for line in lines if line.startswith("run/2/1"))
-    assert f"{log.rounds[1].headline().resolution_A:.2f}" in row  # type: ignore[union-attr]
+    assert f"{log.rounds[1].headline_curve().resolution_A:.2f}" in row  # type: ignore[union-attr]
     assert "+0.00" in row
     assert sum(line.startswith("run/") for line in lines) == 2
 
@@ -94,7 +95,7 @@ def test_the_change_is_against_the_last_round_that_is_quoted_by_the_same_curve()
     other = a_round({"sphere": falling(20)}, 2)
     text = printed(120, Journal((healthy(1, 26), other, healthy(3, 30))))
     rows = {line.split()[0]: line for line in text.splitlines() if line.startswith("run/")}
-    change = healthy(3, 30).headline().resolution_A - healthy(1, 26).headline().resolution_A  # type: ignore[union-attr,operator]
+    change = healthy(3, 30).headline_curve().resolution_A - healthy(1, 26).headline_curve().resolution_A  # type: ignore[union-attr,operator]
     assert f"{change:+.2f}" not in rows["run/3/1"], "a round by another curve lies between"
     assert "+" not in rows["run/2/1"]
     steady = printed(120, Journal((healthy(1, 26), healthy(3, 30))))
@@ -109,8 +110,12 @@ def test_a_failed_round_and_an_empty_log_are_said() -> None:
 
 def test_one_round_is_shown_with_its_files_hashes_rules_and_notes() -> None:
     masks = (
-        MaskRecord(name="automask", path="masks/a.mrc", sha256="ab" * 32, volume_A3=2e5, volume_fraction=0.02),
-        MaskRecord(name="refinement", volume_A3=0, volume_fraction=0, note="not used: the mask was deleted"),
+        MaskRecord(
+            name="automask", role="automask", path="masks/a.mrc", sha256="ab" * 32, volume_A3=2e5, volume_fraction=0.02
+        ),
+        MaskRecord(
+            name="refinement", role="refinement", volume_A3=0, volume_fraction=0, note="not used: the mask was deleted"
+        ),
     )
     halves = HalfMapsRecord(origin="merged", paths=("half_maps/1.mrc", "half_maps/2.mrc"), images=(10, 11))
     record = full_round(1, masks=masks, half_maps=halves, notes=("a note [of] the round",), alignment_limit_A=8.0)

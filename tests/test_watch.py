@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from refine_hooks.files.file_system import events_arrive, file_system_type, locks_stay_here, unreadable
-from refine_hooks.model import InputFile, Key, Round, Stamp
+from refine_hooks.model import Fingerprint, InputFile, Key, Round
 from refine_hooks.watch.events import Bell
 from refine_hooks.watch.schedule import Awaited, Pace, looks, settled
 
 
 def a_round(size: int, iteration: int = 1, **more: object) -> Round:
-    stamp = Stamp(inputs=(InputFile(name="file", size=size, mtime_ns=0),))
-    return Round(Key(run="run", iteration=iteration, class_id=1), "program", "label", stamp, **more)  # type: ignore[arg-type]
+    fingerprint = Fingerprint(inputs=(InputFile(name="file", size=size, mtime_ns=0),))
+    return Round(Key(run="run", iteration=iteration, class_id=1), "program", "label", fingerprint, **more)  # type: ignore[arg-type]
 
 
 def play(states: list[list[Round]], settle_s: float, moments: list[float]) -> list[tuple[float, Round]]:
@@ -32,7 +32,7 @@ def play(states: list[list[Round]], settle_s: float, moments: list[float]) -> li
         lambda: next(present),
         ticks(),
         Pace(5.0, settle_s),
-        lambda r: any(r.stamp == o.stamp and r.key == o.key for _, o in out),
+        lambda r: any(r.fingerprint == o.fingerprint and r.key == o.key for _, o in out),
     ):  # type: ignore[arg-type]
         out.append((at, ready))
     return out
@@ -59,7 +59,7 @@ def test_a_fault_must_persist_before_it_counts() -> None:
 
 def test_a_round_that_changes_after_it_was_done_is_ready_again() -> None:
     states = [[a_round(1, complete=True)], [a_round(1, complete=True)], [a_round(2, complete=True)]]
-    assert [(at, r.stamp.inputs[0].size) for at, r in play(states, 0.0, [0, 1, 2])] == [(0, 1), (2, 2)]
+    assert [(at, r.fingerprint.inputs[0].size) for at, r in play(states, 0.0, [0, 1, 2])] == [(0, 1), (2, 2)]
 
 
 def test_what_lacks_something_keeps_a_watch_going_only_while_it_changes() -> None:

@@ -75,9 +75,9 @@ def _recrossing(record: RoundRecord, curve: Curve, level: float, fall: int, back
 
 def _above_null(curve: Curve, stretch: tuple[int, int]) -> bool:
     """Whether a stretch of the curve is more than its null, where the null is known."""
-    if curve.null_mean is None or curve.null_sd is None:
+    if curve.randomised_mean is None or curve.randomised_sd is None:
         return True
-    limit = np.nan_to_num(values(curve.null_mean) + SUPPORTED_SD * values(curve.null_sd))
+    limit = np.nan_to_num(values(curve.randomised_mean) + SUPPORTED_SD * values(curve.randomised_sd))
     first, last = stretch
     return bool(np.any(measured(curve)[first : last + 1] > limit[first : last + 1]))
 
@@ -187,7 +187,9 @@ def never_below(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     yield found(
         record,
         "never_below",
-        "warning" if any(c.name in ("unmasked", "sphere") or c is quoted(record) for c in above) else "note",
+        "warning"
+        if any(c is whole_map(record) or c is record.under(None) or c is quoted(record) for c in above)
+        else "note",
         f"{curve.name} never falls below {level:g}: it still is {end:.2f} at Nyquist ({at(record, last):.2f} A), and no resolution "
         f"can be read off it{f' (nor off {_listed(others)})' if others else ''}. {_why_above(record, curve)}",
         curve=curve.name,
@@ -209,7 +211,7 @@ def _listed(names: list[str]) -> str:
 
 def _why_above(record: RoundRecord, curve: Curve) -> str:
     """The likely cause: the mask's own correlation, signal up to Nyquist, or halves that share particles."""
-    correlation, null = measured(curve), values(curve.null_mean)
+    correlation, null = measured(curve), values(curve.randomised_mean)
     width = max(4, round(TAIL_SHARE * len(correlation)))
     if curve.mask and null.size and np.nan_to_num(null[-width:]).mean() > CORRELATES:
         return (
@@ -273,9 +275,9 @@ def truncation(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     if not cut:
         return
     curve, shell = next(((c, s) for c, s in cut if c is quoted(record)), cut[0])
-    value, stated = float(measured(curve)[shell]), record.reported_resolution_A
+    value, stated = float(measured(curve)[shell]), record.reported.resolution_A if record.reported else None
     own = stated is not None and abs(shell_of(record, stated) - shell) <= 1.5
-    if not own and curve.name.startswith("reported_") and curve is not quoted(record):
+    if not own and curve.of_program and curve is not quoted(record):
         return
     others = len(cut) - 1
     yield found(

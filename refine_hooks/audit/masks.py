@@ -23,6 +23,7 @@ from refine_hooks.audit.reading import (
 )
 from refine_hooks.audit.rules import Texts, rule_of_round
 from refine_hooks.log.records import Curve, RoundRecord
+from refine_hooks.model import ProgramMaskParameters
 from refine_hooks.settings import Settings
 
 ONSET_REACH = 8  # a dip that begins within so many shells of the onset is the correction's
@@ -44,13 +45,13 @@ def mask_correlates(record: RoundRecord, settings: Settings) -> Iterator[Finding
     level, limit = settings.fsc.threshold, settings.audit.disagree_shells
     whole = whole_map(record)
     for name in mask_names(record):
-        curve, corrected = record.curve(name), record.curve(f"{name}_corrected")
+        curve, corrected = record.under(name), record.under(name, "corrected")
         claims = corrected or curve
         number = None if claims is None else resolution(record, claims, level)
-        if curve is None or claims is None or curve.null_mean is None or number is None:
+        if curve is None or claims is None or curve.randomised_mean is None or number is None:
             continue
         shell = round(shell_of(record, number))
-        null, sd = (_value_at(numbers, shell) for numbers in (curve.null_mean, curve.null_sd))
+        null, sd = (_value_at(numbers, shell) for numbers in (curve.randomised_mean, curve.randomised_sd))
         if null is None or null <= max(CORRELATES, 3 * (sd or 0.0)):
             continue
         elsewhere = None if whole is None else resolution(record, whole, level)
@@ -93,7 +94,7 @@ def mask_too_tight(record: RoundRecord, settings: Settings) -> Iterator[Finding]
     """The corrected curve collapses where the phases begin to be randomised, and recovers: the correction eats the signal."""
     level = settings.fsc.threshold
     for name in mask_names(record):
-        curve, corrected = record.curve(name), record.curve(f"{name}_corrected")
+        curve, corrected = record.under(name), record.under(name, "corrected")
         if curve is None or corrected is None or curve.randomised_from_shell is None:
             continue
         onset, fixed, masked = curve.randomised_from_shell, measured(corrected), measured(curve)
@@ -146,7 +147,7 @@ def mask_and_sphere(record: RoundRecord, settings: Settings) -> Iterator[Finding
     if whole is None or number is None:
         return
     for name in mask_names(record):
-        curve = record.curve(f"{name}_corrected") or record.curve(name)
+        curve = record.under(name, "corrected") or record.under(name)
         own = None if curve is None else resolution(record, curve, level)
         if curve is None or own is None:
             continue
@@ -226,7 +227,7 @@ def _without_solvent(record: RoundRecord, whole: Curve, fraction: float | None, 
 def alignment_limit(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """The resolution lies inside the shells in which both halves were aligned to one reference."""
     limit_A, level = record.alignment_limit_A, settings.fsc.threshold
-    curve = record.headline()
+    curve = record.headline_curve()
     number = None if curve is None else resolution(record, curve, level)
     if not limit_A or curve is None or number is None:
         return
@@ -267,8 +268,8 @@ def alignment_limit(record: RoundRecord, settings: Settings) -> Iterator[Finding
 )
 def limit_unsupported(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """Particles were aligned to shells in which the map holds nothing: the next round is refined against noise."""
-    limit_A, curve = record.alignment_limit_A, record.headline()
-    if not limit_A or curve is None or curve.interval_A is None or curve.mask in (None, "sphere"):
+    limit_A, curve = record.alignment_limit_A, record.headline_curve()
+    if not limit_A or curve is None or curve.interval_A is None or record.role(curve) in (None, "sphere"):
         return
     coarse, fine = curve.interval_A
     if limit_A >= fine:
@@ -299,8 +300,10 @@ def limit_unsupported(record: RoundRecord, settings: Settings) -> Iterator[Findi
 def signal_outside(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """A mask that cuts density: the share of the signal outside it was measured on both halves when the mask was."""
     for mask in record.masks:
-        share, sd, place = (mask.parameters.get(f"signal_outside{part}") for part in ("", "_sd", "_at_A"))
-        if not isinstance(share, int | float) or share <= max(CUT_SHARE, SUPPORTED_SD * (sd or 0.0)):
+        if mask.signal_outside is None:
+            continue
+        share, sd, place = mask.signal_outside.share, mask.signal_outside.sd, mask.signal_outside.at_A
+        if share <= max(CUT_SHARE, SUPPORTED_SD * sd):
             continue
         where = (
             f", most of it around x, y, z = {', '.join(f'{c:.0f}' for c in place)} A from the box's centre"
@@ -308,7 +311,7 @@ def signal_outside(record: RoundRecord, settings: Settings) -> Iterator[Finding]
             else ""
         )
         uses = (
-            "this mask is used in the refinement, so the next round loses it, too" if mask.name == "refinement" else ""
+            "this mask is used in the refinement, so the next round loses it, too" if mask.role == "refinement" else ""
         )
         yield found(
             record,
@@ -316,7 +319,7 @@ def signal_outside(record: RoundRecord, settings: Settings) -> Iterator[Finding]
             "warning",
             f"the mask {mask.name!r} cuts density: {100 * share:.0f} % of the signal{_give_or_take(sd)} lies outside it{where}. "
             f"The FSC under it does not speak of that part{f'; {uses}' if uses else ''}. Look at its outline, and widen it there",
-            curve=mask.name if record.curve(mask.name) is not None else None,
+            curve=mask.name if record.under(mask.name) is not None else None,
             share=share,
             sd=sd,
             at_A=place,
@@ -338,7 +341,9 @@ def _give_or_take(sd: float | None) -> str:
 def mask_missing(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """A mask that was asked for, or used by the program, and could not be had."""
     for mask in record.masks:
-        if mask.volume_A3 > 0 or mask.parameters.get("kind") == "none":
+        made = mask.parameters
+        unused = isinstance(made, ProgramMaskParameters) and made.made == "none"
+        if mask.volume_A3 > 0 or unused:
             continue
         text = f"there is no curve under the mask {mask.name!r}: {mask.note or 'it could not be made'}"
         yield found(record, "mask_missing", "note", text)

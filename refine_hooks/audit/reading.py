@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from refine_hooks.log.records import Curve, RoundRecord
-from refine_hooks.log.summary import headline_of
 from refine_hooks.model import Record
 
 Values = NDArray[np.float64]
@@ -17,7 +16,6 @@ Severity = Literal["note", "warning"]
 
 CORRELATES = 0.1  # RELION's postprocess, too, warns where randomised phases give more than this
 SUPPORTED_SD = 3.0  # a shell is supported where it exceeds the null by so many of its standard deviations
-_SCALED_REPORTS = ("part_fsc", "mask_fraction", "molecular_weight", "scaled")
 
 
 class Finding(Record):
@@ -141,40 +139,35 @@ def overlap(one: Curve, other: Curve) -> bool:
     return one.interval_A[0] >= other.interval_A[1] and other.interval_A[0] >= one.interval_A[1]
 
 
-def is_scaled(name: str) -> bool:
-    """Whether a curve was scaled to the volume of the particle: never the source of a number."""
-    return name.endswith("_scaled") or (name.startswith("reported_") and name.endswith(_SCALED_REPORTS))
-
-
-def is_null(name: str) -> bool:
-    """Whether a reported curve is the program's own curve of randomised phases."""
-    return name.startswith("reported_") and name.endswith(("randomised", "randomized"))
-
-
 def honest_curves(record: RoundRecord) -> list[Curve]:
     """All curves but the scaled and the randomised ones."""
-    return [curve for curve in record.curves if not is_scaled(curve.name) and not is_null(curve.name)]
+    return [curve for curve in record.curves if not curve.is_scaled and curve.kind != "randomised"]
 
 
 def mask_names(record: RoundRecord) -> list[str]:
     """Masks with a curve of their own, the sphere apart."""
-    derived = ("_corrected", "_scaled")
-    names = [curve.name for curve in record.curves if not curve.name.startswith("reported_")]
-    return [name for name in names if name not in ("unmasked", "sphere") and not name.endswith(derived)]
+    names = [curve.mask for curve in record.curves if curve.kind == "measured" and curve.mask is not None]
+    spheres = {mask.name for mask in record.masks if mask.role == "sphere"}
+    return [name for name in names if name not in spheres]
 
 
 def whole_map(record: RoundRecord) -> Curve | None:
     """The curve without a tight mask: under the sphere, else with no mask."""
-    return record.curve("sphere") or record.curve("unmasked")
+    sphere = next((mask.name for mask in record.masks if mask.role == "sphere"), None)
+    return (record.under(sphere) if sphere is not None else None) or record.under(None)
 
 
-quoted = headline_of
+def quoted(record: RoundRecord) -> Curve | None:
+    """The curve that the round's resolution is read from, also where the program's own curves are all there is."""
+    return record.quoted()
 
 
 def is_quoted(record: RoundRecord, curve: Curve) -> bool:
     """Whether a curve is the one quoted, or the one that was corrected to give it."""
     best = quoted(record)
-    return best is not None and curve.name in (best.name, best.mask)
+    return best is not None and (
+        curve.name == best.name or (curve.kind == "measured" and curve.mask is not None and curve.mask == best.mask)
+    )
 
 
 def spread(numbers: Values) -> float:

@@ -1,6 +1,5 @@
 """Rules about a round as a whole: where its halves come from, and what the program itself says of it."""
 
-import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -18,22 +17,12 @@ from refine_hooks.audit.reading import (
     shell_of,
 )
 from refine_hooks.audit.rules import Texts, rule_of_round
-from refine_hooks.log.records import Curve, RoundRecord
+from refine_hooks.log.records import Curve, CurveKind, RoundRecord
+from refine_hooks.model import ProgramCurve
 from refine_hooks.settings import Settings
 
 UNEQUAL = 0.1
-_HARMLESS = (
-    "inscribed in the box"  # a sphere that touches the box: as RELION writes every half map, and EMDB takes them
-)
 SAME_CURVE = 0.05
-_LIKE_FOR_LIKE = (
-    ("refinement_corrected", "reported_postprocess_corrected"),
-    ("refinement", "reported_postprocess_masked"),
-    ("unmasked", "reported_postprocess_unmasked"),
-    ("sphere", "reported_fsc"),
-    ("sphere_scaled", "reported_part_fsc"),
-)
-_HALF = re.compile(r"\b0?\.5\b")
 
 
 @rule_of_round(
@@ -49,17 +38,17 @@ def not_honest(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     halves = record.half_maps
     if halves is None:
         return
-    masked = f", and were multiplied by a mask ({halves.masked_by})" if halves.masked_by else ""
+    masked = f", and were multiplied by a mask ({halves.masked_by or halves.masked})" if halves.masked != "none" else ""
     if halves.origin == "regularised":
         text = (
             f"the half maps are filtered by the program{masked}: their FSC shows its filter. No resolution is stated; take "
             "unfiltered halves"
         )
         yield found(record, "not_honest", "warning", text, valid_shells=halves.valid_shells)
-    elif halves.masked_by and _HARMLESS not in halves.masked_by:
+    elif halves.masked not in ("none", "inscribed_sphere"):
         text = (
-            f"the half maps were multiplied by a mask ({halves.masked_by}): every curve is at least that tight, and EMDB wants "
-            "them unmasked. Merge or reconstruct them instead, where the sums or the particles are there"
+            f"the half maps were multiplied by a mask ({halves.masked_by or halves.masked}): every curve is at least that tight, "
+            "and EMDB wants them unmasked. Merge or reconstruct them instead, where the sums or the particles are there"
         )
         yield found(record, "not_honest", "note", text)
     curve = quoted(record)
@@ -87,10 +76,30 @@ def not_honest(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
 )
 def reported_curve(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """Our curve and the program's own, of the same halves under the same mask, differ."""
-    for own_name, reported_name in _LIKE_FOR_LIKE:
-        own, reported = record.curve(own_name), record.curve(reported_name)
-        if own is not None and reported is not None:
+    for reported in record.curves:
+        own = _like(record, reported)
+        if own is not None:
             yield from _difference(record, own, reported, settings)
+
+
+_OWN: dict[ProgramCurve, CurveKind] = {
+    "fsc": "measured",
+    "masked": "measured",
+    "corrected": "corrected",
+    "scaled": "scaled",
+}
+
+
+def _like(record: RoundRecord, reported: Curve) -> Curve | None:
+    """Our curve of the same kind under the same mask as one of the program's."""
+    if reported.made == "unmasked":
+        return record.under(None)
+    kind = _OWN.get(reported.made) if reported.made is not None else None
+    return record.under(reported.mask, kind) if kind is not None and reported.mask is not None else None
+
+
+def _named(record: RoundRecord, role: str) -> str | None:
+    return next((mask.name for mask in record.masks if mask.role == role), None)
 
 
 def _difference(record: RoundRecord, own: Curve, reported: Curve, settings: Settings) -> Iterator[Finding]:
@@ -132,10 +141,10 @@ def _difference(record: RoundRecord, own: Curve, reported: Curve, settings: Sett
 )
 def reported_number(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """The resolution that the program states, beside the one that the halves bear."""
-    stated, curve = record.reported_resolution_A, record.headline()
-    if not stated or curve is None:
+    curve = record.headline_curve()
+    if record.reported is None or curve is None:
         return
-    half = _HALF.search(record.reported_rule or "") is not None
+    stated, half = record.reported.resolution_A, record.reported.level == 0.5
     own = _read_like(record, curve, half, settings)
     if own is None or any(
         abs(shell_of(record, stated) - shell_of(record, known)) <= settings.audit.disagree_shells
@@ -151,7 +160,7 @@ def reported_number(record: RoundRecord, settings: Settings) -> Iterator[Finding
         record,
         "reported_number",
         severity,
-        f"the program states {stated:.2f} A ({record.reported_rule or 'rule not stated'}), {curve.name} crosses {level} at "
+        f"the program states {stated:.2f} A ({record.reported.rule or 'rule not stated'}), {curve.name} crosses {level} at "
         f"{own:.2f} A: {abs(shells):.0f} shells {better}. Quote the number whose mask and rule are known: {own:.2f} A",
         curve=curve.name,
         shells=between(record, stated, own),
@@ -167,9 +176,10 @@ def _read_like(record: RoundRecord, curve: Curve, half: bool, settings: Settings
 
 def _other_readings(record: RoundRecord, half: bool, settings: Settings) -> Iterator[float]:
     """What else the program may have read: the curve under its own mask, or, of FSC = 0.5, that of the whole map."""
-    names = ("refinement_corrected", "refinement", *(("sphere", "unmasked") if half else ()))
-    for name in names:
-        curve = record.curve(name)
+    refinement, sphere = (_named(record, role) for role in ("refinement", "sphere"))
+    under = [] if refinement is None else [record.under(refinement, "corrected"), record.under(refinement)]
+    whole = [record.under(sphere) if sphere is not None else None, record.under(None)] if half else []
+    for curve in (*under, *whole):
         number = None if curve is None else _read_like(record, curve, half, settings)
         if number is not None:
             yield number

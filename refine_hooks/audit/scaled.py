@@ -1,6 +1,5 @@
 """The rule this project exists for: a curve scaled to the particle's volume shows its noise as resolution."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,7 +13,6 @@ from refine_hooks.audit.reading import (
     falls_after,
     found,
     honest_curves,
-    is_scaled,
     measured,
     quoted,
     resolution,
@@ -28,7 +26,6 @@ from refine_hooks.settings import Settings
 
 _BEYOND_SHELLS = 3  # the tail that noise is estimated from begins so many shells beyond every other curve's crossing
 _SAME_CURVE = 0.05
-_FRACTION = re.compile(r"volume fraction ([0-9.e+-]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +56,7 @@ def scaled_curve(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     Grigorieff 2018, doi:10.7554/eLife.35383). What is tested is the FSC behind each of its values, against the noise of that.
     """
     level = settings.fsc.threshold
-    own = [curve for curve in record.curves if is_scaled(curve.name) and not curve.name.startswith("reported_")]
+    own = [curve for curve in record.curves if curve.kind == "scaled"]
     told: set[str] = set()
     for curve in own:
         doubt = _doubt(record, curve, level)
@@ -68,7 +65,7 @@ def scaled_curve(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
             told |= {other.name for other in same}
             yield _finding(record, curve, same, doubt, level)
     for curve in record.curves:
-        if is_scaled(curve.name) and curve not in own and curve.name not in told:
+        if curve.is_scaled and curve not in own and curve.name not in told:
             doubt = _doubt(record, curve, level)
             if doubt is not None:
                 yield _finding(record, curve, [], doubt, level)
@@ -76,7 +73,7 @@ def scaled_curve(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
 
 def _is_same(own: Curve, reported: Curve) -> bool:
     """Whether the program's own table holds the curve that was scaled here."""
-    if own.mask != "sphere" or not reported.name.startswith("reported_") or not is_scaled(reported.name):
+    if own.mask != "sphere" or not reported.of_program or not reported.is_scaled:
         return False
     one, other = measured(own), measured(reported)
     stop = min(len(one), len(other))
@@ -116,13 +113,13 @@ def _behind(record: RoundRecord, curve: Curve, level: float) -> tuple[Values, Va
     Where the volume fraction is known the scaling is undone, of the curve and of its error. A reported curve is tested on the
     one that it was made of: with that one's own error, else with the spread of its tail.
     """
-    fraction = _FRACTION.search(curve.note or "")
-    if fraction is not None and curve.null_sd is not None:
-        f, scaled = float(fraction[1]), np.nan_to_num(values(curve.correlation))
+    f = curve.volume_fraction
+    if f is not None and curve.randomised_sd is not None:
+        scaled = np.nan_to_num(values(curve.correlation))
         unscaled = f * scaled / np.maximum(1 - (1 - f) * np.abs(scaled), 1e-9)
         gain = f / (f + (1 - f) * np.abs(unscaled)) ** 2
-        return unscaled, np.nan_to_num(values(curve.null_sd)) / gain
-    base = _unscaled(record, curve.name)
+        return unscaled, np.nan_to_num(values(curve.randomised_sd)) / gain
+    base = _unscaled(record, curve)
     if base is None:
         return values(None), values(None)
     known = next((c for c in (base, whole_map(record)) if c is not None and c.sd is not None), None)
@@ -133,11 +130,10 @@ def _behind(record: RoundRecord, curve: Curve, level: float) -> tuple[Values, Va
     return measured(base), np.full(len(measured(base)), noise) if np.isfinite(noise) else values(None)
 
 
-def _unscaled(record: RoundRecord, name: str) -> Curve | None:
-    if not name.startswith("reported_"):
-        return record.curve(name.removesuffix("_scaled")) or whole_map(record)
-    names = ("reported_fsc", "reported_postprocess_unmasked", "unmasked")
-    return next((curve for name in names if (curve := record.curve(name)) is not None), None)
+def _unscaled(record: RoundRecord, curve: Curve) -> Curve | None:
+    if not curve.of_program:
+        return record.under(curve.mask) or whole_map(record)
+    return record.reported_curve("fsc", "unmasked") or record.under(None)
 
 
 def _finding(record: RoundRecord, curve: Curve, same: list[Curve], doubt: _Doubt, level: float) -> Finding:
@@ -185,12 +181,12 @@ def _instead(record: RoundRecord, curve: Curve, level: float) -> str:
     other = quoted(record)
     number = None if other is None else resolution(record, other, level)
     read = "Read no number off it"
-    if other is not None and not is_scaled(other.name):
+    if other is not None and not other.is_scaled:
         read = f"Read {other.name}{'' if number is None else f' ({number:.2f} A)'} instead"
-    fraction = _FRACTION.search(curve.note or "")
-    if fraction is None or float(fraction[1]) >= 0.5:
+    fraction = curve.volume_fraction
+    if fraction is None or fraction >= 0.5:
         return f"{read}."
-    times = f"{1 / float(fraction[1]):.0f} times the particle's volume"
+    times = f"{1 / fraction:.0f} times the particle's volume"
     if curve.mask == "sphere":
         return (
             f"{read}; the sphere holds {times}: a smaller one, or a mask in the refinement, makes this curve quieter."

@@ -1,6 +1,5 @@
 """Rules that look from round to round: worse, oscillating, jumping, missing, failed, repeated."""
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
@@ -11,35 +10,20 @@ from refine_hooks.audit.reading import Finding, between, found, measured, quoted
 from refine_hooks.audit.rules import Texts, rule_of_log
 from refine_hooks.log.file import Journal
 from refine_hooks.log.records import Curve, RoundRecord
-from refine_hooks.model import Key
+from refine_hooks.model import Key, WarningCode
 from refine_hooks.settings import Settings
 
 MUCH_WORSE = 0.2
 _MASK_CHANGE = 0.05
 SWINGS = 3
-_ROUND_NUMBER = re.compile(r"\bround\s+(\d+)", re.I)
-
-_DIGITS = re.compile(r"\d+")
-_PROGRAM_WARNINGS = (
-    (
-        re.compile(r"dipped below 0\.5 and rose again|rose again", re.I),
-        "It took the higher resolution, the one after the dip: too tight a mask, or a false return near the limit. Compare with "
-        "the corrected curve, and refine on with a softer mask",
-    ),
-    (
-        re.compile(r"never (drops|drop|falls|dropped) below 0\.8", re.I),
-        "It left the correction for its mask out, so its own number may be the mask's",
-    ),
-    (
-        re.compile(r"unmasked FSC extends beyond", re.I),
-        "Its mask takes signal away: look at the mask's outline, and widen it",
-    ),
-    (
-        re.compile(r"phase-randomi[sz]ed FSC is larger", re.I),
-        "Its mask correlates by itself: give it a softer edge and less detail",
-    ),
-    (re.compile(r"\bwarning\b", re.I), "See the program's own output"),
-)
+_PROGRAM_WARNINGS: dict[WarningCode, str] = {
+    "fsc_rises_again": "It took the higher resolution, the one after the dip: too tight a mask, or a false return near the limit. "
+    "Compare with the corrected curve, and refine on with a softer mask",
+    "never_below_0.8": "It left the correction for its mask out, so its own number may be the mask's",
+    "unmasked_beyond_masked": "Its mask takes signal away: look at the mask's outline, and widen it",
+    "randomised_fsc_large": "Its mask correlates by itself: give it a softer edge and less detail",
+    "other": "See the program's own output",
+}
 
 Series = list[RoundRecord]
 
@@ -246,7 +230,7 @@ def missing(log: Journal, settings: Settings) -> Iterator[Finding]:
     failed = {line.key for line in log.failures}
     told: set[tuple[str, tuple[int, ...]]] = set()
     for group in series(log.rounds):
-        numbers = {number: record for record in group if (number := _number(record)) is not None}
+        numbers = {number: record for record in group if (number := record.number) is not None}
         ordered = sorted(numbers)
         steps = np.diff(ordered)
         if len(ordered) < 3:
@@ -265,14 +249,6 @@ def missing(log: Journal, settings: Settings) -> Iterator[Finding]:
                 "'refine-hooks once' measures what is still there"
             )
             yield found(record, "missing_round", "note", text, missing=gone[:100])
-
-
-def _number(record: RoundRecord) -> int | None:
-    """What counts the rounds of a run: cisTEM's iterations are ids that other runs share, its labels count."""
-    if record.program != "cistem":
-        return record.key.iteration
-    match = _ROUND_NUMBER.search(record.label)
-    return int(match[1]) if match else None
 
 
 def _key_of(record: RoundRecord, number: int) -> Key:
@@ -312,16 +288,16 @@ def no_half_maps(log: Journal, settings: Settings) -> Iterator[Finding]:
 )
 def program_warning(log: Journal, settings: Settings) -> Iterator[Finding]:
     """What the program itself warned of, as its adapter noted it; said once of a run, since the note is there in every round."""
-    told: set[tuple[str, str]] = set()
+    told: set[tuple[str, str, str]] = set()
     for group in series(log.rounds):
         for record in group:
-            for note in record.notes:
-                why = next((why for pattern, why in _PROGRAM_WARNINGS if pattern.search(note)), None)
-                one = (record.key.run, _DIGITS.sub("#", note))
-                if why is None or one in told:
+            for warning in record.program_warnings:
+                one = (record.key.run, warning.code, warning.text if warning.code == "other" else "")
+                if one in told:
                     continue
                 told.add(one)
-                text = f"the program warned in {record.key.run}: {note.strip().rstrip('.')}. {why}"
+                said, where = warning.text.strip().rstrip("."), f" ({warning.source})" if warning.source else ""
+                text = f"the program warned in {record.key.run}{where}: {said}. {_PROGRAM_WARNINGS[warning.code]}"
                 yield found(record, "program_warning", "warning", text)
 
 
@@ -354,7 +330,9 @@ def repeated(log: Journal, settings: Settings) -> Iterator[Finding]:
     """A round measured more than once because its files changed, or one that repeats the round before."""
     times: dict[Key, list[RoundRecord]] = defaultdict(list)
     for line in log.lines:
-        if isinstance(line, RoundRecord) and (not times[line.key] or times[line.key][-1].stamp != line.stamp):
+        if isinstance(line, RoundRecord) and (
+            not times[line.key] or times[line.key][-1].fingerprint != line.fingerprint
+        ):
             times[line.key].append(line)
     for records in times.values():
         if len(records) > 1:

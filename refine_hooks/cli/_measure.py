@@ -16,7 +16,7 @@ from refine_hooks.log.records import RoundRecord
 from refine_hooks.measure import NamedMask
 from refine_hooks.model import Facts, HalfMaps, Key, Round
 from refine_hooks.notify.observers import Observers
-from refine_hooks.programs.adapter import stamp_of
+from refine_hooks.programs.adapter import fingerprint_of
 from refine_hooks.report.view import LogView
 from refine_hooks.settings import Settings, load_settings
 from refine_hooks.sums.symmetry import order_of
@@ -58,8 +58,8 @@ def measure_files(
         sphere_radius_A=radius_A or settings.sphere.radius_A or None,
         symmetry=symmetry.strip().upper() or None,
     )
-    stamp = stamp_of(Path.cwd(), [half1.absolute(), half2.absolute()])
-    round_ = Round(Key(run="measure", iteration=0, class_id=1), "files", half1.stem, stamp, facts)
+    fingerprint = fingerprint_of(Path.cwd(), [half1.absolute(), half2.absolute()])
+    round_ = Round(Key(run="measure", iteration=0, class_id=1), "files", half1.stem, fingerprint, facts)
     record = _measured(round_, halves, named, settings, out)
     if as_json:
         print(record.model_dump_json())

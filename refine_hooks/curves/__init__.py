@@ -7,8 +7,9 @@ All crossings are kept, up and down, since one dip of a plateau moves the first 
 import numpy as np
 
 from refine_hooks.fourier import Curve
-from refine_hooks.log.records import Crossing
+from refine_hooks.log.records import Crossing, CurveKind, state_of
 from refine_hooks.log.records import Curve as CurveRecord
+from refine_hooks.model import ProgramCurve
 
 RESOLUTION_RULE = "first crossing of {level:g}, linear in frequency, from the low side"
 NORMAL_90 = 1.6449
@@ -60,17 +61,17 @@ def resolution_A(correlation: Curve, frequency_per_A: Curve, level: float) -> fl
     return next((c.resolution_A for c in crossings(correlation, frequency_per_A, level) if c.direction == "down"), None)
 
 
-def significant_shell(correlation: Curve, null_mean: Curve, null_sd: Curve, from_shell: int) -> int | None:
-    """The last shell of the first unbroken run above null mean + 3 sd.
+def significant_shell(correlation: Curve, randomised_mean: Curve, randomised_sd: Curve, from_shell: int) -> int | None:
+    """The last shell of the first unbroken run above the mean of the phase-randomised FSC + 3 sd.
 
     Args:
         correlation: over the shells 0..N//2.
-        null_mean: mean of the randomised curves.
-        null_sd: standard deviation of one randomised curve.
+        randomised_mean: mean of the phase-randomised FSC.
+        randomised_sd: standard deviation of one of its repeats.
         from_shell: shells before this one are not put to the test: their phases are not, or not wholly, randomised.
     """
     values = _measured(correlation)
-    supported = values[1:] > (null_mean + 3 * null_sd)[1 : len(values)]
+    supported = values[1:] > (randomised_mean + 3 * randomised_sd)[1 : len(values)]
     supported[: max(0, from_shell - 1)] = True
     failed = np.flatnonzero(~supported)
     last = int(failed[0]) if failed.size else len(supported)
@@ -103,9 +104,12 @@ def curve(
     correlation: Curve,
     frequency_per_A: Curve,
     *,
+    kind: CurveKind = "measured",
+    made: ProgramCurve | None = None,
     threshold: float = 0.143,
-    null_mean: Curve | None = None,
-    null_sd: Curve | None = None,
+    volume_fraction: float | None = None,
+    randomised_mean: Curve | None = None,
+    randomised_sd: Curve | None = None,
     sd: Curve | None = None,
     onset_shell: int | None = None,
     valid_shells: int | None = None,
@@ -120,9 +124,12 @@ def curve(
         mask: name of the mask that made it.
         correlation: over the shells 0..N//2; NaN where nothing is measured.
         frequency_per_A: of the same shells.
+        kind: what was done to it.
+        made: of the program's own curves, which one it is.
         threshold: the level whose first crossing is the resolution.
-        null_mean: mean of the randomised curves.
-        null_sd: standard deviation of one randomised curve.
+        volume_fraction: of a scaled curve, the particle's share of the mask.
+        randomised_mean: mean of the phase-randomised FSC.
+        randomised_sd: standard deviation of one of its repeats.
         sd: standard deviation of the correlation itself.
         onset_shell: first shell whose phases were randomised.
         valid_shells: shells beyond are not measured, and where they begin is no crossing.
@@ -133,21 +140,27 @@ def curve(
     kept = np.array(correlation, np.float64)
     if valid_shells is not None:
         kept[valid_shells + 1 :] = np.nan
-    found = tuple(c for level in (threshold, 0.5) for c in crossings(kept, frequency_per_A, level))
+    found = tuple(c for level in dict.fromkeys((threshold, 0.5)) for c in crossings(kept, frequency_per_A, level))
     resolution = resolution_A(kept, frequency_per_A, threshold) if scored else None
     interval = interval_A(kept, sd, frequency_per_A, threshold) if resolution is not None and sd is not None else None
     significant = None
-    if null_mean is not None and null_sd is not None and onset_shell is not None and scored:
-        significant = significant_shell(kept, null_mean, null_sd, onset_shell + 2)
+    if randomised_mean is not None and randomised_sd is not None and onset_shell is not None and scored:
+        significant = significant_shell(kept, randomised_mean, randomised_sd, onset_shell + 2)
+    correlations = listed(kept) or ()
     return CurveRecord(
         name=name,
+        kind=kind,
+        made=made,
         mask=mask,
-        correlation=listed(kept) or (),
-        null_mean=listed(null_mean, valid_shells),
-        null_sd=listed(null_sd, valid_shells),
+        threshold=threshold,
+        volume_fraction=volume_fraction,
+        correlation=correlations,
+        randomised_mean=listed(randomised_mean, valid_shells),
+        randomised_sd=listed(randomised_sd, valid_shells),
         sd=listed(sd, valid_shells),
         randomised_from_shell=onset_shell,
         crossings=found,
+        state=state_of(correlations, threshold),
         resolution_A=resolution,
         interval_A=interval,
         significant_shell=significant,

@@ -23,7 +23,7 @@ from refine_hooks.files.reading import open_plain, read_ahead
 HEADER_BYTES = 1024
 _MODES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
 _LONGEST_EDGE_PX = 65536
-# Bytes 152..159 of a header that IMOD wrote: its stamp, and flags of which the first says that bytes are signed.
+# Bytes 152..159 of a header that IMOD wrote: its fingerprint, and flags of which the first says that bytes are signed.
 _IMOD_AT, _IMOD_STAMP, _IMOD_SIGNED, _IMOD_ZERO = 152, 1146047817, 1, 128
 _SIGNED_SINCE_VERSION, _LARGEST_SIGNED = 20140, 127
 
@@ -122,13 +122,13 @@ def _decoded(path: Path, raw: bytes, packed_by: str) -> MrcHeader:
 
 
 def _bytes(raw: bytes, byte_order: str, fields: Any) -> tuple[str, int]:
-    """How mode 0 is meant, and what is added to it: by IMOD's stamp, by the version, by the largest value that is stated.
+    """How mode 0 is meant, and what is added to it: by IMOD's fingerprint, by the version, by the largest value that is stated.
 
     MRC2014 says signed. IMOD says in its flags whether its bytes, always meant as 0..255, were moved to -128..127. Programs from
     before 2014 wrote either; where the header states values that no signed byte holds, they are unsigned.
     """
-    stamp, flags = struct.unpack_from(f"{byte_order}2i", raw, _IMOD_AT)
-    if stamp == _IMOD_STAMP:
+    fingerprint, flags = struct.unpack_from(f"{byte_order}2i", raw, _IMOD_AT)
+    if fingerprint == _IMOD_STAMP:
         return ("i1", _IMOD_ZERO) if flags & _IMOD_SIGNED else ("u1", 0)
     old = int(fields["nversion"]) < _SIGNED_SINCE_VERSION
     return ("u1" if old and fields["dmin"] >= 0 and fields["dmax"] > _LARGEST_SIGNED else "i1"), 0

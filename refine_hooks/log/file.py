@@ -14,8 +14,9 @@ from pydantic import ValidationError
 
 from refine_hooks.errors import InputError, StorageError
 from refine_hooks.files.lock import CANNOT_LOCK
-from refine_hooks.files.reading import parsed_json, read_bytes
-from refine_hooks.log.records import LOG_LINE, SCHEMA_VERSION, Failed, LogLine, RoundRecord
+from refine_hooks.files.reading import read_bytes
+from refine_hooks.log.lines import parsed_line, why_not
+from refine_hooks.log.records import Failed, LogLine, RoundRecord
 from refine_hooks.model import Key
 
 _LOCK_PATIENCE_S, _LOCK_EVERY_S = 60.0, 0.01
@@ -66,7 +67,7 @@ def read_journal(path: Path) -> Journal:
         if not text.strip():
             continue
         try:
-            lines.append(LOG_LINE.validate_json(text))
+            lines.append(parsed_line(text))
         except ValidationError as error:
             faults.append(f"{path}:{number}: {why_not(text, error)}")
     return Journal(tuple(lines), tuple(faults))
@@ -90,20 +91,6 @@ def find_log(place: Path) -> Path:
         )
     tried = " nor ".join(str(candidate) for candidate in candidates)
     raise InputError(f"{place}: holds no log (neither {tried}); measure first with 'refine-hooks once {place}'")
-
-
-def why_not(text: bytes, error: ValidationError) -> str:
-    """Why a line is none of ours, in words."""
-    try:
-        table = parsed_json(text.decode("utf-8", "replace"))
-        version = table.get("schema_version", 0) if isinstance(table, dict) else 0
-    except ValueError:
-        return "is not JSON; it was torn or edited, and is passed over"
-    if isinstance(version, int) and version > SCHEMA_VERSION:
-        return f"was written by a newer version (schema {version}, this one knows {SCHEMA_VERSION}); passed over"
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return f"is not a line of this log ({where}: {first['msg']}); passed over"
 
 
 def append(path: Path, lines: Iterable[LogLine]) -> list[Place]:

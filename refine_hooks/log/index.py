@@ -13,8 +13,9 @@ from pydantic import ValidationError
 
 from refine_hooks.errors import InputError
 from refine_hooks.files.reading import open_plain
-from refine_hooks.log.file import Place, why_not
-from refine_hooks.log.records import LOG_LINE, Failed, LogLine, RoundRecord, Start, Stop
+from refine_hooks.log.file import Place
+from refine_hooks.log.lines import parsed_line, why_not
+from refine_hooks.log.records import Failed, LogLine, RoundRecord, Start, Stop
 from refine_hooks.log.summary import Rounds, RoundSummary
 from refine_hooks.model import Key
 
@@ -132,7 +133,7 @@ class LogIndex:
         if not text.strip():
             return
         try:
-            self._add(LOG_LINE.validate_json(text), (offset, length))
+            self._add(parsed_line(text), (offset, length))
         except ValidationError as error:
             self.seq += 1
             said = f"{self.path}:{self._lines}: {why_not(text, error)}"
@@ -293,7 +294,7 @@ def _after(seqs: dict[Key, int], seq: int) -> list[Key]:
 
 def _record_at(stream: BinaryIO | io.FileIO, offset: int, length: int) -> RoundRecord | None:
     try:
-        line = LOG_LINE.validate_json(os.pread(stream.fileno(), length, offset))
+        line = parsed_line(os.pread(stream.fileno(), length, offset))
     except ValidationError:
         return None
     return line if isinstance(line, RoundRecord) else None

@@ -3,6 +3,9 @@
 One line of ``rounds.jsonl`` is one of `Start`, `RoundRecord`, `Failed` or `Stop`, told apart by ``type``. Lengths are in
 Angstrom (``_A``), frequencies in 1/Angstrom (``_per_A``), masses in kDa. There is no NaN and no infinity: what is not defined
 is ``null``.
+
+Writers are strict: a field that is not declared here is refused. Readers (`refine_hooks.log.lines`) pass over fields that they
+do not know, and turn lines of schema 1 into these records.
 """
 
 from collections.abc import Sequence
@@ -11,39 +14,45 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, Field, TypeAdapter, field_validator, model_validator
 
-from refine_hooks.model import Key, Origin, Record, Stamp
+from refine_hooks.log.checks import Checks
+from refine_hooks.log.masks import MaskRecord
+from refine_hooks.model import (
+    Fingerprint,
+    Independence,
+    Key,
+    Masked,
+    MaskRole,
+    Origin,
+    ProgramCurve,
+    ProgramWarning,
+    Record,
+    Reported,
+)
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Direction = Literal["down", "up"]
+CurveKind = Literal["measured", "corrected", "scaled", "reported", "randomised"]
+CurveState = Literal["crosses", "never_below", "never_above", "truncated"]
+Withheld = Literal["no_half_maps", "filtered", "nothing_measured"]
 
 
 class HalfMapsRecord(Record):
     """Where the two half maps are, how they came about, and what is known to be wrong with them."""
 
     origin: Origin
+    independence: Independence = Field(
+        default="unknown",
+        description="whether noise can agree in the halves by the way they were refined; the limit is alignment_limit_A",
+    )
     paths: tuple[str, str] | None = Field(
         default=None, description="relative to the log's folder; null when retention removed them"
     )
-    masked_by: str | None = Field(default=None, description="a mask that the maps have been multiplied by, in words")
+    masked: Masked = Field(default="none", description="what the maps have been multiplied by")
+    masked_by: str | None = Field(default=None, description="the same in words")
     joined_below_A: float | None = Field(default=None, description="shells coarser than this are common to both halves")
     valid_shells: int | None = Field(default=None, description="shells beyond this one are empty or filtered away")
     images: tuple[int | None, int | None] = Field(default=(None, None), description="particle images in each half")
-
-
-class MaskRecord(Record):
-    """One mask: its file, its hash and how it was made."""
-
-    name: str
-    path: str | None = None
-    sha256: str | None = None
-    volume_A3: float = Field(description="sum of the soft mask")
-    volume_fraction: float = Field(description="share of the box")
-    volume_change: float | None = Field(
-        default=None, description="share by which the volume differs from the former round's of this run and class"
-    )
-    parameters: dict[str, Any] = Field(default_factory=dict)
-    note: str | None = None
 
 
 class Crossing(Record):
@@ -61,28 +70,63 @@ class Crossing(Record):
 class Curve(Record):
     """One Fourier shell correlation curve over the shells 0..N//2, and what was read off it."""
 
-    name: str
-    mask: str | None = Field(default=None, description="name of the mask that made this curve")
+    name: str = Field(description="for people and files; what the curve is stands in kind, made and mask")
+    kind: CurveKind = Field(
+        description="measured under a mask or none; corrected for the mask's own correlation; scaled to the particle's volume; "
+        "reported by the program, or its curve of randomised phases"
+    )
+    made: ProgramCurve | None = Field(default=None, description="of the program's own curves: which one it is")
+    mask: str | None = Field(
+        default=None,
+        description="name of the mask that made this curve; of a program's curve where it is measured here, too",
+    )
+    threshold: float = Field(description="the level that resolution_A is read at")
+    volume_fraction: float | None = Field(
+        default=None, description="of a scaled curve: the particle's share of the mask"
+    )
     correlation: tuple[float | None, ...] = Field(description="null where nothing is measured")
-    null_mean: tuple[float | None, ...] | None = Field(default=None, description="mean of the randomised repeats")
-    null_sd: tuple[float | None, ...] | None = Field(
-        default=None, description="standard deviation of one randomised curve"
+    randomised_mean: tuple[float | None, ...] | None = Field(
+        default=None, description="phase-randomised FSC: mean of the repeats"
+    )
+    randomised_sd: tuple[float | None, ...] | None = Field(
+        default=None, description="phase-randomised FSC: standard deviation of one repeat"
     )
     sd: tuple[float | None, ...] | None = Field(
         default=None, description="standard deviation of the correlation itself"
     )
     randomised_from_shell: int | None = None
-    crossings: tuple[Crossing, ...] = ()
-    resolution_A: float | None = Field(default=None, description="null: never crosses, or not to be scored")
+    crossings: tuple[Crossing, ...] = Field(default=(), description="of the threshold and of 0.5")
+    state: CurveState = Field(
+        description="what the curve does at the threshold; truncated: it ends, or is 0 from there on, before it falls"
+    )
+    resolution_A: float | None = Field(default=None, description="null: state says why, or it is not to be scored")
     interval_A: tuple[float, float] | None = Field(
         default=None, description="90 % interval of resolution_A: coarse end, fine end"
     )
     significant_shell: int | None = Field(
-        default=None, description="last shell of the first unbroken run above null mean + 3 sd"
+        default=None, description="last shell of the first unbroken run above the mean of the randomised FSC + 3 sd"
     )
     resolution_at_half_A: float | None = None
+    reproduced_to: float | None = Field(
+        default=None,
+        description="of a program's curve: the largest difference when it is counted its way from these maps",
+    )
     rule: str = Field(description="how resolution_A was read off the curve")
     note: str | None = None
+
+    @property
+    def of_program(self) -> bool:
+        """Whether it is one of the program's own curves."""
+        return self.kind in ("reported", "randomised")
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether it was scaled to the volume of the particle, here or by the program: never the source of a number."""
+        return self.kind == "scaled" or self.made == "scaled"
+
+    def crossings_at(self, level: float) -> tuple[Crossing, ...]:
+        """The crossings of one of the levels."""
+        return tuple(crossing for crossing in self.crossings if crossing.level == level)
 
     @field_validator("correlation")
     @classmethod
@@ -94,9 +138,26 @@ class Curve(Record):
     @model_validator(mode="after")
     def _of_one_length(self) -> Self:
         shells = len(self.correlation)
-        if any(values is not None and len(values) != shells for values in (self.null_mean, self.null_sd, self.sd)):
+        others = (self.randomised_mean, self.randomised_sd, self.sd)
+        if any(values is not None and len(values) != shells for values in others):
             raise ValueError(f"a curve of {shells} shells has errors of another number of shells")
         return self
+
+
+def state_of(correlation: Sequence[float | None], threshold: float) -> CurveState:
+    """What a curve over the shells 0..N//2 does at a level: None where nothing is measured, shell 0 apart.
+
+    A curve that begins below the level is ``never_above``: it has no first fall.
+    """
+    values = list(correlation[1:])
+    end = next((shell for shell, value in enumerate(values) if value is None), len(values))
+    fall = next((shell for shell, value in enumerate(values[:end]) if value is not None and value < threshold), None)
+    if fall == 0:
+        return "never_above"
+    if fall is None:
+        return "never_below" if end == len(values) else "truncated"
+    cut = len(values) - fall > 1 and not any(values[fall:])
+    return "truncated" if cut else "crosses"
 
 
 class Analysis(Record):
@@ -133,7 +194,7 @@ class Analysis(Record):
 class Line(Record):
     """What all lines of the log have in common."""
 
-    schema_version: int = Field(default=SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION)
+    schema_version: int = Field(default=SCHEMA_VERSION, ge=SCHEMA_VERSION, le=SCHEMA_VERSION)
 
 
 class Start(Line):
@@ -157,11 +218,15 @@ class RoundRecord(Line):
     label: str
     measured_at: AwareDatetime
     key: Key
-    stamp: Stamp
+    fingerprint: Fingerprint
+    number: int | None = Field(
+        default=None, description="what counts the rounds of this run without a gap, where anything does"
+    )
     box_px: int
     voxel_size_A: float
     frequency_per_A: tuple[float, ...]
     voxels_in_shell: tuple[int, ...]
+    symmetry: str | None = None
     half_maps: HalfMapsRecord | None
     alignment_limit_A: float | None = Field(
         default=None, description="both halves were aligned to one reference up to here"
@@ -170,12 +235,19 @@ class RoundRecord(Line):
         default=None, description="the program reconstructed no further than this"
     )
     molecular_mass_kDa: float | None = None
-    symmetry: str | None = None
     particles: int | None = None
-    reported_resolution_A: float | None = Field(default=None, description="the program's own number")
-    reported_rule: str | None = Field(default=None, description="how the program read its number off its curve")
+    reported: Reported | None = Field(default=None, description="the program's own number")
+    program_warnings: tuple[ProgramWarning, ...] = ()
+    headline: str | None = Field(
+        default=None,
+        description="name of the curve that the round's resolution is read off; the program's own where ours is withheld",
+    )
+    headline_withheld: tuple[Withheld, ...] = Field(
+        default=(), description="why none of the curves that were measured here is the headline"
+    )
     masks: tuple[MaskRecord, ...] = ()
     curves: tuple[Curve, ...] = ()
+    checks: Checks | None = Field(default=None, description="what was tested of the halves, with the numbers")
     analysis: Analysis | None = Field(default=None, description="further measurements, made on request")
     notes: tuple[str, ...] = Field(default=(), description="what a reader must know of this round, in words")
     measured_in_s: float | None = None
@@ -188,31 +260,35 @@ class RoundRecord(Line):
             raise ValueError(f"{', '.join(odd) or 'voxels_in_shell'}: has not the {shells} shells of frequency_per_A")
         return self
 
-    def curve(self, name: str) -> Curve | None:
+    def curve(self, name: str | None) -> Curve | None:
         """The curve of that name, if there is one."""
         return next((c for c in self.curves if c.name == name), None)
 
-    def mask(self, name: str) -> MaskRecord | None:
+    def mask(self, name: str | None) -> MaskRecord | None:
         """The mask of that name, if there is one."""
         return next((m for m in self.masks if m.name == name), None)
 
-    def headline(self) -> Curve | None:
-        """The curve whose resolution is the round's: the corrected one of the most trusted mask, else sphere or unmasked.
+    def under(self, mask: str | None, kind: CurveKind = "measured") -> Curve | None:
+        """The curve of a kind under the mask of that name, or under none; never one of the program's own."""
+        return next((c for c in self.curves if c.mask == mask and c.kind == kind and not c.of_program), None)
 
-        Never a scaled or a reported curve, and none at all where the half maps are filtered.
-        """
-        if self.half_maps is not None and self.half_maps.origin == "regularised":
-            return None
-        return best_curve(self.curves)
+    def reported_curve(self, *made: ProgramCurve) -> Curve | None:
+        """The first of the program's own curves that is one of these, in this order."""
+        return next((c for one in made for c in self.curves if c.made == one), None)
 
+    def role(self, curve: Curve) -> MaskRole | None:
+        """What the mask of a curve is there for; None where it has none, and the user's where nothing is recorded of it."""
+        mask = self.mask(curve.mask)
+        return mask.role if mask is not None else None if curve.mask is None else "user"
 
-def best_curve(curves: Sequence[Curve]) -> Curve | None:
-    """The corrected curve of the most trusted mask, else sphere or unmasked; never a scaled or a reported one."""
-    own = [c.name for c in curves if c.name.endswith("_corrected") and not c.name.startswith(("reported_", "sphere_"))]
-    masked = ("automask_corrected", "user_corrected", "refinement_corrected", *own, "automask")
-    order = (*masked, "sphere_corrected", "sphere", "unmasked")
-    named = {c.name: c for c in curves}
-    return next((named[name] for name in order if name in named), None)
+    def quoted(self) -> Curve | None:
+        """The headline's curve, the program's own one included."""
+        return self.curve(self.headline)
+
+    def headline_curve(self) -> Curve | None:
+        """The headline's curve where it was measured here; None where only the program's own number is there."""
+        curve = self.quoted()
+        return None if curve is None or curve.of_program else curve
 
 
 class Failed(Line):
@@ -223,7 +299,7 @@ class Failed(Line):
     program: str
     label: str
     key: Key
-    stamp: Stamp
+    fingerprint: Fingerprint
     reason: str
 
 

@@ -7,13 +7,12 @@ from datetime import datetime
 from sys import intern
 
 from refine_hooks.log.file import Place
-from refine_hooks.log.records import Curve, RoundRecord
-from refine_hooks.model import Key, Origin, Stamp
+from refine_hooks.log.records import RoundRecord
+from refine_hooks.model import Fingerprint, Key, Origin
 
 HISTORY = 12  # earlier rounds of its run and class that a round is compared with, and the best ones before them
 _OF_ANOTHER_CLASS = 6  # rounds of the run's first class before a round that is audited
 _AT_ONCE = 25  # records that are read and audited together
-_REPORTED = ("reported_postprocess_corrected", "reported_gold_standard", "reported_fsc")
 
 Track = tuple[str, int]
 
@@ -43,7 +42,7 @@ class RoundSummary:
     label: str
     program: str
     measured_at: datetime
-    stamp: Stamp
+    fingerprint: Fingerprint
     origin: Origin | None
     particles: int | None
     headline: str | None
@@ -60,26 +59,17 @@ class RoundSummary:
         return curve if curve is not None and curve.resolution_A is not None else None
 
 
-def headline_of(record: RoundRecord) -> Curve | None:
-    """The curve that the round's resolution is read from, also where the program's own curves are all there is."""
-    own = record.headline()
-    if own is not None:
-        return own
-    return next((curve for name in _REPORTED if (curve := record.curve(name)) is not None), None)
-
-
 def summary_of(record: RoundRecord) -> RoundSummary:
     """The summary of a record that stands nowhere in particular."""
-    headline = headline_of(record)
     return RoundSummary(
         key=record.key,
         label=record.label,
         program=intern(record.program),
         measured_at=record.measured_at,
-        stamp=record.stamp,
+        fingerprint=record.fingerprint,
         origin=record.half_maps.origin if record.half_maps else None,
         particles=record.particles,
-        headline=intern(headline.name) if headline else None,
+        headline=intern(record.headline) if record.headline else None,
         curves=tuple(CurveSummary(intern(c.name), c.resolution_A, c.interval_A) for c in record.curves),
         masks=tuple(intern(mask.name) for mask in record.masks),
     )
@@ -102,7 +92,7 @@ class Rounds:
         track = self._tracks.setdefault(_track(record.key), [])
         before = self.by_key.get(record.key)
         number, earlier = (len(track), ()) if before is None else (before.number, before.earlier)
-        if before is not None and before.stamp != record.stamp:
+        if before is not None and before.fingerprint != record.fingerprint:
             earlier = (*earlier, before.place)
         self.by_key[record.key] = replace(summary_of(record), place=place, number=number, earlier=earlier)
         at = _place_of(track, record.key.iteration)

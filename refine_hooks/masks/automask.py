@@ -76,7 +76,7 @@ class _Tested:
         return self.shell is None or self.null <= self.chance
 
     def step(self) -> dict[str, Any]:
-        numbers = {"claimed_shell": self.shell, "null": self.null, "chance": self.chance}
+        numbers = {"claimed_shell": self.shell, "randomised": self.null, "chance": self.chance}
         rounded = {name: None if value is None else round(value, 4) for name, value in numbers.items()}
         return {"reach_A": self.reach_A, "edge_A": self.edge_A, **rounded}
 

@@ -13,17 +13,17 @@ import numpy as np
 from refine_hooks import fsc
 from refine_hooks.files.mrc import Map, Volume
 from refine_hooks.fourier import in_slabs, voxels_in_shell
+from refine_hooks.log.headline import best_curve
 from refine_hooks.log.records import Curve as CurveRecord
-from refine_hooks.log.records import best_curve
 from refine_hooks.measure.given import read_users_mask
 from refine_hooks.measure.pair import Pair, prepared, require_compatible
 from refine_hooks.measure.record import Measurement, reported_record, round_record
 from refine_hooks.measure.scores import (
-    counted_again,
     curve_record,
     mask_curves,
     randomised_of,
     reported_curve,
+    reproduced_to,
     scaled_curves,
 )
 from refine_hooks.measure.under import (
@@ -32,6 +32,7 @@ from refine_hooks.measure.under import (
     automask,
     checked_mask,
     sphere_mask,
+    sphere_sizes,
     with_cistems_curve,
     with_signal_outside,
 )
@@ -80,7 +81,7 @@ def measure_halves(
         # Finding the particle is work for one core, mostly.
         sphere_curves = beside.submit(with_cistems_curve, pair, sphere, facts, settings)
         named = settings.sphere.radius_A or facts.sphere_radius_A
-        limit_A = sphere.record.parameters["radius_A"] if named else None
+        limit_A = sphere_sizes(sphere).radius_A if named else None
         own = [*automask(pair, settings, limit_A)]
         own = [sphere_curves.result(), *own]
     measured = [*own, *(with_signal_outside(pair, checked_mask(pair, mask), own[-1]) for mask in named_masks)]
@@ -92,7 +93,8 @@ def measure_halves(
         curve_records += mask_curves(pair, settings, mask, found.get(mask.record.name), order)
     curve_records += scaled_curves(pair, facts, settings, measured, found, order)
     curve_records += [
-        reported_curve(counted_again(pair, curve, measured), pair.frequency_per_A, settings) for curve in reported
+        reported_curve(curve, pair.frequency_per_A, settings, reproduced_to(pair, curve, measured))
+        for curve in reported
     ]
     kept = tuple(record for record in curve_records if record is not None)
     analysed = _analysed(pair, halves, facts, settings, measured, kept)
@@ -132,7 +134,7 @@ def _analysed(
     """The further measurements under the mask of the round's best curve, where they were asked for and mean something."""
     if not settings.fsc.full or pair.fault is not None or halves.origin == "regularised":
         return None
-    curve = best_curve(kept)
+    curve = best_curve(kept, [m.record for m in measured])
     mask = next((m for m in measured if curve is not None and m.record.name == curve.mask), None)
     if curve is None or mask is None or mask.values is None:
         return None

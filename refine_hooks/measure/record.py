@@ -8,7 +8,9 @@ import numpy as np
 
 from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import Curve, shell_frequency_per_A, voxels_in_shell
-from refine_hooks.log.records import Analysis, HalfMapsRecord, MaskRecord, RoundRecord, now
+from refine_hooks.log.headline import with_headline
+from refine_hooks.log.masks import MaskRecord
+from refine_hooks.log.records import Analysis, HalfMapsRecord, RoundRecord, now
 from refine_hooks.log.records import Curve as CurveRecord
 from refine_hooks.measure.scores import reported_curve
 from refine_hooks.measure.under import MeasuredMask
@@ -57,7 +59,7 @@ def round_record(
     analysis = measurement.analysis
     if analysis is not None and sharpened_path is not None:
         analysis = analysis.model_copy(update={"sharpened_path": sharpened_path})
-    return RoundRecord(
+    record = RoundRecord(
         **_about(round_),
         box_px=measurement.box_px,
         voxel_size_A=measurement.voxel_size_A,
@@ -70,6 +72,7 @@ def round_record(
         notes=measurement.notes,
         measured_in_s=measured_in_s,
     )
+    return with_headline(record)
 
 
 def _against(former: RoundRecord | None, mask: MaskRecord) -> MaskRecord:
@@ -89,7 +92,7 @@ def reported_record(round_: Round, reported: Sequence[FscCurve], settings: Setti
     frequency = shell_frequency_per_A(box_px, voxel_size_A) if box_px and voxel_size_A else np.zeros(shells)
     records = [reported_curve(curve, frequency, settings) for curve in reported] if voxel_size_A else []
     note = "this round has no half maps: only what the program reports is recorded"
-    return RoundRecord(
+    record = RoundRecord(
         **_about(round_),
         box_px=box_px,
         voxel_size_A=voxel_size_A,
@@ -99,6 +102,7 @@ def reported_record(round_: Round, reported: Sequence[FscCurve], settings: Setti
         curves=tuple(record for record in records if record is not None),
         notes=(*round_.facts.notes, note),
     )
+    return with_headline(record)
 
 
 def _about(round_: Round) -> dict[str, Any]:
@@ -108,12 +112,13 @@ def _about(round_: Round) -> dict[str, Any]:
         "label": round_.label,
         "measured_at": now(),
         "key": round_.key,
-        "stamp": round_.stamp,
+        "fingerprint": round_.fingerprint,
+        "number": facts.number if facts.own_numbers else round_.key.iteration,
         "alignment_limit_A": facts.alignment_limit_A,
         "reconstruction_limit_A": facts.reconstruction_limit_A,
         "molecular_mass_kDa": facts.molecular_mass_kDa,
         "symmetry": facts.symmetry,
         "particles": facts.particles,
-        "reported_resolution_A": facts.reported_resolution_A,
-        "reported_rule": facts.reported_rule,
+        "reported": facts.reported,
+        "program_warnings": facts.program_warnings,
     }

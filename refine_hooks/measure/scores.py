@@ -10,8 +10,9 @@ from refine_hooks import curves, fsc, masks
 from refine_hooks.fourier import Curve, voxels_in_shell
 from refine_hooks.fsc.randomised import Randomised, randomised, randomised_wide
 from refine_hooks.log.records import Curve as CurveRecord
+from refine_hooks.log.records import CurveKind
 from refine_hooks.measure.pair import Pair
-from refine_hooks.measure.under import MeasuredMask
+from refine_hooks.measure.under import MeasuredMask, sphere_sizes
 from refine_hooks.model import Facts, FscCurve
 from refine_hooks.settings import Settings
 
@@ -36,8 +37,8 @@ def randomised_of(
     for mask in measured:
         if mask.values is None or mask.extent is None:
             continue
-        if mask.record.name == "sphere":
-            found["sphere"] = _under_sphere(pair, mask, settings, order)
+        if mask.record.role == "sphere":
+            found[mask.record.name] = _under_sphere(pair, mask, settings, order)
         else:
             found[mask.record.name] = randomised(
                 pair.transforms, mask.values, *drawing, mask.extent.box, order=order, unmasked=pair.sums
@@ -48,14 +49,14 @@ def randomised_of(
 def _under_sphere(pair: Pair, mask: MeasuredMask, settings: Settings, order: int) -> Randomised:
     """As far as the sphere's own FSC is above the level, and past what its edge reaches from the onset."""
     assert pair.onset_shell is not None
-    parameters, box_A = mask.record.parameters, pair.box_px * pair.voxel_size_A
+    sphere, box_A = sphere_sizes(mask), pair.box_px * pair.voxel_size_A
     correlation = masked_correlation(pair, mask)
     shown = correlation if pair.valid_shells is None else correlation[: pair.valid_shells + 1]
     resolution_A = curves.resolution_A(shown, pair.frequency_per_A, settings.fsc.threshold)
     claimed = box_A / resolution_A if resolution_A else pair.box_px // 2
     return randomised_wide(
         pair.transforms,
-        lambda box_px: masks.sphere(box_px, box_A / box_px, parameters["radius_A"], parameters["edge_A"]),
+        lambda box_px: masks.sphere(box_px, box_A / box_px, sphere.radius_A, sphere.edge_A),
         pair.onset_shell,
         min(pair.box_px // 2, max(pair.onset_shell + _SPHERE_REACH_SHELLS, int(claimed) + 4)),
         correlated=mask.correlated,
@@ -78,6 +79,7 @@ def curve_record(
     mask: str | None,
     correlation: Curve,
     drawn: Randomised | None = None,
+    kind: CurveKind = "measured",
     **more: Any,
 ) -> CurveRecord | None:
     """A curve with all that is read off it; None where no shell is measured."""
@@ -89,9 +91,10 @@ def curve_record(
         mask,
         correlation,
         pair.frequency_per_A,
+        kind=kind,
         threshold=settings.fsc.threshold,
-        null_mean=drawn.mean if drawn else None,
-        null_sd=drawn.sd if drawn else None,
+        randomised_mean=drawn.mean if drawn else None,
+        randomised_sd=drawn.sd if drawn else None,
         onset_shell=drawn.onset_shell if drawn else None,
         valid_shells=pair.valid_shells,
         scored=pair.fault is None,
@@ -114,7 +117,9 @@ def mask_curves(
         rest = np.where(beyond, np.maximum(1 - drawn.mean, 1e-6), 1.0)
         below = replace(drawn, mean=np.where(beyond, 0.0, drawn.mean), sd=drawn.sd / rest)
         corrected = fsc.corrected(correlation, drawn.mean, drawn.onset_shell)
-        found.append(curve_record(pair, settings, f"{name}_corrected", name, corrected, below, sd=sd / rest))
+        found.append(
+            curve_record(pair, settings, f"{name}_corrected", name, corrected, below, "corrected", sd=sd / rest)
+        )
     return found
 
 
@@ -133,12 +138,12 @@ def scaled_curves(
     if not mass_kDa or pair.fault is not None:
         return []
     halves = (pair.half1.voxels, pair.half2.voxels, pair.voxel_size_A)
-    cut_A = next(float(m.record.parameters["radius_A"]) for m in measured if m.record.name == "sphere")
+    cut_A = next(sphere_sizes(m).radius_A for m in measured if m.record.role == "sphere")
     radius_A = settings.sphere.radius_A or facts.sphere_radius_A or cut_A
     counts = voxels_in_shell(pair.box_px)
     records: list[CurveRecord | None] = []
     for mask in measured:
-        if mask.values is None or mask.extent is None or mask.record.name == "automask":
+        if mask.values is None or mask.extent is None or mask.record.role == "automask":
             continue
         scaled = mask.scaled or scaled_mask(*halves, radius_A, mask.values, mass_kDa, softened=mask.softened)
         noise = (
@@ -152,43 +157,48 @@ def scaled_curves(
                 mask.record.name,
                 scaled.part_fsc,
                 pair.frequency_per_A,
+                kind="scaled",
                 threshold=settings.fsc.threshold,
-                null_mean=np.zeros_like(noise),
-                null_sd=scaled.gain * noise,
+                volume_fraction=scaled.volume_fraction,
+                randomised_mean=np.zeros_like(noise),
+                randomised_sd=scaled.gain * noise,
                 sd=scaled.gain * fsc.sampling_sd(scaled.fsc, counts, mask.correlated * order),
                 valid_shells=pair.valid_shells,
-                note=f"volume fraction {scaled.volume_fraction:.4g}; by cisTEM's own rule {scaled.resolution_A:.2f} A",
+                note=f"by cisTEM's own rule {scaled.resolution_A:.2f} A",
             )
         )
     return records
 
 
-def counted_again(pair: Pair, curve: FscCurve, measured: Sequence[MeasuredMask]) -> FscCurve:
-    """The same curve, and in its note how well these halves under the refinement's mask give it back, counted the program's way."""
-    mask = next((m.values for m in measured if m.record.name == "refinement"), None)
+def reproduced_to(pair: Pair, curve: FscCurve, measured: Sequence[MeasuredMask]) -> float | None:
+    """The largest difference of a reported curve to that of these halves under the refinement's mask, counted the program's way."""
+    mask = next((m.values for m in measured if m.record.role == "refinement"), None)
     if curve.count is None or mask is None or len(curve.correlation) != pair.box_px // 2 + 1:
-        return curve
-    again = curve.count(pair.half1.voxels, pair.half2.voxels, mask)
-    apart = np.abs(again - curve.correlation)[1:]
-    if not np.any(np.isfinite(apart)):
-        return curve
-    worst = float(np.nanmax(apart))
-    said = f"these half maps under the refinement's mask, counted the program's way, give it back to {worst:.0e}"
-    return replace(curve, note="; ".join(text for text in (curve.note, said) if text))
+        return None
+    apart = np.abs(curve.count(pair.half1.voxels, pair.half2.voxels, mask) - curve.correlation)[1:]
+    return float(np.nanmax(apart)) if np.any(np.isfinite(apart)) else None
 
 
-def reported_curve(curve: FscCurve, frequency_per_A: Curve, settings: Settings) -> CurveRecord | None:
-    """One of the program's own curves, with the program's own reading of it."""
+def reported_curve(
+    curve: FscCurve, frequency_per_A: Curve, settings: Settings, reproduced: float | None = None
+) -> CurveRecord | None:
+    """One of the program's own curves, with the program's own reading of it, at the level that this was made at."""
     if not np.any(np.isfinite(curve.correlation)):
         return None
     values = np.full(len(frequency_per_A), np.nan)
     shells = min(len(values), len(curve.correlation))
     values[:shells] = curve.correlation[:shells]
+    own = curve.resolution_A is not None
     record = curves.curve(
-        f"reported_{curve.name}", None, values, frequency_per_A, threshold=settings.fsc.threshold, note=curve.note
+        f"reported_{curve.name}",
+        curve.mask,
+        values,
+        frequency_per_A,
+        kind="randomised" if curve.made == "randomised" else "reported",
+        made=curve.made,
+        threshold=(curve.level if own else None) or settings.fsc.threshold,
+        rule=curve.rule if own else None,
+        note=curve.note,
     )
-    return (
-        record.model_copy(update={"resolution_A": curve.resolution_A, "rule": curve.rule})
-        if curve.resolution_A
-        else record
-    )
+    read = {"resolution_A": curve.resolution_A} if own else {}
+    return record.model_copy(update={**read, "reproduced_to": reproduced})

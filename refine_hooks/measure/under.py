@@ -2,16 +2,23 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from refine_hooks import curves, fsc, masks
 from refine_hooks.files.mrc import Map, Volume
 from refine_hooks.fourier import Curve, Extent, extent
-from refine_hooks.log.records import MaskRecord
+from refine_hooks.log.masks import (
+    AutomaskParameters,
+    MaskParameters,
+    MaskRecord,
+    SignalOutside,
+    SphereParameters,
+    UserParameters,
+)
 from refine_hooks.measure.pair import Pair
-from refine_hooks.model import Facts
+from refine_hooks.model import Facts, MaskRole
 from refine_hooks.settings import Settings
 
 if TYPE_CHECKING:
@@ -20,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class NamedMask:
-    """A mask to measure under: the user's, or ``refinement``, the program's own. ``map`` is None when it cannot be had.
+    """A mask to measure under: the user's, or the program's own. ``map`` is None when it cannot be had.
 
     Attributes:
         cistem_edge: soften it as cisTEM does (any voxel above 0 counts, 10 Angstrom cosine edge) before measuring.
@@ -29,7 +36,8 @@ class NamedMask:
     name: str
     map: Map | None
     path: Path | None = None
-    parameters: dict[str, Any] = field(default_factory=dict)
+    role: MaskRole = "user"
+    parameters: MaskParameters = field(default_factory=UserParameters)
     note: str | None = None
     cistem_edge: bool = False
 
@@ -49,9 +57,10 @@ class MeasuredMask:
 
 def _described(
     name: str,
+    role: MaskRole,
     values: Volume,
     voxel_size_A: float,
-    parameters: dict[str, Any],
+    parameters: MaskParameters,
     note: str | None,
     path: Path | None = None,
     correlated: float | None = None,
@@ -59,13 +68,30 @@ def _described(
     found = extent(values)
     record = MaskRecord(
         name=name,
+        role=role,
         path=str(path) if path else None,
         volume_A3=found.total * voxel_size_A**3,
         volume_fraction=found.total / values.size,
-        parameters={**parameters, "sum": found.total, "sum_of_squares": found.squares},
+        sum_of_squares=found.squares,
+        parameters=parameters,
         note=note,
     )
     return MeasuredMask(record, values, found, correlated or fsc.correlated_voxels(values))
+
+
+def _absent(
+    name: str, role: MaskRole, parameters: MaskParameters, note: str | None, path: Path | None = None
+) -> MeasuredMask:
+    record = MaskRecord(
+        name=name,
+        role=role,
+        path=str(path) if path else None,
+        volume_A3=0.0,
+        volume_fraction=0.0,
+        parameters=parameters,
+        note=note,
+    )
+    return MeasuredMask(record, None)
 
 
 def sphere_mask(pair: Pair, facts: Facts, settings: Settings) -> tuple[MeasuredMask, list[str]]:
@@ -78,8 +104,8 @@ def sphere_mask(pair: Pair, facts: Facts, settings: Settings) -> tuple[MeasuredM
         radius_A = max(largest_A, pair.voxel_size_A)
         notes.append(f"a sphere of radius {asked_A:g} A does not fit into the box: {radius_A:g} A is used")
     values = masks.sphere(pair.box_px, pair.voxel_size_A, radius_A, edge_A)
-    parameters = {"radius_A": radius_A, "edge_A": edge_A, "edge": "cosine, centred on the radius"}
-    sphere = _described("sphere", values, pair.voxel_size_A, parameters, notes[0] if notes else None)
+    parameters = SphereParameters(radius_A=radius_A, edge_A=edge_A)
+    sphere = _described("sphere", "sphere", values, pair.voxel_size_A, parameters, notes[0] if notes else None)
     return sphere, notes
 
 
@@ -94,13 +120,19 @@ def with_cistems_curve(pair: Pair, sphere: MeasuredMask, facts: Facts, settings:
     mass_kDa = settings.program.molecular_mass_kDa or facts.molecular_mass_kDa
     if not mass_kDa or pair.fault is not None or sphere.values is None or sphere.extent is None:
         return sphere
-    radius_A = sphere.record.parameters["radius_A"]
+    radius_A = sphere_sizes(sphere).radius_A
     asked_A = settings.sphere.radius_A or facts.sphere_radius_A or radius_A
     halves = (pair.half1.voxels, pair.half2.voxels, pair.voxel_size_A, asked_A, mass_kDa)
-    if asked_A > radius_A or pair.box_px % 2 or sphere.record.parameters["edge_A"] != EDGE_A or radius_A < EDGE_A / 2:
+    if asked_A > radius_A or pair.box_px % 2 or sphere_sizes(sphere).edge_A != EDGE_A or radius_A < EDGE_A / 2:
         return replace(sphere, scaled=scaled_sphere(*halves))
     correlation, scaled = sphere_curves(*halves, sphere.values, box=sphere.extent.box)
     return replace(sphere, correlation=correlation, scaled=scaled)
+
+
+def sphere_sizes(sphere: MeasuredMask) -> SphereParameters:
+    """How the spherical mask was made."""
+    assert isinstance(sphere.record.parameters, SphereParameters)
+    return sphere.record.parameters
 
 
 def automask(pair: Pair, settings: Settings, limit_radius_A: float | None = None) -> list[MeasuredMask]:
@@ -114,8 +146,7 @@ def automask(pair: Pair, settings: Settings, limit_radius_A: float | None = None
     if not settings.automask.enabled:
         return []
     if pair.fault is not None:
-        empty = MaskRecord(name="automask", volume_A3=0.0, volume_fraction=0.0, note=f"no mask was made: {pair.fault}")
-        return [MeasuredMask(empty, None)]
+        return [_absent("automask", "automask", AutomaskParameters(), f"no mask was made: {pair.fault}")]
     claim = None
     if pair.onset_shell is not None:
         claim = masks.Claim(pair.onset_shell, pair.sums, lambda curve: _claimed_shell(curve, pair, settings))
@@ -128,13 +159,11 @@ def automask(pair: Pair, settings: Settings, limit_radius_A: float | None = None
         claim=claim,
         finest_A=pair.box_px * pair.voxel_size_A / pair.valid_shells if pair.valid_shells else 0.0,
     )
+    parameters = AutomaskParameters.model_validate(made.parameters)
     if made.values is None:
-        empty = MaskRecord(
-            name="automask", volume_A3=0.0, volume_fraction=0.0, parameters=made.parameters, note=made.note
-        )
-        return [MeasuredMask(empty, None)]
+        return [_absent("automask", "automask", parameters, made.note)]
     described = _described(
-        "automask", made.values, pair.voxel_size_A, made.parameters, made.note, correlated=made.correlated
+        "automask", "automask", made.values, pair.voxel_size_A, parameters, made.note, correlated=made.correlated
     )
     return [replace(described, correlation=made.correlation)]
 
@@ -155,11 +184,7 @@ def checked_mask(pair: Pair, mask: NamedMask) -> MeasuredMask:
         MapError: it cannot be used.
     """
     if mask.map is None:
-        path = str(mask.path) if mask.path else None
-        record = MaskRecord(
-            name=mask.name, path=path, volume_A3=0.0, volume_fraction=0.0, parameters=mask.parameters, note=mask.note
-        )
-        return MeasuredMask(record, None)
+        return _absent(mask.name, mask.role, mask.parameters, mask.note, mask.path)
     name = str(mask.path or f"the mask {mask.name}")
     given = np.clip(mask.map.voxels, 0, 1) if mask.cistem_edge else mask.map.voxels
     values, changed = masks.checked(given, mask.map.voxel_size_A, pair.box_px, pair.voxel_size_A, name)
@@ -168,21 +193,17 @@ def checked_mask(pair: Pair, mask: NamedMask) -> MeasuredMask:
 
         values = apply_mask_soft(values, pair.voxel_size_A)
     note = "; ".join(text for text in (mask.note, changed) if text) or None
-    described = _described(mask.name, values, pair.voxel_size_A, mask.parameters, note, mask.path)
+    described = _described(mask.name, mask.role, values, pair.voxel_size_A, mask.parameters, note, mask.path)
     return replace(described, softened=mask.cistem_edge)
 
 
 def with_signal_outside(pair: Pair, mask: MeasuredMask, automask: MeasuredMask) -> MeasuredMask:
     """The mask's record with the share of the signal that it leaves out, where the automask says where the signal is."""
-    if mask.values is None or automask.values is None or automask.record.name != "automask":
+    if mask.values is None or automask.values is None or automask.record.role != "automask":
         return mask
     found = masks.signal_outside(pair.transforms, pair.box_px, pair.voxel_size_A, mask.values, automask.values)
     if found is None:
         return mask
-    parameters = {
-        "signal_outside": round(found.share, 4),
-        "signal_outside_sd": round(found.sd, 4),
-        "signal_outside_at_A": [round(length, 1) for length in found.at_A],
-    }
-    record = mask.record.model_copy(update={"parameters": {**mask.record.parameters, **parameters}})
-    return replace(mask, record=record)
+    x_A, y_A, z_A = (round(length, 1) for length in found.at_A)
+    outside = SignalOutside(share=round(found.share, 4), sd=round(found.sd, 4), at_A=(x_A, y_A, z_A))
+    return replace(mask, record=mask.record.model_copy(update={"signal_outside": outside}))

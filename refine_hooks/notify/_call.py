@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-from refine_hooks.log.records import LOG_LINE
+from refine_hooks.log.lines import parsed_line
 
 
 def main() -> None:
@@ -12,7 +12,7 @@ def main() -> None:
     if not module or not function:
         sys.exit(f"{sys.argv[1]!r} does not name a function: write module:function")
     sys.path.insert(0, "")
-    getattr(importlib.import_module(module), function)(LOG_LINE.validate_json(sys.stdin.read()))
+    getattr(importlib.import_module(module), function)(parsed_line(sys.stdin.buffer.read()))
 
 
 if __name__ == "__main__":

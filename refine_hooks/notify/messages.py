@@ -86,7 +86,7 @@ def _message(event: str, line: LogLine, findings: Sequence[Finding]) -> tuple[st
 
 
 def _numbers(record: RoundRecord) -> str:
-    curve = record.headline()
+    curve = record.headline_curve()
     if curve is None:
         return "no resolution is stated"
     if curve.resolution_A is None:

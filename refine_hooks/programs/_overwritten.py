@@ -22,7 +22,7 @@ from refine_hooks.files.atomic import beside
 from refine_hooks.files.mrc import read_header
 from refine_hooks.files.reading import parsed_json, read_text
 from refine_hooks.log.folder import slug
-from refine_hooks.model import InputFile, Stamp
+from refine_hooks.model import Fingerprint, InputFile
 from refine_hooks.programs._saving import copy_whole, link, require_room, unwritable
 
 _LEDGER = "kept.json"
@@ -56,7 +56,7 @@ class Kept:
         path = self.folder / name
         return path if not self.discarded and any(file.name == name for file in self.files) else None
 
-    def stamped(self, run: str) -> tuple[InputFile, ...]:
+    def fingerprinted(self, run: str) -> tuple[InputFile, ...]:
         """The two halves as inputs of a round: under names that the project never has, since there they are written over."""
         return tuple(
             file.model_copy(update={"name": f"{run}/{self.folder.name}/{file.name}"}) for file in self.files[:2]
@@ -209,9 +209,13 @@ def discard(this: Kept) -> None:
         (this.folder / file.name).unlink(missing_ok=True)
 
 
-def with_kept(stamp: Stamp, run: str, this: Kept | None) -> Stamp:
-    """A stamp that holds the kept pair, too: a round is measured again once better halves have been kept."""
-    return stamp if this is None else stamp.model_copy(update={"inputs": (*stamp.inputs, *this.stamped(run))})
+def with_kept(fingerprint: Fingerprint, run: str, this: Kept | None) -> Fingerprint:
+    """A fingerprint that holds the kept pair, too: a round is measured again once better halves have been kept."""
+    return (
+        fingerprint
+        if this is None
+        else fingerprint.model_copy(update={"inputs": (*fingerprint.inputs, *this.fingerprinted(run))})
+    )
 
 
 def written_after(pair: tuple[Path, Path], numbered: Iterable[tuple[int, Path]]) -> int | None:

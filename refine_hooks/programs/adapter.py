@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from refine_hooks.model import FscCurve, HalfMaps, InputFile, ProgramMask, Round, Stamp
+from refine_hooks.model import Fingerprint, FscCurve, HalfMaps, InputFile, ProgramMask, Round
 from refine_hooks.particles import ParticlesJob
 from refine_hooks.programs._reading import Memory
 from refine_hooks.programs._still import Still
@@ -144,10 +144,10 @@ class Program(Adapter):
         return self.project(directory, settings, spool)
 
 
-def stamp_of(directory: Path, paths: Iterable[Path], revision: str = "") -> Stamp:
+def fingerprint_of(directory: Path, paths: Iterable[Path], revision: str = "") -> Fingerprint:
     """Names, sizes and mtimes of files as they are now; names below ``directory`` are made relative to it.
 
-    A file that is gone is left out: the stamp then differs, which is the truth.
+    A file that is gone is left out: the fingerprint then differs, which is the truth.
     """
     inputs = []
     for path in sorted(set(paths)):
@@ -157,4 +157,4 @@ def stamp_of(directory: Path, paths: Iterable[Path], revision: str = "") -> Stam
             continue
         name = str(path.relative_to(directory)) if path.is_relative_to(directory) else str(path)
         inputs.append(InputFile(name=name, size=status.st_size, mtime_ns=status.st_mtime_ns))
-    return Stamp(inputs=tuple(inputs), revision=revision)
+    return Fingerprint(inputs=tuple(inputs), revision=revision)

@@ -14,7 +14,7 @@ from pathlib import Path
 from refine_hooks.errors import InputError
 from refine_hooks.files.mrc import Map, MrcHeader, read_header, read_map, read_voxels
 from refine_hooks.log.folder import slug
-from refine_hooks.model import Origin
+from refine_hooks.model import Masked, Origin
 from refine_hooks.programs import _overwritten as overwritten
 from refine_hooks.programs._overwritten import Kept
 
@@ -36,6 +36,7 @@ class Kind:
 
     names: tuple[re.Pattern[str], ...]
     origin: Origin
+    masked: Masked = "none"
     masked_by: str | None = None
     valid_shells: Callable[[int], int] | None = None
     notes: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from refine_hooks.errors import RefineHooksError
 from refine_hooks.files.mrc import read_map
-from refine_hooks.model import HalfMaps, ProgramMask, Round
+from refine_hooks.model import HalfMaps, ProgramMask, ProgramMaskParameters, Round
 from refine_hooks.programs.adapter import Adapter, Project
 from refine_hooks.programs.pairs_project import Inputs, Names, PairsProject
 from refine_hooks.settings import Settings
@@ -44,7 +44,8 @@ def mask_called(ending: str) -> Callable[[Round, HalfMaps], dict[str, ProgramMas
         path = inputs.file(ending)
         if path is None:
             return {}
-        parameters = {"source": f"{round_.program}'s mask of this round", "file": path.name}
+        source = f"{round_.program}'s mask of this round"
+        parameters = ProgramMaskParameters(source=source, file=path.name)
         try:
             mask = read_map(path, inputs.voxel_size_A)
         except RefineHooksError as error:

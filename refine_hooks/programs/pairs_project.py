@@ -7,10 +7,10 @@ from pathlib import Path
 
 from refine_hooks.errors import InputError, NotReadyError
 from refine_hooks.files.mrc import read_header
-from refine_hooks.model import KEPT_FIRST, Facts, FscCurve, HalfMaps, Key, Origin, ProgramMask, Round, Stamp
+from refine_hooks.model import KEPT_FIRST, Facts, Fingerprint, FscCurve, HalfMaps, Key, Origin, ProgramMask, Round
 from refine_hooks.programs import _overwritten as overwritten
 from refine_hooks.programs._overwritten import Kept
-from refine_hooks.programs.adapter import Project, stamp_of
+from refine_hooks.programs.adapter import Project, fingerprint_of
 from refine_hooks.programs.names import Kind, Numbered, Pair, at_rest, iteration_of, key_of, pairs_in, unequal
 from refine_hooks.settings import Settings
 
@@ -211,8 +211,8 @@ class PairsProject(Project):
         """A round whose files stay as they are."""
         beside = tuple(path for half in pair.files.values() for path in self.names.beside(half))
         beside = tuple(path for path in dict.fromkeys(beside) if path.is_file())
-        stamp = stamp_of(self.directory, [*pair.files.values(), *beside])
-        plain = self._plain(pair.run, pair.class_id, pair.iteration or 0, stamp, pair.state)
+        fingerprint = fingerprint_of(self.directory, [*pair.files.values(), *beside])
+        plain = self._plain(pair.run, pair.class_id, pair.iteration or 0, fingerprint, pair.state)
         if len(pair.files) > 2:
             names = ", ".join(sorted(path.name for path in pair.files.values()))
             return replace(plain, fault=f"more than two half maps of one round: {names}")
@@ -224,7 +224,7 @@ class PairsProject(Project):
 
     def _kept(self, key: tuple[str, int], this: Kept, numbered: Numbered) -> Round:
         """A round of which copies were kept."""
-        plain = self._plain(*key, this.iteration, Stamp(inputs=this.stamped(key[0])))
+        plain = self._plain(*key, this.iteration, Fingerprint(inputs=this.fingerprinted(key[0])))
         kind = self._kind_of(this.files[0].name)
         if this.halves is None:
             return replace(plain, inputs=Inputs(kind, None, None, None, kept=this))
@@ -244,13 +244,13 @@ class PairsProject(Project):
 
     def _waiting(self, pair: Pair, numbered: Numbered, kept: dict[int, Kept]) -> Round | None:
         """The round of a pair that is not kept yet: it is not measured where it is, since it may be written over meanwhile."""
-        stamp = stamp_of(self.directory, pair.files.values())
-        states = {(file.name.rpartition("/")[2], file.size, file.mtime_ns) for file in stamp.inputs}
+        fingerprint = fingerprint_of(self.directory, pair.files.values())
+        states = {(file.name.rpartition("/")[2], file.size, file.mtime_ns) for file in fingerprint.inputs}
         if any({(f.name, f.size, f.mtime_ns) for f in this.files[:2]} == states for this in kept.values()):
             return None
         number = iteration_of(pair, numbered, kept)
         known = max([*kept, *(n for n, _ in numbered)], default=0)
-        plain = self._plain(pair.run, pair.class_id, known + 1 if number is None else number, stamp)
+        plain = self._plain(pair.run, pair.class_id, known + 1 if number is None else number, fingerprint)
         plain = replace(plain, inputs=Inputs(pair.kind, pair.halves, None, None))
         if pair.halves is None:
             return replace(plain, missing=(pair.other_half,))
@@ -263,7 +263,7 @@ class PairsProject(Project):
         """Iterations of which only the program's curves are left."""
         for number, path in files:
             beside = tuple(each for each in self.names.beside(path) if each.is_file())
-            plain = self._plain(*key, number, stamp_of(self.directory, [path]))
+            plain = self._plain(*key, number, fingerprint_of(self.directory, [path]))
             round_ = self._curves_only(plain, self.names.kinds[0], path, beside)
             if round_.missing or round_.fault or self.names.reported(round_):
                 yield round_
@@ -280,10 +280,14 @@ class PairsProject(Project):
         facts = replace(plain.facts, voxel_size_A=voxel_size_A)
         return replace(plain, facts=facts, inputs=Inputs(kind, None, header.nx, voxel_size_A, beside))
 
-    def _plain(self, run: str, class_id: int, iteration: int, stamp: Stamp, state: str = "") -> Round:
+    def _plain(self, run: str, class_id: int, iteration: int, fingerprint: Fingerprint, state: str = "") -> Round:
         label = state or f"it{iteration:03d}"
         return Round(
-            Key(run=run, iteration=iteration, class_id=class_id), self.names.program, label, stamp, self.names.facts
+            Key(run=run, iteration=iteration, class_id=class_id),
+            self.names.program,
+            label,
+            fingerprint,
+            self.names.facts,
         )
 
     def _with_halves(self, plain: Round, inputs: Inputs) -> Round:
@@ -301,7 +305,7 @@ class PairsProject(Project):
         voxel_size_A = given_A or headers[0].voxel_size_A[0] or None
         return replace(
             plain,
-            stamp=_with_voxel_size(plain.stamp, given_A),
+            fingerprint=_with_voxel_size(plain.fingerprint, given_A),
             facts=replace(plain.facts, voxel_size_A=voxel_size_A),
             fault=fault,
             complete=fault is None and (inputs.kept is not None or at_rest(halves, self.settings.watch.settle_s)),
@@ -332,9 +336,11 @@ class PairsProject(Project):
         )
 
 
-def _with_voxel_size(stamp: Stamp, voxel_size_A: float | None) -> Stamp:
+def _with_voxel_size(fingerprint: Fingerprint, voxel_size_A: float | None) -> Fingerprint:
     """A round is measured again where another voxel size is given for it."""
-    return stamp.model_copy(update={"revision": f"voxel size {voxel_size_A:g} A"}) if voxel_size_A else stamp
+    return (
+        fingerprint.model_copy(update={"revision": f"voxel size {voxel_size_A:g} A"}) if voxel_size_A else fingerprint
+    )
 
 
 def _whole(path: Path) -> bool:

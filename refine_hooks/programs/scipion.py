@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.log.folder import slug
-from refine_hooks.model import FscCurve, HalfMaps, Origin, ProgramMask, Round, Stamp
+from refine_hooks.model import Fingerprint, FscCurve, HalfMaps, Origin, ProgramMask, Round
 from refine_hooks.particles import ParticlesJob
 from refine_hooks.programs.adapter import Adapter, Program, Project
 from refine_hooks.settings import Settings
@@ -190,13 +190,13 @@ def _outer(directory: Path, protocol: Protocol, inner: Round) -> Round:
     return replace(
         inner,
         key=inner.key.model_copy(update={"run": run}),
-        stamp=_outer_stamp(directory, protocol, inner.stamp),
+        fingerprint=_outer_fingerprint(directory, protocol, inner.fingerprint),
         inputs=Inputs(protocol, inner, getattr(inner.inputs, "origin", None)),
     )
 
 
-def _outer_stamp(directory: Path, protocol: Protocol, stamp: Stamp) -> Stamp:
+def _outer_fingerprint(directory: Path, protocol: Protocol, fingerprint: Fingerprint) -> Fingerprint:
     """Names relative to the protocol's folder made relative to the project."""
     below = protocol.folder.relative_to(directory)
-    inputs = tuple(file.model_copy(update={"name": str(below / file.name)}) for file in stamp.inputs)
-    return stamp.model_copy(update={"inputs": inputs})
+    inputs = tuple(file.model_copy(update={"name": str(below / file.name)}) for file in fingerprint.inputs)
+    return fingerprint.model_copy(update={"inputs": inputs})

@@ -17,9 +17,19 @@ from numpy.typing import NDArray
 from refine_hooks.errors import NotReadyError, RefineHooksError
 from refine_hooks.files.hdf import read_hdf_header, read_hdf_map
 from refine_hooks.files.reading import parsed_json, positive_number
-from refine_hooks.model import Facts, FscCurve, HalfMaps, Key, Origin, ProgramMask, Round
+from refine_hooks.model import (
+    Facts,
+    FscCurve,
+    HalfMaps,
+    Key,
+    Origin,
+    ProgramMask,
+    ProgramMaskParameters,
+    Reported,
+    Round,
+)
 from refine_hooks.programs._reading import Memory, read_text
-from refine_hooks.programs.adapter import Program, Project, stamp_of
+from refine_hooks.programs.adapter import Program, Project, fingerprint_of
 
 _MAIN = re.compile(r"main(\d{3,})")
 _FINAL = re.compile(r"vol_0_unfil_(\d{3,})\.hdf")
@@ -146,27 +156,28 @@ def _round(
 ) -> Round:
     key = Key(run=folder.name, iteration=number if after is None else max(after, number) + 1, class_id=1)
     label = f"it{number:03d}" if after is None else "final"
-    stamp = stamp_of(project.directory, pair)
+    fingerprint = fingerprint_of(project.directory, pair)
     missing = [path.name for path in pair if not path.is_file()]
     if missing:
-        return Round(key, "sphire", label, stamp, missing=tuple(missing))
+        return Round(key, "sphire", label, fingerprint, missing=tuple(missing))
     try:
         tracker = _tracker(_tracker_file(folder, number), project.memory)
         headers = [project.memory.file(read_hdf_header, path) for path in pair]
     except NotReadyError as error:
-        return Round(key, "sphire", label, stamp, missing=error.faults)
+        return Round(key, "sphire", label, fingerprint, missing=error.faults)
     except RefineHooksError as error:
-        return Round(key, "sphire", label, stamp, fault=str(error))
+        return Round(key, "sphire", label, fingerprint, fault=str(error))
     voxel_size_A = tracker.voxel_size_A or headers[0].voxel_size_A
     facts = Facts(
         voxel_size_A=voxel_size_A,
         sphere_radius_A=tracker.radius_px * voxel_size_A if tracker.radius_px else None,
         symmetry=tracker.symmetry,
-        reported_resolution_A=tracker.resolution_A,
-        reported_rule="the FSC's 0.143, in whole shells" if tracker.resolution_A else None,
+        reported=Reported(resolution_A=tracker.resolution_A, level=0.143, rule="the FSC's 0.143, in whole shells")
+        if tracker.resolution_A
+        else None,
     )
     inputs = Inputs(origin, pair, folder / f"main{number:03d}", number, tracker)
-    return Round(key, "sphire", label, stamp, facts, inputs=inputs)
+    return Round(key, "sphire", label, fingerprint, facts, inputs=inputs)
 
 
 def _read_tracker(path: Path) -> Tracker:
@@ -222,9 +233,12 @@ def _reported(round_: Round, memory: Memory) -> list[FscCurve]:
     if not path.is_file():
         return []
     values = read_curve(path, memory.file(read_hdf_header, inputs.halves[0]).shape[0])
-    facts = round_.facts
-    rule = facts.reported_rule or "not read off by SPHIRE"
-    return [FscCurve("driver", values, facts.reported_resolution_A, rule)] if np.any(np.isfinite(values)) else []
+    if not np.any(np.isfinite(values)):
+        return []
+    read = round_.facts.reported
+    if read is None:
+        return [FscCurve("driver", values, rule="not read off by SPHIRE")]
+    return [FscCurve("driver", values, "fsc", read.resolution_A, read.level, read.rule or "")]
 
 
 def read_curve(path: Path, box_px: int) -> NDArray[np.float64]:
@@ -257,6 +271,8 @@ def _refinement_mask(round_: Round, halves: HalfMaps) -> ProgramMask | None:
     if path is None:
         return ProgramMask(None, note=f"{named}: is not there any more")
     try:
-        return ProgramMask(read_hdf_map(path, halves.half1.voxel_size_A), parameters={"file": str(named)})
+        return ProgramMask(
+            read_hdf_map(path, halves.half1.voxel_size_A), parameters=ProgramMaskParameters(file=str(named))
+        )
     except RefineHooksError as error:
         return ProgramMask(None, note=f"not used: {error}")

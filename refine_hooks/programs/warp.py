@@ -9,13 +9,13 @@ import re
 import numpy as np
 
 from refine_hooks.errors import RefineHooksError
-from refine_hooks.model import Facts, FscCurve, Round
+from refine_hooks.model import Facts, FscCurve, ProgramCurve, Round
 from refine_hooks.programs.curve_tables import at_shells
 from refine_hooks.programs.names import Kind
 from refine_hooks.programs.pairs import Inputs, Pairs, mask_called
 from refine_hooks.programs.relion.star import read_star
 
-_CURVES = {
+_CURVES: dict[ProgramCurve, str] = {
     "unmasked": "wrpFSCUnmasked",
     "masked": "wrpFSCMasked",
     "randomised": "wrpFSCRandomized",
@@ -42,7 +42,8 @@ def _reported(round_: Round) -> list[FscCurve]:
     for name, column in _CURVES.items():
         values = block.array(column)
         if values is not None and len(values) == len(frequency_per_A):  # a damaged table may have two lists
-            curves.append(FscCurve(name, at_shells(frequency_per_A, values, inputs.box_px, inputs.voxel_size_A)))
+            shown = at_shells(frequency_per_A, values, inputs.box_px, inputs.voxel_size_A)
+            curves.append(FscCurve(name, shown, name))
     return curves
 
 
@@ -54,6 +55,7 @@ ADAPTER = Pairs(
         Kind(
             (re.compile(r"species/(?P<run>[^/]+)/versions/(?P<state>[^/]+)/.+_half(?P<half>[12])\.mrc"),),
             "found",
+            masked="sphere",
             masked_by="M's sphere (diameter of the box less 32 px, soft edge of 15 px)",
             valid_shells=lambda box_px: box_px // 2 - 3,
         ),

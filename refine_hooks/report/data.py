@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from refine_hooks.audit import texts_of
-from refine_hooks.audit.reading import Counts, Finding, is_scaled
-from refine_hooks.log.records import Curve, Failed, MaskRecord, RoundRecord, Start
+from refine_hooks.audit.reading import Counts, Finding
+from refine_hooks.log.masks import MaskRecord
+from refine_hooks.log.records import Curve, Failed, RoundRecord, Start
 from refine_hooks.log.summary import CurveSummary, RoundSummary
 from refine_hooks.model import Key
 from refine_hooks.report.meaning import in_words
@@ -86,10 +87,11 @@ def detail(record: RoundRecord, previous: Standing | None, findings: Sequence[Fi
         "reconstruction_limit_A": record.reconstruction_limit_A,
         "molecular_mass_kDa": record.molecular_mass_kDa,
         "symmetry": record.symmetry,
-        "reported": [record.reported_resolution_A, record.reported_rule],
+        "reported": record.reported.model_dump() if record.reported else None,
+        "program_warnings": [warning.model_dump() for warning in record.program_warnings],
         "notes": list(record.notes),
         "analysis": analysis_words(record.analysis),
-        "inputs": [[file.name, file.size, file.mtime_ns // 1_000_000] for file in record.stamp.inputs],
+        "inputs": [[file.name, file.size, file.mtime_ns // 1_000_000] for file in record.fingerprint.inputs],
         "measured_in_s": record.measured_in_s,
         "verdict": asdict(judged),
         "findings": [_finding(finding, record) for finding in findings],
@@ -103,9 +105,9 @@ def _finding(finding: Finding, record: RoundRecord) -> dict[str, Any]:
 
 def _shown_at_first(curve: Curve, record: RoundRecord, accused: set[str | None]) -> bool:
     """Ours, and of the program's own those that are accused and have no twin among ours."""
-    if not curve.name.startswith("reported_"):
+    if not curve.of_program:
         return curve.name in accused or curve.name != "unmasked" or len(record.curves) == 1
-    twin = any(is_scaled(own.name) == is_scaled(curve.name) for own in record.curves if own.mask is not None)
+    twin = any(own.is_scaled == curve.is_scaled for own in record.curves if own.mask is not None and not own.of_program)
     return record.half_maps is None or (curve.name in accused and not twin)
 
 
@@ -118,8 +120,8 @@ def _curve(curve: Curve, record: RoundRecord, accused: set[str | None]) -> dict[
         "mask_title": mask_title(mask) if mask else None,
         "shown": _shown_at_first(curve, record, accused),
         "c": packed(curve.correlation),
-        "null_mean": packed(curve.null_mean),
-        "null_sd": packed(curve.null_sd),
+        "randomised_mean": packed(curve.randomised_mean),
+        "randomised_sd": packed(curve.randomised_sd),
         "resolution_A": curve.resolution_A,
         "interval_A": curve.interval_A,
         "half_A": curve.resolution_at_half_A,
@@ -148,7 +150,7 @@ def _family(name: str) -> str:
 
 
 def _kind(name: str) -> str:
-    if is_scaled(name):
+    if name.endswith(("_scaled", "part_fsc", "mask_fraction", "molecular_weight")):
         return "scaled"
     return "corrected" if name.endswith("_corrected") else "masked"
 

@@ -20,7 +20,8 @@ from refine_hooks.files.atomic import beside
 from refine_hooks.files.mrc import Map, read_header, read_map
 from refine_hooks.fourier import transform
 from refine_hooks.log.folder import Store, slug
-from refine_hooks.log.records import Curve, HalfMapsRecord, MaskRecord, RoundRecord
+from refine_hooks.log.masks import MaskRecord
+from refine_hooks.log.records import Curve, HalfMapsRecord, RoundRecord
 from refine_hooks.report.export import emdb_xml
 from refine_hooks.report.words import origin_words
 
@@ -60,7 +61,7 @@ def prepared(record: RoundRecord, folder: Path, findings: tuple[Finding, ...] = 
     halves = _paths(record, folder)
     if not faults:
         faults += _file_faults(record, halves)
-    curve = record.headline()
+    curve = record.headline_curve()
     mask = record.mask(curve.mask) if curve is not None and curve.mask else None
     mask_file = None if mask is None or mask.path is None else folder / mask.path
     if mask is not None and mask_file is not None:
@@ -117,7 +118,7 @@ def _record_faults(record: RoundRecord) -> Iterator[str]:
             "independent there. Deposit the run's last round, whose halves are not joined, or reconstruct this one from its "
             "particles"
         )
-    curve = record.headline()
+    curve = record.headline_curve()
     if halves.origin != "regularised" and curve is None:
         yield f"{key}: no curve of these half maps was measured, so there is no FSC to deposit"
 

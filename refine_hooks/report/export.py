@@ -43,7 +43,7 @@ def emdb_xml(record: RoundRecord) -> str:
     Raises:
         InputError: no curve of honest half maps.
     """
-    curve = record.headline()
+    curve = record.headline_curve()
     if curve is None:
         raise InputError(
             f"{record.key}: has no curve of honest half maps to deposit; see 'refine-hooks show {record.key}'"
@@ -74,7 +74,7 @@ def relion_star(record: RoundRecord) -> str:
     Raises:
         InputError: none of these curves was measured.
     """
-    curve = record.headline() or record.curve("unmasked")
+    curve = record.headline_curve() or record.curve("unmasked")
     masked = record.curve(curve.mask) if curve is not None and curve.mask else None
     unmasked = record.curve("unmasked")
     known: dict[str, Shells | None] = {
@@ -98,10 +98,10 @@ def relion_star(record: RoundRecord) -> str:
 
 def _randomised(masked: Curve | None) -> Shells | None:
     """RELION's column of randomised phases: below the onset nothing is randomised, and it repeats the masked curve."""
-    if masked is None or masked.null_mean is None:
+    if masked is None or masked.randomised_mean is None:
         return None
     onset = masked.randomised_from_shell or 0
-    pairs = zip(masked.correlation, masked.null_mean, strict=True)
+    pairs = zip(masked.correlation, masked.randomised_mean, strict=True)
     return tuple(own if shell < onset or null is None else null for shell, (own, null) in enumerate(pairs))
 
 
@@ -132,7 +132,7 @@ def csv(record: RoundRecord) -> str:
     columns: dict[str, Shells] = {}
     for curve in record.curves:
         columns[curve.name] = curve.correlation
-        for part in ("null_mean", "null_sd", "sd"):
+        for part in ("randomised_mean", "randomised_sd", "sd"):
             values = getattr(curve, part)
             if values is not None:
                 columns[f"{curve.name}_{part}"] = values

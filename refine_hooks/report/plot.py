@@ -225,12 +225,12 @@ def draw_curve(
 
 def draw_null(axes: Any, record: RoundRecord, shown: Sequence[Curve], name: str | None = None) -> None:
     """The null of a curve, of the quoted one where no name is given, if it is drawn; there is none before the onset."""
-    quoted = record.headline()
+    quoted = record.headline_curve()
     wanted = name or (quoted.name if quoted is not None else None)
     curve = next((one for one in shown if one.name == wanted), None)
-    if curve is None or curve.null_mean is None or curve.null_sd is None:
+    if curve is None or curve.randomised_mean is None or curve.randomised_sd is None:
         return
-    mean, reach = values(curve.null_mean), NULL_SDS * values(curve.null_sd)
+    mean, reach = values(curve.randomised_mean), NULL_SDS * values(curve.randomised_sd)
     beyond = np.arange(len(mean)) > (curve.randomised_from_shell or 0)
     known = axes.get_legend_handles_labels()[1]
     label = f"randomised phases, mean ± {NULL_SDS:g} sd" if curve.randomised_from_shell else f"noise, ± {NULL_SDS:g} sd"

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from refine_hooks.audit.reading import quoted
 from refine_hooks.log.file import Journal
-from refine_hooks.log.records import Crossing, Curve, MaskRecord, RoundRecord
+from refine_hooks.log.masks import MaskRecord
+from refine_hooks.log.records import Crossing, Curve, RoundRecord
 from refine_hooks.model import Key
 from refine_hooks.report.words import analysis_words, mask_title, origin_words
 
@@ -78,7 +79,12 @@ def show_rounds(log: Journal, findings: Sequence["Finding"], console: Console | 
         ),
         Column("90 %\ninterval", [_interval(curve) for curve in best], need=1),
         Column("change", [_change(c, before.get(r.key)) for r, c in zip(rounds, best, strict=True)], right=True),
-        Column("program\nstates", each(lambda r: _number(r.reported_resolution_A)), need=4, right=True),
+        Column(
+            "program\nstates",
+            each(lambda r: _number(r.reported.resolution_A if r.reported else None)),
+            need=4,
+            right=True,
+        ),
         Column("particles", each(lambda r: "-" if r.particles is None else str(r.particles)), need=3, right=True),
         Column("warn-\nings", each(lambda r: str(counts[str(r.key)][0] or "-")), right=True),
         Column("notes", each(lambda r: str(counts[str(r.key)][1] or "-")), need=1, right=True),
@@ -96,7 +102,7 @@ def show_rounds(log: Journal, findings: Sequence["Finding"], console: Console | 
 
 def _mask_names(rounds: Sequence[RoundRecord]) -> list[str]:
     """The masks of these rounds that have curves, in one order: the usual ones, the user's further ones, the automask last."""
-    known = {curve.mask for record in rounds for curve in record.curves if curve.mask}
+    known = {curve.mask for record in rounds for curve in record.curves if curve.mask and not curve.of_program}
     order = [*_MASKS[:-1], *sorted(known - set(_MASKS)), _MASKS[-1]]
     return [name for name in order if name in known]
 
@@ -115,7 +121,7 @@ def _before(rounds: Sequence[RoundRecord]) -> dict[Key, Curve]:
     found = {}
     for record in sorted(rounds, key=lambda r: r.key.iteration):
         series, curve = (record.key.run, record.key.class_id), quoted(record)
-        if curve is None or curve.resolution_A is None or curve.name.startswith("reported_"):
+        if curve is None or curve.resolution_A is None or curve.of_program:
             continue
         if series in last and last[series].name == curve.name:
             found[record.key] = last[series]
@@ -152,6 +158,10 @@ def show_round(record: RoundRecord, findings: Sequence["Finding"] = (), console:
         out.print(_mask_words(mask), markup=False)
     for text in analysis_words(record.analysis):
         out.print(text, markup=False)
+    for warning in record.program_warnings:
+        out.print(
+            f"- {record.program} warned{f' ({warning.source})' if warning.source else ''}: {warning.text}", markup=False
+        )
     for note in record.notes:
         out.print(f"- {note}", markup=False)
     show_findings(findings, out)
@@ -166,9 +176,9 @@ def _about(record: RoundRecord) -> list[str]:
         facts.append(f"symmetry {record.symmetry}")
     if record.alignment_limit_A:
         facts.append(f"both halves aligned to one reference up to {record.alignment_limit_A:.2f} A")
-    if record.reported_resolution_A:
+    if record.reported:
         facts.append(
-            f"the program states {record.reported_resolution_A:.2f} A ({record.reported_rule or 'rule not stated'})"
+            f"the program states {record.reported.resolution_A:.2f} A ({record.reported.rule or 'rule not stated'})"
         )
     return ["; ".join(facts)] if facts else []
 

@@ -3,7 +3,6 @@
 The question that it answers is the one users ask: why does my FSC go up again near Nyquist?
 """
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +38,7 @@ def thread_words(record: RoundRecord) -> tuple[str, str, str]:
         InputError: the round lacks one of the curves.
     """
     scaled, ours = _curve(record, "sphere_scaled"), _curve(record, "automask_corrected")
-    noted = re.search(r"volume fraction ([0-9.e+-]+)", scaled.note or "")
-    fraction = float(noted[1]) if noted else 0.0
+    fraction = scaled.volume_fraction or 0.0
     start = record.frequency_per_A[-1] * 2 / 3
     interval = f", between {ours.interval_A[0]:.1f} and {ours.interval_A[1]:.1f} A at 90 %" if ours.interval_A else ""
     spread = _spread(scaled, record, start)
@@ -110,7 +108,7 @@ def _curve(record: RoundRecord, name: str) -> Curve:
 
 
 def _spread(curve: Curve, record: RoundRecord, beyond_per_A: float) -> float:
-    pairs = zip(curve.null_sd or (), record.frequency_per_A, strict=False)
+    pairs = zip(curve.randomised_sd or (), record.frequency_per_A, strict=False)
     values = [v for v, f in pairs if v is not None and f > beyond_per_A]
     return float(np.median(values)) if values else 0.0
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from refine_hooks.audit import texts_of
-from refine_hooks.audit.reading import Finding, is_scaled, quoted
+from refine_hooks.audit.reading import Finding, quoted
 from refine_hooks.log.records import Analysis, HalfMapsRecord, RoundRecord
 from refine_hooks.report.meaning import in_words
 
@@ -161,7 +161,8 @@ def _why_none(record: RoundRecord) -> str:
 def _doubt(record: RoundRecord, findings: Sequence[Finding]) -> tuple[str | None, str, str, str]:
     """The first warning about a curve, scaled curves first; else the first warning; else a clean bill."""
     warnings = [finding for finding in findings if finding.severity == "warning"]
-    warnings.sort(key=lambda finding: (finding.curve is None, not is_scaled(finding.curve or "")))
+    scaled = {curve.name for curve in record.curves if curve.is_scaled}
+    warnings.sort(key=lambda finding: (finding.curve is None, finding.curve not in scaled))
     if not warnings:
         notes = f" {len(findings)} notes below." if len(findings) > 1 else " One note below." if findings else ""
         return None, "", f"No curve of this round is caught misleading.{notes}", ""

@@ -56,7 +56,7 @@ def run(w: Watch, ticks: Iterable[float], bell: events.Bell | None = None, live:
         w.store.sweep()
         for fault in w.recall():
             logger.warning(fault)
-        w.put_off = schedule.PutOff({line.key: line.stamp for line in w.index.failures()})
+        w.put_off = schedule.PutOff({line.key: line.fingerprint for line in w.index.failures()})
         w.log(_start(w, host, pid))
         for folder in file_system.unreadable(w.opened.watched_folders):
             logger.warning(f"{folder}: cannot be read, so nothing in it is measured; ask its owner for read permission")
@@ -171,7 +171,7 @@ def _failure(w: Watch, round_: Round, error: Exception) -> Failed | None:
         program=w.program,
         label=round_.label,
         key=round_.key,
-        stamp=round_.stamp,
+        fingerprint=round_.fingerprint,
         reason=reason or repr(error),
     )
     if not w.failed_so_before(line):
@@ -227,11 +227,11 @@ def _wait_for_settling(w: Watch, rounds: list[Round]) -> None:
     """A state that a round is seen in for the first time is news, and the watch is not idle before that can be measured."""
     for round_ in rounds:
         before = w.seen.get(round_.key)
-        if before is round_.stamp:  # a round of the past, from memory
+        if before is round_.fingerprint:  # a round of the past, from memory
             continue
-        if not round_.missing and not round_.complete and before != round_.stamp and not w.done(round_):
+        if not round_.missing and not round_.complete and before != round_.fingerprint and not w.done(round_):
             w.last_event = max(w.last_event, w.pace.clock() + w.settings.watch.settle_s)
-        w.seen[round_.key] = round_.stamp
+        w.seen[round_.key] = round_.fingerprint
 
 
 def _tell_if_stalled(w: Watch) -> None:
@@ -281,7 +281,12 @@ def _afterwards(w: Watch, round_: Round, line: RoundRecord | Failed) -> None:
 def _remove_sums(w: Watch, round_: Round) -> None:
     """Remove what was captured for a round, once its half maps are safely on disk; a watch that was killed there does it later."""
     last = w.index.last(round_.key)
-    if w.settings.keep.sums or not isinstance(last, RoundSummary) or last.origin is None or last.stamp != round_.stamp:
+    if (
+        w.settings.keep.sums
+        or not isinstance(last, RoundSummary)
+        or last.origin is None
+        or last.fingerprint != round_.fingerprint
+    ):
         return
     try:
         w.opened.discard(round_)

@@ -15,7 +15,7 @@ from refine_hooks.files.mrc import Map
 from refine_hooks.files.reading import read_ahead
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.measure import NamedMask
-from refine_hooks.model import HalfMaps, InputFile, ProgramMask, Round
+from refine_hooks.model import HalfMaps, InputFile, MaskRole, ProgramMask, Round
 from refine_hooks.settings import Settings
 from refine_hooks.watch import products
 from refine_hooks.watch.state import Watch
@@ -75,7 +75,7 @@ def half_maps(w: Watch, round_: Round) -> HalfMaps | None:
         InputError: what is there cannot be used, and the particles cannot stand in for it.
         RefineHooksError: see `refine_hooks.programs.adapter.Project.half_maps`.
     """
-    read_ahead(w.project / file.name for file in round_.stamp.inputs)
+    read_ahead(w.project / file.name for file in round_.fingerprint.inputs)
     halves = None if round_.fault else w.opened.half_maps(round_)
     poor = halves is None or halves.origin == "regularised"
     if w.reconstruct == "always" or (w.reconstruct == "missing" and poor):
@@ -121,7 +121,8 @@ def _named(name: str, own: ProgramMask, halves: HalfMaps) -> NamedMask:
             measure.require_compatible(usable, halves.half1, str(own.path or f"the program's mask {name}"))
         except RefineHooksError as error:
             usable, note = None, f"not used: {error}"
-    return NamedMask(name, usable, own.path, parameters=own.parameters, note=note, cistem_edge=own.cistem_edge)
+    role: MaskRole = "refinement" if name == "refinement" else "program"
+    return NamedMask(name, usable, own.path, role, parameters=own.parameters, note=note, cistem_edge=own.cistem_edge)
 
 
 def _views(w: Watch, round_: Round) -> NDArray[np.float64] | None:
@@ -139,13 +140,13 @@ def changed(w: Watch, round_: Round) -> bool:
     Files that differ are only a reason to look again: their names may have been given to another round since, while this one's
     are in the spool.
     """
-    if not any(_differs(w.project / known.name, known) for known in round_.stamp.inputs):
+    if not any(_differs(w.project / known.name, known) for known in round_.fingerprint.inputs):
         return False
     try:
         rounds = list(w.opened.rounds())
     except Exception:
         return True
-    return any(now.key == round_.key and now.stamp != round_.stamp for now in rounds)
+    return any(now.key == round_.key and now.fingerprint != round_.fingerprint for now in rounds)
 
 
 def _differs(path: Path, known: InputFile) -> bool:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from refine_hooks.errors import StorageError
 from refine_hooks.files.mrc import Map
 from refine_hooks.log.folder import Store
-from refine_hooks.log.records import Curve, HalfMapsRecord, MaskRecord, RoundRecord
+from refine_hooks.log.masks import MaskRecord
+from refine_hooks.log.records import Curve, HalfMapsRecord, RoundRecord
 from refine_hooks.measure import Measurement
 from refine_hooks.model import HalfMaps, Key
 
@@ -31,7 +32,9 @@ def write_half_maps(store: Store, key: Key, label: str, halves: HalfMaps) -> Hal
             store.write_map(path, half, f"refine_hooks {halves.origin} half {number}: {key} {label}")
     return HalfMapsRecord(
         origin=halves.origin,
+        independence=halves.independence,
         paths=(store.relative(paths[0]), store.relative(paths[1])),
+        masked=halves.masked,
         masked_by=halves.masked_by,
         joined_below_A=halves.joined_below_A,
         valid_shells=halves.valid_shells,

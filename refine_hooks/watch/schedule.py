@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from refine_hooks.model import Key, Round, Stamp
+from refine_hooks.model import Fingerprint, Key, Round
 from refine_hooks.watch.events import Bell
 
 _MOST_LOOKS_BETWEEN_TRIES = 64
@@ -78,7 +78,7 @@ def looks(
 class Awaited:
     """The rounds that lack something, and since when they have been as they are."""
 
-    since: dict[Key, tuple[Stamp, float]] = field(default_factory=dict)
+    since: dict[Key, tuple[Fingerprint, float]] = field(default_factory=dict)
     told: set[Key] = field(default_factory=set)
 
     def overdue(self, key: Key, now_s: float, after_s: float) -> bool:
@@ -93,8 +93,8 @@ class Awaited:
         before, self.since = self.since, {}
         for round_ in rounds:
             if round_.missing:
-                stamp, since_s = before.get(round_.key, (None, now_s))
-                self.since[round_.key] = (round_.stamp, since_s if stamp == round_.stamp else now_s)
+                fingerprint, since_s = before.get(round_.key, (None, now_s))
+                self.since[round_.key] = (round_.fingerprint, since_s if fingerprint == round_.fingerprint else now_s)
         return any(now_s - since_s < patience_s for _, since_s in self.since.values())
 
 
@@ -112,7 +112,7 @@ def settled(
         pace: how long inputs must stay as they are; is told when the next ones will have done so.
         done: whether a round, in its present state, needs nothing more.
     """
-    unchanged: dict[Key, tuple[Stamp, float, float]] = {}
+    unchanged: dict[Key, tuple[Fingerprint, float, float]] = {}
     last_s = -math.inf
     for moment in ticks:
         began = pace.clock()
@@ -123,9 +123,9 @@ def settled(
             if round_.missing or done(round_):
                 unchanged.pop(round_.key, None)
                 continue
-            stamp, since, other = unchanged.setdefault(round_.key, (round_.stamp, moment, last_s))
-            if stamp != round_.stamp:
-                unchanged[round_.key] = (round_.stamp, moment, last_s)
+            fingerprint, since, other = unchanged.setdefault(round_.key, (round_.fingerprint, moment, last_s))
+            if fingerprint != round_.fingerprint:
+                unchanged[round_.key] = (round_.fingerprint, moment, last_s)
                 since, other = moment, last_s
             if (round_.complete and not round_.fault) or moment >= since + pace.settle_s:
                 yield round_
@@ -142,15 +142,15 @@ class PutOff:
         known: what is to be tried once more at the first look.
     """
 
-    def __init__(self, known: Mapping[Key, Stamp] | None = None) -> None:
+    def __init__(self, known: Mapping[Key, Fingerprint] | None = None) -> None:
         self.looks = 0
-        self._rounds = {key: (stamp, 1, 0) for key, stamp in (known or {}).items()}
+        self._rounds = {key: (fingerprint, 1, 0) for key, fingerprint in (known or {}).items()}
 
     def add(self, round_: Round) -> int:
         """Put a round off; returns how often it has been tried in this very state."""
         tries = self._rounds[round_.key][1] + 1 if self.holds(round_) else 1
         pause = min(2 ** max(0, tries - 2), _MOST_LOOKS_BETWEEN_TRIES)
-        self._rounds[round_.key] = (round_.stamp, tries, self.looks + pause)
+        self._rounds[round_.key] = (round_.fingerprint, tries, self.looks + pause)
         return tries
 
     def drop(self, round_: Round) -> None:
@@ -160,7 +160,7 @@ class PutOff:
     def holds(self, round_: Round) -> bool:
         """Whether this very state of the round was put off."""
         known = self._rounds.get(round_.key) if self._rounds else None
-        return known is not None and known[0] == round_.stamp
+        return known is not None and known[0] == round_.fingerprint
 
     def due(self, round_: Round) -> bool:
         """Whether a round that is held is to be tried at this look."""

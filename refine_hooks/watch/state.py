@@ -14,7 +14,7 @@ from refine_hooks.log.folder import Store
 from refine_hooks.log.index import LogIndex
 from refine_hooks.log.records import Failed, LogLine
 from refine_hooks.log.summary import RoundSummary
-from refine_hooks.model import Key, Origin, Round, Stamp
+from refine_hooks.model import Fingerprint, Key, Origin, Round
 from refine_hooks.notify.observers import Observers
 from refine_hooks.programs.adapter import Adapter, Project
 from refine_hooks.report.view import LogView
@@ -58,7 +58,7 @@ class Watch:
     require_lock: Callable[[], None] = lambda: None
     inserting: Callable[[int, int], None] = lambda done, total: None
     expected: int = 0
-    seen: dict[Key, Stamp] = field(default_factory=dict)
+    seen: dict[Key, Fingerprint] = field(default_factory=dict)
     attempted: set[tuple[Key, Origin | None]] = field(default_factory=set)  # with what was at hand then
     put_off: schedule.PutOff = field(default_factory=schedule.PutOff)
     awaited: schedule.Awaited = field(default_factory=schedule.Awaited)
@@ -145,7 +145,7 @@ class Watch:
         compared = self._compared.get(round_.key)
         if compared is not None and compared[0] == round_.serial and compared[1] is last:
             return True
-        if last.stamp != round_.stamp:
+        if last.fingerprint != round_.fingerprint:
             return False
         self._compared[round_.key] = round_.serial, last
         return True
@@ -153,12 +153,16 @@ class Watch:
     def failed_so_before(self, line: Failed) -> bool:
         """Whether the log's last word on this round is this very failure."""
         last = self.index.last(line.key)
-        return isinstance(last, Failed) and (last.stamp, last.reason) == (line.stamp, line.reason)
+        return isinstance(last, Failed) and (last.fingerprint, last.reason) == (line.fingerprint, line.reason)
 
     def known_without(self, round_: Round) -> RoundSummary | None:
         """What the log holds of this very state, where it has no honest half maps; else None."""
         last = self.index.last(round_.key)
-        return last if isinstance(last, RoundSummary) and _lacking(last) and last.stamp == round_.stamp else None
+        return (
+            last
+            if isinstance(last, RoundSummary) and _lacking(last) and last.fingerprint == round_.fingerprint
+            else None
+        )
 
     def wait(self, message: str) -> None:
         """Say what is waited for: once, not at every look."""

@@ -114,7 +114,7 @@ def measured(folder: Path, adapter: Adapter, record: RoundRecord) -> list[Round]
     opened = adapter.open(folder, Settings(), store.spool)
     rounds = list(opened.rounds())
     lines = [
-        record.model_copy(update={"key": r.key, "label": r.label, "stamp": r.stamp, "program": r.program})
+        record.model_copy(update={"key": r.key, "label": r.label, "fingerprint": r.fingerprint, "program": r.program})
         for r in rounds
         if not r.missing
     ]

@@ -12,7 +12,7 @@ from refine_hooks.log.records import LogLine, RoundRecord
 
 BOX, VOXEL_A = 384, 1.0
 SHELLS = BOX // 2 + 1
-PER_SHELL = ("correlation", "null_mean", "null_sd", "sd")
+PER_SHELL = ("correlation", "randomised_mean", "randomised_sd", "sd")
 _CHUNK = 250
 
 

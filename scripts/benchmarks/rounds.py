@@ -28,7 +28,7 @@ from refine_hooks.fourier import workers
 from refine_hooks.log.records import HalfMapsRecord
 from refine_hooks.measure import measure_halves, round_record
 from refine_hooks.model import Facts, HalfMaps, Key, Round
-from refine_hooks.programs.adapter import stamp_of
+from refine_hooks.programs.adapter import fingerprint_of
 from refine_hooks.settings import load_settings
 from refine_hooks.sums.cistem import half_maps_from_dumps
 
@@ -132,7 +132,7 @@ def _measure(folder: Path) -> Callable[[], object]:
         paths = (folder / "half1.mrc", folder / "half2.mrc")
         halves = HalfMaps(read_map(paths[0]), read_map(paths[1]), "found", paths)
         facts = _facts(halves.half1.box_px)
-        round_ = Round(Key(run="m", iteration=1, class_id=1), "files", "m", stamp_of(folder, paths), facts)
+        round_ = Round(Key(run="m", iteration=1, class_id=1), "files", "m", fingerprint_of(folder, paths), facts)
         measurement = measure_halves(halves, facts, settings)
         masks = tuple(mask.record for mask in measurement.masks)
         record = round_record(round_, halves, measurement, HalfMapsRecord(origin="found"), masks)
@@ -157,7 +157,7 @@ def _round(folder: Path) -> Callable[[], object]:
     w.store = Store(folder / "out")
     box_px = read_map(folder / "half1.mrc").box_px
     round_ = Round(
-        Key(run="run", iteration=1, class_id=1), "test", "it1", stamp_of(folder, [*odd, *even]), _facts(box_px)
+        Key(run="run", iteration=1, class_id=1), "test", "it1", fingerprint_of(folder, [*odd, *even]), _facts(box_px)
     )
     return lambda: measured(w, round_)
 

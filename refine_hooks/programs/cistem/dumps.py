@@ -92,7 +92,7 @@ class Attempt:
         return max((dump.mtime_ns for dump in self.dumps), default=self.started_ns)
 
     def inputs(self) -> tuple[InputFile, ...]:
-        """The dumps as a stamp names them: by the place that cisTEM gave them, wherever they are kept."""
+        """The dumps as a fingerprint names them: by the place that cisTEM gave them, wherever they are kept."""
         if self.discarded:
             return self.discarded
         stem = f"Scratch/{self.panel}/"

@@ -35,13 +35,22 @@ def half_maps(round_: Round, given_A: float = 0.0) -> HalfMaps | None:
         _require_unchanged(sources.attempt)
         if given_A:
             half1, half2 = (replace(half, voxel_size_A=given_A) for half in (half1, half2))
-        return HalfMaps(half1, half2, "merged", valid_shells=read_dump_header(odd[0]).last_shell, images=images)
+        last_shell = read_dump_header(odd[0]).last_shell
+        return HalfMaps(half1, half2, "merged", independence="shared_reference", valid_shells=last_shell, images=images)
     if sources.half_maps is None:
         return None
     half1, half2 = (read_map(path, round_.facts.voxel_size_A) for path in sources.half_maps)
     radius_A = round_.facts.sphere_radius_A
     sphere = f"cisTEM's sphere of {radius_A:g} A, 10 A cosine edge" if radius_A else "cisTEM's sphere, 10 A cosine edge"
-    return HalfMaps(half1, half2, "found", paths=sources.half_maps, masked_by=sphere)
+    return HalfMaps(
+        half1,
+        half2,
+        "found",
+        paths=sources.half_maps,
+        masked="sphere",
+        masked_by=sphere,
+        independence="shared_reference",
+    )
 
 
 def _require_unchanged(attempt: Attempt) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from refine_hooks.files.mrc import Map, Volume, read_map
-from refine_hooks.model import HalfMaps, ProgramMask, Round
+from refine_hooks.model import HalfMaps, ProgramMask, ProgramMaskParameters, Round
 from refine_hooks.programs._reading import Memory
 from refine_hooks.programs.cistem import database
 from refine_hooks.programs.cistem.match import volume_path
@@ -34,7 +34,9 @@ def refinement_mask(directory: Path, memory: Memory, round_: Round, halves: Half
     if details.supplied_mask:
         return _supplied(directory, content, details)
     if not details.automask:
-        return ProgramMask(None, parameters={"kind": "none"}, note="the refinement used no mask but its sphere")
+        return ProgramMask(
+            None, parameters=ProgramMaskParameters(made="none"), note="the refinement used no mask but its sphere"
+        )
     reconstruction = content.reconstructions.get(sources.reconstruction_id)
     volume = volume_path(content, reconstruction, directory) if reconstruction else None
     if volume is None or not volume.is_file():
@@ -54,11 +56,12 @@ def _supplied(directory: Path, content: Content, details: Details) -> ProgramMas
     path = rerooted(volume.path, content.folder, directory)
     if not path.is_file():
         return ProgramMask(None, path, note=f"{path}: the mask that the refinement used is gone")
-    parameters = {
-        "kind": "supplied",
-        "refinement_edge_A": details.mask_edge_A,
-        "outside_weight": details.outside_weight,
-    }
+    parameters = ProgramMaskParameters(
+        made="supplied",
+        file=path.name,
+        refinement_edge_A=details.mask_edge_A,
+        outside_weight=details.outside_weight,
+    )
     return ProgramMask(read_map(path, volume.voxel_size_A or None), path, parameters, cistem_edge=True)
 
 
@@ -79,17 +82,18 @@ def _automask(volume: Map, path: Path, radius_A: float, halves: HalfMaps) -> Pro
     mask = cistem_automask(volume.voxels, volume.voxel_size_A, radius_A, FILTER_A, REBIN)
     shift = moved_by(volume.voxels, halves.half1.voxels + halves.half2.voxels)
     unmoved = np.roll(mask, [-step for step in shift], (0, 1, 2)).astype(np.float32)
-    parameters = {
-        "kind": "cisTEM's automask of the map that the round wrote",
-        "map": path.name,
-        "radius_A": radius_A,
-        "filter_A": FILTER_A,
-        "rebin": REBIN,
-        "centring_undone_px_xyz": list(reversed(shift)),
-    }
+    z, y, x = shift
+    parameters = ProgramMaskParameters(
+        made="automask",
+        source="cisTEM's automask of the map that the round wrote",
+        file=path.name,
+        radius_A=radius_A,
+        filter_A=FILTER_A,
+        rebin=REBIN,
+        centring_undone_px_xyz=(x, y, z),
+    )
     note = None
     if any(shift):
-        x, y, z = reversed(shift)
         note = f"the program had moved its map by ({x:+d}, {y:+d}, {z:+d}) px in x, y, z against its half maps; that is undone"
     return ProgramMask(Map(unmoved, volume.voxel_size_A), None, parameters, note, cistem_edge=True)
 

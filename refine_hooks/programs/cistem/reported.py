@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from refine_hooks.model import FscCurve, Round
+from refine_hooks.model import FscCurve, ProgramCurve, Round
 from refine_hooks.programs._reading import Memory
 from refine_hooks.programs.cistem import database
 from refine_hooks.programs.cistem.rounds import RULE, Sources
@@ -43,7 +43,9 @@ def reported(memory: Memory, round_: Round) -> list[FscCurve]:
         resolution_A = _estimated_resolution(values[:end], [real(row, "RESOLUTION") for row in points])
         values[end:] = np.nan
         note = _CUT if end < len(values) else None
-        found.append(FscCurve(name, values, resolution_A, RULE.replace("Part_FSC", "the curve"), note))
+        made: ProgramCurve = "scaled" if name == "part_fsc" else "fsc"
+        rule = RULE.replace("Part_FSC", "the curve")
+        found.append(FscCurve(name, values, made, resolution_A, _THRESHOLD, rule, note, mask="sphere"))
     return [curve for curve in found if np.isfinite(curve.correlation).any()]
 
 

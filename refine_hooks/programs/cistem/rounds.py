@@ -5,16 +5,17 @@ parameters is ``package_<p>/generate3d_<reconstruction>/<refinement>/<class>``. 
 for it, and are then measured with what their headers tell as ``package_unknown/<panel>``.
 """
 
+import re
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from refine_hooks.errors import NotReadyError
-from refine_hooks.model import Facts, Key, Origin, Round, Stamp
+from refine_hooks.model import Facts, Fingerprint, Key, Origin, Reported, Round
 from refine_hooks.programs._reading import Memory
 from refine_hooks.programs._still import folder_state
-from refine_hooks.programs.adapter import Project, stamp_of
+from refine_hooks.programs.adapter import Project, fingerprint_of
 from refine_hooks.programs.cistem import database, dumps, startup
 from refine_hooks.programs.cistem.dumps import Attempt, header_of
 from refine_hooks.programs.cistem.evidence import images_in_parameters
@@ -24,6 +25,8 @@ from refine_hooks.settings import WatchSettings
 
 PROGRAM = "cistem"
 RULE = "mean of the two shells around the first fall of Part_FSC below 0.143"
+_THRESHOLD = 0.143
+_ROUND_NUMBER = re.compile(r"\bround\s+(\d+)", re.I)
 _LONGEST_WAIT_S = 0.5  # a commit of cisTEM takes less
 _ALL_PERCENT = 99.99
 
@@ -154,7 +157,7 @@ def _known(project: Project, path: Path, content: Content, match: Match) -> Roun
         key=Key(run=run, iteration=refinement.id, class_id=reconstruction.class_id),
         program=PROGRAM,
         label=label,
-        stamp=_stamp(directory, attempt, found, revision),
+        fingerprint=_fingerprint(directory, attempt, found, revision),
         facts=facts,
         fault="; ".join(faults) or None,
         complete=attempt is None or bool(attempt.discarded) or attempt.sealed or dumps.images(attempt) == expected,
@@ -188,7 +191,7 @@ def _unknown(project: Project, match: Match, watch: WatchSettings, content: Cont
         key=Key(run=run, iteration=attempt.refinement_id, class_id=attempt.class_id),
         program=PROGRAM,
         label=f"{attempt.panel} #{attempt.refinement_id}",
-        stamp=Stamp(inputs=attempt.inputs()),
+        fingerprint=Fingerprint(inputs=attempt.inputs()),
         facts=_facts_of_headers(attempt, content, (ONE_REFERENCE, note)),
         missing=missing,
         fault=None if missing else "; ".join(faults) or None,
@@ -219,7 +222,7 @@ def _ab_initio(attempt: Attempt, content: Content) -> Round:
         key=Key(run="startup", iteration=attempt.refinement_id, class_id=attempt.class_id),
         program=PROGRAM,
         label=f"Ab-initio round {attempt.refinement_id}",
-        stamp=Stamp(inputs=attempt.inputs()),
+        fingerprint=Fingerprint(inputs=attempt.inputs()),
         facts=_facts_of_headers(attempt, content, (ONE_REFERENCE, "ab-initio rounds are numbered by their arrival")),
         fault="; ".join(faults) or None,
         complete=not faults,
@@ -277,10 +280,10 @@ def _saved_half_maps(volume: Path | None) -> tuple[Path, Path] | None:
     return (one, two) if one.is_file() and two.is_file() else None
 
 
-def _stamp(directory: Path, attempt: Attempt | None, found: Iterable[Path] | None, revision: str) -> Stamp:
+def _fingerprint(directory: Path, attempt: Attempt | None, found: Iterable[Path] | None, revision: str) -> Fingerprint:
     if attempt is not None:
-        return Stamp(inputs=attempt.inputs(), revision=revision)
-    return stamp_of(directory, found or (), revision)
+        return Fingerprint(inputs=attempt.inputs(), revision=revision)
+    return fingerprint_of(directory, found or (), revision)
 
 
 def _facts(
@@ -304,10 +307,17 @@ def _facts(
         reconstruction_limit_A=reconstruction.resolution_limit_A or None,
         symmetry=(package and package.symmetry) or None,
         particles=sum(used) if used else refinement.particles or None,
-        reported_resolution_A=resolution_A or None,
-        reported_rule=RULE if resolution_A else None,
+        own_numbers=True,
+        number=_number(refinement.name),
+        reported=Reported(resolution_A=resolution_A, level=_THRESHOLD, rule=RULE) if resolution_A else None,
         notes=notes,
     )
+
+
+def _number(name: str) -> int | None:
+    """What counts the rounds of a run: ids are shared with other runs, but the panels put a number into the name."""
+    found = _ROUND_NUMBER.search(name)
+    return int(found[1]) if found else None
 
 
 def _images(attempt: Attempt | None) -> tuple[int, int] | None:
@@ -345,5 +355,6 @@ def _facts_of_headers(attempt: Attempt, content: Content | None, notes: tuple[st
         molecular_mass_kDa=mass_kDa or None,
         symmetry=first.symmetry,
         particles=sum(used) if used else None,
+        own_numbers=True,
         notes=notes,
     )

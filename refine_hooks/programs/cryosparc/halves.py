@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from refine_hooks.errors import NotReadyError, ParticlesError, RefineHooksError
 from refine_hooks.files.mrc import read_header, read_map
-from refine_hooks.model import FscCurve, HalfMaps, ProgramMask, Round
+from refine_hooks.model import FscCurve, HalfMaps, ProgramCurve, ProgramMask, ProgramMaskParameters, Reported, Round
 from refine_hooks.particles import ParticlesJob, require_both_halves
 from refine_hooks.particles.cryosparc import angles_deg, joined_rows, read_cs
 from refine_hooks.programs import _overwritten as overwritten
@@ -23,6 +23,7 @@ PARTICLES_NOTE = (
 )
 THETA_BINS, PHI_BINS = 18, 72
 
+_MADE: dict[str, ProgramCurve] = {"nomask": "unmasked", "noisesub": "corrected", "corrected": "corrected"}
 _MOST_SHELLS = 10_000  # more than any box has
 _WHOLE = 0.25
 
@@ -44,6 +45,7 @@ def half_maps(round_: Round) -> HalfMaps | None:
         second,
         inputs.origin,
         paths=None if saved else inputs.halves,
+        masked="sphere" if inputs.job.table.windowed else "none",
         masked_by=WINDOW if inputs.job.table.windowed else None,
     )
 
@@ -58,10 +60,15 @@ def reported(round_: Round) -> list[FscCurve]:
         for name, values in read_fsc_table(path, _box_px(inputs)).items():
             suffix = "_after_tightening" if tightened else ""
             last = (tightened or len(inputs.curves) == 1) and name in ("noisesub", "corrected")
-            resolution_A = round_.facts.reported_resolution_A if last else None
-            rule = round_.facts.reported_rule if resolution_A else None
-            curves.append(FscCurve(f"{name}{suffix}", values, resolution_A, rule or "not read off by cryoSPARC here"))
+            curves.append(_curve(name, suffix, values, round_.facts.reported if last else None))
     return curves or _of_summary(inputs, round_)
+
+
+def _curve(name: str, suffix: str, values: NDArray[np.float64], read: Reported | None) -> FscCurve:
+    made = _MADE.get(name, "masked")
+    if read is None:
+        return FscCurve(f"{name}{suffix}", values, made, rule="not read off by cryoSPARC here")
+    return FscCurve(f"{name}{suffix}", values, made, read.resolution_A, read.level, read.rule or "not stated")
 
 
 def _of_summary(inputs: Inputs, round_: Round) -> list[FscCurve]:
@@ -73,10 +80,7 @@ def _of_summary(inputs: Inputs, round_: Round) -> list[FscCurve]:
     found = _at_shells(np.array(summary.waves), columns, _box_px(inputs))
     curves = []
     for name, values in found.items():
-        final = name == "noisesub"
-        rule = round_.facts.reported_rule if final else None
-        at_A = round_.facts.reported_resolution_A if final else None
-        curves.append(FscCurve(name, values, at_A, rule or "not read off by cryoSPARC here"))
+        curves.append(_curve(name, "", values, round_.facts.reported if name == "noisesub" else None))
     return curves
 
 
@@ -167,7 +171,7 @@ def _loaded(inputs: Inputs, path: Path) -> ProgramMask:
     except RefineHooksError as error:
         return ProgramMask(None, note=f"not used: {error}")
     lasting = path if path.parent == inputs.job.folder else None
-    return ProgramMask(mask, lasting, parameters={"made_by": "cryoSPARC", "file": path.name})
+    return ProgramMask(mask, lasting, parameters=ProgramMaskParameters(source="cryoSPARC", file=path.name))
 
 
 def _particle_table(inputs: Inputs) -> Path | None:

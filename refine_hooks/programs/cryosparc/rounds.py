@@ -6,11 +6,11 @@ from pathlib import Path
 
 from refine_hooks.errors import NotReadyError, RefineHooksError
 from refine_hooks.files.mrc import MrcHeader, read_header
-from refine_hooks.model import Facts, InputFile, Key, Origin, Round, Stamp
+from refine_hooks.model import Facts, Fingerprint, InputFile, Key, Origin, Reported, Round
 from refine_hooks.programs import _overwritten as overwritten
 from refine_hooks.programs._overwritten import Kept
 from refine_hooks.programs._reading import Memory
-from refine_hooks.programs.adapter import stamp_of
+from refine_hooks.programs.adapter import fingerprint_of
 from refine_hooks.programs.cryosparc.files import MASKS, Iteration, Job, Listing, job_folders, list_job
 from refine_hooks.programs.cryosparc.job import filter_radii_of, log_of, summary_of
 
@@ -122,19 +122,19 @@ def _round(
     key = Key(run=job.run, iteration=number, class_id=(iteration.class_index or 0) + 1)
     label = _label(iteration)
     inputs = _inputs(job, listing, number, iteration, kept)
-    stamp = _stamp(directory, job, iteration, inputs)
+    fingerprint = _fingerprint(directory, job, iteration, inputs)
     ended = job.over
     missing = _missing(inputs, newest=newest, ended=ended)
     if missing:
-        return Round(key, "cryosparc", label, stamp, missing=missing, inputs=inputs)
+        return Round(key, "cryosparc", label, fingerprint, missing=missing, inputs=inputs)
     try:
         facts, fault = _facts(inputs, number), None
     except NotReadyError as error:
-        return Round(key, "cryosparc", label, stamp, missing=error.faults, inputs=inputs)
+        return Round(key, "cryosparc", label, fingerprint, missing=error.faults, inputs=inputs)
     except RefineHooksError as error:
         facts, fault = Facts(), str(error)
     complete = fault is None and (ended or not newest)
-    return Round(key, "cryosparc", label, stamp, facts, fault=fault, complete=complete, inputs=inputs)
+    return Round(key, "cryosparc", label, fingerprint, facts, fault=fault, complete=complete, inputs=inputs)
 
 
 def _inputs(job: Job, listing: Listing, number: int, iteration: Iteration, kept: Kept | None) -> Inputs:
@@ -160,13 +160,13 @@ def _inputs(job: Job, listing: Listing, number: int, iteration: Iteration, kept:
     return Inputs(job, iteration, origin, halves, kept, masks, tuple(curves), listing.particle_tables)
 
 
-def _stamp(directory: Path, job: Job, iteration: Iteration, inputs: Inputs) -> Stamp:
+def _fingerprint(directory: Path, job: Job, iteration: Iteration, inputs: Inputs) -> Fingerprint:
     """The two halves, under the names that they have or had; the same whether they were saved or not."""
     if inputs.kept is not None:
         where = job.folder.relative_to(directory) if job.folder.is_relative_to(directory) else job.folder
-        return Stamp(inputs=tuple(_renamed(file, where) for file in inputs.kept.files[:2]))
+        return Fingerprint(inputs=tuple(_renamed(file, where) for file in inputs.kept.files[:2]))
     names = iteration.halves or tuple(iteration.files.values())
-    return stamp_of(directory, [job.folder / name for name in names])
+    return fingerprint_of(directory, [job.folder / name for name in names])
 
 
 def _renamed(file: InputFile, where: Path) -> InputFile:
@@ -214,8 +214,9 @@ def _facts(inputs: Inputs, number: int) -> Facts:
         alignment_limit_A=None if inputs.iteration.number is None else table.split_A,
         symmetry=table.symmetry,
         particles=table.particles.get(number),
-        reported_resolution_A=resolution_A,
-        reported_rule=RULE.format(label=label) if resolution_A else None,
+        reported=Reported(resolution_A=resolution_A, level=0.143, rule=RULE.format(label=label))
+        if resolution_A
+        else None,
         notes=tuple(notes),
     )
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from refine_hooks.errors import NotReadyError, RefineHooksError
 from refine_hooks.files.hdf import read_hdf_header, read_hdf_map
-from refine_hooks.model import FscCurve, HalfMaps, ProgramMask, Round
+from refine_hooks.model import FscCurve, HalfMaps, ProgramMask, ProgramMaskParameters, Round
 from refine_hooks.programs import _overwritten as overwritten
 from refine_hooks.programs._reading import read_text
 from refine_hooks.programs.eman2.folder import CURVES, MASKS
@@ -34,7 +34,12 @@ def half_maps(round_: Round) -> HalfMaps | None:
     first, second = (read_hdf_map(path) for path in inputs.halves)
     note = _NOTES[inputs.kind]
     return HalfMaps(
-        first, second, inputs.origin, masked_by=None if inputs.kind else MASKED_BY, notes=(note,) if note else ()
+        first,
+        second,
+        inputs.origin,
+        masked="none" if inputs.kind else "mask",
+        masked_by=None if inputs.kind else MASKED_BY,
+        notes=(note,) if note else (),
     )
 
 
@@ -52,7 +57,7 @@ def reported(round_: Round) -> list[FscCurve]:
             continue
         values = read_curve(inputs.run.curve(name, number), box_px, extent_A)
         if np.any(np.isfinite(values)):
-            curves.append(FscCurve(name, values))
+            curves.append(FscCurve(name, values, "unmasked" if name == "unmasked" else "masked"))
     return curves
 
 
@@ -82,7 +87,7 @@ def _mask(round_: Round, name: str) -> ProgramMask | None:
     if path is None:
         return None
     try:
-        return ProgramMask(read_hdf_map(path), parameters={"made_by": "EMAN2", "file": MASKS[name]})
+        return ProgramMask(read_hdf_map(path), parameters=ProgramMaskParameters(source="EMAN2", file=MASKS[name]))
     except RefineHooksError as error:
         return ProgramMask(None, note=f"not used: {error}")
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from refine_hooks.errors import NotReadyError, RefineHooksError
 from refine_hooks.files.hdf import read_hdf_header
 from refine_hooks.files.reading import positive_number
-from refine_hooks.model import Facts, Key, Origin, Round, Stamp
+from refine_hooks.model import Facts, Fingerprint, Key, Origin, Round
 from refine_hooks.programs import _overwritten as overwritten
 from refine_hooks.programs._overwritten import Kept
 from refine_hooks.programs._reading import Memory
-from refine_hooks.programs.adapter import stamp_of
+from refine_hooks.programs.adapter import fingerprint_of
 from refine_hooks.programs.eman2.folder import KINDS, Run, mtime_ns, read_settings, runs
 from refine_hooks.programs.hdf import whole_hdf
 
@@ -78,22 +78,24 @@ def rounds(directory: Path, spool: Path, memory: Memory) -> Iterable[Round]:
 def _round(directory: Path, run: Run, iteration: int, kept: dict[str, Kept | None]) -> Round:
     key, label = Key(run=run.name, iteration=iteration, class_id=1), f"it{iteration:03d}"
     present = [*run.pair(iteration), run.map(iteration)]
-    stamp = stamp_of(directory, present)
+    fingerprint = fingerprint_of(directory, present)
     missing = _missing(run, iteration)
     if missing:
-        return Round(key, "eman2", label, stamp, missing=missing)
+        return Round(key, "eman2", label, fingerprint, missing=missing)
     inputs = _inputs(run, iteration, kept)
     for kind, this in kept.items():
-        stamp = overwritten.with_kept(stamp, f"{run.name}/{kind}", this)
+        fingerprint = overwritten.with_kept(fingerprint, f"{run.name}/{kind}", this)
     if not inputs.kept and inputs.kind:
-        stamp = Stamp(inputs=(*stamp.inputs, *stamp_of(directory, inputs.halves).inputs))
+        fingerprint = Fingerprint(inputs=(*fingerprint.inputs, *fingerprint_of(directory, inputs.halves).inputs))
     try:
         facts, fault = _facts(run, iteration), None
     except NotReadyError as error:
-        return Round(key, "eman2", label, stamp, missing=error.faults)
+        return Round(key, "eman2", label, fingerprint, missing=error.faults)
     except RefineHooksError as error:
         facts, fault = Facts(), str(error)
-    return Round(key, "eman2", label, stamp, facts, fault=fault, complete=_complete(run, iteration), inputs=inputs)
+    return Round(
+        key, "eman2", label, fingerprint, facts, fault=fault, complete=_complete(run, iteration), inputs=inputs
+    )
 
 
 def _missing(run: Run, iteration: int) -> tuple[str, ...]:

@@ -8,7 +8,15 @@ from numpy.typing import NDArray
 from refine_hooks.curves.relion import postprocess_fsc
 from refine_hooks.errors import MapError, NotReadyError, RefineHooksError
 from refine_hooks.files.mrc import read_map
-from refine_hooks.model import FscCurve, HalfMaps, ProgramMask, Round
+from refine_hooks.model import (
+    FscCurve,
+    HalfMaps,
+    Masked,
+    ProgramCurve,
+    ProgramMask,
+    ProgramMaskParameters,
+    Round,
+)
 from refine_hooks.programs.relion.external import half_map_from_external, states_of
 from refine_hooks.programs.relion.files import Job, in_project
 from refine_hooks.programs.relion.look import Inputs
@@ -17,7 +25,19 @@ from refine_hooks.programs.relion.spool import discard_kept, spool_folder, table
 from refine_hooks.programs.relion.tables import ClassTable, Optimiser, PostProcess
 from refine_hooks.programs.relion.views import views_in
 
-INSCRIBED = "RELION's sphere inscribed in the box (radius half the box, soft edge of 3 px outside it)"
+_MADE: dict[str, ProgramCurve] = {
+    "unmasked": "unmasked",
+    "masked": "masked",
+    "randomised": "randomised",
+    "corrected": "corrected",
+    "mask_fraction": "scaled",
+    "molecular_weight": "scaled",
+}
+_Mask = tuple[Masked, str]
+INSCRIBED: _Mask = (
+    "inscribed_sphere",
+    "RELION's sphere inscribed in the box (radius half the box, soft edge of 3 px outside it)",
+)
 
 
 def half_maps(round_: Round) -> HalfMaps | None:
@@ -36,12 +56,15 @@ def half_maps(round_: Round) -> HalfMaps | None:
     voxel_A = inputs.model.voxel_size_A if inputs.model else None
     first, second = (read_map(path, voxel_A) for path in inputs.halves)
     filtered = inputs.origin == "regularised"
+    masked, words = _masked_by(inputs.optimiser, inputs.kind, round_) if filtered else INSCRIBED
+    masked, words = _masked_by(inputs.optimiser, inputs.kind, round_) if filtered else INSCRIBED
     return HalfMaps(
         first,
         second,
         inputs.origin,
         paths=inputs.halves,
-        masked_by=_masked_by(inputs.optimiser, inputs.kind, round_) if filtered else INSCRIBED,
+        masked=masked,
+        masked_by=words,
         joined_below_A=joined_A,
         valid_shells=_valid_shells(inputs),
         images=inputs.images,
@@ -61,11 +84,14 @@ def _merged(inputs: Inputs, joined_A: float | None) -> HalfMaps:
         raise NotReadyError(
             f"{names}: are not of one iteration (image sizes {grid.current_size_px} and {other.current_size_px})"
         )
+    masked, words = INSCRIBED
+    masked, words = INSCRIBED
     return HalfMaps(
         first,
         second,
         "merged",
-        masked_by=INSCRIBED,
+        masked=masked,
+        masked_by=words,
         joined_below_A=joined_A,
         valid_shells=grid.shells,
         images=inputs.images,
@@ -79,13 +105,13 @@ def _valid_shells(inputs: Inputs) -> int | None:
     return min(model.current_size_px // 2, model.box_px // 2)
 
 
-def _masked_by(optimiser: Optimiser | None, kind: str, round_: Round) -> str:
+def _masked_by(optimiser: Optimiser | None, kind: str, round_: Round) -> _Mask:
     if optimiser is None or not optimiser.flattens or kind == "body" or round_.key.iteration == 0:
         return INSCRIBED
     if optimiser.solvent_mask:
-        return f"the refinement's mask {optimiser.solvent_mask}"
+        return "mask", f"the refinement's mask {optimiser.solvent_mask}"
     sphere = f"diameter {optimiser.particle_diameter_A or 0:g} A, soft edge of {optimiser.mask_edge_px:g} px outside it"
-    return f"the particle's sphere ({sphere})"
+    return "sphere", f"the particle's sphere ({sphere})"
 
 
 def _notes(inputs: Inputs) -> tuple[str, ...]:
@@ -110,9 +136,11 @@ def reported(round_: Round) -> list[FscCurve]:
 
 
 def _gold_standard(inputs: Inputs, round_: Round, table: ClassTable, fsc: NDArray[np.float64]) -> FscCurve:
-    rule = FINAL_RULE if inputs.final else PER_ITERATION_RULE
     note = "repeated from an earlier iteration, because this body was kept fixed" if table.kept_fixed else None
-    return FscCurve("gold_standard", fsc, round_.facts.reported_resolution_A, rule, note)
+    read = round_.facts.reported
+    rule = FINAL_RULE if inputs.final else PER_ITERATION_RULE
+    resolution_A, level = (read.resolution_A, read.level) if read else (None, None)
+    return FscCurve("gold_standard", fsc, "fsc", resolution_A, level, rule, note)
 
 
 def _postprocessed(found: PostProcess, box_px: int) -> list[FscCurve]:
@@ -128,7 +156,10 @@ def _postprocessed(found: PostProcess, box_px: int) -> list[FscCurve]:
         )
         rule = "last whole shell before the FSC falls below 0.143" if stated else "not read off by RELION"
         count = postprocess_fsc if name == "masked" else None
-        curves.append(FscCurve(f"postprocess_{name}", values, stated, rule, f"of {found.path.parent.name}", count))
+        level = 0.143 if stated else None
+        of = f"of {found.path.parent.name}"
+        mask = "refinement" if name in ("masked", "corrected") else None
+        curves.append(FscCurve(f"postprocess_{name}", values, _MADE[name], stated, level, rule, of, count, mask))
     return curves
 
 
@@ -150,7 +181,9 @@ def refinement_mask(round_: Round, halves: HalfMaps) -> ProgramMask | None:
     if inputs.optimiser is None:
         return None
     if not inputs.optimiser.solvent_mask:
-        return ProgramMask(None, parameters={"kind": "none"}, note="the refinement used no mask but its sphere")
+        return ProgramMask(
+            None, parameters=ProgramMaskParameters(made="none"), note="the refinement used no mask but its sphere"
+        )
     names = [Path(inputs.optimiser.solvent_mask)]
     # RELION writes the mask as it used it when the given one had another box or voxel size.
     fitted = _beside(inputs, "_solvent_mask.mrc")
@@ -177,10 +210,9 @@ def _loaded(job: Job, names: list[Path], halves: HalfMaps, what: str) -> Program
         except RefineHooksError as error:
             faults.append(f"{name}: {error.faults[0]}")
             continue
-        return ProgramMask(mask, path, {"source": what, "file": str(name)}, None)
-    return ProgramMask(
-        None, None, {"source": what, "file": str(names[0])}, f"{what} cannot be used: {'; '.join(faults)}"
-    )
+        return ProgramMask(mask, path, ProgramMaskParameters(source=what, file=str(name)), None)
+    parameters = ProgramMaskParameters(source=what, file=str(names[0]))
+    return ProgramMask(None, None, parameters, f"{what} cannot be used: {'; '.join(faults)}")
 
 
 def _require_fit(box_px: int, voxel_size_A: float, halves: HalfMaps) -> None:

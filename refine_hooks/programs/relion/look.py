@@ -5,7 +5,7 @@ from pathlib import Path
 
 from refine_hooks.errors import NotReadyError, RefineHooksError
 from refine_hooks.model import Facts, Key, Origin, Round
-from refine_hooks.programs.adapter import stamp_of
+from refine_hooks.programs.adapter import fingerprint_of
 from refine_hooks.programs.relion.files import Iteration, Job, Listing
 from refine_hooks.programs.relion.notes import facts_of, run_warnings
 from refine_hooks.programs.relion.tables import Model, Optimiser, PostProcess, read_optimiser
@@ -116,11 +116,11 @@ def awaited(view: View, iteration: Iteration, kind: str, number: int, missing: t
     """A round that lacks something yet."""
     key = _key(view, iteration, kind, number)
     present = [view.job.folder / name for name in iteration.files.values()]
-    stamp = stamp_of(view.directory, present)
+    fingerprint = fingerprint_of(view.directory, present)
     if view.listing.ended:
         fault = f"the job ended before this iteration was complete: {'; '.join(missing)}"
-        return Round(key, "relion", _label(iteration), stamp, fault=fault)
-    return Round(key, "relion", _label(iteration), stamp, missing=missing)
+        return Round(key, "relion", _label(iteration), fingerprint, fault=fault)
+    return Round(key, "relion", _label(iteration), fingerprint, missing=missing)
 
 
 def unread(view: View, iteration: Iteration, error: RefineHooksError) -> Round:
@@ -128,21 +128,21 @@ def unread(view: View, iteration: Iteration, error: RefineHooksError) -> Round:
     if isinstance(error, NotReadyError):
         return awaited(view, iteration, "class", 1, error.faults)
     present = [view.job.folder / name for name in iteration.files.values()]
-    stamp = stamp_of(view.directory, present)
-    return Round(_key(view, iteration, "class", 1), "relion", _label(iteration), stamp, fault=str(error))
+    fingerprint = fingerprint_of(view.directory, present)
+    return Round(_key(view, iteration, "class", 1), "relion", _label(iteration), fingerprint, fault=str(error))
 
 
 def round_of(
     view: View,
     iteration: Iteration,
     inputs: Inputs,
-    stamped: list[Path],
+    fingerprinted: list[Path],
     *,
     complete: bool = False,
     fault: str | None = None,
     note: str = "",
 ) -> Round:
-    """A round whose tables are whole; only they are its stamp, since they are written last and outlive the maps."""
+    """A round whose tables are whole; only they are its fingerprint, since they are written last and outlive the maps."""
     facts = _facts(view, iteration, inputs)
     if inputs.halves is None and fault is None and _halves_expected(iteration):
         note = "; ".join(filter(None, ["the half maps of this round are not there any more", note]))
@@ -152,7 +152,7 @@ def round_of(
         _key(view, iteration, inputs.kind, inputs.number),
         "relion",
         _label(iteration),
-        stamp_of(view.directory, stamped),
+        fingerprint_of(view.directory, fingerprinted),
         facts=facts,
         fault=fault,
         complete=complete and fault is None,
@@ -179,5 +179,5 @@ def _facts(view: View, iteration: Iteration, inputs: Inputs) -> Facts:
         samplings=samplings,
     )
     folders = [view.job.folder, *([inputs.postprocess.path.parent] if inputs.postprocess else [])]
-    warnings = [said for folder in folders for said in run_warnings(folder / "run.err", view.job.memory)]
-    return replace(facts, notes=(*facts.notes, *warnings))
+    warnings = tuple(said for folder in folders for said in run_warnings(folder / "run.err", view.job.memory))
+    return replace(facts, program_warnings=warnings)

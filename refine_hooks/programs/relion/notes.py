@@ -1,16 +1,23 @@
 """What RELION says of a round in words and numbers, and what a reader must know of it."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from refine_hooks.errors import RefineHooksError
 from refine_hooks.files.reading import open_plain
-from refine_hooks.model import Facts
+from refine_hooks.model import Facts, ProgramWarning, Reported, WarningCode
 from refine_hooks.programs._reading import Memory
 from refine_hooks.programs.relion.tables import ClassTable, Model, Optimiser, PostProcess, read_symmetry
 
 _ERRORS_BYTES = 256 << 10
 _WARNINGS = 5
+_CODES: tuple[tuple[re.Pattern[str], WarningCode], ...] = (
+    (re.compile(r"rose again", re.I), "fsc_rises_again"),
+    (re.compile(r"never (drops|drop|falls|dropped) below 0\.8", re.I), "never_below_0.8"),
+    (re.compile(r"unmasked FSC extends beyond", re.I), "unmasked_beyond_masked"),
+    (re.compile(r"phase-randomi[sz]ed FSC is larger", re.I), "randomised_fsc_large"),
+)
 
 PER_ITERATION_RULE = "FSC = 0.5 (RELION: signal-to-noise ratio of the half maps below 1)"
 FINAL_RULE = "FSC = 0.143 (RELION: signal-to-noise ratio of the joined map below 1)"
@@ -46,7 +53,6 @@ def facts_of(
     """
     diameter_A = optimiser.particle_diameter_A if optimiser else None
     table = _class_of(model, number)
-    resolution_A, rule = _reported(model, table, final, split)
     both = None if images[0] is None or images[1] is None else images[0] + images[1]
     return Facts(
         voxel_size_A=model.voxel_size_A if model else None,
@@ -55,8 +61,7 @@ def facts_of(
         reconstruction_limit_A=_ends_at(model),
         symmetry=_symmetry(optimiser, samplings, memory),
         particles=both if split else _particles(model, table),
-        reported_resolution_A=None if first else resolution_A,
-        reported_rule=None if first or resolution_A is None else rule,
+        reported=None if first else _reported(model, table, final, split),
         notes=tuple(_notes(table, optimiser, first, split, final)),
     )
 
@@ -72,13 +77,15 @@ def _class_of(model: Model | None, number: int) -> ClassTable | None:
     return model.classes[number - 1] if model and 0 < number <= len(model.classes) else None
 
 
-def _reported(model: Model | None, table: ClassTable | None, final: bool, split: bool) -> tuple[float | None, str]:
+def _reported(model: Model | None, table: ClassTable | None, final: bool, split: bool) -> Reported | None:
     """RELION's one number is of the whole run; with several classes or bodies each has its own."""
     if model is None or table is None:
-        return None, ""
-    rule = FINAL_RULE if final else PER_ITERATION_RULE if split else CLASS_RULE
+        return None
+    level, rule = (0.143, FINAL_RULE) if final else (0.5, PER_ITERATION_RULE) if split else (None, CLASS_RULE)
     resolution_A = model.current_resolution_A if len(model.classes) == 1 else table.estimated_resolution_A
-    return (resolution_A if resolution_A and resolution_A < 999 else None), rule
+    if not resolution_A or resolution_A >= 999:
+        return None
+    return Reported(resolution_A=resolution_A, level=level, rule=rule)
 
 
 def _ends_at(model: Model | None) -> float | None:
@@ -120,17 +127,23 @@ def _notes(table: ClassTable | None, optimiser: Optimiser | None, first: bool, s
     return notes
 
 
-def _errors(path: Path) -> tuple[str, ...]:
+def _errors(path: Path) -> tuple[ProgramWarning, ...]:
     with open_plain(path) as stream:
         stream.seek(0, 2)
         stream.seek(max(0, stream.tell() - _ERRORS_BYTES))
         text = stream.read(_ERRORS_BYTES).decode("utf-8", "replace")
     lines = (" ".join(line.replace("\r", " ").split()) for line in text.splitlines())
     said = dict.fromkeys(line for line in lines if "WARNING" in line.upper() and "FSC" in line.upper())
-    return tuple(f"RELION's run.err: {line[:300]}" for line in list(said)[-_WARNINGS:])
+    return tuple(
+        ProgramWarning(code=_code(line), text=line[:300], source=path.name) for line in list(said)[-_WARNINGS:]
+    )
 
 
-def run_warnings(path: Path, memory: Memory) -> tuple[str, ...]:
+def _code(line: str) -> WarningCode:
+    return next((code for pattern, code in _CODES if pattern.search(line)), "other")
+
+
+def run_warnings(path: Path, memory: Memory) -> tuple[ProgramWarning, ...]:
     """RELION's own warnings about its FSC, from the end of ``run.err``; they do not say which iteration they are of."""
     try:
         return memory.file(_errors, path)

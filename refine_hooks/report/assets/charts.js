@@ -45,7 +45,7 @@ function fscTable(detail, other, state) {
     tables[0].push(floored(unpacked(curve.c), state.logarithmic));
     series.push({ curve, compared: false });
   }
-  const mean = active && unpacked(active.null_mean), sd = active && unpacked(active.null_sd), onset = active?.onset_shell ?? 1;
+  const mean = active && unpacked(active.randomised_mean), sd = active && unpacked(active.randomised_sd), onset = active?.onset_shell ?? 1;
   if (mean && sd) {
     // Before the onset no phase was randomised, and there is no null to show.
     for (const sign of [3, -3]) tables[0].push(floored(mean.map((m, k) => (m === null || sd[k] === null || k <= onset ? null : m + sign * sd[k])), state.logarithmic));

@@ -88,7 +88,7 @@ function showHere(detail, shell, place) {
   const title = shell === null ? place : `shell ${shell} · ${shell ? `${angstrom(1 / f[shell])} · ${f[shell].toFixed(4)} /Å` : "whole box"}`;
   $("fsc-of").textContent = title;
   for (const curve of detail.curves) {
-    curve.values ||= unpacked(curve.c); curve.mean ||= unpacked(curve.null_mean) || []; curve.sd ||= unpacked(curve.null_sd) || [];
+    curve.values ||= unpacked(curve.c); curve.mean ||= unpacked(curve.randomised_mean) || []; curve.sd ||= unpacked(curve.randomised_sd) || [];
     const at = (list) => (shell === null ? "" : correlation(list[shell]));
     const [here, none] = [document.querySelector(`[data-here="${curve.name}"]`), document.querySelector(`[data-null="${curve.name}"]`)];
     if (here) here.textContent = at(curve.values);
@@ -100,7 +100,7 @@ function showHere(detail, shell, place) {
 function showKey(detail, state, other) {
   const active = detail.curves.find((c) => c.name === state.active);
   if (!active) { $("fsc-key").textContent = ""; return; }
-  const band = active.null_mean && active.null_sd ? active.kind === "scaled" ? "The shaded band is this curve's own noise (± 3 sd)" : "The shaded band is what these half maps give with randomised phases (mean ± 3 sd)" : "No null was measured for this curve";
+  const band = active.randomised_mean && active.randomised_sd ? active.kind === "scaled" ? "The shaded band is this curve's own noise (± 3 sd)" : "The shaded band is what these half maps give with randomised phases (mean ± 3 sd)" : "No null was measured for this curve";
   const strip = active.interval_A ? "; the shaded strip is the 90 % interval of its crossing" : "";
   $("fsc-key").textContent = `“${active.title}” is selected. ${band}${strip}. Dots are crossings downwards, rings upwards.` +
     (other ? ` Dotted and pale: ${other.label}.` : "") + (active.note ? ` ${active.note}` : "");
@@ -139,10 +139,10 @@ function showProvenance(detail, row, log) {
   const rules = el("table", {}, el("thead", {}, el("tr", {}, ["Curve", "mask", "number", "interval", "rule", "FSC = 0.5"].map((t) => el("th", { scope: "col" }, t)))),
     el("tbody", {}, detail.curves.map((c) => el("tr", {}, [c.title, c.mask_title || "–", angstrom(c.resolution_A), interval(c.interval_A) || "–", c.rule + (c.note ? ` (${c.note})` : ""), angstrom(c.half_A)].map((t) => el("td", {}, t))))));
   const masks = detail.masks.map((k) => el("div", {}, el("h3", {}, "Mask: " + k.title), pairs([["file", k.path && file(k.path, links["mask:" + k.name])], ["sha256", k.sha256 && el("code", {}, k.sha256)],
-    ["volume", `${count(Math.round(k.volume_A3))} Å³, ${(100 * k.volume_fraction).toFixed(2)} % of the box`], ["made with", Object.entries(k.parameters).map(([n, v]) => `${n} ${typeof v === "object" ? JSON.stringify(v) : v}`).join(", ")], ["note", k.note]])));
+    ["volume", `${count(Math.round(k.volume_A3))} Å³, ${(100 * k.volume_fraction).toFixed(2)} % of the box`], ["made with", Object.entries(k.parameters || {}).filter(([n, v]) => v !== null && n !== "kind").map(([n, v]) => `${n} ${typeof v === "object" ? JSON.stringify(v) : v}`).join(", ")], ["note", k.note]])));
   const start = log.provenance || {};
   fill($("provenance"), el("h3", {}, "Half maps"), pairs([["origin", detail.origin_words], ["files", maps], ["box", `${detail.box_px} px of ${detail.voxel_size_A.toFixed(4)} Å, ${detail.shells} shells`], ["symmetry", detail.symmetry],
-    ["particles", row.particles && count(row.particles)], ["mass", detail.molecular_mass_kDa && `${detail.molecular_mass_kDa} kDa`], ["program says", detail.reported[0] && `${angstrom(detail.reported[0])}${detail.reported[1] ? ` (${detail.reported[1]})` : ""}`], ["notes", detail.notes.length ? detail.notes.map((n) => el("div", {}, n)) : null]]),
+    ["particles", row.particles && count(row.particles)], ["mass", detail.molecular_mass_kDa && `${detail.molecular_mass_kDa} kDa`], ["program says", detail.reported && `${angstrom(detail.reported.resolution_A)}${detail.reported.rule ? ` (${detail.reported.rule})` : ""}`], ["program warns", detail.program_warnings.length ? detail.program_warnings.map((w) => el("div", {}, w.text)) : null], ["notes", detail.notes.length ? detail.notes.map((n) => el("div", {}, n)) : null]]),
   detail.analysis.length > 0 && [el("h3", {}, "More from the same half maps"), ...detail.analysis.map((text) => el("p", {}, text.charAt(0).toUpperCase() + text.slice(1)))],
   el("h3", {}, "How each number was read"), el("div", { class: "scroll" }, rules), masks,
   el("h3", {}, "This round"), pairs([["key", el("code", {}, detail.key)], ["measured", when(row.at) + (detail.measured_in_s ? `, in ${detail.measured_in_s.toFixed(1)} s` : "")], ["inputs", detail.inputs.length ? detail.inputs.map(([n, s, t]) => el("div", {}, el("code", {}, n), ` ${count(s)} bytes, ${when(new Date(t).toISOString().slice(0, 19) + "Z")}`)) : null]]),

@@ -1,0 +1,59 @@
+"""What was tested of the two half maps before a number was read off them; a field is ``null`` where it was not tested."""
+
+from pydantic import Field
+
+from refine_hooks.model import Record
+
+
+class Share(Record):
+    """A share with its error."""
+
+    value: float
+    sd: float
+
+
+class Duplicates(Record):
+    """Particles that are in both halves."""
+
+    images: int = Field(description="the same image in both halves")
+    places: int = Field(description="the same place of a micrograph within a fraction of the particle's diameter")
+    first_rows: tuple[int, ...] = Field(default=(), description="of the particle table, the first few")
+
+
+class NoiseByDirection(Record):
+    """Power of the difference of the unmasked halves in cones over its mean; 1 where all directions were seen alike."""
+
+    lowest: float
+    highest: float
+    lowest_axis: tuple[float, float, float] | None = Field(default=None, description="x, y, z")
+    highest_axis: tuple[float, float, float] | None = Field(default=None, description="x, y, z")
+
+
+class ProgramDifference(Record):
+    """The unmasked FSC against the program's own unmasked one."""
+
+    worst: float = Field(description="largest difference")
+    sd: float = Field(description="what noise makes of it")
+
+
+class Checks(Record):
+    """What was tested of the halves, with the numbers."""
+
+    shift_px: tuple[float, float, float] | None = Field(default=None, description="x, y, z of half 2 against half 1")
+    shift_sd_px: float | None = None
+    mirrored: bool | None = Field(default=None, description="half 2 is of the other hand")
+    inverted: bool | None = Field(default=None, description="half 2 has the opposite contrast")
+    rotated_deg: float | None = Field(default=None, description="half 2 against half 1")
+    superposition_correlation: float | None = Field(
+        default=None, description="of the low-passed halves, as they lie in the box"
+    )
+    noise_outside: float | None = Field(
+        default=None,
+        description="noise power far outside of the particle over that inside; about 1 for unmasked halves",
+    )
+    masked_evidence: str | None = Field(default=None, description="what shows that the halves were masked, in words")
+    common_noise_share: Share | None = Field(default=None, description="of the noise, common to both halves")
+    background_level: tuple[float, float] | None = Field(default=None, description="of the solvent in each half")
+    duplicates: Duplicates | None = None
+    noise_by_direction: NoiseByDirection | None = None
+    unmasked_against_program: ProgramDifference | None = None
