@@ -398,7 +398,7 @@ def test_a_log_that_was_edited_cut_or_written_by_a_newer_version_is_told_line_by
     run(a_watch(project), [0.0])
     log = project / "refine_hooks" / "rounds.jsonl"
     start, one, two, three, four, _ = log.read_bytes().splitlines(keepends=True)
-    newer = two.replace(b'"schema_version":1', b'"schema_version":7')
+    newer = two.replace(b'"schema_version":2', b'"schema_version":7')
     edited = three.replace(b'"box_px":24', b'"box_px":"two dozen"')
     log.write_bytes(start + one + newer + edited + b"my own note\n" + four[:300])
     said: list[str] = []

@@ -60,7 +60,7 @@ def test_a_torn_tail_is_no_line_and_is_cut_before_the_next(tmp_path: Path) -> No
 
 def test_every_line_that_is_none_of_ours_is_named_by_its_number(tmp_path: Path) -> None:
     log = tmp_path / "rounds.jsonl"
-    newer = a_round(2).model_dump_json().replace('"schema_version":1', '"schema_version":9')
+    newer = a_round(2).model_dump_json().replace('"schema_version":2', '"schema_version":9')
     edited = a_round(3).model_dump_json().replace('"box_px":4', '"box_px":"four"')
     log.write_text(
         "\n".join([a_round(1).model_dump_json(), newer, edited, "not JSON", "[]", a_round(4).model_dump_json()]) + "\n"
