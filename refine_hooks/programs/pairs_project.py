@@ -330,6 +330,7 @@ class PairsProject(Project):
             two,
             kind.origin,
             paths=inputs.halves if stays else None,
+            masked=kind.masked,
             masked_by=kind.masked_by,
             valid_shells=kind.valid_shells(one.box_px) if kind.valid_shells else None,
             notes=kind.notes,

@@ -57,7 +57,6 @@ def half_maps(round_: Round) -> HalfMaps | None:
     first, second = (read_map(path, voxel_A) for path in inputs.halves)
     filtered = inputs.origin == "regularised"
     masked, words = _masked_by(inputs.optimiser, inputs.kind, round_) if filtered else INSCRIBED
-    masked, words = _masked_by(inputs.optimiser, inputs.kind, round_) if filtered else INSCRIBED
     return HalfMaps(
         first,
         second,
@@ -84,7 +83,6 @@ def _merged(inputs: Inputs, joined_A: float | None) -> HalfMaps:
         raise NotReadyError(
             f"{names}: are not of one iteration (image sizes {grid.current_size_px} and {other.current_size_px})"
         )
-    masked, words = INSCRIBED
     masked, words = INSCRIBED
     return HalfMaps(
         first,
