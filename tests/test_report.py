@@ -18,6 +18,7 @@ from refine_hooks.audit import all_texts, audit, texts_of
 from refine_hooks.audit.reading import Finding
 from refine_hooks.log.file import Journal, read_journal
 from refine_hooks.log.folder import Store
+from refine_hooks.log.headline import with_headline
 from refine_hooks.log.records import HalfMapsRecord, RoundRecord
 from refine_hooks.report import data, file, pictures
 from refine_hooks.report.meaning import in_words
@@ -157,7 +158,7 @@ def test_a_first_round_one_of_another_curve_and_one_without_a_number_are_not_com
     assert verdict(last, None, []).tone == "first"
     other = verdict(last, Standing("Round 2", "sphere", 20.0), [])
     assert (other.tone, "not comparable" in other.headline) == ("changed", True)
-    filtered = last.model_copy(update={"half_maps": HalfMapsRecord(origin="regularised")})
+    filtered = with_headline(last.model_copy(update={"half_maps": HalfMapsRecord(origin="regularised")}))
     assert verdict(filtered, None, []).tone == "unknown"
     assert "filtered" in verdict(filtered, None, []).basis
 
