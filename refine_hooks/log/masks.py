@@ -34,6 +34,8 @@ class AutomaskParameters(Record):
     filter_A: float | None = Field(default=None, description="sigma of the Gaussian that the maps were low-passed with")
     binned_voxel_A: float | None = None
     level: float | None = Field(default=None, description="of the solvent")
+    solvent_density: float | None = Field(default=None, description="what the solvent's level was found from")
+    solvent_fraction: float | None = None
     threshold: float | None = Field(default=None, description="above which a voxel is particle")
     noise_sd: float | None = None
     threshold_sd: float | None = Field(default=None, description="threshold above the solvent, in noise_sd")
