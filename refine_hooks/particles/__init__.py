@@ -243,6 +243,7 @@ class ParticlesJob:
         score_weight_A2: cisTEM's "particle weighting factor".
         adjust_scores: cisTEM's scores lose their dependence on defocus before they weigh.
         score_threshold: cisTEM's: 1 keeps all, 0..1 that fraction with the best scores, anything else is a score.
+        gridding: RELION's search for even sampling is done; 4 and 5 divide by the plain weights instead.
         notes: what is known to differ from the program's own reconstruction; they go into the record.
     """
 
@@ -253,4 +254,5 @@ class ParticlesJob:
     score_weight_A2: float = 0.0
     adjust_scores: bool = True
     score_threshold: float = 1.0
+    gridding: bool = True
     notes: tuple[str, ...] = ()

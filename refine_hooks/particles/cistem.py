@@ -257,15 +257,41 @@ def read_par(path: Path, *, stack: Path | None = None, contrast: int = -1, **kno
         ParticlesError: rows of another length, or microscope values that are not given.
     """
     lines = _bytes(path).decode("utf-8", "replace").splitlines()
-    rows = [line.split() for line in lines if line.strip() and not line.startswith("C")]
-    lengths = {len(row) for row in rows}
-    if not rows or lengths not in ({16}, {17}):
-        raise ParticlesError(f"{path}: is not a .par file of 16 or 17 columns (rows have {sorted(lengths)} values)")
+    numbered = [(i, line.split()) for i, line in enumerate(lines, 1) if line.strip() and not line.startswith("C")]
+    _refuse_odd_rows(path, numbered)
+    rows = [row for _, row in numbered]
+    lengths = {len(rows[0])}
     names = _PAR_NAMES if lengths == {17} else [name for name in _PAR_NAMES if name != "phase_shift_rad"]
     values = _numbers(path, "any", [v for row in rows for v in row]).reshape(len(rows), -1)
     columns: dict[str, Any] = {name: values[:, i] for i, name in enumerate(names) if not name.startswith("_")}
     # The text form of the phase shift is the one that cisTEM's writer leaves: the internal radians.
     return _from_columns(columns, str(path), path.parent, stack, contrast, known, drop_inactive=False)
+
+
+def _refuse_odd_rows(path: Path, rows: Sequence[tuple[int, list[str]]]) -> None:
+    """The first line that is no row of a .par file, by its number."""
+    if not rows:
+        raise ParticlesError(f"{path}: is not a .par file of 16 or 17 columns (it has no rows)")
+    wanted = len(rows[0][1])
+    for number, row in rows:
+        bad = next((value for value in row if not _is_number(value)), None)
+        if bad is not None:
+            raise ParticlesError(
+                f"{path}: line {number} holds {bad!r}, which is no number (stars stand where a value was too wide, and wide "
+                "values run into each other); write the file anew, or leave that particle out"
+            )
+        if len(row) not in (16, 17) or len(row) != wanted:
+            raise ParticlesError(
+                f"{path}: is not a .par file of 16 or 17 columns (line {number} has {len(row)} values); comments begin with C"
+            )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def from_database_rows(

@@ -27,6 +27,7 @@ _MICROSCOPE = {
     "CtfScalefactor": "ctf_scale",
     "CtfBfactor": "ctf_b_factor_A2",
 }
+_TILTS = "_rlnTomoSubTomosAre2DStacks"
 _MICROSCOPE_NEEDED = ("Voltage", "SphericalAberration", "AmplitudeContrast")
 
 
@@ -43,6 +44,8 @@ class _Star:
         except (ValueError, RuntimeError) as error:
             raise ParticlesError(f"{path}: is not a whole STAR file ({error})") from error
         self.path = path
+        tilts = [v for b in document for v in (b.find_value(_TILTS), *b.find_loop(_TILTS))]
+        self.stacks_of_tilts = "1" in tilts
         self.particles: Any = next((b for b in document if len(b.find_loop("_rlnImageName"))), None)
         self.optics: Any = next((b for b in document if b.name == "optics" and b is not self.particles), None)
         if self.particles is None:
@@ -205,6 +208,12 @@ def _located(stacks: list[Path], path: Path, root: Path | None) -> tuple[Path, .
 
 def _refuse_unsupported(star: _Star) -> None:
     faults = []
+    if star.stacks_of_tilts:
+        faults.append(
+            f"{star.path}: holds subtomograms as stacks of 2D tilt images (rlnTomoSubTomosAre2DStacks 1); only single particle "
+            "images can be reconstructed here: use relion_tomo_reconstruct_particle"
+        )
+        raise ParticlesError(*faults)
     for label, what in (("OddZernike", "antisymmetric aberrations"), ("EvenZernike", "symmetric aberrations")):
         block = star.optics if star.optics is not None else star.particles
         values = [str(v) for v in block.find_loop(f"_rln{label}")]

@@ -81,7 +81,7 @@ def half_maps_of(job: ParticlesJob, name: str, settings: Settings, desk: Desk) -
     plan = plan_of(job)
     sums = _inserted(plan, name, settings, desk)
     insertion.apply_symmetry(plan, sums, settings.reconstruct.threads)
-    half1, half2 = (_finished(plan, sums, half) for half in (1, 2))
+    half1, half2 = (_finished(plan, sums, half, job.gridding) for half in (1, 2))
     one, two = (int(np.count_nonzero(plan.particles.half == half)) for half in (1, 2))
     return HalfMaps(half1, half2, "reconstructed", images=(one, two), notes=(*job.particles.notes, *job.notes))
 
@@ -180,10 +180,11 @@ class _Saving:
             logger.warning(f"the partial sums are not saved: {error}")
 
 
-def _finished(plan: Plan, sums: Floats, half: int) -> Map:
+def _finished(plan: Plan, sums: Floats, half: int, gridding: bool) -> Map:
     made = insertion.fourier_sums(plan, sums, half)
     if plan.package == "cistem":
         return cistem_sums.half_map(made, use_up=True)
     grid = relion_sums.Grid(plan.box_px, plan.padding, plan.box_px)
-    voxels = relion_sums.half_map(made.data.real.copy, made.data.imag.copy, lambda: made.weight, grid)
+    turns = relion_sums.GRIDDING_ITERATIONS if gridding else 0
+    voxels = relion_sums.half_map(made.data.real.copy, made.data.imag.copy, lambda: made.weight, grid, turns)
     return Map(voxels, plan.voxel_size_A)

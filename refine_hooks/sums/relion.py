@@ -19,7 +19,8 @@ from refine_hooks.files.mrc import Volume
 
 GRIDDING_ITERATIONS = 10
 CORNER_EDGE_PX = 3
-_BLOB_RADIUS, _BLOB_ALPHA, _TABLE = 1.9, 15.0, 10000
+_BLOB_RADIUS, _BLOB_ALPHA, _TABLE = 3.8, 15.0, 10000  # 1.9 x 2, whatever the padding
+_LARGEST_FACTOR = 1e30
 _SECTIONS = 16
 
 Reader = Callable[[], NDArray[np.float32]]
@@ -108,18 +109,20 @@ def _core(values: NDArray[Any], grid: Grid) -> NDArray[Any]:
     return core
 
 
-def _blob_table(padding: float) -> NDArray[np.float32]:
+def _blob_table() -> NDArray[np.float64]:
     """Fourier transform of the Kaiser-Bessel blob (order 0), relative to its value at 0, at 0, 0.5/10000, ... below 0.5."""
     from scipy.special import iv, jv
 
-    argument = (2 * np.pi * _BLOB_RADIUS * padding * np.arange(_TABLE) * 0.5 / _TABLE) ** 2 - _BLOB_ALPHA**2
+    argument = (2 * np.pi * _BLOB_RADIUS * np.arange(_TABLE) * 0.5 / _TABLE) ** 2 - _BLOB_ALPHA**2
     root = np.sqrt(np.abs(argument)) + 1e-12
     values = np.where(argument > 0, jv(1.5, root), iv(1.5, root)) / root**1.5
-    return np.asarray(values / (iv(1.5, _BLOB_ALPHA) / _BLOB_ALPHA**1.5), np.float32)
+    return np.asarray(values / (iv(1.5, _BLOB_ALPHA) / _BLOB_ALPHA**1.5), np.float64)
 
 
 def even_weights(weight: NDArray[np.float32], grid: Grid, iterations: int = GRIDDING_ITERATIONS) -> NDArray[np.float32]:
     """What each step's sum has to be multiplied by so that the sampling becomes even under a blob kernel.
+
+    The search is done in double precision: in single, maps of sums that are hardly sampled are off by percents.
 
     Args:
         weight: sums of weights on the working grid; see `half_map`.
@@ -128,16 +131,16 @@ def even_weights(weight: NDArray[np.float32], grid: Grid, iterations: int = GRID
     """
     from refine_hooks.sums._relion_kernels import divide_by_density
 
-    table = _blob_table(grid.padding)
+    table = _blob_table()
     # RELION counts real-space steps of its working grid as if it were the padded one.
     step = 2.0 * _TABLE / (grid.box_px * grid.padding)
-    factors = np.ones_like(weight)
+    factors = np.ones(weight.shape)
     for _ in range(iterations):
         divide_by_density(factors, _under_blob(factors * weight, table, step), grid.radius**2)
-    return factors
+    return np.minimum(factors, _LARGEST_FACTOR).astype(np.float32)
 
 
-def _under_blob(values: NDArray[np.float32], table: NDArray[np.float32], step: float) -> NDArray[np.float32]:
+def _under_blob(values: NDArray[np.float64], table: NDArray[np.float64], step: float) -> NDArray[np.float64]:
     """A half transform convolved with the blob.
 
     Weights are real, and the same at k and -k. So is the density that they transform to: half of either says all, and between
@@ -155,7 +158,7 @@ def _under_blob(values: NDArray[np.float32], table: NDArray[np.float32], step: f
         weigh_with_blob(density, z, table, step)
         some = fft.rfft(density, axis=2, workers=-1, overwrite_x=True)
         sections[z : z + _SECTIONS] = fft.fft(some, axis=1, workers=-1, overwrite_x=True)
-    return np.asarray(fft.hfft(sections, n=edge, axis=0, workers=-1, overwrite_x=True), np.float32)
+    return np.asarray(fft.hfft(sections, n=edge, axis=0, workers=-1, overwrite_x=True), np.float64)
 
 
 def _cut_out(core: NDArray[np.complex64], grid: Grid) -> Volume:

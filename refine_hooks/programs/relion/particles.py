@@ -1,21 +1,36 @@
-"""The particles of one round of a RELION job."""
+"""The particles of one round of a RELION job, and what its optimiser says of how they were added up."""
 
-from refine_hooks.errors import ParticlesError
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from refine_hooks.errors import NotReadyError, ParticlesError
 from refine_hooks.model import Round
-from refine_hooks.particles import ParticlesJob, require_both_halves
+from refine_hooks.particles import CTF_PHASE_FLIPPED, CTF_PLAIN, Particles, ParticlesJob, require_both_halves
 from refine_hooks.particles.relion import read_star
+from refine_hooks.programs._reading import read_text
+from refine_hooks.programs.relion.star import Block, parse_star
 
 NOTE = (
-    "RELION masks the images to the particle's sphere before insertion; here they are inserted as they are, so that these half "
-    "maps are noisier than its _unfil pair"
+    "RELION masks the images to the particle's sphere and brings them to one norm before insertion; here they are inserted as they "
+    "are, so that these half maps are noisier than its _unfil pair"
 )
+_SAME = 2e-3
+_SKIPS_GRIDDING_SINCE = 4
+_REFUSED = {
+    "rlnDoIgnoreCtfUntilFirstPeak": "the CTF was left out up to its first peak (--ctf_intact_first_peak)",
+    "rlnDoOnlyFlipCtfPhases": "the CTF was corrected by its phases alone (--only_flip_phases)",
+}
 
 
 def particles(round_: Round) -> ParticlesJob:
     """The particles behind a round: its own ``data.star``, split by rlnRandomSubset.
 
     Raises:
-        ParticlesError: the table or a stack is not there, or it is a body of a multi-body refinement.
+        ParticlesError: the table or a stack is not there, it is a body of a multi-body refinement, or the refinement did something
+            that is not repeated here.
     """
     inputs = round_.inputs
     table = inputs.data or inputs.job.folder / f"{inputs.stem}_data.star"
@@ -24,6 +39,51 @@ def particles(round_: Round) -> ParticlesJob:
     symmetry = (round_.facts.symmetry or "C1").upper()
     if inputs.kind != "class":
         raise ParticlesError(f"{table}: bodies of a multi-body refinement are not reconstructed here")
-    rows_of_class = read_star(table, root=inputs.job.project, class_id=round_.key.class_id)
-    require_both_halves(rows_of_class)
-    return ParticlesJob(rows_of_class, "relion", symmetry=symmetry, notes=(NOTE,))
+    optimiser = table.with_name(f"{inputs.stem}_optimiser.star")
+    general, gridding = _how_summed(optimiser)
+    _refuse_unlike(optimiser, general)
+    rows = read_star(table, root=inputs.job.project, class_id=round_.key.class_id)
+    if general.whole("rlnCtfDataArePhaseFlipped") == 1:
+        rows = replace(rows, ctf_kind=np.where(rows.ctf_kind == CTF_PLAIN, CTF_PHASE_FLIPPED, rows.ctf_kind))
+    require_both_halves(rows)
+    notes = (NOTE, *_other_pixel_size(rows, round_.facts.voxel_size_A, table))
+    return ParticlesJob(rows, "relion", symmetry=symmetry, gridding=gridding, notes=notes)
+
+
+def _how_summed(optimiser: Path) -> tuple[Block, bool]:
+    """The optimiser's own table, empty where there is none, and whether the sampling was made even (gridding)."""
+    try:
+        text = read_text(optimiser)
+    except NotReadyError:
+        return Block({}, {}), True
+    head = text[: text.find("\ndata_")]
+    version = re.search(r"version (\d+)", head)
+    options = head.split()
+    since_4 = version is not None and _SKIPS_GRIDDING_SINCE <= int(version[1]) < 1000
+    skips = "--skip_gridding" in options or (since_4 and "--dont_skip_gridding" not in options)
+    return parse_star(text, str(optimiser)).get("optimiser_general", Block({}, {})), not skips
+
+
+def _refuse_unlike(optimiser: Path, general: Block) -> None:
+    faults = [f"{optimiser}: {what}" for name, what in _REFUSED.items() if general.whole(name) == 1]
+    if general.whole("rlnDoCorrectCtf") == 0:
+        faults.append(f"{optimiser}: the CTF was not corrected (no --ctf)")
+    if general.whole("rlnDoHelicalRefine") == 1 and general.whole("rlnIgnoreHelicalSymmetry") != 1:
+        faults.append(
+            f"{optimiser}: helical symmetry was imposed (rlnIsHelix; use relion_reconstruct with --helical_rise)"
+        )
+    if faults:
+        raise ParticlesError(
+            *(f"{fault}, which is not repeated here: this round is not reconstructed" for fault in faults)
+        )
+
+
+def _other_pixel_size(rows: Particles, model_A: float | None, table: Path) -> tuple[str, ...]:
+    """A word where the model's pixel size is that of no particle: a table is wrong, or the particles were rescaled since."""
+    sizes = np.unique(rows.pixel_size_A[rows.used])
+    if not model_A or np.any(np.abs(sizes - model_A) <= _SAME * model_A):
+        return ()
+    listed = ", ".join(f"{size:g}" for size in sizes[:4])
+    return (
+        f"{table}: its pixel size is {listed} A, the model table's is {model_A:g} A; this map is made with the former",
+    )

@@ -1,0 +1,133 @@
+"""What a RELION refinement was told to do is obeyed by `reconstruct`, or refused in words; its sums become its own map."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from refine_hooks.errors import ParticlesError
+from refine_hooks.files.mrc import read_map
+from refine_hooks.particles import CTF_PHASE_FLIPPED, CTF_PLAIN
+from refine_hooks.particles.cistem import read_par
+from refine_hooks.particles.relion import read_star
+from refine_hooks.programs.relion.external import half_map_from_external
+from refine_hooks.programs.relion.particles import particles
+
+TABLE = """
+data_general
+
+_rlnTomoSubTomosAre2DStacks {tilts}
+
+data_optics
+
+loop_
+_rlnOpticsGroup #1
+_rlnVoltage #2
+_rlnSphericalAberration #3
+_rlnAmplitudeContrast #4
+_rlnImagePixelSize #5
+1 300 2.7 0.1 1.5
+
+data_particles
+
+loop_
+_rlnImageName #1
+_rlnAngleRot #2
+_rlnAngleTilt #3
+_rlnAnglePsi #4
+_rlnDefocusU #5
+_rlnDefocusV #6
+_rlnDefocusAngle #7
+_rlnOpticsGroup #8
+_rlnRandomSubset #9
+1@s.mrcs 1 2 3 9000 9100 5 1 1
+2@s.mrcs 1 2 3 9000 9100 5 1 2
+"""
+
+
+def a_round(folder: Path, options: str = "", version: str = "5.0.1", call: str = "", model_A: float = 1.5) -> Any:
+    (folder / "run_it003_data.star").write_text(TABLE.format(tilts=0))
+    (folder / "run_it003_optimiser.star").write_text(
+        f"# RELION optimiser; version {version}\n# --o run {call}\n\n# version 30001\n\ndata_optimiser_general\n\n"
+        f"_rlnOutputRootName run\n{options}\n \n"
+    )
+    inputs = SimpleNamespace(
+        data=None, job=SimpleNamespace(folder=folder, project=folder), stem="run_it003", kind="class"
+    )
+    facts = SimpleNamespace(symmetry="C1", voxel_size_A=model_A)
+    return SimpleNamespace(inputs=inputs, facts=facts, key=SimpleNamespace(class_id=1))
+
+
+def test_images_that_the_optimiser_says_are_phase_flipped_are_taken_so(tmp_path: Path) -> None:
+    plain = particles(a_round(tmp_path))
+    assert set(plain.particles.ctf_kind) == {CTF_PLAIN}
+    flipped = particles(a_round(tmp_path, "_rlnCtfDataArePhaseFlipped 1"))
+    assert set(flipped.particles.ctf_kind) == {CTF_PHASE_FLIPPED}
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("_rlnDoIgnoreCtfUntilFirstPeak 1", "ctf_intact_first_peak"),
+        ("_rlnDoOnlyFlipCtfPhases 1", "only_flip_phases"),
+        ("_rlnDoCorrectCtf 0", "CTF was not corrected"),
+        ("_rlnDoHelicalRefine 1", "helical symmetry"),
+    ],
+)
+def test_what_is_not_repeated_here_is_refused_in_words(tmp_path: Path, option: str, words: str) -> None:
+    with pytest.raises(ParticlesError, match=words):
+        particles(a_round(tmp_path, option))
+
+
+@pytest.mark.parametrize(
+    ("version", "call", "gridding"),
+    [
+        ("5.0.1", "", False),
+        ("4.0-beta", "", False),
+        ("3.1.3", "", True),
+        ("3.1.3", "--skip_gridding", False),
+        ("5.0.1", "--dont_skip_gridding", True),
+    ],
+)
+def test_gridding_is_done_where_that_version_does_it(tmp_path: Path, version: str, call: str, gridding: bool) -> None:
+    assert particles(a_round(tmp_path, version=version, call=call)).gridding is gridding
+
+
+def test_a_model_s_other_pixel_size_is_said(tmp_path: Path) -> None:
+    assert len(particles(a_round(tmp_path)).notes) == 1
+    assert "1.5 A, the model table's is 1.6 A" in particles(a_round(tmp_path, model_A=1.6)).notes[1]
+
+
+def test_subtomograms_as_2d_stacks_are_refused_by_their_flag(tmp_path: Path) -> None:
+    (tmp_path / "p.star").write_text(TABLE.format(tilts=1).replace("_rlnDefocusU", "_rlnOther"))
+    with pytest.raises(ParticlesError, match="rlnTomoSubTomosAre2DStacks"):
+        read_star(tmp_path / "p.star")
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("      2 ******* 2.0 3.0 0 0 10000 0 9000 9100 5 0 100 0 1 1 0", r"line 3 holds '\*\*\*\*\*\*\*'"),
+        ("      2 1.0 2.0 3.0 0.0-1234.50 10000 0 9000 9100 5 0 100 0 1 1 0", r"line 3 holds '0\.0-1234\.50'"),
+        ("      2 1.0 2.0 3.0", "line 3 has 4 values"),
+    ],
+    ids=["stars", "joined", "short"],
+)
+def test_a_line_of_a_par_file_that_is_no_row_is_named(tmp_path: Path, row: str, words: str) -> None:
+    good = "      1 1.0 2.0 3.0 0 0 10000 0 9000 9100 5 0 100 0 1 1 0"
+    (tmp_path / "a.par").write_text(f"C comment\n{good}\n{row}\n")
+    with pytest.raises(ParticlesError, match=words):
+        read_par(tmp_path / "a.par", stack=tmp_path / "s.mrc", pixel_size_A=1.0, voltage_kV=300, cs_mm=2.7)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("job", ["job018", "job009"], ids=["padding 1", "blush"])
+@pytest.mark.parametrize("half", [1, 2])
+def test_sums_become_the_map_that_relion_5_makes_of_them(shared: Path, job: str, half: int) -> None:
+    golden = shared / "golden" / "relion501"
+    stem = f"run_it001_half{half}_class001_external_reconstruct"
+    made, _ = half_map_from_external(golden / "Refine3D" / job / f"{stem}.star")
+    wanted = read_map(golden / "truth" / f"{job}_it001_half{half}.mrc").voxels
+    assert np.abs(made.voxels - wanted).max() < 1e-5 * np.abs(wanted).max()
