@@ -81,7 +81,7 @@ def simple(project: Path, iteration: int, unfiltered: bool = True, content: int 
     table = project / "fsc_state01.bin"
     values = true_fsc(iteration)[1:]
     np.array([len(values), *values], np.float32).tofile(table)
-    number = put(project / f"recvol_state01_iter{iteration:03d}.mrc", merged(one, two))
+    number = put_text(project / f"RESOLUTION_STATE01_ITER{iteration:03d}", "8.0\n")
     dated([*files, table, number], iteration + 0.1 * bool(content))
 
 
@@ -145,6 +145,25 @@ def cryodrgn(project: Path, iteration: int) -> None:
     dated([*files, put_text(project / "fsc-vals.txt", table)], iteration)
 
 
+def thunder(project: Path, iteration: int) -> None:
+    stem = f"Round_{iteration:03d}"
+    files = [
+        put(project / f"Reference_000_{h}_{stem}.mrc", m) for h, m in zip("AB", half_maps_of(iteration), strict=True)
+    ]
+    rows = [f"{k} {k / (BOX * VOXEL_A):.6f} {v:.6f}\n" for k, v in enumerate(true_fsc(iteration)) if k]
+    dated([*files, put_text(project / f"FSC_{stem}.txt", "".join(rows))], iteration)
+
+
+def recovar(project: Path, iteration: int) -> None:
+    volumes = project / "output" / "volumes"
+    dated([put(volumes / f"mean_half{k}_unfil.mrc", m) for k, m in enumerate(half_maps_of(iteration), 1)], iteration)
+
+
+def dynamight(project: Path, iteration: int) -> None:
+    folder = project / "backprojection"
+    dated([put(folder / f"map_half{k}.mrc", m) for k, m in enumerate(half_maps_of(iteration), 1)], iteration)
+
+
 @dataclass(frozen=True)
 class Imitation:
     """One program: how it plays an iteration, and what is to be found afterwards.
@@ -174,5 +193,8 @@ PROGRAMS = {
     "nextpyp": Imitation(nextpyp, "found", late=1, curve="fsc"),
     "warp": Imitation(warp, "found", curve="unmasked", labels=("0faded00", "0fadecff", "0fadecfe")),
     "dynamo": Imitation(dynamo, "found", curve="bandpass", settings=(("voxel_size_A", VOXEL_A),)),
+    "thunder": Imitation(thunder, "found", curve="fsc"),
+    "recovar": Imitation(recovar, "found", live=1, late=1, labels=("it000",)),
+    "dynamight": Imitation(dynamight, "found", live=1, late=1, labels=("it000",)),
     "cryodrgn": Imitation(cryodrgn, "found", live=1, late=1, curve="unmasked", labels=("it000",)),
 }

@@ -167,17 +167,34 @@ def test_nextpyp_s_frequencies_are_understood_whatever_their_unit(scale: float, 
     np.testing.assert_allclose(curve.correlation[1:], true_fsc(1)[1:], atol=1e-3)
 
 
-def test_without_unfiltered_half_maps_simple_s_are_regularised(tmp_path: Path) -> None:
+def test_without_an_unfiltered_pair_simple_s_half_maps_are_as_they_were_reconstructed(tmp_path: Path) -> None:
     simple(tmp_path, 1, unfiltered=False)
     (waiting,) = rounds_of("simple", tmp_path)
-    assert waiting.inputs.origin == "regularised"
+    assert waiting.inputs.origin == "found"
+    assert not any("unfil" in path.name for path in waiting.inputs.halves)
 
 
 def test_an_unfiltered_pair_left_over_from_an_earlier_stage_is_not_taken(tmp_path: Path) -> None:
     simple(tmp_path, 1)
     simple(tmp_path, 2, unfiltered=False)
     (waiting,) = rounds_of("simple", tmp_path)
-    assert waiting.inputs.origin == "regularised"
+    assert waiting.inputs.origin == "found"
+    assert not any("unfil" in path.name for path in waiting.inputs.halves)
+
+
+def test_a_start_up_reconstruction_of_simple_is_none_of_the_rounds(tmp_path: Path) -> None:
+    folder = tmp_path / "2_refine3D"
+    put_text(tmp_path / "proj.simple", "x")
+    simple(folder, 1)
+    number = folder / "RESOLUTION_STATE01_ITER001"
+    number.unlink()
+    adapter, store = Opened("simple"), Store(tmp_path / "refine_hooks")
+    assert adapter.capture(tmp_path, store.spool) == []
+    (waiting,) = adapter.rounds(tmp_path, settings_of("simple"), store)
+    assert waiting.missing == ("a file that tells its iteration",)
+    simple(folder, 1)
+    assert len(adapter.capture(tmp_path, store.spool)) == 3
+    assert [str(r.key) for r in adapter.rounds(tmp_path, settings_of("simple"), store)] == ["2_refine3D/1/1"]
 
 
 @pytest.mark.parametrize(("late_s", "number"), [(-5, 4), (5, 4), (-500, 5)])
@@ -185,7 +202,7 @@ def test_the_number_is_that_of_the_map_nearest_in_time(late_s: float, number: in
     """Whether a program writes the merged map a little before or after the halves; one far away is another iteration's."""
     simple(tmp_path, 4)
     newest = max(path.stat().st_mtime for path in tmp_path.glob("recvol_state01_*_unfil.mrc"))
-    os.utime(tmp_path / "recvol_state01_iter004.mrc", (newest + late_s, newest + late_s))
+    os.utime(tmp_path / "RESOLUTION_STATE01_ITER004", (newest + late_s, newest + late_s))
     (waiting,) = rounds_of("simple", tmp_path)
     assert (waiting.key.iteration, waiting.missing) == (number, (KEPT_FIRST,))
 

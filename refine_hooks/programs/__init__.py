@@ -32,6 +32,9 @@ ADAPTERS: dict[str, str] = {
     "emclarity": "refine_hooks.programs.emclarity:ADAPTER",
     "dynamo": "refine_hooks.programs.dynamo:ADAPTER",
     "cryodrgn": "refine_hooks.programs.cryodrgn:ADAPTER",
+    "thunder": "refine_hooks.programs.thunder:ADAPTER",
+    "recovar": "refine_hooks.programs.recovar:ADAPTER",
+    "dynamight": "refine_hooks.programs.dynamight:ADAPTER",
     "generic": "refine_hooks.programs.generic:ADAPTER",
 }
 GROUP = "refine_hooks.programs"

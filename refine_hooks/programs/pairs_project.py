@@ -53,6 +53,7 @@ class Names:
         beside: the program's own files that belong to a pair (curves, masks), whether they are there or not.
         curves_of_old: the program keeps curves of iterations whose half maps it has written over.
         halves: whether a pair is one of half maps at all, and not of two classes.
+        needs_number: whether a pair is none of the rounds before a file with a number has come.
         facts: what is known of every round.
         reported, masks: see `refine_hooks.programs.adapter.Project`.
     """
@@ -66,6 +67,7 @@ class Names:
     beside: Callable[[Path], tuple[Path, ...]] = lambda half: ()
     curves_of_old: bool = False
     halves: Callable[[Pair], bool] = lambda pair: True
+    needs_number: Callable[[Pair], bool] = lambda pair: False
     facts: Facts = field(default_factory=Facts)
     reported: Callable[[Round], list[FscCurve]] = lambda round_: []
     masks: Callable[[Round, HalfMaps], dict[str, ProgramMask]] = lambda round_, halves: {}
@@ -151,10 +153,13 @@ class PairsProject(Project):
                 continue
             folder = overwritten.spool_folder(self.spool, self.names.program, pair.run, pair.class_id)
             numbered = self.names.numbers(found, (pair.run, pair.class_id))
-            number = iteration_of(pair, numbered, overwritten.kept(folder))
+            number = self._iteration_of(pair, numbered, overwritten.kept(folder))
             beside = self.names.beside(pair.halves[0])
             saved += overwritten.keep(pair.halves, number, folder, beside_it=beside, whole=_whole)
         return saved
+
+    def _iteration_of(self, pair: Pair, numbered: Numbered, kept: dict[int, Kept]) -> int | None:
+        return None if not numbered and self.names.needs_number(pair) else iteration_of(pair, numbered, kept)
 
     def discard(self, round_: Round) -> None:
         """Remove what was kept of a round whose half maps are on disk now."""
@@ -248,7 +253,7 @@ class PairsProject(Project):
         states = {(file.name.rpartition("/")[2], file.size, file.mtime_ns) for file in fingerprint.inputs}
         if any({(f.name, f.size, f.mtime_ns) for f in this.files[:2]} == states for this in kept.values()):
             return None
-        number = iteration_of(pair, numbered, kept)
+        number = self._iteration_of(pair, numbered, kept)
         known = max([*kept, *(n for n, _ in numbered)], default=0)
         plain = self._plain(pair.run, pair.class_id, known + 1 if number is None else number, fingerprint)
         plain = replace(plain, inputs=Inputs(pair.kind, pair.halves, None, None))

@@ -1,4 +1,9 @@
-"""SIMPLE: one pair of half maps for each state, written over in every iteration; the merged map of an iteration has its number."""
+"""SIMPLE: one pair of half maps for each state, written over in every iteration; ``RESOLUTION_STATE01_ITER003`` tells the number.
+
+Before iteration 1 a start-up reconstruction has the same names for a while (``startvol_*`` later): a refinement's pair is none of
+the rounds before a file with a number has come. With ``ml_reg=no``, and in reconstruct3D, no ``_unfil`` pair is written and the
+halves are as they were reconstructed (simple_reconstructor_eo.f90).
+"""
 
 import re
 from pathlib import Path
@@ -37,18 +42,29 @@ def _table(half: Path) -> tuple[Path, ...]:
 
 ADAPTER = Pairs(
     program="simple",
-    marks=("recvol_state*.mrc", "*_refine3D*/recvol_state*.mrc", "*_abinitio3D*/recvol_state*.mrc"),
-    folders=(".", "*_refine3D*", "*_abinitio3D*"),
+    marks=(
+        "recvol_state*.mrc",
+        "*_refine3D*/recvol_state*.mrc",
+        "*_abinitio3D*/recvol_state*.mrc",
+        "*_reconstruct3D*/recvol_state*.mrc",
+        "*.simple",
+    ),
+    folders=(".", "*_refine3D*", "*_abinitio3D*", "*_reconstruct3D*"),
     kinds=(
         Kind((re.compile(_VOLUME + r"(?P<half>even|odd)_unfil\.mrc"),), "found"),
         Kind(
             (re.compile(_VOLUME + r"(?P<half>even|odd)\.mrc"),),
-            "regularised",
-            notes=("SIMPLE wrote no unfiltered pair beside these half maps: they may be filtered",),
+            "found",
+            notes=(
+                "SIMPLE wrote no unfiltered pair beside these half maps, as without ml_reg: they are as reconstructed",
+            ),
         ),
     ),
     overwritten=True,
-    numbered=re.compile(_VOLUME + r"iter(?P<iteration>\d{3})\.mrc"),
+    numbered=re.compile(
+        r"(?:(?P<run>[^/]+)/)?(?:RESOLUTION_STATE|fsc_state)(?P<class>\d{2})_(?:ITER|iter)(?P<iteration>\d{3})(?:\.eps)?"
+    ),
+    needs_number=lambda pair: "refine3D" in pair.run or "abinitio3D" in pair.run,
     beside=_table,
     reported=_reported,
 )
