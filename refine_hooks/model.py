@@ -14,6 +14,7 @@ from refine_hooks.errors import InputError
 from refine_hooks.files.mrc import Map, Volume
 
 Origin = Literal["found", "merged", "reconstructed", "regularised"]
+_RANKS = {None: 0, "regularised": 1, "reconstructed": 2, "merged": 3, "found": 3}
 
 Package = Literal["cistem", "relion"]
 
@@ -22,6 +23,11 @@ Independence = Literal["independent", "shared_reference", "one_set_of_poses", "u
 ProgramCurve = Literal["fsc", "unmasked", "masked", "corrected", "scaled", "randomised"]
 MaskRole = Literal["sphere", "automask", "refinement", "user", "program"]
 WarningCode = Literal["fsc_rises_again", "never_below_0.8", "unmasked_beyond_masked", "randomised_fsc_large", "other"]
+
+
+def rank(origin: Origin | None) -> int:
+    """How trustworthy half maps of an origin are: a result never takes the place of one of a higher rank."""
+    return _RANKS[origin]
 
 
 class Record(BaseModel):

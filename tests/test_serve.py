@@ -408,7 +408,9 @@ def test_a_place_may_be_empty_at_first_but_must_be_there(tmp_path: Path) -> None
 def test_those_who_listen_are_told_of_every_round_and_of_the_end(log: Path) -> None:
     async def story() -> list[str]:
         hub, logs, turn = Hub(), LogCollection(log), asyncio.Semaphore(0)
-        heard = hub.stream()
+        place = hub.enter()
+        assert place is not None
+        heard = hub.stream(place)
         told = [await anext(heard)]
         looking = asyncio.create_task(keep_looking(logs, hub, turn.acquire))
         while not told[-1].startswith("event: log\n"):
@@ -447,7 +449,7 @@ def test_no_more_pages_listen_than_may() -> None:
     async def crowd() -> list[bool]:
         hub = Hub(most=2)
         full = [hub.full]
-        streams = [hub.stream() for _ in range(2)]
+        streams = [hub.stream(place) for _ in range(2) if (place := hub.enter()) is not None]
         for stream in streams:
             await anext(stream)
         full.append(hub.full)

@@ -77,7 +77,7 @@ class Observers:
         judge = self.view.judge
         start = judge.index.start
         project = Path(start.project).name if start else ""
-        state = state_of(judge, running=not judge.index.ended if start else None)
+        state = state_of(judge)
         for fault in messages.tell(event, line, found, judge.settings, state, project):
             logger.warning(fault)
 

@@ -6,10 +6,15 @@ from dataclasses import dataclass
 from refine_hooks.audit.judge import Judge
 from refine_hooks.audit.reading import Counts
 from refine_hooks.log.summary import RoundSummary
+from refine_hooks.log.watching import watching
 from refine_hooks.model import Key
 
 _HELP = {
     "refine_hooks_watch_running": ("gauge", "1 while a watch writes into the log, 0 when it has ended"),
+    "refine_hooks_watch_heartbeat_timestamp_seconds": (
+        "gauge",
+        "when the watch that writes into the log was last alive",
+    ),
     "refine_hooks_rounds_measured": ("gauge", "rounds that the log holds a measurement of"),
     "refine_hooks_rounds_failed": ("gauge", "rounds that failed and have not been measured since"),
     "refine_hooks_findings": ("gauge", "findings of the audit by severity"),
@@ -36,18 +41,22 @@ class LogState:
         failed: the rounds that failed and have not been measured since.
         name: tells several logs apart, as a label; none where empty.
         running: whether a watch writes into it, where that is known.
+        heard_at: when it was last alive, in seconds since 1970.
     """
 
     rounds: Sequence[tuple[RoundSummary, Counts | None]]
     failed: Collection[Key]
     name: str = ""
     running: bool | None = None
+    heard_at: float | None = None
 
 
-def state_of(judge: Judge, name: str = "", running: bool | None = None) -> LogState:
+def state_of(judge: Judge, name: str = "") -> LogState:
     """What the metrics need of a log, under a name that tells it from others."""
     rounds = [(summary, judge.counts(summary)) for summary in judge.index.summaries()]
-    return LogState(rounds, [line.key for line in judge.index.failures()], name, running)
+    watch = watching(judge.index)
+    running = None if watch.state == "not watched" else watch.state == "live"
+    return LogState(rounds, [line.key for line in judge.index.failures()], name, running, watch.heard_at)
 
 
 def prometheus_text(states: Iterable[LogState]) -> str:
@@ -59,6 +68,8 @@ def _samples(state: LogState) -> Iterator[Sample]:
     log = {"log": state.name} if state.name else {}
     if state.running is not None:
         yield "watch_running", log, float(state.running)
+    if state.heard_at is not None:
+        yield "watch_heartbeat_timestamp_seconds", log, state.heard_at
     yield "rounds_measured", log, len(state.rounds)
     yield "rounds_failed", log, len(state.failed)
     newest = {(summary.key.run, summary.key.class_id): summary for summary, _ in state.rounds}

@@ -11,6 +11,7 @@ from refine_hooks.audit.reading import Counts
 from refine_hooks.errors import InputError
 from refine_hooks.log.index import LogIndex
 from refine_hooks.log.summary import RoundSummary
+from refine_hooks.log.watching import watching
 from refine_hooks.model import Key
 from refine_hooks.report import data, page
 from refine_hooks.settings import Settings
@@ -61,7 +62,9 @@ class LogView:
         """What has changed after ``seq``, or everything where the log was replaced meanwhile."""
         now, replaced, keys = self.index.news_after(seq)
         summaries = [summary for key in keys if (summary := self.index.summary(key)) is not None]
-        return {"id": self.id, "seq": now, "restarted": replaced, **self.head(), "rows": self._made(summaries)}
+        watch = watching(self.index).state
+        rows = self._made(summaries)
+        return {"id": self.id, "seq": now, "restarted": replaced, **self.head(), "watch": watch, "rows": rows}
 
     def _made(self, summaries: Iterable[RoundSummary]) -> list[Row]:
         with self._lock:

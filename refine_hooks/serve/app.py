@@ -1,8 +1,10 @@
 """Addresses and answers of the live page. Everything is read from the logs; there is nothing to write."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.applications import Starlette
@@ -11,15 +13,19 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from refine_hooks.errors import InputError, RefineHooksError
+from refine_hooks.log.watching import WatchState, watching
 from refine_hooks.model import Key
 from refine_hooks.notify.prometheus import prometheus_text, state_of
 from refine_hooks.report import page
 from refine_hooks.report.view import LogView
 from refine_hooks.serve import files
 from refine_hooks.serve.collection import LogCollection
-from refine_hooks.serve.events import Hub
+from refine_hooks.serve.events import Hub, Listener
+
+logger = logging.getLogger(__name__)
 
 TELL_EVERY = 25  # audits of a few rounds each
 Wait = Callable[[], Awaitable[None]]
@@ -61,22 +67,59 @@ def application(logs: LogCollection, hub: Hub, wait: Wait) -> Starlette:
 
 
 async def keep_looking(logs: LogCollection, hub: Hub, wait: Wait) -> None:
-    """Look at the logs, tell of news, audit some of what has not been; wait when nothing is left, and again."""
-    judged: set[str] = set()
-    turns = 0
+    """Look at the logs, tell of news, audit some of what has not been; wait when nothing is left, and again.
+
+    What goes wrong in one turn (no descriptors left, no memory, a log that no rule can read) is said, and the next one tries again.
+    """
+    looking = _Looking(logs, hub)
     while True:
-        found, news = await run_in_threadpool(logs.refresh)
-        if found:
-            hub.tell("logs")
-        more = await run_in_threadpool(logs.judge)
-        judged.update(more)
-        turns += 1
-        due = judged if not more or turns % TELL_EVERY == 0 else set()
-        for log in {*news, *due}:
-            hub.tell("log", id=log)
-        judged -= due
+        try:
+            more = await looking.turn()
+        except Exception as error:
+            looking.say(f"the logs could not be looked at ({error or type(error).__name__}); it is tried again")
+            more = False
         if not more:
             await wait()
+
+
+@dataclass(slots=True)
+class _Looking:
+    """What has been told of the logs, from one turn to the next."""
+
+    logs: LogCollection
+    hub: Hub
+    judged: set[str] = field(default_factory=set)
+    watches: dict[str, WatchState] = field(default_factory=dict)
+    turns: int = 0
+    said: str = ""
+
+    async def turn(self) -> bool:
+        """Look once; whether there is more to audit at once."""
+        found, news = await run_in_threadpool(self.logs.refresh)
+        if found:
+            self.hub.tell("logs")
+        more = await run_in_threadpool(self.logs.judge)
+        self.judged.update(more)
+        self.turns += 1
+        due = self.judged if not more or self.turns % TELL_EVERY == 0 else set()
+        changed = await run_in_threadpool(self.watches_that_changed)
+        for log in {*news, *due, *changed}:
+            self.hub.tell("log", id=log)
+        self.judged -= due
+        self.said = ""
+        return bool(more)
+
+    def watches_that_changed(self) -> list[str]:
+        """The logs whose watch has begun, ended or fallen silent since the last turn: time alone does that."""
+        now = {log.id: watching(log.index).state for log in list(self.logs.logs.values())}
+        before, self.watches = self.watches, now
+        return [log for log, state in now.items() if before.get(log, state) != state]
+
+    def say(self, text: str) -> None:
+        """Say a fault once until a turn goes well."""
+        if text != self.said:
+            self.said = text
+            logger.warning(text)
 
 
 async def _page(request: Request) -> Response:
@@ -128,12 +171,28 @@ async def _file(request: Request) -> Response:
 
 async def _events(request: Request) -> Response:
     hub: Hub = request.app.state.hub
-    if hub.full:
-        return PlainTextResponse("too many pages are open\n", 503, {"retry-after": "30"})
     kind, unbuffered = "text/event-stream", {"x-accel-buffering": "no"}
     if request.method == "HEAD":
         return Response(media_type=kind)
-    return StreamingResponse(hub.stream(), media_type=kind, headers=unbuffered)
+    listener = hub.enter()
+    if listener is None:
+        return PlainTextResponse("too many pages are open\n", 503, {"retry-after": "30"})
+    return Listening(hub, listener, media_type=kind, headers=unbuffered)
+
+
+class Listening(StreamingResponse):
+    """The stream of one page; its place is free again whatever becomes of the answer."""
+
+    def __init__(self, hub: Hub, listener: Listener, **more: Any) -> None:
+        self._hub, self._listener = hub, listener
+        super().__init__(hub.stream(listener), **more)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it until the page leaves or the server ends."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._hub.leave(self._listener)
 
 
 async def _metrics(request: Request) -> Response:

@@ -6,14 +6,16 @@ from collections.abc import AsyncIterator
 
 KEEP_ALIVE_S = 20.0
 
+Listener = asyncio.Queue[str | None]
+
 
 class Hub:
     """Those who listen. All methods belong to the thread of the event loop."""
 
-    def __init__(self, most: int = 100) -> None:
+    def __init__(self, most: int = 500) -> None:
         self.most = most
         self.closed = False
-        self._listeners: set[asyncio.Queue[str | None]] = set()
+        self._listeners: set[Listener] = set()
 
     @property
     def full(self) -> bool:
@@ -35,10 +37,20 @@ class Hub:
                 queue.get_nowait()
             queue.put_nowait(None)
 
-    async def stream(self) -> AsyncIterator[str]:
-        """What one listener is told until it leaves or the server ends."""
-        queue: asyncio.Queue[str | None] = asyncio.Queue(64)
+    def enter(self) -> Listener | None:
+        """A place for one more listener, who must leave it; None where there is none. A place is taken when it is given."""
+        if self.full:
+            return None
+        queue: Listener = asyncio.Queue(64)
         self._listeners.add(queue)
+        return queue
+
+    def leave(self, queue: Listener) -> None:
+        """Give a place back."""
+        self._listeners.discard(queue)
+
+    async def stream(self, queue: Listener) -> AsyncIterator[str]:
+        """What one listener is told until it leaves or the server ends."""
         try:
             yield "retry: 2000\n: here\n\n"
             while not self.closed:
@@ -51,4 +63,4 @@ class Hub:
                     return
                 yield message
         finally:
-            self._listeners.discard(queue)
+            self.leave(queue)

@@ -115,6 +115,25 @@ def capturing(capture: Callable[[], object], bell: Bell | None, poll_s: float) -
         thread.join(10.0)
 
 
+@contextmanager
+def repeating(action: Callable[[], object], every_s: float) -> Iterator[None]:
+    """Do something at once and again and again while the block runs, whatever else takes long there."""
+    over = threading.Event()
+
+    def work() -> None:
+        action()
+        while not over.wait(every_s):
+            action()
+
+    thread = threading.Thread(target=work, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(10.0)
+
+
 def running_on() -> tuple[str, int]:
     """Host and process id of this watch."""
     return os.uname().nodename, os.getpid()

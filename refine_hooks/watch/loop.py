@@ -45,7 +45,12 @@ def run(w: Watch, ticks: Iterable[float], bell: events.Bell | None = None, live:
         StorageError: the log itself cannot be written.
     """
     host, pid = events.running_on()
-    with only_writer(w.store.out, f"refine-hooks on {host}, process {pid}") as lock, _signals(w):
+    beat_s = w.settings.watch.poll_s
+    with (
+        only_writer(w.store.out, f"refine-hooks on {host}, process {pid}") as lock,
+        events.repeating(lock.beat, beat_s),
+        _signals(w),
+    ):
         w.require_lock = lock.require
         w.store = replace(w.store, guard=lock.require)
         if file_system.locks_stay_here(w.store.out):

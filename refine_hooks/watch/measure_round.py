@@ -38,6 +38,11 @@ def measured(w: Watch, round_: Round) -> RoundRecord | None:
     began = time.monotonic()
     reported = w.opened.reported(round_)
     halves = half_maps(w, round_)
+    if w.would_be_poorer(round_, None if halves is None else halves.origin):
+        logger.warning(
+            f"{round_.key} {round_.label}: not measured again, since the log holds better half maps than can be had now"
+        )
+        return None
     known = w.known_without(round_)
     if known is not None and (None if halves is None else halves.origin) in (known.origin, None):
         return None

@@ -2,7 +2,9 @@
 
 import hashlib
 import logging
+import os
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +15,11 @@ from refine_hooks.log.folder import Store
 from refine_hooks.log.masks import MaskRecord
 from refine_hooks.log.records import Curve, HalfMapsRecord, RoundRecord
 from refine_hooks.measure import Measurement
-from refine_hooks.model import HalfMaps, Key
+from refine_hooks.model import HalfMaps, Key, Origin, rank
 
 logger = logging.getLogger(__name__)
+
+_LABEL_AT = 224  # of an MRC header, bytes
 
 
 def write_half_maps(store: Store, key: Key, label: str, halves: HalfMaps) -> HalfMapsRecord:
@@ -26,7 +30,7 @@ def write_half_maps(store: Store, key: Key, label: str, halves: HalfMaps) -> Hal
     """
     paths = halves.paths
     if paths is None:
-        paths = store.half_map_paths(key, label)
+        paths = _free_paths(store.half_map_paths(key, label), halves.origin)
         store.require_room(2 * halves.half1.voxels.nbytes)
         for number, (path, half) in enumerate(zip(paths, (halves.half1, halves.half2), strict=True), 1):
             store.write_map(path, half, f"refine_hooks {halves.origin} half {number}: {key} {label}")
@@ -40,6 +44,26 @@ def write_half_maps(store: Store, key: Key, label: str, halves: HalfMaps) -> Hal
         valid_shells=halves.valid_shells,
         images=halves.images,
     )
+
+
+def _free_paths(paths: tuple[Path, Path], origin: Origin) -> tuple[Path, Path]:
+    """Names for two half maps: others where these hold maps of a more trustworthy origin, which nothing writes over."""
+    if all(rank(_origin_of(path)) <= rank(origin) for path in paths):
+        return paths
+    one, two = (
+        path.with_name(f"{path.stem.removesuffix(f'_half{n}')}_{origin}_half{n}.mrc") for n, path in enumerate(paths, 1)
+    )
+    return one, two
+
+
+def _origin_of(path: Path) -> Origin | None:
+    """What the label of a map that was written here says; None where there is none."""
+    try:
+        with path.open("rb") as stream:
+            label = os.pread(stream.fileno(), 80, _LABEL_AT).decode("ascii", "replace")
+    except OSError:
+        return None
+    return next((origin for origin in get_args(Origin) if label.startswith(f"refine_hooks {origin} half")), None)
 
 
 def write_masks(

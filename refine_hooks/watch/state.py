@@ -14,7 +14,7 @@ from refine_hooks.log.folder import Store
 from refine_hooks.log.index import LogIndex
 from refine_hooks.log.records import Failed, LogLine
 from refine_hooks.log.summary import RoundSummary
-from refine_hooks.model import Fingerprint, Key, Origin, Round
+from refine_hooks.model import Fingerprint, Key, Origin, Round, rank
 from refine_hooks.notify.observers import Observers
 from refine_hooks.programs.adapter import Adapter, Project
 from refine_hooks.report.view import LogView
@@ -59,6 +59,7 @@ class Watch:
     inserting: Callable[[int, int], None] = lambda done, total: None
     expected: int = 0
     seen: dict[Key, Fingerprint] = field(default_factory=dict)
+    poorer: dict[Key, Fingerprint] = field(default_factory=dict)  # states that give less than the log holds
     attempted: set[tuple[Key, Origin | None]] = field(default_factory=set)  # with what was at hand then
     put_off: schedule.PutOff = field(default_factory=schedule.PutOff)
     awaited: schedule.Awaited = field(default_factory=schedule.Awaited)
@@ -133,8 +134,10 @@ class Watch:
         A state may be told by tables alone, so half maps may come to one that is in the log already.
         """
         last = self.index.last(round_.key)
-        if last is None or not self._holds(last, round_):
+        if last is None:
             return False
+        if not self._holds(last, round_):
+            return self._has_better(round_)
         if not _lacking(last):
             return True
         come = isinstance(last, RoundSummary) and last.origin is None and at_hand(round_) is not None
@@ -148,6 +151,27 @@ class Watch:
         if last.fingerprint != round_.fingerprint:
             return False
         self._compared[round_.key] = round_.serial, last
+        return True
+
+    def _has_better(self, round_: Round) -> bool:
+        """Whether what is there now of a measured round can only give less: inputs that are gone are no reason to measure again."""
+        known = self.index.summary(round_.key)
+        if known is None:
+            return False
+        if self.poorer.get(round_.key) == round_.fingerprint:
+            return True
+        if set(round_.fingerprint.inputs) < set(known.fingerprint.inputs):
+            return True
+        told = hasattr(round_.inputs, "origin")
+        best = max(rank(at_hand(round_)), rank("reconstructed") if self.reconstruct != "never" else 0)
+        return told and best < rank(known.origin)
+
+    def would_be_poorer(self, round_: Round, origin: Origin | None) -> bool:
+        """Whether half maps of this origin must not take the place of those that the log holds of the round; remembers it."""
+        known = self.index.summary(round_.key)
+        if known is None or rank(origin) >= rank(known.origin):
+            return False
+        self.poorer[round_.key] = round_.fingerprint
         return True
 
     def failed_so_before(self, line: Failed) -> bool:

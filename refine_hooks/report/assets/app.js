@@ -87,6 +87,7 @@ function showEverything() {
   showVerdict(state.detail, state.row, activate);
   showRounds(state.rows, state, select);
   showFailures(state.log.failures || [], state.log.faults || []);
+  showWatch();
   showCompare();
   showResolution();
   for (const card of ["fsc", "findings", "provenance"]) $(card).closest(".card").hidden = !state.detail;
@@ -185,6 +186,7 @@ async function arrived(id) {
   for (const row of remeasured) delete state.log.details[row.key];
   Object.assign(state.log, news, { rows: [...byKey.values()], details: news.restarted ? {} : state.log.details });
   state.seq = news.seq;
+  showWatch();
   if (!fresh.length && !news.restarted && !remeasured.length) { state.rows = tracked(); showRounds(state.rows, state, select); showFailures(state.log.failures, state.log.faults); return; }
   showTracks();
   const newest = allRows().at(-1);
@@ -202,10 +204,18 @@ function listen() {
   const node = $("live"), stream = new EventSource("api/events");
   node.hidden = false;
   const say = (words, lost) => { node.textContent = words; node.dataset.state = lost ? "lost" : "open"; };
-  stream.onopen = () => { say("live"); if (state.log) arrived(state.log.id).catch(fault); };
+  stream.onopen = () => { say("connected"); showWatch(); if (state.log) arrived(state.log.id).catch(fault); };
   stream.onerror = () => say("connection lost; trying again", true);
   stream.addEventListener("log", (event) => arrived(JSON.parse(event.data).id).catch(fault));
   stream.addEventListener("logs", () => showLogs().then(() => state.log || !state.logs.length ? null : openLog(state.logs[0].id)).catch(fault));
+}
+
+// Live is what a watch is that was heard of just now, not what a connection is.
+function showWatch() {
+  const node = $("live"), words = { live: "live", stopped: "stopped: no watch is running", stalled: "stalled: the watch was not heard of lately", "not watched": "not watched" };
+  if (!live || !state.log || node.dataset.state === "lost") return;
+  node.textContent = words[state.log.watch] || "connected";
+  node.dataset.watch = state.log.watch || "";
 }
 
 async function showLogs() {
