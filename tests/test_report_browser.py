@@ -216,7 +216,7 @@ def test_a_round_arrives_in_the_open_page_and_a_reader_of_the_newest_is_taken_al
 ) -> None:
     page.open(served)
     assert selected(page) == "run/3/1"
-    page.until("document.querySelector('#live').textContent === 'live'")
+    page.until("document.querySelector('#live').dataset.state === 'open'")
     live_logs.another_round(log, 4)
     page.until("document.querySelector('.row[aria-selected=true]')?.title === 'run/4/1'")
     assert page.run("document.querySelectorAll('#rounds .row').length") == 4
