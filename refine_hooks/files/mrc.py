@@ -62,6 +62,15 @@ class MrcHeader:
     data_offset: int
     packed_by: str = ""
     added: int = 0
+    axes: tuple[int, int, int] = (1, 2, 3)
+    start_px: tuple[int, int, int] = (0, 0, 0)
+
+    @property
+    def place_A(self) -> tuple[float, float, float]:
+        """Where the first voxel lies, x, y, z: ORIGIN, and NSTART in the order of the axes."""
+        of_axis = dict(zip(self.axes, self.start_px, strict=True))
+        x, y, z = (o + of_axis[i] * a for i, o, a in zip((1, 2, 3), self.origin_A, self.voxel_size_A, strict=True))
+        return x, y, z
 
     @property
     def file_bytes(self) -> int:
@@ -118,7 +127,20 @@ def _decoded(path: Path, raw: bytes, packed_by: str) -> MrcHeader:
     if kind == "i1":
         kind, added = _bytes(raw, byte_order, fields)
     dtype, offset = np.dtype(byte_order + kind), HEADER_BYTES + extended
-    return MrcHeader(nx, ny, nz, dtype, (x, y, z), (ox, oy, oz), offset, packed_by, added)
+    axes, start = _axes(path, fields)
+    return MrcHeader(nx, ny, nz, dtype, (x, y, z), (ox, oy, oz), offset, packed_by, added, axes, start)
+
+
+def _axes(path: Path, fields: Any) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """MAPC, MAPR, MAPS (old programs leave them 0) and NSTART."""
+    c, r, s = (int(fields[name]) for name in ("mapc", "mapr", "maps"))
+    axes = (c, r, s) if (c, r, s) != (0, 0, 0) else (1, 2, 3)
+    if sorted(axes) != [1, 2, 3]:
+        raise MapError(
+            f"{path}: its header states {axes} as the axes of columns, rows and sections (MAPC, MAPR, MAPS); write 1, 2 and 3 in "
+            "the order that is true"
+        )
+    return axes, (int(fields["nxstart"]), int(fields["nystart"]), int(fields["nzstart"]))
 
 
 def _bytes(raw: bytes, byte_order: str, fields: Any) -> tuple[str, int]:
@@ -167,7 +189,13 @@ def read_map(path: Path, voxel_size_A: float | None = None) -> Map:
     voxels = read_voxels(path, header)
     if _state(path) not in (state, None):  # one that was removed meanwhile was read whole
         raise NotReadyError(f"{path}: changed while it was read")
-    return Map(voxels, voxel_size_A, header.origin_A)
+    return Map(_in_order(voxels, header.axes), voxel_size_A, header.place_A)
+
+
+def _in_order(voxels: Volume, axes: tuple[int, int, int]) -> Volume:
+    """Voxels of sections, rows and columns as [z, y, x]."""
+    stored = axes[::-1]
+    return np.ascontiguousarray(voxels.transpose([stored.index(axis) for axis in (3, 2, 1)]))
 
 
 def _state(path: Path) -> tuple[int, int, int] | None:

@@ -1,10 +1,14 @@
 """The two half maps of a round: whether they fit, what they hold, and whether a number can be read off them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from refine_hooks import fsc
+from refine_hooks.analysis.background import solvent_levels
+from refine_hooks.analysis.blocks import Blocks, in_blocks
+from refine_hooks.analysis.masked import MaskedBefore, masked_before
 from refine_hooks.errors import MapError
 from refine_hooks.files.mrc import Map
 from refine_hooks.fourier import Curve, HalfTransform, ShellSums, shell_frequency_per_A, shell_sums, transform
@@ -15,6 +19,8 @@ from refine_hooks.settings import Settings
 _EMPTY_SHELL = 1e-11
 _SAME = 1 - 1e-6
 _SAME_VOXEL_SIZE = 2e-3
+_SAME_PLACE = 0.05  # of a voxel
+_LEVEL = 0.01  # of the noise's standard deviation: a lower level of the solvent makes no difference under any mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,9 @@ class Pair:
     frequency_per_A: Curve
     onset_shell: int | None
     valid_shells: int | None
+    blocks: Blocks
+    masked_before: MaskedBefore | None
+    levels: tuple[float, float]  # of the solvent, taken off the halves
     fault: str | None  # why no number can be read off
     notes: tuple[str, ...]
 
@@ -75,6 +84,12 @@ def prepared(halves: HalfMaps, facts: Facts, settings: Settings) -> Pair:
     """
     one, two = halves.half1, halves.half2
     require_compatible(two, one, str(halves.paths[1]) if halves.paths else "half map 2")
+    require_same_place(two, one, str(halves.paths[1]) if halves.paths else "half map 2")
+    blocks = in_blocks(one.voxels, two.voxels)
+    masked = masked_before(blocks)
+    levels = solvent_levels(blocks, masked)
+    powers = blocks.power1, blocks.power2
+    one, two = (_without(*of_half) for of_half in zip((one, two), levels, powers, strict=True))
     transforms = (transform(one.voxels), transform(two.voxels))
     sums = shell_sums(*transforms)
     unmasked = fsc.correlation(sums)
@@ -87,7 +102,39 @@ def prepared(halves: HalfMaps, facts: Facts, settings: Settings) -> Pair:
             f"the unmasked FSC never falls below {settings.fsc.randomise_below:g}: no phases were randomised, no curve is corrected"
         )
     frequency = shell_frequency_per_A(one.box_px, one.voxel_size_A)
-    return Pair(one, two, transforms, sums, unmasked, frequency, onset_shell, valid, fault, tuple(notes))
+    return Pair(
+        one, two, transforms, sums, unmasked, frequency, onset_shell, valid, blocks, masked, levels, fault, tuple(notes)
+    )
+
+
+def _without(half: Map, level: float, power: NDArray[np.float64]) -> Map:
+    """The half without the solvent's level; itself where that is next to nothing, or where there is nothing else."""
+    if abs(level) <= _LEVEL * float(np.sqrt(np.median(power))) or not power.any():
+        return half
+    return replace(half, voxels=half.voxels - np.float32(level))
+
+
+def require_same_place(one: Map, other: Map, name: str) -> None:
+    """Check that two maps lie in the same place by their headers (ORIGIN and NSTART).
+
+    That the first voxel is at zero and that the box's centre is at zero are two ways to say the same.
+
+    Raises:
+        MapError: names both places.
+    """
+    apart = max(abs(a - b) for a, b in zip(_place_px(one), _place_px(other), strict=True))
+    if apart > _SAME_PLACE:
+        places = (", ".join(f"{length:g}" for length in volume.origin_A) for volume in (one, other))
+        raise MapError(
+            "{}: its header places the first voxel at x, y, z = {} A, the half map's at {} A (ORIGIN and NSTART); resample it "
+            "into the half map's box, or correct the header that is wrong".format(name, *places)
+        )
+
+
+def _place_px(volume: Map) -> tuple[float, float, float]:
+    x, y, z = (length / volume.voxel_size_A for length in volume.origin_A)
+    centred = all(abs(length + volume.box_px // 2) <= _SAME_PLACE for length in (x, y, z))
+    return (0.0, 0.0, 0.0) if centred else (x, y, z)
 
 
 def _fault(one: Map, two: Map, sums: ShellSums, unmasked: Curve) -> str | None:

@@ -17,7 +17,7 @@ from refine_hooks.log.masks import (
     SphereParameters,
     UserParameters,
 )
-from refine_hooks.measure.pair import Pair
+from refine_hooks.measure.pair import Pair, require_same_place
 from refine_hooks.model import Facts, MaskRole
 from refine_hooks.settings import Settings
 
@@ -186,6 +186,8 @@ def checked_mask(pair: Pair, mask: NamedMask) -> MeasuredMask:
     if mask.map is None:
         return _absent(mask.name, mask.role, mask.parameters, mask.note, mask.path)
     name = str(mask.path or f"the mask {mask.name}")
+    if mask.role == "user":  # the program itself went by the voxels alone
+        require_same_place(mask.map, pair.half1, name)
     given = np.clip(mask.map.voxels, 0, 1) if mask.cistem_edge else mask.map.voxels
     values, changed = masks.checked(given, mask.map.voxel_size_A, pair.box_px, pair.voxel_size_A, name)
     if mask.cistem_edge:
