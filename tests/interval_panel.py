@@ -1,117 +1,216 @@
-"""Synthetic pairs whose expected FSC is known, to hold intervals against."""
+"""Synthetic pairs whose expected FSC is known, to hold intervals against, in families.
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+A family is a shape, a kind of noise, a point group and a mask. With S and N the power of the signal and the expected power of one
+half's noise under the mask, the expected FSC is S / (S + N), and its first crossing of 0.143 is the truth. The truth of a corrected
+curve is read off the same with what the mask carries from below the onset taken out: (E - m) / (1 - m) with m of the signal alone.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from panel import Case, make
 from scipy import fft
+from scipy.ndimage import map_coordinates
 
-from refine_hooks import curves
+from refine_hooks import curves, fsc
 from refine_hooks.files.mrc import Map
-from refine_hooks.fourier import shell_frequency_per_A, shell_sums, transform, voxels_in_shell
+from refine_hooks.fourier import ShellSums, shell_frequency_per_A, shell_sums, transform
 from refine_hooks.masks import cosine_edge
 from refine_hooks.measure import NamedMask, measure_halves
 from refine_hooks.model import Facts, HalfMaps
 from refine_hooks.settings import load_settings
+from refine_hooks.sums.symmetry import rotations
 
-BOX_PX, VOXEL_A = 64, 2.5
-# Half axes (z, y, x) of an ellipsoid in Angstrom, and the noise over the signal inside it.
-SHAPES = {
-    "globule": ((28.0, 28.0, 28.0), 2.0),
-    "rod": ((14.0, 14.0, 62.0), 2.0),
-    "disc": ((12.0, 50.0, 50.0), 2.0),
-    "globule, noisy": ((28.0, 28.0, 28.0), 6.0),
-    "rod, noisy": ((14.0, 14.0, 62.0), 6.0),
+BOX_PX, VOXEL_A = 48, 2.5
+LEVEL = 0.143
+GOAL_HELD, GOAL_WIDTH = (85.0, 95.0), 1.3
+_NOISE_DRAWS = 60
+Volume = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Family:
+    """Half axes (z, y, x) of an ellipsoid in A, the noise over the signal inside it, and what is special."""
+
+    axes_A: tuple[float, float, float]
+    noise: float
+    symmetry: str = "C1"
+    kind: str = "white"
+    mask_edge_A: float = 8.0
+    mask_reach_A: float = 4.0
+    bilayer: bool = False
+
+
+FAMILIES = {
+    "C1": Family((26.0, 26.0, 26.0), 2.0),
+    "C4": Family((30.0, 24.0, 24.0), 2.0, "C4"),
+    "D7": Family((26.0, 28.0, 28.0), 2.0, "D7"),
+    "O": Family((30.0, 30.0, 30.0), 2.0, "O"),
+    "I": Family((34.0, 34.0, 34.0), 2.0, "I"),
+    "uneven by direction": Family((24.0, 26.0, 30.0), 1.0, kind="direction"),
+    "uneven by place": Family((24.0, 26.0, 34.0), 1.0, kind="place"),
+    "red noise": Family((26.0, 22.0, 30.0), 2.0, kind="red"),
+    "poor": Family((26.0, 26.0, 26.0), 6.0),
+    "membrane": Family((22.0, 30.0, 30.0), 2.0, bilayer=True),
+    "filament": Family((500.0, 18.0, 18.0), 2.0),
+    "edge of 4 A": Family((24.0, 24.0, 30.0), 2.0, mask_edge_A=4.0, mask_reach_A=2.0),
 }
 
 
 @dataclass(frozen=True)
 class Result:
-    """``held``: share of intervals that hold the truth; ``width``: median width over that of the crossings' own 90 %.
+    """``held``: percent of intervals that hold the truth; ``width``: median over that of the crossings' own 90 %."""
 
-    ``truth_A`` is None where the pairs have different ones.
-    """
-
-    truth_A: float | None
+    truth_A: float
     pairs: int
     held: float
     width: float
 
+    @property
+    def reaches_the_goal(self) -> bool:
+        return GOAL_HELD[0] <= self.held <= GOAL_HELD[1] and self.width <= GOAL_WIDTH
 
-def signal_and_mask(
-    axes_A: tuple[float, float, float], seed: int = 3
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Random density that fades with resolution, inside an ellipsoid; and a mask around it."""
+
+@dataclass(frozen=True)
+class Setting:
+    """What all pairs of one family and shape have in common."""
+
+    family: Family
+    signal: Volume
+    mask: Volume
+    truth_A: dict[str, float]
+
+
+@cache
+def _frequency2() -> NDArray[np.float64]:
+    full, half = fft.fftfreq(BOX_PX, VOXEL_A) ** 2, fft.rfftfreq(BOX_PX, VOXEL_A) ** 2
+    return np.asarray(full[:, None, None] + full[:, None] + half)
+
+
+def _filtered(volume: NDArray[np.floating], gain: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(fft.irfftn(fft.rfftn(volume) * gain))
+
+
+@cache
+def _mates(symmetry: str) -> list[NDArray[np.float64]]:
+    """Where each voxel's mates lie, about the box's centre."""
+    points = np.stack(np.meshgrid(*[np.arange(BOX_PX) - BOX_PX // 2] * 3, indexing="ij"))
+    return [
+        np.einsum("ij,jzyx->izyx", turn[::-1, ::-1], points) + BOX_PX // 2 for turn in rotations(symmetry, "cistem")
+    ]
+
+
+def symmetrised(volume: NDArray[np.float64], symmetry: str) -> NDArray[np.float64]:
+    """The mean over a point group, of what is smooth enough for linear interpolation."""
+    if symmetry == "C1":
+        return volume
+    smooth = _filtered(volume, np.exp(-_frequency2() * 60 / 4))
+    return np.asarray(np.mean([map_coordinates(smooth, mates, order=1, mode="wrap") for mates in _mates(symmetry)], 0))
+
+
+def noise_of(family: Family, rng: np.random.Generator) -> NDArray[np.float64]:
+    """One draw of a half's noise."""
+    white = rng.normal(size=(BOX_PX,) * 3)
+    k = np.maximum(_frequency2(), 1e-12)
+    if family.kind == "direction":
+        return family.noise * _filtered(white, np.sqrt(1 + 30 * (fft.fftfreq(BOX_PX, VOXEL_A) ** 2)[:, None, None] / k))
+    if family.kind == "place":
+        across = np.linspace(-1, 1, BOX_PX) * BOX_PX * VOXEL_A / 2 / family.axes_A[2]
+        return np.asarray(family.noise * white * np.sqrt(1 + 7 * np.clip((across + 1) / 2, 0, 1)))
+    if family.kind == "red":
+        return family.noise * _filtered(white, (k / 0.05**2 + 0.1) ** -0.5)
+    scale = np.sqrt(len(rotations(family.symmetry, "cistem")))
+    return np.asarray(family.noise * scale * symmetrised(white, family.symmetry))
+
+
+def setting(family: Family, seed: int) -> Setting:
+    """Random density that fades with resolution, inside an ellipsoid; a mask around it; the truth."""
     rng = np.random.default_rng(seed)
-    grid = [((np.arange(BOX_PX) - BOX_PX // 2) * VOXEL_A / a) ** 2 for a in axes_A]
+    axes = np.array(family.axes_A) * rng.uniform(0.92, 1.08)
+    grid = [((np.arange(BOX_PX) - BOX_PX // 2) * VOXEL_A / a) ** 2 for a in axes]
     radius = np.sqrt(grid[0][:, None, None] + grid[1][:, None] + grid[2])
-    beyond_A = (radius - 1) * min(axes_A)
-    frequency2 = sum(
-        np.meshgrid(*[fft.fftfreq(BOX_PX, VOXEL_A) ** 2] * 2, fft.rfftfreq(BOX_PX, VOXEL_A) ** 2, indexing="ij")
-    )
-    texture = fft.irfftn(
-        fft.rfftn(rng.normal(size=radius.shape)) * np.exp(-frequency2 * 250 / 4) * (1 + 30 * np.exp(-frequency2 * 900))
-    )
-    signal = (texture * cosine_edge(beyond_A + 2, 4.0)).astype(np.float32)
-    return signal / signal[radius < 1].std(), cosine_edge(beyond_A - 4, 8.0)
+    beyond_A = (radius - 1) * min(axes)
+    gain = np.exp(-_frequency2() * 250 / 4) * (1 + 30 * np.exp(-_frequency2() * 900))
+    texture = symmetrised(_filtered(rng.normal(size=radius.shape), gain), family.symmetry)
+    signal = texture * cosine_edge((beyond_A + 2).astype(np.float32), 4.0)
+    signal /= signal[radius < 1].std()
+    if family.bilayer:
+        z_A = (np.arange(BOX_PX) - BOX_PX // 2) * VOXEL_A
+        leaflets = np.exp(-((np.abs(z_A) - 14) ** 2) / 50)[:, None, None]
+        signal += 1.5 * leaflets * cosine_edge((beyond_A + 2).astype(np.float32), 6.0)
+    edge_A = family.mask_edge_A
+    mask = cosine_edge((beyond_A - family.mask_reach_A).astype(np.float32), edge_A)
+    return Setting(family, signal.astype(np.float32), mask, _truth(family, signal.astype(np.float32), mask))
 
 
-def calibrate(shape: str, pairs: int, repeats: int = 5) -> dict[str, Result]:
-    """Intervals of the masked and of the corrected curve against the truth."""
-    axes_A, noise = SHAPES[shape]
-    signal, mask = signal_and_mask(axes_A)
+def _truth(family: Family, signal: Volume, mask: Volume) -> dict[str, float]:
+    rng = np.random.default_rng(987)
+    draws = [noise_of(family, rng) for _ in range(_NOISE_DRAWS)]
+    noise, whole = (
+        np.mean([_power((draw * m).astype(np.float32)) for draw in draws], axis=0) for m in (mask, np.ones_like(mask))
+    )
     frequency = shell_frequency_per_A(BOX_PX, VOXEL_A)
-    power = shell_sums(transform(signal * mask), transform(signal * mask)).power1
-
-    expected = power / (power + noise**2 * float(np.sum(mask.astype(np.float64) ** 2)) * voxels_in_shell(BOX_PX))
-    truth_A = curves.resolution_A(expected, frequency, 0.143)
-    assert truth_A is not None
-    settings = load_settings(overrides={"fsc": {"repeats": repeats}, "automask": {"enabled": False}})
-    rng = np.random.default_rng(11)
-    found: dict[str, list[tuple[float, float, float]]] = {"user": [], "user_corrected": []}
-    for pair in range(pairs):
-        halves = [Map((signal + noise * rng.normal(size=signal.shape)).astype(np.float32), VOXEL_A) for _ in range(2)]
-        own = settings.model_copy(update={"fsc": settings.fsc.model_copy(update={"seed": 1000 * pair})})
-        measured = measure_halves(HalfMaps(*halves, "found"), Facts(), own, [NamedMask("user", Map(mask, VOXEL_A))])
-        for curve in measured.curves:
-            if curve.name in found and curve.resolution_A and curve.interval_A:
-                found[curve.name].append((curve.resolution_A, *curve.interval_A))
-    return {name: _result(np.array(rows), truth_A) for name, rows in found.items() if len(rows) > pairs // 2}
+    power, under = _power(signal), _power(signal * mask)
+    onset = fsc.onset(power / (power + whole), 0.8) or 1
+    low = transform(signal)
+    k = np.sqrt(_frequency2()) * BOX_PX * VOXEL_A
+    leaked = _power(fft.irfftn(np.where(np.floor(k + 0.5) < onset, low, 0)).astype(np.float32) * mask)
+    expected = under / (under + noise)
+    corrected = fsc.corrected(expected, leaked / (under + noise), onset)
+    found = {"user": expected, "user_corrected": corrected}
+    read = {name: curves.resolution_A(curve, frequency, LEVEL) for name, curve in found.items()}
+    return {name: value for name, value in read.items() if value is not None}
 
 
-def calibrate_on_panel(cases: Sequence[Case], seeds: int) -> dict[str, Result]:
-    """The same on the panel's cases with fresh signal and noise, under their oracle masks.
+def _power(volume: Volume) -> NDArray[np.float64]:
+    half = transform(np.ascontiguousarray(volume))
+    sums: ShellSums = shell_sums(half, half)
+    return sums.power1
 
-    Widths are compared in units of each case's own, since cases differ: (crossing - truth) / width of its interval has a
-    standard deviation of 1 / 3.29 where the intervals are as narrow as they can be.
-    """
+
+def pairs_of(made: Setting, pairs: int, seed: int) -> Iterator[HalfMaps]:
+    """One signal, fresh noise."""
+    rng = np.random.default_rng(seed)
+    for _ in range(pairs):
+        halves = [Map((made.signal + noise_of(made.family, rng)).astype(np.float32), VOXEL_A) for _ in range(2)]
+        yield HalfMaps(halves[0], halves[1], "found")
+
+
+def calibrate(name: str, pairs: int, seed: int) -> dict[str, Result]:
+    """Intervals of the masked and of the corrected curve against the truth, over three shapes of a family."""
+    rows: dict[str, list[NDArray[np.float64]]] = {"user": [], "user_corrected": []}
+    truths: dict[str, list[float]] = {"user": [], "user_corrected": []}
     settings = load_settings(overrides={"automask": {"enabled": False}})
-    found: dict[str, list[tuple[float, float, float, float]]] = {"user": [], "user_corrected": []}
-    for case in (replace(case, seed=1000 + seed) for case in cases for seed in range(seeds)):
-        truth = make(case)
-        frequency = shell_frequency_per_A(case.box_px, case.voxel_size_A)
-        halves = HalfMaps(*(Map(half, case.voxel_size_A) for half in (truth.half1, truth.half2)), "found")
-        own = settings.model_copy(update={"fsc": settings.fsc.model_copy(update={"seed": 1000 * case.seed})})
-        named = [NamedMask("user", Map(truth.oracle, case.voxel_size_A))]
-        expected_A = curves.resolution_A(truth.expected, frequency, 0.143)
-        for curve in measure_halves(halves, Facts(), own, named).curves:
-            if curve.name in found and curve.resolution_A and curve.interval_A and expected_A:
-                found[curve.name].append((curve.resolution_A, *curve.interval_A, expected_A))
-    return {name: _on_panel(1 / np.array(rows)) for name, rows in found.items()}
+    shapes = 3
+    for shape in range(shapes):
+        made = setting(FAMILIES[name], seed + shape)
+        facts = Facts(symmetry=made.family.symmetry)
+        found: dict[str, list[tuple[float, float, float]]] = {"user": [], "user_corrected": []}
+        for number, halves in enumerate(pairs_of(made, -(-pairs // shapes), seed + 100 + shape)):
+            own = settings.model_copy(update={"fsc": settings.fsc.model_copy(update={"seed": 1000 * number})})
+            for curve in measure_halves(halves, facts, own, [NamedMask("user", Map(made.mask, VOXEL_A))]).curves:
+                if curve.name in found and curve.resolution_A and curve.interval_A:
+                    found[curve.name].append((curve.resolution_A, *curve.interval_A))
+        for curve_name, own_rows in found.items():
+            if own_rows and curve_name in made.truth_A:
+                rows[curve_name].append(_against(np.array(own_rows), made.truth_A[curve_name]))
+                truths[curve_name].append(made.truth_A[curve_name])
+    return {
+        name: Result(
+            float(np.mean(truths[name])),
+            sum(map(len, parts)),
+            100 * float(np.mean(np.concatenate(parts)[:, 0])),
+            float(np.median(np.concatenate(parts)[:, 1])),
+        )
+        for name, parts in rows.items()
+        if parts
+    }
 
 
-def _on_panel(rows: NDArray[np.float64]) -> Result:
-    crossing, low, high, truth = rows.T
-    held = np.mean((low <= truth) & (truth <= high))
-    spread = np.std((crossing - truth) / (high - low))
-    return Result(None, len(rows), float(held), float(1 / (2 * curves.NORMAL_90 * spread)))
-
-
-def _result(rows: NDArray[np.float64], truth_A: float) -> Result:
+def _against(rows: NDArray[np.float64], truth_A: float) -> NDArray[np.float64]:
+    """Whether each interval holds the truth, and its width over that of the crossings' own 90 %, in frequency."""
     crossing, low, high = (1 / rows).T
-    held = np.mean((low <= 1 / truth_A) & (1 / truth_A <= high))
-    return Result(
-        truth_A, len(rows), float(held), float(np.median(high - low) / (2 * curves.NORMAL_90 * crossing.std()))
-    )
+    held = (low <= 1 / truth_A) & (1 / truth_A <= high)
+    return np.stack([held, (high - low) / (2 * curves.NORMAL_90 * crossing.std())], axis=1)

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import Box, Curve, HalfTransform, ShellSums, extent, in_slabs, shell_sums
 from refine_hooks.fsc import packed
-from refine_hooks.fsc.spread import block_sums
+from refine_hooks.fsc.spread import block_sums, difference_sums
 
 SHELLS_PAST_ONSET = 2
-_BLOCKS = 64
+_BLOCKS, _COARSE_BLOCKS = 64, 16
 
 
 def correlation(sums: ShellSums) -> Curve:
@@ -56,8 +56,15 @@ def correlated_voxels(mask: Volume) -> float:
     """
     step = max(1, len(mask) // _BLOCKS)
     few = -(-len(mask) // step)
-    squares = np.concatenate(in_slabs(lambda begin, end: block_sums(mask, mask, step, begin, end, True), few, 4))
-    half = scipy.fft.rfftn(squares)
+    return _together(
+        np.concatenate(in_slabs(lambda begin, end: block_sums(mask, mask, step, begin, end, True), few, 4))
+    )
+
+
+def _together(weights: Volume) -> float:
+    """The same of noise whose variance under the mask is ``weights`` [z, y, x], in blocks."""
+    few = len(weights)
+    half = scipy.fft.rfftn(weights)
     power = half.real**2 + half.imag**2
     if not power[0, 0, 0] > 0:
         return 1.0
@@ -67,6 +74,36 @@ def correlated_voxels(mask: Volume) -> float:
     power /= distance
     mirrored = power[..., 1 : (few + 1) // 2].sum(dtype=np.float64)
     return max(1.0, float((power.sum(dtype=np.float64) + mirrored) / (2 * half[0, 0, 0].real ** 2)))
+
+
+def unevenness_by_place(half1: Volume, half2: Volume, mask: Volume, box: Box) -> float:
+    """How many more coefficients hang together because the noise is stronger in one place under the mask than in another.
+
+    1 for even noise. The variance is that of the difference of the halves, in blocks of a sixteenth of the box; what its own
+    sampling error adds is too little to matter.
+
+    Args:
+        half1: unmasked half map [z, y, x].
+        half2: the other one.
+        mask: [z, y, x].
+        box: its bounding box.
+    """
+    step = max(1, len(mask) // _COARSE_BLOCKS)
+    few = -(-len(mask) // step)
+    z, y, x = ((s.start, s.stop) for s in box)
+    parts = in_slabs(lambda begin, end: difference_sums(half1, half2, mask, step, begin, end, z, y, x), few, 1)
+    even, own = np.concatenate(parts, axis=1)
+    return max(1.0, _together(own) / _together(even))
+
+
+def unevenness(by_direction: float, by_place: float, level: float) -> float:
+    """By how much uneven noise lessens the independent coefficients where the FSC is ``level``.
+
+    Of the variance of an FSC, (1 - F)^2 / (1 + 2 F - F^2) is that of noise times noise, which goes as the square of its power; in
+    the rest noise stands once, beside the signal.
+    """
+    share = (1 - level) ** 2 / (1 + 2 * level - level**2)
+    return 1 + (by_direction * by_place - 1) * share
 
 
 def sampling_sd(correlation: Curve, voxels_in_shell: NDArray[np.int64], correlated: float) -> Curve:

@@ -93,3 +93,29 @@ def block_sums(one: Volume, other: Volume, step: int, begin: int, end: int, prod
             for x in range(n):
                 sums[block - begin, part, x // step] += rows[x]
     return sums
+
+
+@numba.njit(cache=True, nogil=True)
+def difference_sums(
+    half1: Volume,
+    half2: Volume,
+    mask: Volume,
+    step: int,
+    begin: int,
+    end: int,
+    z: tuple[int, int],
+    y: tuple[int, int],
+    x: tuple[int, int],
+) -> Volume:
+    """Sums of m^2 and of m^2 (half1 - half2)^2 over the blocks begin..end along z, within a bounding box."""
+    n = len(mask)
+    few = -(-n // step)
+    sums = np.zeros((2, end - begin, few, few), np.float32)
+    for iz in range(max(z[0], begin * step), min(z[1], end * step)):
+        for iy in range(y[0], y[1]):
+            for ix in range(x[0], x[1]):
+                m2 = mask[iz, iy, ix] * mask[iz, iy, ix]
+                d = half1[iz, iy, ix] - half2[iz, iy, ix]
+                sums[0, iz // step - begin, iy // step, ix // step] += m2
+                sums[1, iz // step - begin, iy // step, ix // step] += m2 * d * d
+    return sums

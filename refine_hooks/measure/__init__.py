@@ -16,6 +16,7 @@ from refine_hooks.fourier import in_slabs, voxels_in_shell
 from refine_hooks.log.headline import best_curve
 from refine_hooks.log.records import Curve as CurveRecord
 from refine_hooks.measure.given import read_users_mask
+from refine_hooks.measure.noise import noise_of, with_uneven_noise
 from refine_hooks.measure.pair import Pair, prepared, require_compatible
 from refine_hooks.measure.record import Measurement, reported_record, round_record
 from refine_hooks.measure.scores import (
@@ -85,7 +86,9 @@ def measure_halves(
         own = [*automask(pair, settings, limit_A)]
         own = [sphere_curves.result(), *own]
     measured = [*own, *(with_signal_outside(pair, checked_mask(pair, mask), own[-1]) for mask in named_masks)]
-    order = order_of(facts.symmetry) or 1
+    noise = noise_of(pair, facts)
+    order = noise.order
+    measured = [with_uneven_noise(pair, mask, noise, settings.fsc.threshold) for mask in measured]
     found = randomised_of(pair, measured, settings, order)
     sd = fsc.sampling_sd(pair.unmasked, voxels_in_shell(pair.box_px), order)
     curve_records = [curve_record(pair, settings, "unmasked", None, pair.unmasked, sd=sd)]
@@ -107,7 +110,8 @@ def measure_halves(
         curves=kept,
         analysis=analysed.record if analysed else None,
         sharpened=analysed.map if analysed else None,
-        notes=(*facts.notes, *halves.notes, *pair.notes, *sphere_notes),
+        notes=(*facts.notes, *halves.notes, *pair.notes, *sphere_notes, *noise.notes()),
+        noise=noise,
         average=_average(pair.half1.voxels, pair.half2.voxels),
     )
 

@@ -12,6 +12,7 @@ from refine_hooks.log.headline import with_headline
 from refine_hooks.log.masks import MaskRecord
 from refine_hooks.log.records import Analysis, HalfMapsRecord, RoundRecord, now
 from refine_hooks.log.records import Curve as CurveRecord
+from refine_hooks.measure.noise import Noise
 from refine_hooks.measure.scores import reported_curve
 from refine_hooks.measure.under import MeasuredMask
 from refine_hooks.model import FscCurve, HalfMaps, Round
@@ -32,6 +33,7 @@ class Measurement:
     sharpened: Volume | None
     notes: tuple[str, ...]
     average: Volume
+    noise: Noise | None = None
 
 
 def round_record(

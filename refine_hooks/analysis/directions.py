@@ -1,0 +1,168 @@
+"""Power of the noise by direction: whether views are missing, and how many coefficients of a shell count.
+
+The difference of two unmasked half maps holds no signal, so that the shape of the particle has no part in it. Where a program
+divides by how often a direction was seen, rarely seen directions are noisier; where nothing was seen, there is nothing. Each coefficient's
+power is divided by its shell's mean, and what lies in a double cone of 20 degrees is averaged, as in
+`refine_hooks.analysis.cones`.
+"""
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from refine_hooks.analysis.cones import HALF_ANGLE_DEG, fibonacci_axes
+from refine_hooks.fourier import Curve, HalfTransform, ShellSums, in_slabs, shell_of_square, voxels_in_shell, workers
+
+EMPTY, PREFERRED, _DEVIATIONS = 0.3, 2.0, 5.0
+_FIRST_SHELL, _SHELLS = 4, 48
+_CELLS = 9  # along each side of three faces of a cube, which are a half sphere
+
+
+_PLACE = np.minimum(((np.arctan(np.linspace(-1, 1, 4097)) * 4 / np.pi + 1) / 2 * _CELLS).astype(np.int64), _CELLS - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseDirections:
+    """Noise power in cones over its mean over all directions.
+
+    Attributes:
+        lowest: of all cones; 0 where nothing was seen.
+        highest: likewise.
+        lowest_axis: x, y, z.
+        highest_axis: likewise.
+        sd: by which a cone's value errs.
+        unevenness: mean square over squared mean of the power by direction, at least 1: so many times fewer are the independent
+            coefficients of pure noise.
+    """
+
+    lowest: float
+    highest: float
+    lowest_axis: tuple[float, float, float]
+    highest_axis: tuple[float, float, float]
+    sd: float
+    unevenness: float
+
+    @property
+    def views_missing(self) -> bool:
+        """Whether a cone holds nothing to speak of, beyond what chance does."""
+        return self.lowest < EMPTY and 1 - self.lowest > _DEVIATIONS * self.sd and self.highest < PREFERRED
+
+    @property
+    def views_preferred(self) -> bool:
+        """Whether one cone is that much noisier than another, beyond what chance does."""
+        apart = self.highest - self.lowest > 2 * _DEVIATIONS * self.sd * max(1.0, self.highest)
+        return not self.views_missing and self.highest > PREFERRED * self.lowest and apart
+
+
+def noise_directions(
+    half1: HalfTransform,
+    half2: HalfTransform,
+    sums: ShellSums,
+    *,
+    valid_shells: int | None = None,
+    correlated: float = 1.0,
+) -> NoiseDirections | None:
+    """Noise power by direction; None where the halves do not differ or hold too few shells.
+
+    Args:
+        half1: half transform [kz, ky, kx] of an unmasked half map.
+        half2: the other one.
+        sums: of their shells.
+        valid_shells: shells beyond hold nothing.
+        correlated: how many coefficients of the noise hang together, the order of an imposed point group among them.
+    """
+    n = half1.shape[0]
+    last = min(n // 2 - 1, _SHELLS, n // 2 if valid_shells is None else valid_shells - 1)
+    noise = sums.power1 + sums.power2 - 2 * sums.cross
+    usable = noise > 1e-9 * np.maximum(sums.power1 + sums.power2, 1e-300)
+    usable[:_FIRST_SHELL] = usable[last + 1 :] = False
+    if usable.sum() < _FIRST_SHELL:
+        return None
+    weight = np.divide(voxels_in_shell(n), noise, out=np.zeros(len(noise)), where=usable)
+    labels = shell_of_square(n)
+    rows = np.r_[0 : last + 1, n - last : n]
+    one, two = half1.transpose(1, 0, 2), half2.transpose(1, 0, 2)
+
+    def work(begin: int, end: int) -> NDArray[np.float64]:
+        return np.asarray(_cell_sums(one, two, rows[begin:end], last, labels, weight, _PLACE))
+
+    power, held = np.sum(in_slabs(work, len(rows), -(-len(rows) // workers())), axis=0)
+    return _in_cones(power, held, correlated)
+
+
+def _in_cones(power: Curve, held: Curve, correlated: float) -> NoiseDirections | None:
+    axes = fibonacci_axes()
+    near = np.abs(axes @ cell_centres().T) >= np.cos(np.deg2rad(HALF_ANGLE_DEG))
+    counts = near @ held
+    if counts.min() <= 0:
+        return None
+    mean = power.sum() / held.sum()
+    cones = near @ power / counts / mean
+    sd = float(np.sqrt(correlated / counts.mean()))
+    filled = held > 0
+    cells = power[filled] / held[filled] / mean
+    # Each cell's square holds its own sampling error once more.
+    square = float(np.average(cells**2 / (1 + correlated / held[filled]), weights=held[filled]))
+    low, high = int(cones.argmin()), int(cones.argmax())
+    return NoiseDirections(
+        float(cones[low]), float(cones[high]), _xyz(axes[low]), _xyz(axes[high]), sd, max(1.0, square)
+    )
+
+
+def _xyz(axis: NDArray[np.float64]) -> tuple[float, float, float]:
+    z, y, x = axis.tolist()
+    return x, y, z
+
+
+def cell_centres() -> NDArray[np.float64]:
+    """Unit vectors [cell, 3] (z, y, x) of the cells; a cell holds k and -k."""
+    t = np.tan(np.pi / 4 * ((np.arange(_CELLS) + 0.5) / _CELLS * 2 - 1))
+    u, v = (part.ravel() for part in np.meshgrid(t, t, indexing="ij"))
+    ones = np.ones_like(u)
+    centres = np.concatenate([np.stack(face, axis=1) for face in ((ones, u, v), (u, ones, v), (u, v, ones))])
+    return np.asarray(centres / np.linalg.norm(centres, axis=1, keepdims=True))
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _cell_of(z, y, x, place):  # type: ignore[no-untyped-def]
+    """Which cell a direction lies in; ``place`` says where along a side a tangent of -1..1 lies."""
+    az, ay, ax = abs(z), abs(y), abs(x)
+    if az >= ay and az >= ax:
+        face, u, v = 0, y / z, x / z
+    elif ay >= ax:
+        face, u, v = 1, z / y, x / y
+    else:
+        face, u, v = 2, z / x, y / x
+    half = (place.size - 1) / 2
+    return (face * _CELLS + place[int((u + 1) * half)]) * _CELLS + place[int((v + 1) * half)]
+
+
+@numba.njit(cache=True, nogil=True)
+def _cell_sums(
+    half1: HalfTransform,
+    half2: HalfTransform,
+    rows: NDArray[np.int64],
+    last: int,
+    labels: NDArray[np.int16],
+    weight: Curve,
+    place: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Sums [2, cell] of |F1 - F2|^2 over its shell's mean, and of 1, over k and -k once; the halves are [ky, kz, kx]."""
+    n = half1.shape[1]
+    sums = np.zeros((2, 3 * _CELLS * _CELLS))
+    for iy in rows:
+        ky = iy if 2 * iy < n else iy - n
+        for kz in range(-last, last + 1):
+            iz = kz % n
+            for kx in range(last + 1):
+                square = kz * kz + ky * ky + kx * kx
+                if square >= labels.size or weight[labels[square]] == 0:
+                    continue
+                own = 0.5 if kx == 0 else 1.0
+                difference = half1[iy, iz, kx] - half2[iy, iz, kx]
+                cell = _cell_of(float(kz), float(ky), float(kx), place)
+                sums[0, cell] += own * weight[labels[square]] * (difference.real**2 + difference.imag**2)
+                sums[1, cell] += own
+    return sums
