@@ -1,9 +1,9 @@
 """Power of the noise by direction: whether views are missing, and how many coefficients of a shell count.
 
-The difference of two unmasked half maps holds no signal, so that the shape of the particle has no part in it. Where a program
-divides by how often a direction was seen, rarely seen directions are noisier; where nothing was seen, there is nothing. Each coefficient's
-power is divided by its shell's mean, and what lies in a double cone of 20 degrees is averaged, as in
-`refine_hooks.analysis.cones`.
+The difference of two unmasked half maps holds no signal, so that the shape of the particle has no part in it. Where a
+program divides by how often a direction was seen, rarely seen directions are noisier; where nothing was seen, there is
+nothing. Each coefficient's power is divided by its shell's mean, and what lies in a double cone of 20 degrees is averaged,
+as in `refine_hooks.analysis.cones`.
 """
 
 from dataclasses import dataclass
