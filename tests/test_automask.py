@@ -4,16 +4,20 @@ import warnings
 
 import numpy as np
 import pytest
-from panel import Case, make, rod
+from panel import Case, globule, make, rod
 from panel_cases import BESIDE, CASES, FILLING, SMALL, THROUGH, of_models
 from panel_score import claimed, missed, row, score
 
 from refine_hooks import fsc, masks
+from refine_hooks.files.mrc import Map
 from refine_hooks.fourier import extent, shell_sums, transform
 from refine_hooks.fsc import packed
 from refine_hooks.fsc.randomised import expected_mean, randomised_sums, steady_planes, steady_sums
 from refine_hooks.fsc.spread import mask_spectrum
 from refine_hooks.masks.morphology import ball, components
+from refine_hooks.measure import NamedMask, measure_halves
+from refine_hooks.model import Facts, HalfMaps
+from refine_hooks.settings import Settings
 
 # The same cases at every push in seconds; the whole table is `scripts/panel`.
 _QUICK_NAMES = (
@@ -163,6 +167,42 @@ def test_neighbours_that_a_face_cuts_off_are_counted_and_left_out() -> None:
     assert float((found.values[oracle < 0.01] > 0.5).mean()) < 0.01
 
 
+def test_neighbours_that_hold_more_than_the_particle_are_left_out_all_the_same() -> None:
+    above = np.zeros((32,) * 3, np.float32)
+    above[12:20, 12:20, 12:20] = 1
+    above[0:9, 8:24, 8:24] = 1
+    found, counted = components(above > 0.5, above, ball(32, 16.0))
+    assert counted == {"components": 1, "neighbours": 1}
+    assert found.sum() == 8**3
+
+
+def test_a_membrane_that_runs_through_the_box_is_no_neighbour_of_what_stands_beside_it() -> None:
+    above = np.zeros((32,) * 3, np.float32)
+    above[12:16] = 1
+    above[20:26, 13:19, 13:19] = 1
+    _, counted = components(above > 0.5, above, ball(32, 16.0))
+    assert counted == {"components": 2, "neighbours": 0}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda mask: mask, None),
+        (np.ones_like, "too wide"),
+        (lambda mask: 1 - mask, "inverted"),
+        (lambda mask: np.roll(mask, 24, 2), "beside the particle"),
+    ],
+)
+def test_a_given_mask_that_can_hardly_be_meant_is_named(change, words: str | None) -> None:
+    case = case_of("globule, poor")
+    truth = make(case)
+    maps = [Map(half, case.voxel_size_A) for half in (truth.half1, truth.half2)]
+    given = NamedMask("mask", Map(np.ascontiguousarray(change(truth.oracle)), case.voxel_size_A))
+    measured = measure_halves(HalfMaps(*maps, origin="found"), Facts(), Settings(), [given])
+    note = next(mask.record.note for mask in measured.masks if mask.record.name == "mask")
+    assert (words is None and note is None) or words in (note or "")
+
+
 def test_a_particle_that_runs_through_the_faces_is_followed_there() -> None:
     found, _ = made(case_of("microtubule, poor"))
     assert found.parameters["neighbours"] == 0
@@ -194,3 +234,12 @@ def test_every_version_of_scikit_image_that_is_allowed_fills_holes_without_a_war
         found, counted = components(inside > 0.5, inside, ball(16, 8.0))
     assert found.sum() == 9**3
     assert counted == {"components": 1, "neighbours": 0}
+
+
+def test_the_claim_of_a_curve_that_never_falls_is_its_last_shell_with_data() -> None:
+    case = Case("globule", globule(26), 48, 3.6, 8.0)
+    truth = make(case)
+    maps = [Map(half, case.voxel_size_A) for half in (truth.half1, truth.half2)]
+    measured = measure_halves(HalfMaps(*maps, origin="found", valid_shells=16), Facts(), Settings())
+    steps = next(mask.record.parameters.steps for mask in measured.masks if mask.record.role == "automask")
+    assert steps[0].claimed_shell == 16

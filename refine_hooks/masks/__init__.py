@@ -1,6 +1,7 @@
 """Masks: arrays in, arrays out. A sphere, an automask from two half maps, and the checks on somebody else's mask."""
 
 from refine_hooks.masks.automask import Automask, Claim, automask
+from refine_hooks.masks.given import doubt
 from refine_hooks.masks.outside import Outside, signal_outside
 from refine_hooks.masks.shapes import checked, cosine_edge, says_nothing, sphere
 
@@ -11,6 +12,7 @@ __all__ = [
     "automask",
     "checked",
     "cosine_edge",
+    "doubt",
     "says_nothing",
     "signal_outside",
     "sphere",

@@ -11,6 +11,7 @@ Voxels = NDArray[np.bool_]
 
 _SPECK_ENERGY = 0.02
 _HOLE_SHARE = 0.05
+_PARTICLE_ENERGY = 0.2  # of the strongest component's; neighbours can hold more than the particle
 
 
 def components(
@@ -19,7 +20,7 @@ def components(
     """The voxels that make the particle, and how many connected components they are.
 
     A component is kept where it holds at least 2 % of the energy inside the sphere. One that a face of the box cuts off is a
-    neighbour where the strongest component is whole, and is left out. Holes of less than 5 % of the volume are filled.
+    neighbour where another is whole, or runs through the box, and is left out. Holes of less than 5 % of the volume are filled.
 
     Args:
         above: voxels above the level [z, y, x].
@@ -40,9 +41,7 @@ def components(
     held[0] = 0
     kept = held > _SPECK_ENERGY * held.sum()
     kept[np.argmax(held)] = len(held) > 1
-    cut_off = np.zeros_like(kept)
-    cut_off[_at_faces(labels, box, inside.shape)] = True
-    neighbours = np.zeros_like(kept) if cut_off[np.argmax(held)] else kept & cut_off
+    neighbours = _neighbours(_faces(labels, box, inside.shape, len(held)), held, kept)
     kept &= ~neighbours
     found = np.zeros(above.shape, np.bool_)
     found[box] = kept[labels]
@@ -58,16 +57,25 @@ def _below(function: object, older: str, size: int) -> dict[str, int]:
     return {"max_size": size - 1} if "max_size" in named else {older: size}
 
 
-def _at_faces(labels: NDArray[np.int_], box: tuple[slice, ...], shape: tuple[int, ...]) -> NDArray[np.int_]:
-    """Labels that touch a face of the whole box, of which ``labels`` is a part."""
-    touching = [np.zeros(0, labels.dtype)]
+def _neighbours(faces: Voxels, held: NDArray[np.float64], kept: Voxels) -> Voxels:
+    """Which components a face cuts off, where one that is no neighbour can be the particle; ``faces`` is [label, axis, end].
+
+    A filament or a membrane that runs through the box reaches opposite faces; a neighbour does not.
+    """
+    through = (faces[:, :, 0] & faces[:, :, 1]).any(axis=1)
+    cut_off = kept & faces.any(axis=(1, 2)) & ~through
+    whole = np.where(kept & ~cut_off, held, 0)
+    return cut_off if whole.max() >= _PARTICLE_ENERGY * held.max() > 0 else np.zeros_like(cut_off)
+
+
+def _faces(labels: NDArray[np.int_], box: tuple[slice, ...], shape: tuple[int, ...], count: int) -> Voxels:
+    """Which of the whole box's faces each label touches [label, axis, end]; ``labels`` is a part of that box."""
+    touched = np.zeros((count, 3, 2), np.bool_)
     for axis in range(3):
-        if box[axis].start == 0:
-            touching.append(np.unique(labels.take(0, axis)))
-        if box[axis].stop == shape[axis]:
-            touching.append(np.unique(labels.take(-1, axis)))
-    found = np.unique(np.concatenate(touching))
-    return np.asarray(found[found > 0])
+        for end, reached in enumerate((box[axis].start == 0, box[axis].stop == shape[axis])):
+            if reached:
+                touched[np.unique(labels.take(-end, axis)), axis, end] = True
+    return touched
 
 
 def bounding_box(inside: Voxels, margin_px: int) -> tuple[slice, slice, slice]:

@@ -199,13 +199,23 @@ def checked_mask(pair: Pair, mask: NamedMask) -> MeasuredMask:
     return replace(described, softened=mask.cistem_edge)
 
 
+def with_doubt(mask: MeasuredMask, signal_outside: float | None) -> MeasuredMask:
+    """The mask's record with what is odd about a mask that was given: all of the box, inverted, beside the particle."""
+    odd = None if mask.values is None else masks.doubt(mask.values, signal_outside)
+    if odd is None:
+        return mask
+    note = "; ".join(text for text in (mask.record.note, odd) if text)
+    return replace(mask, record=mask.record.model_copy(update={"note": note}))
+
+
 def with_signal_outside(pair: Pair, mask: MeasuredMask, automask: MeasuredMask) -> MeasuredMask:
     """The mask's record with the share of the signal that it leaves out, where the automask says where the signal is."""
     if mask.values is None or automask.values is None or automask.record.role != "automask":
-        return mask
+        return with_doubt(mask, None)
     found = masks.signal_outside(pair.transforms, pair.box_px, pair.voxel_size_A, mask.values, automask.values)
     if found is None:
-        return mask
+        return with_doubt(mask, None)
     x_A, y_A, z_A = (round(length, 1) for length in found.at_A)
     outside = SignalOutside(share=round(found.share, 4), sd=round(found.sd, 4), at_A=(x_A, y_A, z_A))
-    return replace(mask, record=mask.record.model_copy(update={"signal_outside": outside}))
+    measured = replace(mask, record=mask.record.model_copy(update={"signal_outside": outside}))
+    return with_doubt(measured, found.share)
