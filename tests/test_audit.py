@@ -28,7 +28,7 @@ from refine_hooks.audit import Finding, audit, worst
 from refine_hooks.curves.cistem import gain, part_fsc
 from refine_hooks.fourier import voxels_in_shell
 from refine_hooks.log.file import Journal
-from refine_hooks.log.masks import MaskRecord, SignalOutside
+from refine_hooks.log.masks import AutomaskParameters, MaskRecord, SignalOutside
 from refine_hooks.log.records import Analysis, HalfMapsRecord, LogLine, RoundRecord, now
 from refine_hooks.model import Fingerprint, InputFile, Key
 from refine_hooks.programs.relion.star import read_star
@@ -151,6 +151,12 @@ def cutting(share: float, sd: float = 0.01) -> RoundRecord:
     return healthy(masks=(mask,))
 
 
+def with_smooth_part(share: float) -> RoundRecord:
+    how = AutomaskParameters(smooth_share=share, without_smooth_A=5.25)
+    mask = MaskRecord(name="automask", role="automask", volume_A3=1e5, volume_fraction=0.02, parameters=how)
+    return healthy(masks=(mask,))
+
+
 SPEAKS = [
     ("identical_halves", a_round({"unmasked": np.ones(SHELLS), "sphere": np.ones(SHELLS)}), "warning", "the same map"),
     ("identical_halves", a_round({"unmasked": np.ones(SHELLS)}, iteration=0), "note", "starting reference"),
@@ -189,6 +195,9 @@ SPEAKS = [
         "the mask holds 6.7 % of the sphere",
     ),
     ("mask_and_sphere", a_round({"sphere": falling(30), "automask": falling(20)}), "warning", "cuts the molecule"),
+    ("signal_outside", cutting(0.8), "warning", "the mask is inverted, in another frame, or made for another map"),
+    ("smooth_density", with_smooth_part(0.4), "note", "40 % of the density under the mask 'automask' holds no detail"),
+    ("smooth_density", with_smooth_part(0.4), "note", "A mask without it reaches 5.25 A"),
     (
         "signal_outside",
         cutting(0.2),
@@ -238,6 +247,7 @@ SILENT = [
     ("mask_too_tight", masked(falling(14, 1), falling(30))),
     ("mask_and_sphere", a_round({"sphere": falling(29), "automask": falling(30)})),
     ("signal_outside", cutting(0.02, sd=0.001)),
+    ("smooth_density", with_smooth_part(0.05)),
     ("signal_outside", cutting(0.2, sd=0.1)),
     ("mask_missing", healthy()),
     ("alignment_limit", healthy(alignment_limit_A=20.0)),

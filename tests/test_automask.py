@@ -7,6 +7,7 @@ import pytest
 from panel import Case, globule, make, rod
 from panel_cases import BESIDE, CASES, FILLING, SMALL, THROUGH, of_models
 from panel_score import claimed, missed, row, score
+from panel_shapes import capsid, disc
 
 from refine_hooks import fsc, masks
 from refine_hooks.files.mrc import Map
@@ -221,7 +222,7 @@ def test_a_mask_whose_curve_never_crosses_fails_its_test_where_random_phases_cor
     found = masks.automask(truth.half1, truth.half2, case.voxel_size_A, transforms=halves, claim=claim)
     first = found.parameters["steps"][0]
     assert first["claimed_shell"] == onset + 3
-    assert first["null"] > first["chance"]
+    assert first["randomised"] > first["chance"]
     assert len(found.parameters["steps"]) > 1
 
 
@@ -243,3 +244,17 @@ def test_the_claim_of_a_curve_that_never_falls_is_its_last_shell_with_data() -> 
     measured = measure_halves(HalfMaps(*maps, origin="found", valid_shells=16), Facts(), Settings())
     steps = next(mask.record.parameters.steps for mask in measured.masks if mask.record.role == "automask")
     assert steps[0].claimed_shell == 16
+
+
+def test_a_smooth_disc_is_reported_with_its_share_and_the_resolution_without_it() -> None:
+    case = Case("nanodisc", disc(45, 40, 22), 64, 2.4, 6.0)
+    found, _ = made(case)
+    assert 0.2 < found.parameters["smooth_share"] < 0.7
+    assert found.parameters["without_smooth_A"] <= 6.2
+
+
+@pytest.mark.parametrize("shape", [rod(110, 13), globule(30), capsid(65, 24, 0.0)], ids=["rod", "globule", "capsid"])
+def test_protein_alone_has_no_smooth_part(shape) -> None:
+    found, _ = made(Case("protein", shape, 64, 2.4, 6.0))
+    assert found.parameters["smooth_share"] < 0.02
+    assert "without_smooth_A" not in found.parameters

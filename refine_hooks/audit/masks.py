@@ -22,6 +22,7 @@ from refine_hooks.audit.reading import (
     whole_map,
 )
 from refine_hooks.audit.rules import Texts, rule_of_round
+from refine_hooks.log.masks import AutomaskParameters
 from refine_hooks.log.records import Curve, RoundRecord
 from refine_hooks.model import ProgramMaskParameters
 from refine_hooks.settings import Settings
@@ -30,6 +31,8 @@ ONSET_REACH = 8  # a dip that begins within so many shells of the onset is the c
 GAP = 0.3
 RECOVERY = 0.1
 CUT_SHARE = 0.03
+MISPLACED = 0.5  # of the signal outside
+SMOOTH_SHARE = 0.1
 
 
 @rule_of_round(
@@ -291,6 +294,33 @@ def limit_unsupported(record: RoundRecord, settings: Settings) -> Iterator[Findi
 
 @rule_of_round(
     Texts(
+        "smooth_density",
+        "Part of the density is smooth",
+        "Lipid, detergent and the like hold no detail beyond 10 A: under a mask that holds them the FSC is lower.",
+        "Say which of the two numbers is quoted, and under which mask.",
+    ),
+)
+def smooth_density(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
+    """A disc, micelle or membrane: its share of the automask's density, and the resolution without it."""
+    mask = next((mask for mask in record.masks if mask.role == "automask"), None)
+    how = None if mask is None else mask.parameters
+    if mask is None or not isinstance(how, AutomaskParameters) or (how.smooth_share or 0.0) < SMOOTH_SHARE:
+        return
+    number = how.without_smooth_A
+    without = "" if number is None else f" A mask without it reaches {number:.2f} A."
+    yield found(
+        record,
+        "smooth_density",
+        "note",
+        f"{100 * (how.smooth_share or 0.0):.0f} % of the density under the mask {mask.name!r} holds no detail beyond 10 A, as "
+        f"that of lipid or detergent.{without} Quote the number of the whole mask, or name the mask that leaves this part out",
+        share=how.smooth_share,
+        without_A=number,
+    )
+
+
+@rule_of_round(
+    Texts(
         "signal_outside",
         "Signal lies outside the mask",
         "A part of the particle is not measured, and not aligned to where the refinement uses this mask.",
@@ -318,12 +348,20 @@ def signal_outside(record: RoundRecord, settings: Settings) -> Iterator[Finding]
             "signal_outside",
             "warning",
             f"the mask {mask.name!r} cuts density: {100 * share:.0f} % of the signal{_give_or_take(sd)} lies outside it{where}. "
-            f"The FSC under it does not speak of that part{f'; {uses}' if uses else ''}. Look at its outline, and widen it there",
+            f"The FSC under it does not speak of that part{f'; {uses}' if uses else ''}. {_advice(share)}",
             curve=mask.name if record.under(mask.name) is not None else None,
             share=share,
             sd=sd,
             at_A=place,
         )
+
+
+def _advice(share: float) -> str:
+    if share > MISPLACED:
+        return (
+            "So much is no cut: the mask is inverted, in another frame, or made for another map; make it from this map"
+        )
+    return "Look at its outline, and widen it there"
 
 
 def _give_or_take(sd: float | None) -> str:

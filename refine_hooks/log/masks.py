@@ -34,8 +34,12 @@ class AutomaskParameters(Record):
     filter_A: float | None = Field(default=None, description="sigma of the Gaussian that the maps were low-passed with")
     binned_voxel_A: float | None = None
     level: float | None = Field(default=None, description="of the solvent")
-    solvent_density: float | None = Field(default=None, description="what the solvent's level was found from")
-    solvent_fraction: float | None = None
+    solvent_density: float | None = Field(
+        default=None, description="rms of what is more than noise in the solvent, as a share of the particle's density"
+    )
+    solvent_fraction: float | None = Field(
+        default=None, description="share of the box farther than 12 A from the density"
+    )
     threshold: float | None = Field(default=None, description="above which a voxel is particle")
     noise_sd: float | None = None
     threshold_sd: float | None = Field(default=None, description="threshold above the solvent, in noise_sd")
@@ -48,6 +52,12 @@ class AutomaskParameters(Record):
     fraction_of_box: float | None = None
     fraction_of_sphere: float | None = Field(default=None, description="in logs of schema 1")
     steps: tuple[AutomaskStep, ...] = ()
+    smooth_share: float | None = Field(
+        default=None, description="share of the density without detail beyond 10 A, as lipid and detergent have none"
+    )
+    without_smooth_A: float | None = Field(
+        default=None, description="corrected resolution under a mask without the smooth part"
+    )
     reason: str | None = Field(default=None, description="why there is no mask, as a code")
     why: str | None = Field(default=None, description="the same in words")
 

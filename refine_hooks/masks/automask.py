@@ -16,13 +16,15 @@ from refine_hooks import fsc
 from refine_hooks.fourier import Curve, HalfTransform, ShellSums, extent, transform, voxels_in_shell
 from refine_hooks.fsc.randomised import expected_mean, low_part, steady_sums
 from refine_hooks.fsc.spread import mask_spectrum
-from refine_hooks.masks.density import Density, even_length, find_density
+from refine_hooks.masks.density import Density, cropped, even_length, find_density
 from refine_hooks.masks.shapes import Volume
+from refine_hooks.masks.smooth import smooth_voxels
 
 REACH_A = 12.4
 EDGE_A = 8.0
 # How the mask is loosened, step by step: reach beyond the particle's surface, width of the edge about it.
 LOOSER_A = ((REACH_A, 11.0), (REACH_A, 14.0), (13.0, 17.0), (14.0, 19.0), (15.0, 21.0))
+SMOOTH_SHARE = 0.1  # of the density; from here on the resolution without it is measured as well
 _WIDE_VOXEL_A = 6.0  # with wider voxels, edges are as many voxels as with these
 _CHECKED_VOXEL_A = 2.0  # an edge of 8 A is as smooth on such a grid as on a finer one
 
@@ -122,7 +124,32 @@ def automask(
     if best is not tried[-1]:
         mask = density.mask(best.reach_A, best.edge_A)
     parameters |= {"reach_A": best.reach_A, "edge_A": best.edge_A, "steps": [one.step() for one in tried]}
+    parameters |= _smooth_part(density, best, (half1, half2), both, claim)
     return Automask(mask, parameters, None if best.passed else _doubt(best), best.correlation, best.correlated)
+
+
+def _smooth_part(
+    density: Density,
+    best: _Tested,
+    halves: tuple[Volume, Volume],
+    transforms: tuple[HalfTransform, HalfTransform],
+    claim: Claim,
+) -> dict[str, float]:
+    """The share of the density that holds no detail, and the corrected resolution under a mask without it, where there is one."""
+    if best.shell is None:
+        return {}
+    extent_A, voxel_A = density.box_px * density.voxel_size_A, density.found["binned_voxel_A"]
+    inside, binned_px = density.inside(), len(density.excess)
+    binned = cropped(transforms[0], binned_px), cropped(transforms[1], binned_px)
+    smooth = smooth_voxels(binned, density.excess, inside, voxel_A, extent_A / best.shell)
+    if smooth is None:
+        return {}
+    share = float(smooth.sum() / inside.sum())
+    if share < SMOOTH_SHARE:
+        return {"smooth_share": share}
+    rest = density.without(smooth)
+    tested = _tested(rest, best.reach_A, best.edge_A, rest.mask(best.reach_A, best.edge_A), halves, transforms, claim)
+    return {"smooth_share": share} | ({"without_smooth_A": extent_A / tested.shell} if tested.shell else {})
 
 
 def _best(tried: list[_Tested]) -> _Tested:

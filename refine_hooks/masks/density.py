@@ -10,7 +10,7 @@ fallen to the share q of the density inside at -sigma * ndtri(q) beyond its midd
 that middle, so that neither the filter nor the noise makes the mask wider or tighter.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numba
@@ -41,12 +41,29 @@ _CLOSE_A = 4.0  # every mask is 1 up to here
 
 @dataclass(frozen=True, slots=True)
 class Density:
-    """Distance in Angstrom of each voxel of the binned box from the particle's surface, and how it was found."""
+    """The density of a binned box, the distance of each voxel from the particle's surface, and how it was found.
+
+    Attributes:
+        distance_A: [z, y, x], negative inside.
+        excess: low-passed sum of the half maps above the solvent [z, y, x].
+        found: what of it the record holds.
+    """
 
     distance_A: Volume
+    excess: Volume
     box_px: int
     voxel_size_A: float
     found: dict[str, Any]
+
+    def inside(self) -> NDArray[np.bool_]:
+        """The voxels above the threshold [z, y, x]."""
+        return np.asarray(self.distance_A < self.found["contour_A"])
+
+    def without(self, voxels: NDArray[np.bool_]) -> "Density":
+        """The density without some of its voxels [z, y, x], on the binned grid."""
+        binned_A = self.found["binned_voxel_A"]
+        rest = _distance_A(self.inside() & ~voxels, binned_A, self.found["contour_A"])
+        return replace(self, distance_A=rest)
 
     def mask(self, reach_A: float, edge_A: float, box_px: int | None = None) -> Volume:
         """A soft mask [z, y, x]: 1/2 at ``reach_A`` beyond the surface, with a cosine edge of ``edge_A`` about that.
@@ -108,7 +125,7 @@ def find_density(
     found |= _solvent(excess, distance_A, found["noise_sd"])
     if found["solvent_fraction"] < _LEAST_SOLVENT or found["solvent_density"] > _LARGEST_SOLVENT_DENSITY:
         return {**found, "reason": "no_solvent", "why": _no_solvent(found)}
-    return Density(distance_A, box_px, voxel_size_A, found)
+    return Density(distance_A, excess, box_px, voxel_size_A, found)
 
 
 def _solvent(excess: Volume, distance_A: Volume, noise_sd: float) -> dict[str, float]:

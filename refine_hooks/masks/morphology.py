@@ -37,7 +37,7 @@ def components(
     energy = np.square(excess[box], dtype=np.float32)
     if sphere is not None:
         energy *= sphere[box]
-    held = np.bincount(labels.ravel(), energy.ravel())
+    held = np.bincount(labels.ravel(), energy.ravel()).astype(np.float64)
     held[0] = 0
     kept = held > _SPECK_ENERGY * held.sum()
     kept[np.argmax(held)] = len(held) > 1

@@ -1,0 +1,69 @@
+"""Density without detail: detergent, lipid and the like, which have power at low resolution and hardly any beyond 10 A.
+
+The product of two half maps is, on average over the noise, the square of the density. In the band from 10 A to the resolution
+its local mean says how much detail a place holds; over the same at low resolution it is the detail for the density's strength.
+Where that is far below what the particle's detailed part holds, the density is smooth. This looks at where the halves agree, so a
+mask without the smooth part is one to report a second number with, never the one to quote.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refine_hooks.masks.shapes import Volume
+
+Transform = NDArray[np.complex64]
+
+DETAIL_A = 10.0
+_LEAST_BAND = 1.2  # the resolution must be so many times finer than 10 A for a band to measure in
+_AROUND_A = 5.0  # sigma of the window in which detail is measured
+_DETAILED = 0.85  # quantile of the density's voxels that counts as detailed
+_SMOOTH = 0.15  # of the detail there
+_SEEN_SD = 4.0  # detail must stand so far out of its noise for its absence to mean something
+_THIN_A = 6.0  # radius; thinner layers are a particle's rim
+
+
+def smooth_voxels(
+    transforms: tuple[Transform, Transform],
+    excess: Volume,
+    inside: NDArray[np.bool_],
+    voxel_A: float,
+    resolution_A: float,
+) -> NDArray[np.bool_] | None:
+    """The voxels of the density [z, y, x] that hold no detail; None where the maps cannot say.
+
+    Args:
+        transforms: half transforms of the two half maps, binned to the box of ``excess``.
+        excess: low-passed density above the solvent, of both halves together.
+        inside: where the density is.
+        voxel_A: of the binned box.
+        resolution_A: finest that the halves support.
+    """
+    from scipy.ndimage import gaussian_filter
+    from skimage.morphology import isotropic_opening
+
+    finest_A = max(resolution_A, 2.05 * voxel_A)
+    if finest_A * _LEAST_BAND > DETAIL_A or not inside.any():
+        return None
+    one, two = (_band(half, len(excess), voxel_A, finest_A) for half in transforms)
+    sigma_px = _AROUND_A / voxel_A
+    detail = gaussian_filter(one * two, sigma_px)
+    noise = float(np.std(detail[excess < np.median(excess)]))
+    strength = gaussian_filter(np.square(np.where(inside, excess, 0)), sigma_px)
+    ratio = np.where(inside, detail / np.maximum(strength, 1e-30), 0)
+    typical = float(np.quantile(ratio[inside], _DETAILED))
+    seen = inside & (typical * strength > _SEEN_SD * noise)
+    if typical <= 0 or seen.sum() < 0.5 * inside.sum():
+        return None
+    plain = seen & (ratio < _SMOOTH * typical)
+    opened = isotropic_opening(plain, _THIN_A / voxel_A)  # type: ignore[no-untyped-call]
+    return np.asarray(opened & inside)
+
+
+def _band(half: Transform, box_px: int, voxel_A: float, finest_A: float) -> Volume:
+    """One half map between 10 A and the finest that is supported."""
+    from scipy import fft
+
+    axis, last = np.fft.fftfreq(box_px, voxel_A), np.fft.rfftfreq(box_px, voxel_A)
+    square = np.square(axis)[:, None, None] + np.square(axis)[:, None] + np.square(last)
+    kept = (square >= DETAIL_A**-2) & (square <= finest_A**-2)
+    return np.asarray(fft.irfftn(np.where(kept, half, 0), s=(box_px,) * 3), np.float32)
