@@ -86,7 +86,7 @@ def test_a_refinement_mask_that_cuts_the_particle_is_measured_and_advised_agains
     one, two = (Map(half, VOXEL_A) for half in halves(1.0))
     pair = HalfMaps(one, two, "merged", images=(10, 10))
     named = [
-        NamedMask("refinement", Map(soft((Y**2 + Z**2 < 30**2) & (X < 30)), VOXEL_A)),
+        NamedMask("refinement", Map(soft((Y**2 + Z**2 < 30**2) & (X < 30)), VOXEL_A), role="refinement"),
         NamedMask("wide", Map(GENEROUS, VOXEL_A)),
     ]
     facts = Facts(voxel_size_A=VOXEL_A, sphere_radius_A=85.0)

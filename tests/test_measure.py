@@ -73,7 +73,7 @@ def test_without_a_mass_nothing_is_scaled() -> None:
 
 def test_a_sphere_that_does_not_fit_is_made_to_fit_and_said() -> None:
     m = measured(*a_pair(), Facts(sphere_radius_A=500.0))
-    assert m.masks[0].record.parameters["radius_A"] == BOX / 2 * VOXEL_A - 5
+    assert m.masks[0].record.parameters.radius_A == BOX / 2 * VOXEL_A - 5
     assert any("does not fit" in note for note in m.notes)
 
 
