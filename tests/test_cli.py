@@ -108,7 +108,7 @@ def test_what_is_no_project_is_said(tmp_path: Path, command: str) -> None:
     assert (empty.returncode, "is empty" in empty.stderr) == (1, True)
     (tmp_path / "notes.txt").write_text("x")
     other = cli(command, tmp_path)
-    assert (other.returncode, "--project" in other.stderr) == (1, True)
+    assert (other.returncode, "--program" in other.stderr) == (1, True)
     gone = cli(command, tmp_path / "gone")
     assert (gone.returncode, "is not a folder" in gone.stderr) == (1, True)
     assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
@@ -168,3 +168,106 @@ def test_an_unforeseen_error_is_called_our_own(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 3
     assert "bug of refine_hooks" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("measured")
+    one, two = halves(folder)
+    assert cli("measure", one, two, "--out", folder / "refine_hooks").returncode == 0
+    return folder
+
+
+ROUND = "measure/0/1"
+
+
+@pytest.mark.parametrize(
+    "words", [[".", ROUND], [ROUND], ["refine_hooks", ROUND], [ROUND, "--log", "refine_hooks/rounds.jsonl"]]
+)
+def test_the_log_comes_first_and_the_round_second_and_either_may_be_left_out(measured: Path, words: list[str]) -> None:
+    shown = cli("show", *words, cwd=measured)
+    assert shown.returncode == 0, shown.stderr
+    assert ROUND in shown.stdout
+
+
+def test_the_current_folder_is_the_log_where_none_is_named(measured: Path) -> None:
+    for words in (["show"], ["audit"], ["report", "--out", "page.html"], ["plot", ROUND, "--out", "x.svg"]):
+        done = cli(*words, cwd=measured)
+        assert done.returncode == 0, done.stderr
+    assert cli("export", "--as", "csv", cwd=measured).returncode == 2
+    assert cli("export", ".", "--round", ROUND, "--as", "csv", cwd=measured).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["--version"], 0),
+        (["-h"], 0),
+        (["show", "-h"], 0),
+        (["show", "gone"], 1),
+        (["show", "--no-such"], 2),
+        (["no-such"], 2),
+        (["audit", ".", "--fail-on", "all"], 2),
+        (["serve", "--port", "70000"], 2),
+    ],
+)
+def test_exit_codes(tmp_path: Path, words: list[str], code: int) -> None:
+    done = cli(*words, cwd=tmp_path)
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
+
+
+def test_quiet_verbose_and_the_log_file_may_stand_behind_the_command(tmp_path: Path) -> None:
+    (tmp_path / "Refine3D" / "job001").mkdir(parents=True)
+    (tmp_path / "Refine3D" / "job001" / "run_it001_optimiser.star").write_text("")
+    loud = cli("once", tmp_path)
+    assert "nothing" in loud.stderr
+    quiet = cli("once", tmp_path, "-q", "--log-file", tmp_path / "messages.txt")
+    assert (quiet.returncode, quiet.stderr) == (0, "")
+    assert "INFO refine_hooks.watch.loop: nothing more to do" in (tmp_path / "messages.txt").read_text()
+
+
+@pytest.mark.parametrize("output", [">&-", ">/dev/full", "2>/dev/full", "2>&-", "| true"])
+def test_an_output_that_cannot_be_written_loses_no_measurement(tmp_path: Path, output: str) -> None:
+    one, two = halves(tmp_path)
+    command = (
+        f"{sys.executable} -c 'from refine_hooks.cli import main; main()' measure {one} {two} --out {tmp_path / 'out'}"
+    )
+    done = subprocess.run(
+        ["bash", "-c", f"{command} {output}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": "."},
+    )
+    assert done.returncode in ((0, 1) if "full" in output and "2" not in output else (0,)), done.stderr
+    assert "Traceback" not in done.stderr
+    assert json.loads((tmp_path / "out" / "rounds.jsonl").read_text().splitlines()[-1])["type"] == "round"
+
+
+def test_a_full_standard_output_is_said(tmp_path: Path) -> None:
+    command = f"{sys.executable} -c 'from refine_hooks.cli import main; main()' schema >/dev/full"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "No space left" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_check_config_shows_where_each_setting_comes_from(tmp_path: Path) -> None:
+    (tmp_path / "refine_hooks.toml").write_text("[fsc]\nrepeats = 9\n")
+    (tmp_path / "c.toml").write_text("[audit]\njump_fraction = 0.3\n")
+    command = [sys.executable, "-c", "from refine_hooks.cli import main; main()", "check-config", str(tmp_path)]
+    done = subprocess.run(
+        [*command, "--config", str(tmp_path / "c.toml"), "--program", "cistem"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "REFINE_HOOKS_WATCH_POLL_S": "3"},
+    )
+    lines = {line.split(" ")[0]: line for line in done.stdout.splitlines()}
+    assert done.returncode == 0, done.stderr
+    assert lines["repeats"].startswith("repeats = 9 ")
+    assert lines["repeats"].endswith(f"from {tmp_path / 'refine_hooks.toml'}")
+    assert lines["jump_fraction"].endswith(f"from {tmp_path / 'c.toml'}")
+    assert "REFINE_HOOKS_WATCH_POLL_S" in lines["poll_s"]
+    assert "cistem.toml" in lines["metadata_wait_s"]
+    assert "# from" not in lines["seed"]

@@ -183,7 +183,7 @@ def test_what_no_program_claims_is_told_with_each_program_s_reason(
     assert command(monkeypatch, tmp_path) == 1
     said = capsys.readouterr()
     assert all(f"not {name}'s: " in said.out for name in projects.adapter_names())
-    assert "--project" in said.err
+    assert "--program" in said.err
     told = explained(monkeypatch, capsys, tmp_path)
     assert told["program"] is None
     assert all(claim["recognises"] is False and claim["why"] for claim in told["claims"])

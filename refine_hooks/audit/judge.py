@@ -9,10 +9,10 @@ from refine_hooks.audit import audit
 from refine_hooks.audit.reading import Counts, Finding, counted
 from refine_hooks.log.file import Journal
 from refine_hooks.log.index import LogIndex
-from refine_hooks.log.records import Failed, RoundRecord
+from refine_hooks.log.records import Failed, RoundRecord, Start
 from refine_hooks.log.summary import RoundSummary, grouped
 from refine_hooks.model import Key
-from refine_hooks.settings import Settings
+from refine_hooks.settings import Settings, settings_of
 
 _HELD = 64  # rounds whose findings are held; the counts are of all
 
@@ -25,16 +25,27 @@ class Judge:
 
     Attributes:
         index: the log.
-        settings: limits of the rules.
+        settings: limits of the rules; None for those of the log's newest watch.
     """
 
     index: LogIndex
-    settings: Settings = field(default_factory=Settings)
+    settings: Settings | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _limits: tuple[Start | None, Settings] | None = None
     _seen: int = 0
     _waiting: dict[Key, None] = field(default_factory=dict)
     _counts: dict[Key, tuple[RoundSummary, Counts]] = field(default_factory=dict)
     _held: dict[Key, tuple[RoundSummary, list[Finding]]] = field(default_factory=dict)
+
+    def limits(self) -> Settings:
+        """The settings that the rounds are audited with."""
+        if self.settings is not None:
+            return self.settings
+        start = self.index.start
+        held = self._limits
+        if held is None or held[0] is not start:
+            self._limits = held = start, settings_of(start.settings if start else None)
+        return held[1]
 
     def counts(self, summary: RoundSummary) -> Counts | None:
         """How many findings a round has; None where it has not been audited since it was measured."""
@@ -58,7 +69,7 @@ class Judge:
     def findings_of(self, line: RoundRecord | Failed) -> list[Finding]:
         """What the audit has to say of the round that a line is about, beside the rounds before it."""
         if isinstance(line, Failed) and self.index.summary(line.key) is None:
-            return audit([line], self.settings)
+            return audit([line], self.limits())
         return next((found for key, _, found in self.judged([line.key]) if key == line.key), [])
 
     def judged(self, keys: Iterable[Key]) -> Iterator[tuple[Key, RoundRecord, list[Finding]]]:
@@ -79,7 +90,7 @@ class Judge:
         beside = self.index.beside(group)
         found: dict[Key, list[Finding]] = {key: [] for key in group}
         by_name = {str(key): key for key in group}
-        for finding in audit(Journal((*beside.lines, *beside.failed)), self.settings, only=set(group)):
+        for finding in audit(Journal((*beside.lines, *beside.failed)), self.limits(), only=set(group)):
             found[by_name[finding.round]].append(finding)
         self._note({key: (summary, found[key]) for key, summary in known.items() if summary is not None})
         yield from ((key, beside.rounds[key], found[key]) for key in group if key in beside.rounds)

@@ -72,6 +72,8 @@ def options_first(arguments: list[str]) -> list[str]:
     for word in words:
         if word in _OF_ALL or word.startswith("--log-file="):
             first.append(word)
+        elif word == "--project" or word.startswith("--project="):  # the name of before
+            others.append(word.replace("--project", "--program", 1))
         elif word == "--log-file":
             first += [word, *([value] if (value := next(words, None)) is not None else [])]
         else:

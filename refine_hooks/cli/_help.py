@@ -18,6 +18,8 @@ def all_help() -> str:
 
 
 def _help(command: object, path: str) -> str:
-    context = typer.Context(command, info_name=path, terminal_width=_WIDTH, max_content_width=_WIDTH)  # type: ignore[arg-type]
+    context = typer.Context(
+        command, info_name=path, terminal_width=_WIDTH, max_content_width=_WIDTH, help_option_names=["-h", "--help"]
+    )  # type: ignore[arg-type]
     text = command.get_help(context)  # type: ignore[attr-defined]
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"

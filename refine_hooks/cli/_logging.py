@@ -85,7 +85,7 @@ class TerminalHandler(logging.Handler):
         from rich.text import Text
 
         style = _STYLES.get(level, "bold red")
-        self.console.print(Text(start, style="dim").append(text, style=style or "not dim"), soft_wrap=True)
+        self.console.print(Text.assemble((start, "dim"), (text, style)), soft_wrap=True)
 
 
 def _coloured() -> bool:

@@ -4,14 +4,81 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 if TYPE_CHECKING:
     from refine_hooks.log.file import Journal
     from refine_hooks.log.records import RoundRecord
+    from refine_hooks.settings import Settings
 
 logger = logging.getLogger(__name__)
 _TOLD_FAULTS = 5
+_LOG = "a log (rounds.jsonl), its folder or a project [default: the current folder]"
+_ROUND = "RUN/ITERATION/CLASS, as the tables print it"
+
+Log = Annotated[Path, typer.Argument(metavar="LOG", help=_LOG, show_default=False, readable=False)]
+FirstOfTwo = Annotated[str, typer.Argument(metavar="LOG", help=_LOG, show_default=False)]
+SecondOfTwo = Annotated[str, typer.Argument(metavar="ROUND", help=_ROUND, show_default=False)]
+# Spellings of before, which keep working for this version.
+OldLog = Annotated[Path | None, typer.Option("--log", hidden=True)]
+OldRound = Annotated[str, typer.Option("--round", hidden=True)]
+LogConfig = Annotated[
+    Path | None,
+    typer.Option(help="TOML file laid over the settings that the log was written with", show_default=False),
+]
+
+
+def log_and_round(first: str, second: str, old_log: Path | None = None, old_round: str = "") -> tuple[Path, str]:
+    """Which log and which round two arguments mean, either of which may be left out; the round is empty where none is named.
+
+    Raises:
+        typer.BadParameter: more than one log or round is named.
+    """
+    words = [word for word in (first, second) if word]
+    if old_log is not None and len(words) < 2:
+        return old_log, _one(words, old_round)
+    if len(words) == 1 and not old_round and _names_a_round(first):
+        return Path(), first
+    if old_log is not None:
+        raise typer.BadParameter("name the log once: LOG ROUND")
+    return Path(first or "."), _one(words[1:], old_round)
+
+
+def _one(words: list[str], old_round: str) -> str:
+    if words and old_round:
+        raise typer.BadParameter("name the round once: LOG ROUND")
+    return words[0] if words else old_round
+
+
+def _names_a_round(word: str) -> bool:
+    """Whether one word alone is RUN/ITERATION/CLASS, and not the path of something that is there."""
+    parts = word.split("/")
+    return len(parts) > 2 and all(part.isdigit() for part in parts[-2:]) and not Path(word).exists()
+
+
+def require_round(key: str) -> None:
+    """Check that a round is named.
+
+    Raises:
+        typer.BadParameter: none is.
+    """
+    if not key:
+        raise typer.BadParameter("name the round: LOG RUN/ITERATION/CLASS; 'refine-hooks show LOG' lists them")
+
+
+def log_settings(journal: Journal, config: Path | None = None) -> Settings:
+    """The settings that this log is read with, by every command that reads one.
+
+    Raises:
+        SettingsError: every fault of ``config``.
+    """
+    from refine_hooks.log.records import Start
+    from refine_hooks.settings import own_table, settings_of
+
+    start = next((line for line in reversed(journal.lines) if isinstance(line, Start)), None)
+    return settings_of(start.settings if start else None, own_table(config))
 
 
 def read_log(place: Path) -> Journal:

@@ -18,7 +18,7 @@ from refine_hooks.model import Facts, HalfMaps, Key, Round
 from refine_hooks.notify.observers import Observers
 from refine_hooks.programs.adapter import fingerprint_of
 from refine_hooks.report.view import LogView
-from refine_hooks.settings import Settings, load_settings
+from refine_hooks.settings import Settings, layers, load_settings, merged
 from refine_hooks.sums.symmetry import order_of
 from refine_hooks.watch import products
 
@@ -48,7 +48,7 @@ def measure_files(
         raise SettingsError(f"--symmetry {symmetry!r}: no such point group; write Cn, Dn, T, O or I, such as C4")
     tell_compiling()
     overrides: dict[str, Any] = {"fsc": {"full": True}} if full else {}
-    settings = load_settings(config, overrides=overrides)
+    settings = load_settings(overrides=overrides, own=merged(layers(config)))
     files = {**settings.masks, **named_masks(masks)}
     voxel_size_A = voxel_size_A or settings.program.voxel_size_A
     halves, named = _read_all(half1.absolute(), half2.absolute(), files, voxel_size_A, mask_voxel_size_A)

@@ -5,6 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
+
+def _programs(incomplete: str) -> list[str]:
+    """For the shell's completion."""
+    from refine_hooks.programs import adapter_names
+
+    return [name for name in adapter_names() if name.startswith(incomplete)]
+
+
 Project = Annotated[
     Path,
     typer.Argument(
@@ -16,10 +24,16 @@ Out = Annotated[
 ]
 Config = Annotated[
     Path | None,
-    typer.Option(help="TOML file laid over the defaults (see check-config)", show_default=False, readable=False),
+    typer.Option(help="TOML file laid over all other settings (see check-config)", show_default=False, readable=False),
 ]
 Adapter = Annotated[
-    str, typer.Option("--project", help="the refinement program, where the folder does not tell", show_default=False)
+    str,
+    typer.Option(
+        "--program",
+        help="the refinement program, where the folder does not tell",
+        show_default=False,
+        autocompletion=_programs,
+    ),
 ]
 Masks = Annotated[
     list[str] | None,

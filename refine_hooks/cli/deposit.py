@@ -8,29 +8,43 @@ from typing import Annotated
 import typer
 
 from refine_hooks.cli._app import app
-from refine_hooks.cli._logs import read_log, round_of
+from refine_hooks.cli._logs import (
+    FirstOfTwo,
+    LogConfig,
+    OldLog,
+    SecondOfTwo,
+    log_and_round,
+    log_settings,
+    read_log,
+    require_round,
+    round_of,
+)
 
 
 @app.command(short_help="Write what EMDB asks for of a round.")
 def deposit(
-    key: Annotated[str, typer.Argument(metavar="ROUND", help="RUN/ITERATION/CLASS as the tables print it")],
+    log: FirstOfTwo = "",
+    key: SecondOfTwo = "",
+    *,
     out: Annotated[Path, typer.Option(help="the folder to write to", show_default=False)],
-    log: Annotated[
-        Path, typer.Option("--log", help="rounds.jsonl, the folder that holds it, or the project", readable=False)
-    ] = Path("."),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace files of an earlier deposit")] = False,
+    config: LogConfig = None,
+    old_log: OldLog = None,
 ) -> None:
     """Write half maps, mask, FSC XML and a text with the numbers of one round, ready for EMDB.
 
-    Half maps that are not honest (filtered, masked, joined, identical, or changed since) are refused with the reason.
+    Half maps that are not as they were reconstructed (filtered, masked, joined, identical, or changed since) are refused with the
+    reason.
     """
     from refine_hooks.audit import audit
     from refine_hooks.log.file import find_log
     from refine_hooks.report.deposit import prepared, write
 
-    journal = read_log(log)
+    place, key = log_and_round(log, key, old_log)
+    require_round(key)
+    journal = read_log(place)
     record = round_of(journal, key)
-    findings = tuple(audit(journal, only=[record.key]))
-    ready = prepared(record, find_log(log).absolute().parent, findings)
+    findings = tuple(audit(journal, log_settings(journal, config), only=[record.key]))
+    ready = prepared(record, find_log(place).absolute().parent, findings)
     for path in write(ready, out, overwrite):
         print(path)

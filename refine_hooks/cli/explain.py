@@ -22,6 +22,7 @@ def explain(
     program: Adapter = "",
     reconstruct: Reconstruct = "",
     as_json: Annotated[bool, typer.Option("--json", help="print it as JSON")] = False,
+    why: Annotated[bool, typer.Option("--why", help="also the programs that it is not, each with its reason")] = False,
 ) -> None:
     """Say what a directory is and why, which rounds it has, what each would be measured from, and what is missing.
 
@@ -50,7 +51,7 @@ def explain(
     if as_json:
         print(json.dumps(dataclasses.asdict(explanation), indent=2))
     else:
-        print("\n".join(_lines(explanation)))
+        print("\n".join(_lines(explanation, why)))
 
 
 def _tables(found: list[Claim]) -> list[dict[str, object]]:
@@ -66,7 +67,11 @@ def _claims(found: list[Claim] | tuple[Claim, ...], chosen: str) -> list[str]:
     return [f"  {words[claim.recognises].format(claim.adapter)}: {claim.why}" for claim in ordered]
 
 
-def _lines(it: Explanation) -> list[str]:
+def _chosen(it: Explanation) -> list[Claim]:
+    return [claim for claim in it.claims if claim.recognises or claim.adapter == it.program]
+
+
+def _lines(it: Explanation, why: bool) -> list[str]:
     claimed = [claim.adapter for claim in it.claims if claim.recognises]
     told = [] if claimed == [it.program] else [f"  taken as {it.program}'s, as you asked"]
     looking = f"looked at every {it.poll_s:g} s" + (
@@ -77,7 +82,7 @@ def _lines(it: Explanation) -> list[str]:
     room = f"{place.free_GB:g} GB free" if place.free_GB is not None else "free space unknown"
     disk = "the project's file system" if place.same_file_system else "another file system than the project's"
     writable = "" if place.writable else " NOT WRITABLE: name another folder with --out;"
-    lines = [it.project, *told, *_claims(it.claims, it.program)]
+    lines = [it.project, *told, *(_claims(it.claims, it.program) if why else _claims(_chosen(it), it.program))]
     lines.append(f"  file system: {it.file_system}, {looking}")
     lines.append(f"  output: {place.path};{writable} {state}, {room}, {disk}")
     lines.append(f"  log: {place.log}")

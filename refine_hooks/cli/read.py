@@ -1,4 +1,4 @@
-"""Commands that read a log: audit, show, report, export. A LOG may be rounds.jsonl, its folder, or the project."""
+"""Commands that read a log: audit, show, report, export."""
 
 from __future__ import annotations
 
@@ -9,42 +9,44 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from refine_hooks.cli._app import app
-from refine_hooks.cli._logs import read_log, round_of
+from refine_hooks.cli._logs import (
+    FirstOfTwo,
+    Log,
+    LogConfig,
+    OldLog,
+    OldRound,
+    SecondOfTwo,
+    log_and_round,
+    log_settings,
+    read_log,
+    require_round,
+    round_of,
+)
 
 if TYPE_CHECKING:
     from refine_hooks.log.file import Journal
     from refine_hooks.settings import Settings
 
-Log = Annotated[
-    Path,
-    typer.Argument(help="rounds.jsonl, the folder that holds it, or the project", show_default=False, readable=False),
-]
-LogOption = Annotated[
-    Path, typer.Option("--log", help="rounds.jsonl, the folder that holds it, or the project", readable=False)
-]
-Config = Annotated[Path | None, typer.Option(help="TOML file with the audit's limits", show_default=False)]
 
-
-@app.command(short_help="Say what is doubtful about each round.")
+@app.command(short_help="Check each round and report problems.")
 def audit(
-    log: Log,
+    log: Log = Path(),
     as_json: Annotated[bool, typer.Option("--json", help="print the findings alone, as a JSON list")] = False,
     fail_on: Annotated[
-        str, typer.Option(help="exit with 1 at such a finding: note or warning", show_default=False)
+        str, typer.Option(help="exit with 4 at such a finding: note or warning", show_default=False)
     ] = "",
-    config: Config = None,
+    config: LogConfig = None,
 ) -> None:
-    """Say what a careful colleague would say of the rounds: which is better, which curve is lying, where, what to do."""
+    """Check each round and report problems: which result is better, which curve is suspicious, where, and what to do."""
     import json
 
     from refine_hooks.audit import audit as find
-    from refine_hooks.errors import InputError
-    from refine_hooks.settings import load_settings
 
     if fail_on not in ("", "note", "warning"):
-        raise InputError(f"--fail-on {fail_on}: give note or warning")
-    settings = load_settings(config)
-    journal = _analysed(log, settings)
+        raise typer.BadParameter(f"--fail-on {fail_on}: give note or warning")
+    journal = read_log(log)
+    settings = log_settings(journal, config)
+    journal = _analysed(log, journal, settings)
     findings = find(journal, settings)
     if as_json:
         print(json.dumps([finding.model_dump(mode="json") for finding in findings], indent=2))
@@ -54,34 +56,32 @@ def audit(
         show_rounds(journal, findings)
         show_findings(findings)
     if any(fail_on in {finding.severity, "note"} for finding in findings):
-        raise typer.Exit(1)
+        raise typer.Exit(4)
 
 
-def _analysed(log: Path, settings: Settings) -> Journal:
+def _analysed(log: Path, journal: Journal, settings: Settings) -> Journal:
     """The log with the further measurements of its rounds; told on standard error as they are made."""
     from refine_hooks.log.file import find_log
     from refine_hooks.log.folder import Store
     from refine_hooks.reanalyse import revisited
 
     store = Store(find_log(log).absolute().parent, int(settings.keep.min_free_GB * 1e9))
-    return revisited(store, read_log(log), settings)
+    return revisited(store, journal, settings)
 
 
 @app.command(short_help="Show one round, or the table of rounds.")
 def show(
-    key: Annotated[
-        str,
-        typer.Argument(
-            metavar="[ROUND]", help="RUN/ITERATION/CLASS; without one, the table of rounds", show_default=False
-        ),
-    ] = "",
-    log: LogOption = Path("."),
+    log: FirstOfTwo = "",
+    key: SecondOfTwo = "",
     as_json: Annotated[bool, typer.Option("--json", help="print the record, or all records, as JSON")] = False,
+    config: LogConfig = None,
+    old_log: OldLog = None,
 ) -> None:
     """Show one round with all its numbers, or the table of all rounds."""
     import json
 
-    journal = read_log(log)
+    place, key = log_and_round(log, key, old_log)
+    journal = read_log(place)
     if as_json:
         records = [round_of(journal, key)] if key else list(journal.rounds)
         tables = [record.model_dump(mode="json") for record in records]
@@ -90,7 +90,7 @@ def show(
     from refine_hooks.audit import audit as find
     from refine_hooks.report.text import show_round, show_rounds
 
-    findings = find(journal)
+    findings = find(journal, log_settings(journal, config))
     if key:
         record = round_of(journal, key)
         show_round(record, [finding for finding in findings if finding.round == str(record.key)])
@@ -100,23 +100,22 @@ def show(
 
 @app.command(short_help="Write report.html anew.")
 def report(
-    log: Log,
+    log: Log = Path(),
     out: Annotated[
         Path | None, typer.Option(help="the file to write [default: report.html beside the log]", show_default=False)
     ] = None,
-    config: Config = None,
+    config: LogConfig = None,
 ) -> None:
     """Write the report anew: one self-contained HTML file."""
     from refine_hooks.audit import audit as find
     from refine_hooks.log.file import find_log
     from refine_hooks.log.folder import Store
     from refine_hooks.report.file import report_html
-    from refine_hooks.settings import load_settings
 
     journal = read_log(log)
     store = Store(find_log(log).absolute().parent)
     target = store.report if out is None else out.absolute()
-    page = report_html(store, journal, find(journal, load_settings(config)))
+    page = report_html(store, journal, find(journal, log_settings(journal, config)))
     if out is not None:
         store = Store(target.parent)
         store.make()
@@ -126,17 +125,21 @@ def report(
 
 @app.command(short_help="Write a round's curves for other programs.")
 def export(
-    log: Log,
-    key: Annotated[str, typer.Option("--round", help="RUN/ITERATION/CLASS as the tables print it", show_default=False)],
+    log: FirstOfTwo = "",
+    key: SecondOfTwo = "",
+    *,
     kind: Annotated[str, typer.Option("--as", help="emdb-xml, star, csv or json", show_default=False)],
     out: Annotated[
         Path | None, typer.Option(help="the file to write [default: standard output]", show_default=False)
     ] = None,
+    old_round: OldRound = "",
 ) -> None:
     """Write a round's curves for EMDB, for RELION's readers, or as a table."""
     from refine_hooks.report.export import export as exported
 
-    text = exported(round_of(read_log(log), key), kind)
+    place, key = log_and_round(log, key, None, old_round)
+    require_round(key)
+    text = exported(round_of(read_log(place), key), kind)
     if out is None:
         sys.stdout.write(text)
         return

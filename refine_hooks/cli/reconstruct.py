@@ -27,11 +27,12 @@ logger = logging.getLogger(__name__)
 Known = Annotated[float, typer.Option(help="where the file does not tell", show_default=False)]
 ProjectOrNone = Annotated[
     Path | None,
-    typer.Argument(help="the refinement project's folder, with --round", show_default=False, readable=False),
+    typer.Argument(help="the refinement project's folder", show_default=False, readable=False),
 ]
 RoundKey = Annotated[
-    str, typer.Option("--round", help="RUN/ITERATION/CLASS, as explain and show print it", show_default=False)
+    str, typer.Argument(metavar="ROUND", help="RUN/ITERATION/CLASS, as explain and show print it", show_default=False)
 ]
+OldRound = Annotated[str, typer.Option("--round", hidden=True)]
 ParticleFile = Annotated[
     Path | None,
     typer.Option(
@@ -81,6 +82,7 @@ Cluster = Annotated[
 def reconstruct(
     project: ProjectOrNone = None,
     round_: RoundKey = "",
+    *,
     particles: ParticleFile = None,
     out: MapsFolder = None,
     symmetry: Symmetry = "",
@@ -99,10 +101,11 @@ def reconstruct(
     cluster: Cluster = "",
     config: Config = None,
     program: Adapter = "",
+    old_round: OldRound = "",
 ) -> None:
     """Make the two half maps of any round from its particles, or of a parameter file.
 
-    Give PROJECT and --round, or --particles and --out. The paths of the two maps are printed. Work that is stopped, or killed,
+    Give PROJECT and ROUND, or --particles and --out. The paths of the two maps are printed. Work that is stopped, or killed,
     goes on where it was when the same command is given again.
     """
     if ewald:
@@ -110,17 +113,17 @@ def reconstruct(
             "--ewald: the curvature of the Ewald sphere is not corrected here; use relion_reconstruct --ewald"
         )
     if (project is None) == (particles is None):
-        raise SettingsError("give either PROJECT with --round KEY, or --particles FILE with --out DIR")
+        raise typer.BadParameter("give either PROJECT ROUND, or --particles FILE with --out DIR")
     if package not in ("", "cistem", "relion"):
-        raise SettingsError(f"--package {package}: is neither cistem nor relion")
-    from refine_hooks.settings import load_settings
+        raise typer.BadParameter(f"--package {package}: is neither cistem nor relion")
+    from refine_hooks.settings import layers, load_settings, merged
 
     overrides: dict[str, Any] = {"cluster": {"scheduler": cluster}} if cluster else {}
     if project is not None:
-        _of_round(project, round_, out, symmetry, config, program, overrides)
+        _of_round(project, round_ or old_round, out, symmetry, config, program, overrides)
         return
     if particles is None or out is None:
-        raise SettingsError("--particles needs --out DIR, the folder for the half maps")
+        raise typer.BadParameter("--particles needs --out DIR, the folder for the half maps")
     known = {
         "pixel_size_A": pixel_size,
         "voltage_kV": voltage,
@@ -130,7 +133,7 @@ def reconstruct(
     options: dict[str, Any] = {name: value for name, value in known.items() if value}
     options.update({"stack": stack} if stack else {}, **({"root": root} if root else {}))
     options.update({"class_id": class_id} if class_id else {}, **({"contrast": 1} if white else {}))
-    settings = load_settings(config, overrides=overrides)
+    settings = load_settings(overrides=overrides, own=merged(layers(config)))
     job = _job_of_file(particles, package, symmetry or "C1", mask_radius, score_weight, options)
     _of_file(job, particles, out.absolute(), settings)
 
@@ -178,16 +181,17 @@ def _of_round(
 ) -> None:
     from refine_hooks.log.folder import Store
     from refine_hooks.programs import claim
-    from refine_hooks.settings import load_settings
+    from refine_hooks.settings import layers, load_settings, merged
 
     project = project.absolute()
-    name, adapter = claim(project, program or load_settings(config, overrides=overrides).program.name)
-    settings = load_settings(config, name, overrides)
+    own = merged(layers(config, project))
+    name, adapter = claim(project, program or load_settings(overrides=overrides, own=own).program.name)
+    settings = load_settings(None, name, overrides, own)
     opened = adapter.open(project, settings, Store(project / "refine_hooks").spool)
     rounds = list(opened.rounds())
     chosen = next((round_ for round_ in rounds if str(round_.key) == key), None)
     if chosen is None:
-        what = f"there is no round {key!r}" if key else "name a round with --round"
+        what = f"there is no round {key!r}" if key else "name a round: PROJECT ROUND"
         raise ProjectError(f"{project}: {what}; there are: {', '.join(str(round_.key) for round_ in rounds) or 'none'}")
     job = opened.particles(chosen)
     if job is None:

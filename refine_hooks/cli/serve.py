@@ -13,7 +13,7 @@ def serve(
     place: Annotated[
         Path,
         typer.Argument(
-            metavar="[LOG|DIR]", help="rounds.jsonl, its folder, a project, or a folder of projects", readable=False
+            metavar="LOG|DIR", help="rounds.jsonl, its folder, a project, or a folder of projects", readable=False
         ),
     ] = Path("."),
     port: Annotated[int, typer.Option(help="port to listen on; 0 takes a free one", min=0, max=65535)] = 8642,

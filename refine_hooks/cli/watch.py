@@ -155,21 +155,34 @@ def schema() -> None:
     print(json.dumps(json_schema(), indent=2))
 
 
-@app.command("check-config", short_help="Check a settings file, or print the defaults.")
+@app.command("check-config", short_help="Check settings, and show where each comes from.")
 def check_config(
-    config: Annotated[
+    place: Annotated[
         Path | None,
-        typer.Argument(help="a TOML file; without one the defaults are printed", show_default=False, readable=False),
+        typer.Argument(
+            metavar="FILE|PROJECT",
+            help="a TOML file, or a project whose settings are shown [default: the current folder]",
+            show_default=False,
+            readable=False,
+        ),
     ] = None,
+    config: Config = None,
+    program: Adapter = "",
 ) -> None:
-    """Check a settings file (all faults at once), or print every setting with its default."""
-    from refine_hooks.settings import config_directory, load_settings
+    """Check a settings file (all faults at once), or print every setting with its value and where it comes from.
 
-    if config is None:
-        print((config_directory() / "default.toml").read_text(encoding="utf-8"), end="")
+    From the lowest to the highest: the defaults, those for the program, /etc/refine_hooks.toml,
+    ~/.config/refine_hooks/config.toml, PROJECT/refine_hooks.toml, the environment (REFINE_HOOKS_FSC_THRESHOLD=0.5 is threshold
+    of [fsc]), --config, and the options of a command.
+    """
+    from refine_hooks.cli._settings import shown_settings
+    from refine_hooks.settings import load_settings
+
+    if place is not None and not place.is_dir():
+        load_settings(place)
+        print(f"{place}: is valid")
         return
-    load_settings(config)
-    print(f"{config}: is valid")
+    print(shown_settings(place or Path(), config, program), end="")
 
 
 def open_watch(
@@ -188,15 +201,15 @@ def open_watch(
     from refine_hooks.cli._progress import tell_compiling
     from refine_hooks.log.folder import Store
     from refine_hooks.programs import claim
-    from refine_hooks.settings import load_settings, own_table
+    from refine_hooks.settings import layers, load_settings, merged
     from refine_hooks.watch.loop import Watch
 
     project = project.absolute()
-    own = own_table(config)
+    own = merged(layers(config, project))
     early = load_settings(overrides=overrides, own=own)
     wanted = program or early.program.name or ("generic" if early.generic.half1 else "")
     name, adapter = claim(project, wanted)
-    settings = load_settings(config, name, overrides, own)
+    settings = load_settings(None, name, overrides, own)
     _require_files(settings.masks)
     when = settings.reconstruct.when
     store = Store((out or project / "refine_hooks").absolute(), int(settings.keep.min_free_GB * 1e9))

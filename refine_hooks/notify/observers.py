@@ -70,7 +70,7 @@ class Observers:
 
     def wait(self) -> None:
         """Let messages and hooks that are still on their way arrive, where no watch goes on that would."""
-        for fault in messages.finish(self.view.judge.settings):
+        for fault in messages.finish(self.view.judge.limits()):
             logger.warning(fault)
 
     def _tell(self, event: str, line: LogLine, found: list[Finding]) -> None:
@@ -78,7 +78,7 @@ class Observers:
         start = judge.index.start
         project = Path(start.project).name if start else ""
         state = state_of(judge)
-        for fault in messages.tell(event, line, found, judge.settings, state, project):
+        for fault in messages.tell(event, line, found, judge.limits(), state, project):
             logger.warning(fault)
 
 

@@ -167,8 +167,8 @@ def chosen_of(directory: Path, found: list[Claim]) -> str:
         state = "is empty" if empty else "is not a project of a program that is known here"
         known = ", ".join(each.adapter for each in found)
         raise ProjectError(
-            f"{directory}: {state}; name the project's own folder, or its program with --project ({known})"
+            f"{directory}: {state}; name the project's own folder, or its program with --program ({known})"
         )
     if len(claimants) > 1:
-        raise ProjectError(f"{directory}: is claimed by {' and '.join(claimants)}; choose one with --project")
+        raise ProjectError(f"{directory}: is claimed by {' and '.join(claimants)}; choose one with --program")
     return claimants[0]

@@ -37,7 +37,7 @@ class LogView:
     def of(cls, path: Path, settings: Settings | None = None) -> "LogView":
         """The view of a log that nothing else reads."""
         index = LogIndex(path)
-        return cls(index, Judge(index, settings or Settings()))
+        return cls(index, Judge(index, settings))
 
     @property
     def id(self) -> str:

@@ -16,6 +16,12 @@ _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*")
 _LONGEST_SCHEME = 24  # a longer one may be a token that was taken for an address
 
 
+def with_new_names(table: dict[str, Any]) -> dict[str, Any]:
+    """A table of settings with today's names; where an old and a new one are there, the new one counts."""
+    old = {_RENAMED[name]: value for name, value in table.items() if name in _RENAMED}
+    return {**old, **{name: value for name, value in table.items() if name not in _RENAMED}} if old else table
+
+
 class Section(BaseModel):
     """A table of the TOML: frozen, unknown keys are faults."""
 
@@ -52,10 +58,7 @@ class WatchSettings(Section):
     @classmethod
     def _old_names(cls, table: Any) -> Any:
         """Names of before are still read; the new one counts where both are there."""
-        if not isinstance(table, dict):
-            return table
-        renamed = {_RENAMED.get(name, name): value for name, value in table.items() if name in _RENAMED}
-        return renamed | {name: value for name, value in table.items() if name not in _RENAMED}
+        return with_new_names(table) if isinstance(table, dict) else table
 
 
 class KeepSettings(Section):

@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from refine_hooks.errors import SettingsError
-from refine_hooks.settings.model import Section, Settings
+from refine_hooks.settings.model import Section, Settings, with_new_names
 
 SYSTEM_FILE = Path("/etc/refine_hooks.toml")
 PROJECT_FILE = "refine_hooks.toml"
@@ -82,8 +82,8 @@ def _read(path: Path) -> bytes:
 
 
 def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
-    for name, value in above.items():
+    merged = dict(with_new_names(below))
+    for name, value in with_new_names(above).items():
         under = merged.get(name)
         merged[name] = _laid_over(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
     return merged
