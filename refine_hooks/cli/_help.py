@@ -1,5 +1,7 @@
 """The help of every command as one text, the way it is committed under config/."""
 
+from typing import Any
+
 import typer
 
 from refine_hooks.cli import _door  # noqa: F401  (the commands register themselves)
@@ -17,9 +19,9 @@ def all_help() -> str:
     return "\n".join(parts)
 
 
-def _help(command: object, path: str) -> str:
+def _help(command: Any, path: str) -> str:
     context = typer.Context(
         command, info_name=path, terminal_width=_WIDTH, max_content_width=_WIDTH, help_option_names=["-h", "--help"]
-    )  # type: ignore[arg-type]
-    text = command.get_help(context)  # type: ignore[attr-defined]
+    )
+    text = command.get_help(context)
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
