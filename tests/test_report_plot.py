@@ -8,6 +8,7 @@ import live_logs
 import pytest
 from typer.testing import CliRunner
 
+from refine_hooks.cli import _door  # noqa: F401  (the commands register themselves)
 from refine_hooks.cli._app import app
 from refine_hooks.errors import InputError
 from refine_hooks.log.records import RoundRecord

@@ -26,6 +26,7 @@ from refine_hooks.sums.plan import Floats, Plan, plan_for
 from refine_hooks.sums.weights import cistem_weights, even_weights
 
 logger = logging.getLogger(__name__)
+_MEASURED_ON = 1000  # particles
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +121,10 @@ def _inserted(plan: Plan, name: str, settings: Settings, desk: Desk) -> Floats:
     logger.info(f"{name}: reconstructing {len(plan)} particles at box {plan.box_px} on {where}")
     desk.progress(done, len(plan))
     saved = desk.now()
+    foretell = _Foretelling(name, len(plan))
     for done in _insertion(plan, sums, begin, settings, desk):
         desk.progress(done, len(plan))
+        foretell(done)
         if desk.stop():
             break
         if desk.now() - saved >= settings.reconstruct.checkpoint_s and done < len(plan):
@@ -152,6 +155,29 @@ def _insertion(plan: Plan, sums: Floats, begin: int, settings: Settings, desk: D
         stop=desk.stop,
         progress=lambda done: desk.progress(done, len(plan)),
     )
+
+
+class _Foretelling:
+    """Says once how long the particles will take, from the speed of the first thousand; compiling is not counted."""
+
+    def __init__(self, name: str, total: int) -> None:
+        self.name, self.total = name, total
+        self.first: tuple[int, float] | None = None
+        self.said = False
+
+    def __call__(self, done: int) -> None:
+        if self.first is None:
+            self.first = done, time.monotonic()
+            return
+        particles, seconds = done - self.first[0], time.monotonic() - self.first[1]
+        if self.said or particles < _MEASURED_ON or seconds <= 0:
+            return
+        self.said = True
+        left_min = (self.total - done) * seconds / particles / 60
+        logger.info(
+            f"{self.name}: about {left_min:.0f} min more for {self.total - done} particles, measured on {particles};"
+            " --reconstruct never leaves this out"
+        )
 
 
 class _Saving:

@@ -118,6 +118,7 @@ def attempt(w: Watch, round_: Round) -> None:
     try:
         w.store.require_room(w.room_bytes)
         began = True
+        w.in_hand = True
         line = _measured_or_failed(w, round_)
         if line is None:
             return
@@ -128,6 +129,8 @@ def attempt(w: Watch, round_: Round) -> None:
         w.last_event = w.pace.clock()
         w.wait(f"{error}. Waiting; nothing is lost")
         return
+    finally:
+        w.in_hand = False
     w.go_on()
     w.last_event = w.pace.clock()
     w.progress(w.measured + w.failed + 1, w.expected)
@@ -329,7 +332,7 @@ def _signals(w: Watch) -> Iterator[None]:
             raise KeyboardInterrupt
         w.why_stop = "interrupted" if number == signal.SIGINT else "terminated"
         w.stop.set()
-        logger.info(f"{w.why_stop}: finishing the round in hand; once more to drop it")
+        logger.info(f"{w.why_stop}: {'finishing the round in hand; once more to drop it' if w.in_hand else 'stopping'}")
 
     if threading.current_thread() is not threading.main_thread():
         yield

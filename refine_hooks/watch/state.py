@@ -52,6 +52,7 @@ class Watch:
     waiting: str = ""
     told: set[str] = field(default_factory=set)
     blind: bool = False
+    in_hand: bool = False
     room_bytes: int = 0
     stalled: bool = False
     progress: Callable[[int, int], None] = lambda done, total: None
