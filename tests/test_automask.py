@@ -71,16 +71,16 @@ def test_a_mask_that_correlates_by_itself_is_loosened_until_it_does_so_no_more_t
     found, _ = made(Case("thin rod", rod(140, 8), 80, 3.0, 14.0))
     steps = found.parameters["steps"]
     assert len(steps) > 2
-    assert steps[0]["null"] > 2 * steps[0]["chance"]
-    assert all(one["null"] > one["chance"] for one in steps[:-1])
-    assert steps[-1]["null"] <= steps[-1]["chance"]
+    assert steps[0]["randomised"] > 2 * steps[0]["chance"]
+    assert all(one["randomised"] > one["chance"] for one in steps[:-1])
+    assert steps[-1]["randomised"] <= steps[-1]["chance"]
     assert (found.parameters["reach_A"], found.parameters["edge_A"]) == (steps[-1]["reach_A"], steps[-1]["edge_A"])
 
 
 def test_one_that_no_loosening_helps_stays_tight_and_is_marked() -> None:
     found, _ = made(Case("thin rod", rod(140, 8), 80, 3.0, 14.0, decay=16.0))
     steps = found.parameters["steps"]
-    assert all(one["null"] > one["chance"] for one in steps)
+    assert all(one["randomised"] > one["chance"] for one in steps)
     assert found.parameters["edge_A"] == steps[0]["edge_A"]
     assert "more than chance" in (found.note or "")
 

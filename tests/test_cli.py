@@ -38,7 +38,7 @@ def test_measure_json_prints_the_record_alone(tmp_path: Path) -> None:
     record = LOG_LINE.validate_json(done.stdout)
     assert isinstance(record, RoundRecord)
     assert {"unmasked", "sphere", "sphere_scaled", "automask", "automask_corrected"} <= {c.name for c in record.curves}
-    assert record.mask("sphere").parameters["radius_A"] == 40
+    assert record.mask("sphere").parameters.radius_A == 40
     assert json.loads(done.stdout)["type"] == "round"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["one.mrc", "two.mrc"]
 

@@ -600,7 +600,7 @@ SUPPLIED = "UPDATE REFINEMENT_DETAILS_4 SET SHOULD_USE_SUPPLIED_MASK = 1, MASK_A
 def test_a_supplied_mask_is_the_file_that_the_database_names_wherever_the_project_is_now(tmp_path: Path) -> None:
     found = mask_of(tmp_path, SUPPLIED.format(1), "start_reference.mrc")
     assert found.path == tmp_path / "project" / "Assets" / "Volumes" / "start_reference.mrc"
-    assert found.parameters["refinement_edge_A"] == 12
+    assert found.parameters.refinement_edge_A == 12
     assert found.cistem_edge
     np.testing.assert_array_equal(found.mask.voxels, project.small_map(1).voxels)
 
@@ -630,7 +630,7 @@ def test_the_automask_is_made_of_the_rounds_map_in_the_frame_of_the_half_maps(tm
     found = cistem.masks(folder, round_, HalfMaps(body, body, "merged")).get("refinement")
     assert found is not None
     assert found.mask is not None
-    assert found.parameters["centring_undone_px_xyz"] == [-3, 2, -2]
+    assert found.parameters.centring_undone_px_xyz == (-3, 2, -2)
     expected = cistem_automask(moved.voxels, 2.5, 75.0, 7.0, 0.1)
     np.testing.assert_array_equal(np.roll(found.mask.voxels, (-2, 2, -3), (0, 1, 2)), expected)
 
@@ -696,7 +696,7 @@ def test_a_whole_replayed_project_is_captured_and_gives_the_half_maps_of_merge3d
         mask = cistem.masks(folder, round_, halves).get("refinement")
         assert mask is not None
         assert mask.mask is not None
-        assert mask.parameters["centring_undone_px_xyz"] == moved
+        assert mask.parameters.centring_undone_px_xyz == tuple(moved)
         body = gaussian_filter((halves.half1.voxels + halves.half2.voxels).astype(float), 10 / 2.5 / 2)
         apart_px = np.linalg.norm(centre_px(mask.mask.voxels) - centre_px(body > 0.15 * body.max()))
         assert apart_px < 1.3, f"{name}: the mask lies {apart_px:.1f} px away from the half maps' density"

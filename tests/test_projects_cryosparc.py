@@ -461,7 +461,7 @@ def test_job_json_keeps_every_curve_and_the_stated_resolution(tmp_path: Path, ve
     )
     (job / "job.json").write_text(json.dumps(table))
     first, last = _rounds(project, store)
-    assert (first.facts.reported_resolution_A, last.facts.reported_resolution_A) == (7.3, 6.3)
+    assert (first.facts.reported.resolution_A, last.facts.reported.resolution_A) == (7.3, 6.3)
     curves = {curve.name: curve for curve in cryosparc.reported(project, last)}
     assert set(curves) == {"nomask", "noisesub"}
     assert curves["noisesub"].resolution_A == 6.3

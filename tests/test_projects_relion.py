@@ -369,7 +369,7 @@ def test_the_solvent_mask_of_an_iteration_is_found_or_said_in_words(
     assert found is not None
     assert (found.mask is None) == bool(told)
     assert told in (found.note or "")
-    assert found.parameters["file"] == "MaskCreate/job003/mask.mrc"
+    assert found.parameters.file == "MaskCreate/job003/mask.mrc"
 
 
 def test_a_refinement_without_a_mask_is_said_to_have_none(project: Path, tmp_path: Path) -> None:
