@@ -42,6 +42,7 @@ _GROUPS: dict[Package, dict[str, tuple[Axis, ...]]] = {
 }
 _EMAN2 = {"TET": "T", "OCT": "O", "ICOS": "I"}
 _LARGEST = 60
+_SAME_ROTATION = 1e-6
 
 
 def rotations(symbol: str, package: Package = "cistem") -> NDArray[np.float64]:
@@ -100,18 +101,20 @@ def turn_about(axis: Sequence[float], angle_deg: float) -> NDArray[np.float64]:
     return np.asarray(np.eye(3) + np.sin(angle) * across + (1 - np.cos(angle)) * across @ across)
 
 
+@cache
 def _closed(axes: tuple[Axis, ...]) -> NDArray[np.float64]:
-    """The group that rotations about some axes generate."""
+    """The group that rotations about some axes generate; not to be written into."""
     generators = [turn_about(axis, 360.0 / fold) for fold, axis in axes]
-    group = [np.eye(3)]
+    found = np.eye(3)[None]
     grown = True
     while grown:
         grown = False
-        for one, other in product(list(group), generators):
+        for one, other in product(list(found), generators):
             new = one @ other
-            if not any(np.allclose(new, old, atol=1e-6) for old in group):
-                group.append(new)
+            if float(np.abs(found - new).max(axis=(1, 2)).min()) > _SAME_ROTATION:
+                found = np.concatenate((found, new[None]))
                 grown = True
-        if len(group) > _LARGEST:
+        if len(found) > _LARGEST:
             raise AssertionError("these axes do not generate a finite point group")
-    return np.array(group)
+    found.setflags(write=False)
+    return found
