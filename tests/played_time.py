@@ -34,7 +34,7 @@ class PlayedClock:
 
 
 class PlayedStop(threading.Event):
-    """What a watch waits with where no bell hangs; set when the play is over."""
+    """What a watch waits with where there is no notifier; set when the play is over."""
 
     def __init__(self, clock: PlayedClock) -> None:
         super().__init__()
@@ -50,21 +50,21 @@ class PlayedStop(threading.Event):
         return self.is_set()
 
 
-class PlayedBell(events.Bell):
-    """A bell that rings at every deed of the program, or hangs there and never rings."""
+class PlayedNotifier(events.ChangeNotifier):
+    """A notifier that wakes at every deed of the program, or never."""
 
-    def __init__(self, clock: PlayedClock, rings: bool) -> None:
+    def __init__(self, clock: PlayedClock, heeds: bool) -> None:
         super().__init__(list)
-        self._clock, self._heeds = clock, rings
+        self._clock, self._heeds = clock, heeds
 
     def wait(self, heard: int, timeout_s: float) -> int:
-        """Let time pass until the next deed that comes after ring number ``heard``, or for ``timeout_s``."""
+        """Let time pass until the next deed that comes after change number ``heard``, or for ``timeout_s``."""
         end_s = self._clock.now_s + timeout_s
-        while self._heeds and self._rings <= heard and self._clock.next_s() <= end_s:
+        while self._heeds and self._changes <= heard and self._clock.next_s() <= end_s:
             self._clock.go_to(self._clock.next_s())
-        if self._rings <= heard:
+        if self._changes <= heard:
             self._clock.go_to(end_s)
-        return self._rings
+        return self._changes
 
-    def tend(self) -> None:
-        """It hangs where it has to."""
+    def keep_watching(self) -> None:
+        """It watches already."""

@@ -124,8 +124,8 @@ def test_a_share_that_fails_for_an_hour_is_told_once_and_its_rounds_come_later(p
     tries: list[int] = []
 
     def failing(directory: Path, round_: Any, store: Store) -> Any:
-        tries.append(w.put_off.looks)
-        if w.put_off.looks < 200:
+        tries.append(w.retries.scans)
+        if w.retries.scans < 200:
             raise OSError(number, os.strerror(number))
         return program().half_maps(directory, round_, store)
 

@@ -1,4 +1,4 @@
-"""A round's measuring begins at most poll_s + settle_s and one look after its last input came, whenever and however that comes.
+"""A round's measuring begins at most poll_s + settle_s and one scan after its last input came, whenever and however that comes.
 
 Time is played: the files are real, the seconds are not.
 """
@@ -17,7 +17,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from opened import Opened
-from played_time import PlayedBell, PlayedClock, PlayedStop
+from played_time import PlayedClock, PlayedNotifier, PlayedStop
 from small_program import program, write_round
 
 from refine_hooks.log.file import read_journal
@@ -25,15 +25,15 @@ from refine_hooks.log.folder import Store
 from refine_hooks.model import Fingerprint, InputFile, Key, Round
 from refine_hooks.settings import load_settings
 from refine_hooks.watch.loop import Watch, run
-from refine_hooks.watch.schedule import Pace, looks, settled
+from refine_hooks.watch.schedule import Schedule, scan_times, settled
 
 Deed = tuple[float, Callable[[], object]]
 Span = tuple[float, float]
 _ROUNDING_S = 1e-6
 
 
-def a_bell(kind: str, clock: PlayedClock) -> PlayedBell | None:
-    return None if kind == "none" else PlayedBell(clock, kind == "rings")
+def a_notifier(kind: str, clock: PlayedClock) -> PlayedNotifier | None:
+    return None if kind == "none" else PlayedNotifier(clock, kind == "notifies")
 
 
 seconds = st.floats(0.0, 40.0).map(lambda s: round(s, 3))
@@ -42,51 +42,51 @@ seconds = st.floats(0.0, 40.0).map(lambda s: round(s, 3))
 @settings(max_examples=500, deadline=None)
 @given(
     st.lists(st.lists(seconds, min_size=1, max_size=4), min_size=1, max_size=6),
-    st.sampled_from(("rings", "dead", "none")),
+    st.sampled_from(("notifies", "dead", "none")),
     st.sampled_from((0.5, 2.0, 5.0, 7.3)),
     st.sampled_from((0.0, 0.1, 0.7, 2.0, 3.0, 12.0)),
     st.sampled_from((0.0, 0.006, 0.1, 0.3, 1.0)),
     st.sampled_from((0.0, 0.4, 9.0, 100.0)),
     st.booleans(),
 )
-@example([[0.0, 1.0, 3.0, 4.0]], "rings", 2.0, 0.7, 0.1, 0.0, False)
+@example([[0.0, 1.0, 3.0, 4.0]], "notifies", 2.0, 0.7, 0.1, 0.0, False)
 def test_measuring_begins_in_time_at_any_moment_and_with_any_settings(
     writings: list[list[float]],
-    bell: str,
+    kind: str,
     poll_s: float,
     settle_s: float,
-    look_s: float,
+    scan_s: float,
     measuring_s: float,
     late: bool,
 ) -> None:
-    """What is measured meanwhile of other rounds is no part of the wait; ``late``: a look reads the disk at its end."""
+    """What is measured meanwhile of other rounds is no part of the wait; ``late``: a scan reads the disk at its end."""
     disk: dict[int, int] = {}
 
     def write(iteration: int) -> None:
         disk[iteration] = disk.get(iteration, 0) + 1
-        if rings is not None:
-            rings.ring()
+        if notifier is not None:
+            notifier.notify()
 
     deeds: list[Deed] = [(s, lambda i=i: write(i)) for i, moments in enumerate(writings) for s in moments]  # type: ignore[misc]
     clock = PlayedClock(deeds, 80.0 + measuring_s * len(deeds))
-    rings, pace, measured, begun = (
-        a_bell(bell, clock),
-        Pace(poll_s, settle_s, clock),
+    notifier, schedule, measured, begun = (
+        a_notifier(kind, clock),
+        Schedule(poll_s, settle_s, clock),
         dict[int, int](),
         dict[int, float](),
     )
     busy: list[Span] = []
 
-    def look() -> list[Round]:
-        clock.go_to(clock.now_s + (look_s if late else 0.0))
+    def scan() -> list[Round]:
+        clock.go_to(clock.now_s + (scan_s if late else 0.0))
         found = [a_round(iteration, size) for iteration, size in disk.items()]
-        clock.go_to(clock.now_s + (0.0 if late else look_s))
+        clock.go_to(clock.now_s + (0.0 if late else scan_s))
         return found
 
     def done(round_: Round) -> bool:
         return measured.get(round_.key.iteration) == round_.fingerprint.inputs[0].size
 
-    for round_ in settled(look, looks(rings, PlayedStop(clock), pace, None, clock), pace, done):
+    for round_ in settled(scan, scan_times(notifier, PlayedStop(clock), schedule, None, clock), schedule, done):
         number, began_s = round_.key.iteration, clock.now_s
         measured[number], begun[number] = round_.fingerprint.inputs[0].size, began_s
         clock.go_to(began_s + measuring_s)
@@ -94,12 +94,12 @@ def test_measuring_begins_in_time_at_any_moment_and_with_any_settings(
     for number, moments in enumerate(writings):
         last_s, began_s = max(moments), begun[number]
         assert measured[number] == len(moments)
-        assert began_s - last_s >= settle_s - look_s - _ROUNDING_S
+        assert began_s - last_s >= settle_s - scan_s - _ROUNDING_S
         waited_s = began_s - last_s - sum(max(0.0, min(end, began_s) - max(start, last_s)) for start, end in busy)
         apart_s = max(
-            poll_s, look_s + min(look_s, poll_s)
-        )  # looks that take half of poll_s and more rest as long as that
-        assert waited_s <= apart_s + settle_s + 2 * look_s + _ROUNDING_S
+            poll_s, scan_s + min(scan_s, poll_s)
+        )  # scans that take half of poll_s and more rest as long as that
+        assert waited_s <= apart_s + settle_s + 2 * scan_s + _ROUNDING_S
 
 
 def a_round(iteration: int, size: int) -> Round:
@@ -183,11 +183,11 @@ PLAYS = {"test": small, "relion": relion, "relion, copied": copied_relion, "cist
 SETTLES = {"test", "relion, copied"}
 
 
-@pytest.mark.parametrize("bell", ["rings", "dead", "none"])
+@pytest.mark.parametrize("kind", ["notifies", "dead", "none"])
 @pytest.mark.parametrize("last_s", [30.01, 33.9])
 @pytest.mark.parametrize("name", PLAYS)
-def test_a_round_on_disk_is_measured_in_time(name: str, last_s: float, bell: str, tmp_path: Path) -> None:
-    """Just after a look and just before the next one, by programs that prove that a round is whole and by others."""
+def test_a_round_on_disk_is_measured_in_time(name: str, last_s: float, kind: str, tmp_path: Path) -> None:
+    """Just after a scan and just before the next one, by programs that prove that a round is whole and by others."""
     project = Project(tmp_path / "project")
     opened = program() if name == "test" else Opened(name.partition(",")[0])
     begun: list[float] = []
@@ -199,23 +199,23 @@ def test_a_round_on_disk_is_measured_in_time(name: str, last_s: float, bell: str
     def ringing(deed: Callable[[], object]) -> Callable[[], object]:
         def both() -> None:
             deed()
-            if rings is not None:
-                rings.ring()
+            if notifier is not None:
+                notifier.notify()
 
         return both
 
     deeds = [(at_s, ringing(deed)) for at_s, deed in PLAYS[name](project, last_s)]
     clock = PlayedClock(deeds, 100.0)
-    rings = a_bell(bell, clock)
+    notifier = a_notifier(kind, clock)
     parts = {each: getattr(opened, each) for each in vars(program()) if each not in ("recognises", "why", "open")}
     timed = program(**{**parts, "half_maps": half_maps})
     given = load_settings(overrides={"watch": {"poll_s": 5.0, "settle_s": 3.0}, "keep": {"min_free_GB": 0.0}})
     w = Watch(project.folder, "test", timed, given, Store(tmp_path / "out"))
-    w.pace, w.stop = replace(w.pace, clock=clock), PlayedStop(clock)
-    run(w, w.looks(rings))
+    w.schedule, w.stop = replace(w.schedule, clock=clock), PlayedStop(clock)
+    run(w, w.scan_times(notifier))
     records = list(read_journal(w.store.log).rounds)
     newest = max(record.key.iteration for record in records)
     assert [r.half_maps is not None for r in records if r.key.iteration == newest] == [True]
     settle_s = given.watch.settle_s if name in SETTLES else 0.0
-    poll_s = 0.0 if bell == "rings" else given.watch.poll_s
+    poll_s = 0.0 if kind == "notifies" else given.watch.poll_s
     assert settle_s <= begun[-1] - last_s <= poll_s + settle_s + _ROUNDING_S

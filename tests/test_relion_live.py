@@ -34,7 +34,7 @@ def watch_refinement(project: Path, out: Path, *more: str) -> list[RoundRecord]:
 
     def ticks() -> Iterator[float]:
         over = 0
-        for moment in w.looks(None):
+        for moment in w.scan_times(None):
             yield moment
             over += job.poll() is not None
             if over > 2 or moment - began > 240:

@@ -24,7 +24,7 @@ from refine_hooks.log.file import read_journal
 from refine_hooks.log.folder import Store
 from refine_hooks.log.records import Failed, RoundRecord, Start, Stop
 from refine_hooks.model import HalfMaps, Round
-from refine_hooks.watch.loop import run, two_looks
+from refine_hooks.watch.loop import run, two_scans
 
 
 @pytest.fixture
@@ -351,7 +351,7 @@ def test_once_says_what_is_still_awaited(project: Path) -> None:
     (project / "it1_half2.mrc").unlink()
     said: list[str] = []
     w = a_watch(project, said)
-    run(w, two_looks(w))
+    run(w, two_scans(w))
     assert any("still awaited: it1_half2.mrc" in text for text in said)
     assert lines_of(project, Failed) == []
 

@@ -1,4 +1,4 @@
-"""When a round is ready, and when to look; no test waits for a clock."""
+"""When a round is ready, and when to scan; no test waits for a clock."""
 
 import threading
 from pathlib import Path
@@ -7,8 +7,8 @@ import pytest
 
 from refine_hooks.files.file_system import events_arrive, file_system_type, locks_stay_here, unreadable
 from refine_hooks.model import Fingerprint, InputFile, Key, Round
-from refine_hooks.watch.events import Bell
-from refine_hooks.watch.schedule import Awaited, Pace, looks, settled
+from refine_hooks.watch.events import ChangeNotifier
+from refine_hooks.watch.schedule import Awaited, Schedule, scan_times, settled
 
 
 def a_round(size: int, iteration: int = 1, **more: object) -> Round:
@@ -31,7 +31,7 @@ def play(states: list[list[Round]], settle_s: float, moments: list[float]) -> li
     for ready in settled(
         lambda: next(present),
         ticks(),
-        Pace(5.0, settle_s),
+        Schedule(5.0, settle_s),
         lambda r: any(r.fingerprint == o.fingerprint and r.key == o.key for _, o in out),
     ):  # type: ignore[arg-type]
         out.append((at, ready))
@@ -66,7 +66,7 @@ def test_what_lacks_something_keeps_a_watch_going_only_while_it_changes() -> Non
     awaited = Awaited()
     lacking = a_round(1, missing=("its table",))
     changed = a_round(2, missing=("its table",))
-    looks_ = [
+    scans_ = [
         (0, lacking),
         (59, lacking),
         (61, lacking),
@@ -75,7 +75,7 @@ def test_what_lacks_something_keeps_a_watch_going_only_while_it_changes() -> Non
         (123, changed),
         (124, a_round(2)),
     ]
-    told = [awaited.hopefully([round_], moment, 60) for moment, round_ in looks_]
+    told = [awaited.hopefully([round_], moment, 60) for moment, round_ in scans_]
     assert told == [True, True, False, True, True, False, False]
 
 
@@ -135,57 +135,55 @@ def test_an_unknown_file_system_is_polled() -> None:
     assert not events_arrive(Path("/data"), "")
 
 
-def test_a_change_rings_the_bell_and_folders_made_anew_are_heard_again(tmp_path: Path) -> None:
+def test_a_change_is_noticed_and_folders_made_anew_are_watched_again(tmp_path: Path) -> None:
     folder = tmp_path / "scratch"
     folder.mkdir()
-    bell = Bell(lambda: [(folder, False), (tmp_path, False)])
+    notifier = ChangeNotifier(lambda: [(folder, False), (tmp_path, False)])
     try:
-        bell.tend()
+        notifier.keep_watching()
         (folder / "one").write_text("x")
-        heard = bell.wait(0, 10.0)
+        heard = notifier.wait(0, 10.0)
         assert heard > 0
         (folder / "one").unlink()
         folder.rmdir()
         folder.mkdir()
-        bell.tend()
-        heard = bell.wait(heard, 10.0)
+        notifier.keep_watching()
+        heard = notifier.wait(heard, 10.0)
         drained = heard
-        while (later := bell.wait(drained, 0.2)) > drained:
+        while (later := notifier.wait(drained, 0.2)) > drained:
             drained = later
-        for look in range(
-            20
-        ):  # a watch tends its bell at every look; one whose emitter has yet to notice is hung up at the next
-            (folder / f"two_{look}").write_text("x")
-            if bell.wait(drained, 0.5) > drained:
+        for scan in range(20):  # a notifier is renewed at every scan; where its emitter has yet to notice, at the next
+            (folder / f"two_{scan}").write_text("x")
+            if notifier.wait(drained, 0.5) > drained:
                 break
-            bell.tend()
+            notifier.keep_watching()
         else:
             pytest.fail("the folder made anew is not heard")
     finally:
-        bell.close()
+        notifier.close()
 
 
-def test_a_bell_whose_observer_died_is_hung_up_again(tmp_path: Path) -> None:
-    bell = Bell(lambda: [(tmp_path, False)])
+def test_a_notifier_whose_observer_died_watches_again(tmp_path: Path) -> None:
+    notifier = ChangeNotifier(lambda: [(tmp_path, False)])
     try:
-        bell.tend()
-        bell._observer.stop()
-        bell._observer.join(5.0)
-        bell.tend()
+        notifier.keep_watching()
+        notifier._observer.stop()
+        notifier._observer.join(5.0)
+        notifier.keep_watching()
         (tmp_path / "file").write_text("x")
-        assert bell.wait(0, 10.0) > 0
+        assert notifier.wait(0, 10.0) > 0
     finally:
-        bell.close()
+        notifier.close()
 
 
-def test_looking_ends_when_nothing_happens_for_long_enough() -> None:
-    moments = list(looks(None, threading.Event(), Pace(0.01, 0.0), 0.0, lambda: -1e9))
+def test_scanning_ends_when_nothing_happens_for_long_enough() -> None:
+    moments = list(scan_times(None, threading.Event(), Schedule(0.01, 0.0), 0.0, lambda: -1e9))
     assert len(moments) == 1
 
 
-def test_looking_ends_when_it_is_told_to_stop() -> None:
+def test_scanning_ends_when_it_is_told_to_stop() -> None:
     stop = threading.Event()
-    for count, _ in enumerate(looks(None, stop, Pace(0.01, 0.0), None, lambda: 0.0), 1):
+    for count, _ in enumerate(scan_times(None, stop, Schedule(0.01, 0.0), None, lambda: 0.0), 1):
         if count == 3:
             stop.set()
     assert count == 3

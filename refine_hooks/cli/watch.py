@@ -68,18 +68,18 @@ def watch(
 def _watch(w: Watch, until_idle: float | None) -> str:
     from refine_hooks.watch.loop import run
 
-    bell = None
+    notifier = None
     if not w.settings.watch.force_poll and file_system.events_arrive(w.project):
-        bell = events.Bell(w.opened.watched_folders)
-    at_changes = "" if bell is None else " and at every change"
+        notifier = events.ChangeNotifier(w.opened.watched_folders)
+    at_changes = "" if notifier is None else " and at every change"
     logger.info(
-        f"watching {w.project} ({w.program}), writing to {w.store.out}; looking every {w.settings.watch.poll_s:g} s{at_changes}"
+        f"watching {w.project} ({w.program}), writing to {w.store.out}; scanning every {w.settings.watch.poll_s:g} s{at_changes}"
     )
     try:
-        return run(w, w.looks(bell, until_idle), bell, live=True)
+        return run(w, w.scan_times(notifier, until_idle), notifier, live=True)
     finally:
-        if bell is not None:
-            bell.close()
+        if notifier is not None:
+            notifier.close()
 
 
 @app.command(short_help="Measure every round that is there now.")
@@ -104,9 +104,9 @@ def once(
     with progress_shown() as progress:
         w = open_watch(project, out, config, program, overrides, in_watch=False)
         w.progress, w.inserting = progress, partial(progress, what="particles")
-        from refine_hooks.watch.loop import run, two_looks
+        from refine_hooks.watch.loop import run, two_scans
 
-        why = run(w, two_looks(w))
+        why = run(w, two_scans(w))
     if w.waiting:
         raise typer.Exit(1)
     if why == "interrupted":

@@ -34,14 +34,14 @@ def demonstrate(directory: Path, pace: float = 1.0) -> Journal:
     w = Watch(directory, "cistem", adapter_called("cistem"), settings, Store(directory / "refine_hooks"))
     faults: list[BaseException] = []
     player = threading.Thread(target=_play, args=(directory, pace, faults, w.stop), name="refinement", daemon=True)
-    bell = events.Bell(w.opened.watched_folders) if file_system.events_arrive(directory) else None
+    notifier = events.ChangeNotifier(w.opened.watched_folders) if file_system.events_arrive(directory) else None
     player.start()
     try:
-        run(w, _until_played(w, player, bell), bell, live=True)
+        run(w, _until_played(w, player, notifier), notifier, live=True)
     finally:
         w.stop.set()
-        if bell is not None:
-            bell.close()
+        if notifier is not None:
+            notifier.close()
     if faults:
         raise faults[0]
     return read_journal(w.store.log)
@@ -57,10 +57,10 @@ def _play(directory: Path, pace: float, faults: list[BaseException], stop: threa
         faults.append(error)
 
 
-def _until_played(w: Watch, player: threading.Thread, bell: events.Bell | None) -> Iterator[float]:
-    """Looks until the refinement is over and every round of it is in the log."""
+def _until_played(w: Watch, player: threading.Thread, notifier: events.ChangeNotifier | None) -> Iterator[float]:
+    """Moments until the refinement is over and every round of it is in the log."""
     ended_at: float | None = None
-    for moment in w.looks(bell):
+    for moment in w.scan_times(notifier):
         yield moment
         if not player.is_alive():
             ended_at = ended_at or time.monotonic()

@@ -8,42 +8,42 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-_TELLING_EVENTS = {"created", "modified", "moved", "deleted", "closed"}
+_EVENTS_OF_CHANGE = {"created", "modified", "moved", "deleted", "closed"}
 
 
-class Bell:
-    """Rings when something changes in the folders it hangs in.
+class ChangeNotifier:
+    """Says when something changes in the watched folders.
 
-    The folders may be removed and made again (cisTEM does so after every round) and the emitter threads may die: `tend` hangs
-    the bell up anew wherever it no longer hangs.
+    The folders may be removed and made again (cisTEM does so after every round) and the emitter threads may die: `keep_watching`
+    watches them anew.
     """
 
     def __init__(self, folders: Callable[[], Iterable[tuple[Path, bool]]]) -> None:
         self._folders = folders
         self._changed = threading.Condition()
-        self._rings = 0
+        self._changes = 0
         self._observer: Any = None
-        self._hung: dict[tuple[str, bool], tuple[Any, tuple[int, int]]] = {}
+        self._watched: dict[tuple[str, bool], tuple[Any, tuple[int, int]]] = {}
 
     def dispatch(self, event: Any) -> None:
-        """What watchdog calls for every event. Reading a file also makes events (opened, closed without a write): not told."""
-        if event.event_type in _TELLING_EVENTS:
-            self.ring()
+        """What watchdog calls for every event. Reading a file also makes events (opened, closed without a write): no change."""
+        if event.event_type in _EVENTS_OF_CHANGE:
+            self.notify()
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Wake everyone who waits."""
         with self._changed:
-            self._rings += 1
+            self._changes += 1
             self._changed.notify_all()
 
     def wait(self, heard: int, timeout_s: float) -> int:
-        """Wait for a ring that comes after ring number ``heard``; returns the number of the last ring."""
+        """Wait for a change that comes after change number ``heard``; returns the number of the last change."""
         with self._changed:
-            self._changed.wait_for(lambda: self._rings > heard, timeout_s)
-            return self._rings
+            self._changed.wait_for(lambda: self._changes > heard, timeout_s)
+            return self._changes
 
-    def tend(self) -> None:
-        """Hang the bell in every folder that exists and where it does not hang (any more)."""
+    def keep_watching(self) -> None:
+        """Watch every folder that exists and is not watched (any more)."""
         from watchdog.observers import Observer
 
         if self._observer is not None and (
@@ -54,7 +54,7 @@ class Bell:
             observer = Observer()
             self._quietly(observer.start)
             if not observer.is_alive():
-                return  # no more threads or inotify instances can be had; tried again at the next look
+                return  # no more threads or inotify instances can be had; tried again at the next scan
             self._observer = observer
         wanted = {}
         for folder, deep in self._quietly(lambda: list(self._folders())) or ():
@@ -63,34 +63,34 @@ class Bell:
             except OSError:
                 continue
             wanted[str(folder), deep] = (status.st_dev, status.st_ino)
-        for place, (watch, identity) in list(self._hung.items()):
+        for place, (watch, identity) in list(self._watched.items()):
             if wanted.get(place) != identity:
                 self._quietly(partial(self._observer.unschedule, watch))
-                del self._hung[place]
+                del self._watched[place]
         for (folder_name, deep), identity in wanted.items():
-            if (folder_name, deep) not in self._hung:
+            if (folder_name, deep) not in self._watched:
                 watch = self._quietly(partial(self._observer.schedule, self, folder_name, recursive=deep))
                 if watch is not None:
-                    self._hung[folder_name, deep] = (watch, identity)
+                    self._watched[folder_name, deep] = (watch, identity)
 
     @staticmethod
     def _quietly(action: Callable[[], Any]) -> Any:
-        """A bell that cannot be hung (no inotify watches left, the folder just went) only means waiting for ``poll_s``."""
+        """A folder that cannot be watched (no inotify watches left, the folder just went) only means waiting for ``poll_s``."""
         try:
             return action()
         except Exception:
             return None
 
     def close(self) -> None:
-        """Take the bell down."""
-        observer, self._observer, self._hung = self._observer, None, {}
+        """Watch nothing any more."""
+        observer, self._observer, self._watched = self._observer, None, {}
         if observer is not None:
             self._quietly(observer.stop)
             self._quietly(lambda: observer.join(2.0))
 
 
 @contextmanager
-def capturing(capture: Callable[[], object], bell: Bell | None, poll_s: float) -> Iterator[None]:
+def capturing(capture: Callable[[], object], notifier: ChangeNotifier | None, poll_s: float) -> Iterator[None]:
     """Capture in a thread of its own while the block runs: inputs live for seconds, a measurement may take minutes."""
     over = threading.Event()
 
@@ -98,11 +98,11 @@ def capturing(capture: Callable[[], object], bell: Bell | None, poll_s: float) -
         heard = 0
         while not over.is_set():
             capture()
-            if bell is None:
+            if notifier is None:
                 over.wait(poll_s)
             else:
                 over.wait(0.02)
-                heard = bell.wait(heard, poll_s)
+                heard = notifier.wait(heard, poll_s)
 
     thread = threading.Thread(target=work, name="capture", daemon=True)
     thread.start()
@@ -110,8 +110,8 @@ def capturing(capture: Callable[[], object], bell: Bell | None, poll_s: float) -
         yield
     finally:
         over.set()
-        if bell is not None:
-            bell.ring()
+        if notifier is not None:
+            notifier.notify()
         thread.join(10.0)
 
 

@@ -1,4 +1,4 @@
-"""The whole program in one loop: look, capture, settled?, half maps, masks and curves, record, journal, those who are told.
+"""The whole program in one loop: scan, capture, settled?, half maps, masks and curves, record, log, observers.
 
 A round that cannot be measured is a line in the log and never ends the watch. A full disk is waited for.
 """
@@ -18,26 +18,27 @@ from refine_hooks.files.lock import only_writer
 from refine_hooks.log.records import Failed, RoundRecord, Start, Stop, now
 from refine_hooks.log.summary import RoundSummary
 from refine_hooks.model import Round
-from refine_hooks.watch import events, products, schedule
+from refine_hooks.watch import events, products
 from refine_hooks.watch.measure_round import changed, measured
+from refine_hooks.watch.schedule import RetryQueue, settled
 from refine_hooks.watch.state import Watch, at_hand
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["Watch", "attempt", "run", "two_looks"]
+__all__ = ["Watch", "attempt", "run", "two_scans"]
 
 _PATIENCE = 2  # times the wait for the program's entry: what has not come by then keeps no watch from ending
-_SAID_AFTER_S = 60.0  # what a round lacks for so long is told once
-_VANISHED_LOOKS = 3  # what is gone may only have been moved since the look, and the next look finds it
+_SAID_AFTER_S = 60.0  # what a round lacks for so long is said once
+_VANISHED_SCANS = 3  # what is gone may only have been moved since the scan, and the next scan finds it
 
 
-def run(w: Watch, ticks: Iterable[float], bell: events.Bell | None = None, live: bool = False) -> str:
+def run(w: Watch, ticks: Iterable[float], notifier: events.ChangeNotifier | None = None, live: bool = False) -> str:
     """Measure every round that is there, and every one that arrives while the ticks go on; returns why it ended.
 
     Args:
         w: the watch.
-        ticks: moments at which to look; the watch ends with them.
-        bell: rings when the project changes.
+        ticks: moments at which to scan; the watch ends with them.
+        notifier: says when the project changes.
         live: capture in a thread of its own as well.
 
     Raises:
@@ -61,13 +62,13 @@ def run(w: Watch, ticks: Iterable[float], bell: events.Bell | None = None, live:
         w.store.sweep()
         for fault in w.recall():
             logger.warning(fault)
-        w.put_off = schedule.PutOff({line.key: line.fingerprint for line in w.index.failures()})
+        w.retries = RetryQueue({line.key: line.fingerprint for line in w.index.failures()})
         w.log(_start(w, host, pid))
         for folder in file_system.unreadable(w.opened.watched_folders):
             logger.warning(f"{folder}: cannot be read, so nothing in it is measured; ask its owner for read permission")
         try:
-            with events.capturing(lambda: _capture(w), bell, w.settings.watch.poll_s) if live else nullcontext():
-                for round_ in schedule.settled(lambda: _look(w), ticks, w.pace, w.done):
+            with events.capturing(lambda: _capture(w), notifier, w.settings.watch.poll_s) if live else nullcontext():
+                for round_ in settled(lambda: _scan(w), ticks, w.schedule, w.done):
                     attempt(w, round_)
         except KeyboardInterrupt:
             w.why_stop = w.why_stop if w.stop.is_set() else "interrupted"
@@ -90,25 +91,25 @@ def _summary(w: Watch) -> str:
     return f"{w.why_stop}: {new}{failed}; the log holds {known} round{'' if known == 1 else 's'}: {w.store.report}"
 
 
-def two_looks(w: Watch) -> Iterator[float]:
-    """Ticks for what is on disk now: a second look where something needs time to settle, then a word on what is still awaited."""
-    w.expected = sum(not round_.missing and not w.done(round_) for round_ in _first_look(w))
-    yield w.pace.clock()
-    if any(not round_.missing and not w.done(round_) for round_ in _look(w)):
+def two_scans(w: Watch) -> Iterator[float]:
+    """Ticks for what is on disk now: a second scan where something needs time to settle, then a word on what is still awaited."""
+    w.expected = sum(not round_.missing and not w.done(round_) for round_ in _first_scan(w))
+    yield w.schedule.clock()
+    if any(not round_.missing and not w.done(round_) for round_ in _scan(w)):
         w.stop.wait(w.settings.watch.settle_s)
-        yield w.pace.clock()
-    for round_ in _look(w):
+        yield w.schedule.clock()
+    for round_ in _scan(w):
         if round_.missing:
             logger.warning(f"{round_.key} {round_.label}: not measured; still awaited: {', '.join(round_.missing)}")
 
 
-def _first_look(w: Watch) -> list[Round]:
-    """A look; one that fails because the program is writing its database is made again for a while."""
-    began = w.pace.clock()
-    rounds = _look(w)
-    while w.blind and not w.stop.is_set() and w.pace.clock() - began < w.settings.watch.database_lock_timeout_s:
+def _first_scan(w: Watch) -> list[Round]:
+    """A scan; one that fails because the program is writing its database is made again for a while."""
+    began = w.schedule.clock()
+    rounds = _scan(w)
+    while w.blind and not w.stop.is_set() and w.schedule.clock() - began < w.settings.watch.database_lock_timeout_s:
         w.stop.wait(min(1.0, w.settings.watch.poll_s))
-        rounds = _look(w)
+        rounds = _scan(w)
     return rounds
 
 
@@ -125,14 +126,14 @@ def attempt(w: Watch, round_: Round) -> None:
         w.log(line)
     except StorageError as error:
         if began:
-            w.put_off.add(round_)
-        w.last_event = w.pace.clock()
+            w.retries.add(round_)
+        w.last_event = w.schedule.clock()
         w.wait(f"{error}. Waiting; nothing is lost")
         return
     finally:
         w.in_hand = False
     w.go_on()
-    w.last_event = w.pace.clock()
+    w.last_event = w.schedule.clock()
     w.progress(w.measured + w.failed + 1, w.expected)
     _afterwards(w, round_, line)
 
@@ -150,7 +151,7 @@ def _measured_or_failed(w: Watch, round_: Round) -> RoundRecord | Failed | None:
     except Exception as error:
         return _failure(w, round_, error)
     w.attempted.add((round_.key, at_hand(round_)))
-    w.put_off.drop(round_)
+    w.retries.drop(round_)
     return record
 
 
@@ -167,13 +168,13 @@ def _failure(w: Watch, round_: Round, error: Exception) -> Failed | None:
     tries = 0
     causes = list(_causes(error))
     if any(isinstance(cause, OSError | MemoryError | NotReadyError) for cause in causes):
-        tries = w.put_off.add(round_)
+        tries = w.retries.add(round_)
         gone = any(isinstance(cause, FileNotFoundError) for cause in causes)
-        if tries <= (_VANISHED_LOOKS if gone else 1):
+        if tries <= (_VANISHED_SCANS if gone else 1):
             w.wait(f"{round_.key} {round_.label}: {reason or repr(error)}. It is tried again")
             return None
     else:
-        w.put_off.drop(round_)
+        w.retries.drop(round_)
     line = Failed(
         failed_at=now(),
         program=w.program,
@@ -184,7 +185,7 @@ def _failure(w: Watch, round_: Round, error: Exception) -> Failed | None:
     )
     if not w.failed_so_before(line):
         return line
-    if tries <= _VANISHED_LOOKS:
+    if tries <= _VANISHED_SCANS:
         logger.error(f"{line.key} {line.label}: still FAILED: {line.reason}")
     return None
 
@@ -195,9 +196,9 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__
 
 
-def _look(w: Watch) -> list[Round]:
-    """Every round on disk now that is not at rest. A project that cannot be looked at is waited for, whatever the reason."""
-    w.put_off.looks += 1
+def _scan(w: Watch) -> list[Round]:
+    """Every round on disk now but those that are finished and unchanged. A project that cannot be read is waited for."""
+    w.retries.scans += 1
     try:
         w.require_lock()
     except StorageError as error:
@@ -205,7 +206,7 @@ def _look(w: Watch) -> list[Round]:
         w.wait(str(error))
         return []
     _capture(w)
-    _tell_if_stalled(w)
+    _warn_if_stalled(w)
     w.observers.catch_up()
     try:
         rounds = list(w.opened.rounds())
@@ -216,16 +217,16 @@ def _look(w: Watch) -> list[Round]:
     if w.blind:
         w.blind = False
         w.go_on()
-    if w.put_off.looks == 1:
+    if w.retries.scans == 1:
         for round_ in rounds:
             _remove_sums(w, round_)
-    rounds = w.awake(rounds)
+    rounds = w.active(rounds)
     if not w.project.is_dir():
         w.wait(f"{w.project} is gone or out of reach; waiting for it to come back")
-    elif w.awaited.hopefully(rounds, w.pace.clock(), _PATIENCE * w.settings.watch.metadata_wait_s):
-        w.last_event = max(w.last_event, w.pace.clock() - w.settings.watch.poll_s)
+    elif w.awaited.hopefully(rounds, w.schedule.clock(), _PATIENCE * w.settings.watch.metadata_wait_s):
+        w.last_event = max(w.last_event, w.schedule.clock() - w.settings.watch.poll_s)
     for round_ in rounds:
-        if round_.missing and w.awaited.overdue(round_.key, w.pace.clock(), _SAID_AFTER_S):
+        if round_.missing and w.awaited.overdue(round_.key, w.schedule.clock(), _SAID_AFTER_S):
             logger.warning(f"{round_.key} {round_.label}: not measured yet; still awaited: {', '.join(round_.missing)}")
     _wait_for_settling(w, rounds)
     return rounds
@@ -238,13 +239,13 @@ def _wait_for_settling(w: Watch, rounds: list[Round]) -> None:
         if before is round_.fingerprint:  # a round of the past, from memory
             continue
         if not round_.missing and not round_.complete and before != round_.fingerprint and not w.done(round_):
-            w.last_event = max(w.last_event, w.pace.clock() + w.settings.watch.settle_s)
+            w.last_event = max(w.last_event, w.schedule.clock() + w.settings.watch.settle_s)
         w.seen[round_.key] = round_.fingerprint
 
 
-def _tell_if_stalled(w: Watch) -> None:
+def _warn_if_stalled(w: Watch) -> None:
     """Say once that nothing has come for long; news make it worth saying again."""
-    idle_s = w.pace.clock() - w.last_event
+    idle_s = w.schedule.clock() - w.last_event
     stalled = idle_s >= w.settings.watch.stalled_after_s
     if stalled and not w.stalled:
         logger.warning(f"nothing new for {idle_s / 3600:.1f} hours: the refinement may have ended, or hang")
@@ -254,13 +255,13 @@ def _tell_if_stalled(w: Watch) -> None:
 
 
 def _capture(w: Watch) -> None:
-    """Both the capture thread and every look do this; one of them at a time."""
+    """Both the capture thread and every scan do this; one of them at a time."""
     try:
         w.require_lock()
         with w.at_capture:
             kept = [path.name for path in w.opened.capture()]
             if kept:
-                w.last_event = w.pace.clock()
+                w.last_event = w.schedule.clock()
                 logger.info(
                     f"kept {kept[0]}" if len(kept) == 1 else f"kept {len(kept)} files: {kept[0]} ... {kept[-1]}"
                 )

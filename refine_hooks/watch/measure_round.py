@@ -140,9 +140,9 @@ def _views(w: Watch, round_: Round) -> NDArray[np.float64] | None:
 
 
 def changed(w: Watch, round_: Round) -> bool:
-    """Whether the round is in another state than when it was looked at; one that is gone was read whole or not at all.
+    """Whether the round is in another state than when it was scanned; one that is gone was read whole or not at all.
 
-    Files that differ are only a reason to look again: their names may have been given to another round since, while this one's
+    Files that differ are only a reason to scan again: their names may have been given to another round since, while this one's
     are in the spool.
     """
     if not any(_differs(w.project / known.name, known) for known in round_.fingerprint.inputs):

@@ -1,7 +1,7 @@
-"""When to look again.
+"""When to scan again.
 
-The disk is the truth and is looked at every ``poll_s`` in any case; the file system's events only ring the bell early. Where
-events of other machines never arrive (NFS, GPFS, Lustre, ...) no bell is hung up at all: success without events is what
+The disk is the truth and is scanned every ``poll_s`` in any case; the file system's events only make a scan come early. Where
+events of other machines never arrive (NFS, GPFS, Lustre, ...) there is no notifier at all: success without events is what
 inotify reports there.
 """
 
@@ -12,26 +12,26 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from refine_hooks.model import Fingerprint, Key, Round
-from refine_hooks.watch.events import Bell
+from refine_hooks.watch.events import ChangeNotifier
 
-_MOST_LOOKS_BETWEEN_TRIES = 64
+_MOST_SCANS_BETWEEN_TRIES = 64
 _BUSY_SHARE = 0.05  # of one core: a storm of events (progress bars in a job's output) may not cost more than this
 
 
 @dataclass(slots=True)
-class Pace:
-    """How often to look, how long inputs must stay as they are, and what the last look tells of the next one.
+class Schedule:
+    """How often to scan, how long inputs must stay as they are, and what the last scan tells of the next one.
 
-    The measuring of a round begins at most ``poll_s + settle_s`` and two looks after its last input came, the time aside that
-    other rounds were measured in: a look begins at most ``poll_s`` after the one before it and sees the input, and when that has
-    been there for ``settle_s`` one may be under way, which the next one follows. Slow looks are kept apart, but not beyond that
+    The measuring of a round begins at most ``poll_s + settle_s`` and two scans after its last input came, the time aside that
+    other rounds were measured in: a scan begins at most ``poll_s`` after the one before it and sees the input, and when that has
+    been there for ``settle_s`` one may be under way, which the next one follows. Slow scans are kept apart, but not beyond that
     bound; one that takes more than half of ``poll_s`` rests as long as it took.
 
     Attributes:
-        clock: seconds, the same clock as the moments of the looks.
+        clock: seconds, the same clock as the moments of the scans.
         due_s: when the next round that only has to stay as it is will have done so.
-        latest_s: when the look at it must begin, counted from the last look that did not see it as it is.
-        look_s: how long the last look took.
+        latest_s: when the scan at it must begin, counted from the last scan that did not see it as it is.
+        scan_s: how long the last scan took.
     """
 
     poll_s: float
@@ -39,37 +39,41 @@ class Pace:
     clock: Callable[[], float] = time.monotonic
     due_s: float = math.inf
     latest_s: float = math.inf
-    look_s: float = 0.0
+    scan_s: float = 0.0
 
 
-def looks(
-    bell: Bell | None, stop: threading.Event, pace: Pace, until_idle_s: float | None, idle_since: Callable[[], float]
+def scan_times(
+    notifier: ChangeNotifier | None,
+    stop: threading.Event,
+    schedule: Schedule,
+    until_idle_s: float | None,
+    idle_since: Callable[[], float],
 ) -> Iterator[float]:
-    """Moments at which to look: now, at a ring, when a round has settled, and at least every ``poll_s``.
+    """Moments at which to scan: now, at a change, when a round has settled, and at least every ``poll_s``.
 
-    Slow looks do not follow each other at once, and neither rings nor settling make looks that cost more than a small share of
-    a core. Ends when ``stop`` is set, or when nothing has happened for ``until_idle_s``.
+    Slow scans do not follow each other at once, and neither changes nor settling make scans that cost more than a small share
+    of a core. Ends when ``stop`` is set, or when nothing has happened for ``until_idle_s``.
     """
-    clock, wait_s = pace.clock, pace.poll_s
+    clock, wait_s = schedule.clock, schedule.poll_s
     if until_idle_s is not None:
         wait_s = min(wait_s, max(0.05, until_idle_s / 4))
     heard, settled_at = 0, -math.inf
     while not stop.is_set():
         began = clock()
-        if bell is not None:
-            bell.tend()
+        if notifier is not None:
+            notifier.keep_watching()
         yield began
         now = clock()
         if until_idle_s is not None and now - idle_since() >= until_idle_s:
             return
-        rest_s = min(pace.look_s / _BUSY_SHARE, wait_s)
-        due_at = max(pace.due_s, min(settled_at + rest_s, pace.latest_s), now)
-        next_at = min(max(began + wait_s, now + min(pace.look_s, wait_s)), due_at)
-        if bell is None:
+        rest_s = min(schedule.scan_s / _BUSY_SHARE, wait_s)
+        due_at = max(schedule.due_s, min(settled_at + rest_s, schedule.latest_s), now)
+        next_at = min(max(began + wait_s, now + min(schedule.scan_s, wait_s)), due_at)
+        if notifier is None:
             stop.wait(next_at - now)
         else:
             stop.wait(min(rest_s, next_at - now))
-            heard = bell.wait(heard, max(0.0, next_at - clock()))
+            heard = notifier.wait(heard, max(0.0, next_at - clock()))
         if next_at == due_at:
             settled_at = next_at
 
@@ -79,13 +83,13 @@ class Awaited:
     """The rounds that lack something, and since when they have been as they are."""
 
     since: dict[Key, tuple[Fingerprint, float]] = field(default_factory=dict)
-    told: set[Key] = field(default_factory=set)
+    said: set[Key] = field(default_factory=set)
 
     def overdue(self, key: Key, now_s: float, after_s: float) -> bool:
         """Whether a round has lacked something for so long; true once for each round."""
-        if key in self.told or key not in self.since or now_s - self.since[key][1] < after_s:
+        if key in self.said or key not in self.since or now_s - self.since[key][1] < after_s:
             return False
-        self.told.add(key)
+        self.said.add(key)
         return True
 
     def hopefully(self, rounds: Iterable[Round], now_s: float, patience_s: float) -> bool:
@@ -99,7 +103,7 @@ class Awaited:
 
 
 def settled(
-    look: Callable[[], Iterable[Round]], ticks: Iterable[float], pace: Pace, done: Callable[[Round], bool]
+    scan: Callable[[], Iterable[Round]], ticks: Iterable[float], schedule: Schedule, done: Callable[[Round], bool]
 ) -> Iterator[Round]:
     """Rounds that are ready to be measured, as the ticks go by.
 
@@ -107,18 +111,18 @@ def settled(
     the settling time. It is handed out again at every tick until ``done`` says otherwise.
 
     Args:
-        look: every round that is on disk at this moment.
+        scan: every round that is on disk at this moment.
         ticks: moments in seconds, of any clock.
-        pace: how long inputs must stay as they are; is told when the next ones will have done so.
+        schedule: how long inputs must stay as they are; learns when the next ones will have done so.
         done: whether a round, in its present state, needs nothing more.
     """
     unchanged: dict[Key, tuple[Fingerprint, float, float]] = {}
     last_s = -math.inf
     for moment in ticks:
-        began = pace.clock()
-        rounds = list(look())
-        pace.look_s = pace.clock() - began
-        pace.due_s = pace.latest_s = math.inf
+        began = schedule.clock()
+        rounds = list(scan())
+        schedule.scan_s = schedule.clock() - began
+        schedule.due_s = schedule.latest_s = math.inf
         for round_ in rounds:
             if round_.missing or done(round_):
                 unchanged.pop(round_.key, None)
@@ -127,30 +131,30 @@ def settled(
             if fingerprint != round_.fingerprint:
                 unchanged[round_.key] = (round_.fingerprint, moment, last_s)
                 since, other = moment, last_s
-            if (round_.complete and not round_.fault) or moment >= since + pace.settle_s:
+            if (round_.complete and not round_.fault) or moment >= since + schedule.settle_s:
                 yield round_
             else:
-                pace.due_s = min(pace.due_s, since + pace.settle_s)
-                pace.latest_s = min(pace.latest_s, other + pace.poll_s + pace.settle_s)
+                schedule.due_s = min(schedule.due_s, since + schedule.settle_s)
+                schedule.latest_s = min(schedule.latest_s, other + schedule.poll_s + schedule.settle_s)
         last_s = moment
 
 
-class PutOff:
-    """Rounds that could not be measured for a reason that may pass: tried again at the next looks, then ever more seldom.
+class RetryQueue:
+    """Rounds that could not be measured for a reason that may pass: tried again at the next scans, then ever more seldom.
 
     Args:
-        known: what is to be tried once more at the first look.
+        known: what is to be tried once more at the first scan.
     """
 
     def __init__(self, known: Mapping[Key, Fingerprint] | None = None) -> None:
-        self.looks = 0
+        self.scans = 0
         self._rounds = {key: (fingerprint, 1, 0) for key, fingerprint in (known or {}).items()}
 
     def add(self, round_: Round) -> int:
         """Put a round off; returns how often it has been tried in this very state."""
         tries = self._rounds[round_.key][1] + 1 if self.holds(round_) else 1
-        pause = min(2 ** max(0, tries - 2), _MOST_LOOKS_BETWEEN_TRIES)
-        self._rounds[round_.key] = (round_.fingerprint, tries, self.looks + pause)
+        pause = min(2 ** max(0, tries - 2), _MOST_SCANS_BETWEEN_TRIES)
+        self._rounds[round_.key] = (round_.fingerprint, tries, self.scans + pause)
         return tries
 
     def drop(self, round_: Round) -> None:
@@ -163,5 +167,5 @@ class PutOff:
         return known is not None and known[0] == round_.fingerprint
 
     def due(self, round_: Round) -> bool:
-        """Whether a round that is held is to be tried at this look."""
-        return self.looks >= self._rounds[round_.key][2]
+        """Whether a round that is held is to be tried at this scan."""
+        return self.scans >= self._rounds[round_.key][2]

@@ -19,8 +19,9 @@ from refine_hooks.notify.observers import Observers
 from refine_hooks.programs.adapter import Adapter, Project
 from refine_hooks.report.view import LogView
 from refine_hooks.settings import Settings
-from refine_hooks.watch import events, schedule
+from refine_hooks.watch import events
 from refine_hooks.watch.retention import Retention
+from refine_hooks.watch.schedule import Awaited, RetryQueue, Schedule, scan_times
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +32,8 @@ class Watch:
 
     Attributes:
         index: the log; records stay on disk.
-        observers: those who are told of it.
-        pace: when to look again, and the clock of that.
+        observers: the report, messages and hooks.
+        schedule: when to scan again, and the clock of that.
         opened: the project, opened as the adapter's program's.
     """
 
@@ -50,7 +51,7 @@ class Watch:
     without_half_maps: int = 0
     failed: int = 0
     waiting: str = ""
-    told: set[str] = field(default_factory=set)
+    said: set[str] = field(default_factory=set)
     blind: bool = False
     in_hand: bool = False
     room_bytes: int = 0
@@ -62,15 +63,15 @@ class Watch:
     seen: dict[Key, Fingerprint] = field(default_factory=dict)
     poorer: dict[Key, Fingerprint] = field(default_factory=dict)  # states that give less than the log holds
     attempted: set[tuple[Key, Origin | None]] = field(default_factory=set)  # with what was at hand then
-    put_off: schedule.PutOff = field(default_factory=schedule.PutOff)
-    awaited: schedule.Awaited = field(default_factory=schedule.Awaited)
+    retries: RetryQueue = field(default_factory=RetryQueue)
+    awaited: Awaited = field(default_factory=Awaited)
     index: LogIndex = field(init=False)
     observers: Observers = field(init=False)
-    pace: schedule.Pace = field(init=False)
+    schedule: Schedule = field(init=False)
     retention: Retention = field(init=False)
     opened: Project = field(init=False)
     _compared: dict[Key, tuple[int, RoundSummary | Failed]] = field(default_factory=dict)
-    _resting: dict[int, Round] = field(default_factory=dict)
+    _unchanged: dict[int, Round] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.opened = self.adapter.open(self.project, self.settings, self.store.spool)
@@ -78,7 +79,7 @@ class Watch:
         self.index = view.index
         self.observers = Observers(view)
         self.retention = Retention(self.store, self.settings.keep, view.judge)
-        self.pace = schedule.Pace(self.settings.watch.poll_s, self.settings.watch.settle_s)
+        self.schedule = Schedule(self.settings.watch.poll_s, self.settings.watch.settle_s)
 
     def log(self, line: LogLine) -> None:
         """Write a line to the log, then remember it: what is remembered is always on disk.
@@ -106,33 +107,33 @@ class Watch:
         return self.index.faults
 
     def done(self, round_: Round) -> bool:
-        """Whether nothing is to be done for this round at this look."""
+        """Whether nothing is to be done for this round at this scan."""
         if self.stop.is_set():
             return True
-        if self.put_off.holds(round_):
-            return not self.put_off.due(round_)
+        if self.retries.holds(round_):
+            return not self.retries.due(round_)
         return self._finished(round_)
 
-    def awake(self, rounds: Iterable[Round]) -> list[Round]:
-        """Without the rounds of the past: those that were finished at the last look, and come from the adapter's memory.
+    def active(self, rounds: Iterable[Round]) -> list[Round]:
+        """Without the rounds of the past: those that were finished at the last scan, and come from the adapter's memory.
 
-        A look must cost what its open rounds cost.
+        A scan must cost what its open rounds cost.
         """
-        before, resting, awake = self._resting, {}, []
+        before, unchanged, active = self._unchanged, {}, []
         for round_ in rounds:
             if round_.serial in before:
-                resting[round_.serial] = round_
+                unchanged[round_.serial] = round_
                 continue
-            awake.append(round_)
-            if not round_.missing and not self.put_off.holds(round_) and self._finished(round_):
-                resting[round_.serial] = round_
-        self._resting = resting
-        return awake
+            active.append(round_)
+            if not round_.missing and not self.retries.holds(round_) and self._finished(round_):
+                unchanged[round_.serial] = round_
+        self._unchanged = unchanged
+        return active
 
     def _finished(self, round_: Round) -> bool:
         """Whether the log holds this round as it is on disk now; one without honest half maps is not finished once there are some.
 
-        A state may be told by tables alone, so half maps may come to one that is in the log already.
+        A state may be known from tables alone, so half maps may come to one that is in the log already.
         """
         last = self.index.last(round_.key)
         if last is None:
@@ -163,9 +164,9 @@ class Watch:
             return True
         if set(round_.fingerprint.inputs) < set(known.fingerprint.inputs):
             return True
-        told = hasattr(round_.inputs, "origin")
+        known_origin = hasattr(round_.inputs, "origin")
         best = max(rank(at_hand(round_)), rank("reconstructed") if self.reconstruct != "never" else 0)
-        return told and best < rank(known.origin)
+        return known_origin and best < rank(known.origin)
 
     def would_be_poorer(self, round_: Round, origin: Origin | None) -> bool:
         """Whether half maps of this origin must not take the place of those that the log holds of the round; remembers it."""
@@ -190,20 +191,20 @@ class Watch:
         )
 
     def wait(self, message: str) -> None:
-        """Say what is waited for: once, not at every look."""
+        """Say what is waited for: once, not at every scan."""
         self.waiting = message
-        if message not in self.told:
-            self.told.add(message)
+        if message not in self.said:
+            self.said.add(message)
             logger.warning(message)
 
     def go_on(self) -> None:
         """What was waited for has come; should it be lacking once more, that is said again."""
         self.waiting = ""
-        self.told.clear()
+        self.said.clear()
 
-    def looks(self, bell: events.Bell | None, until_idle_s: float | None = None) -> Iterator[float]:
-        """Moments at which to look; see `refine_hooks.watch.looks`."""
-        return schedule.looks(bell, self.stop, self.pace, until_idle_s, self.idle_since)
+    def scan_times(self, notifier: events.ChangeNotifier | None, until_idle_s: float | None = None) -> Iterator[float]:
+        """Moments at which to scan; see `refine_hooks.watch.schedule.scan_times`."""
+        return scan_times(notifier, self.stop, self.schedule, until_idle_s, self.idle_since)
 
     def idle_since(self) -> float:
         """When something last happened, on the monotonic clock."""

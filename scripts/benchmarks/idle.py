@@ -135,33 +135,33 @@ def cpu_of(work: Callable[[], object], repeats: int = 5) -> float:
     return min(times)
 
 
-LOOK = """
+SCAN = """
 import sys, time
 from pathlib import Path
 from refine_hooks.cli.watch import open_watch
 from refine_hooks.watch import loop as run
 imported, wall = time.process_time(), time.monotonic()
-w = open_watch(Path(sys.argv[1]), None, None, "", {}, lambda text: None, in_watch=True)
+w = open_watch(Path(sys.argv[1]), None, None, "", {}, in_watch=True)
 w.recall()
-rounds = run._look(w)
+rounds = run._scan(w)
 assert all(w.done(r) for r in rounds if not r.missing), [str(r.key) for r in rounds if not w.done(r)][:5]
 first, wall = time.process_time() - imported, time.monotonic() - wall
 while w.observers.catch_up(100):
-    pass  # the audit of earlier rounds is spread over the first looks
+    pass  # the audit of earlier rounds is spread over the first scans
 times = []
 for _ in range(7):
     began = time.process_time()
-    rounds = run._look(w)
+    rounds = run._scan(w)
     [w.done(r) for r in rounds]
     times.append(time.process_time() - began)
 print(len(rounds), first, wall, min(times))
 """
 
 
-def looks(folder: Path) -> tuple[int, float, float, float]:
-    """Rounds, CPU and wall seconds of a first look with all that a watch does before it, CPU seconds of a further one."""
+def scans(folder: Path) -> tuple[int, float, float, float]:
+    """Rounds, CPU and wall seconds of a first scan with all that a watch does before it, CPU seconds of a further one."""
     done = subprocess.run(
-        [sys.executable, "-c", LOOK, str(folder)], capture_output=True, text=True, check=False, cwd=ROOT
+        [sys.executable, "-c", SCAN, str(folder)], capture_output=True, text=True, check=False, cwd=ROOT
     )
     assert done.returncode == 0, done.stderr
     rounds, first, wall, further = done.stdout.split()
@@ -211,7 +211,7 @@ def _with_open_rounds(
         make(folder, finished)
         measured(folder, adapter, record)
         begin(folder, waiting)
-        return looks(folder)[3]
+        return scans(folder)[3]
 
 
 def run_all(files: int, rounds: int, seconds: float) -> None:
@@ -234,7 +234,7 @@ def run_all(files: int, rounds: int, seconds: float) -> None:
                 if count == rounds:
                     fill(folder, files)
                 measured(folder, adapter, record)
-                known, first, wall, further = looks(folder)
+                known, first, wall, further = scans(folder)
                 there = files if count == rounds else 0
                 print(
                     f"{name}, {there} files, {known} finished rounds: first look {first:.2f} s CPU ({wall:.2f} s wall), "
