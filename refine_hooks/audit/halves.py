@@ -1,0 +1,163 @@
+"""Rules about the two half maps themselves: whether they lie on each other, were masked before, or share noise."""
+
+from collections.abc import Iterator
+from math import hypot
+
+from refine_hooks.audit.reading import Finding, found
+from refine_hooks.audit.rules import Texts, rule_of_round
+from refine_hooks.log.checks import Checks
+from refine_hooks.log.records import RoundRecord
+from refine_hooks.settings import Settings
+
+SHIFT_PX = 0.2
+SHIFT_SD = 4.0
+TURN_DEG = 2.0
+SHARE_SD = 3.0
+LEAST_SHARE = 0.003
+
+
+def shifted(checks: Checks) -> float | None:
+    """Length of the shift in voxels where it is one."""
+    if checks.shift_px is None:
+        return None
+    length = hypot(*checks.shift_px)
+    return length if length > max(SHIFT_PX, SHIFT_SD * (checks.shift_sd_px or 0.0)) else None
+
+
+def shares_noise(checks: Checks) -> bool:
+    """Whether the floor of the unmasked FSC stands out of its error."""
+    share = checks.common_noise_share
+    return share is not None and share.value > max(LEAST_SHARE, SHARE_SD * share.sd)
+
+
+@rule_of_round(
+    Texts(
+        "halves_mirrored",
+        "The half maps are of opposite hands",
+        "They do not superimpose, so the FSC says nothing of the resolution.",
+        "Mirror one half map, or take both from one job.",
+    ),
+    Texts(
+        "halves_inverted",
+        "The half maps have opposite contrast",
+        "One is the negative of the other, so the FSC says nothing of the resolution.",
+        "Invert one half map, or take both from one job.",
+    ),
+    Texts(
+        "halves_turned",
+        "The half maps are turned against each other",
+        "They do not superimpose, so the FSC is too low.",
+        "Align one half map to the other, or take both from one job.",
+    ),
+    Texts(
+        "halves_shifted",
+        "The half maps are shifted against each other",
+        "They do not superimpose, so the FSC is too low.",
+        "Move one half map onto the other, or take both from one job.",
+    ),
+)
+def superimposed(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
+    """Half maps that do not lie on each other; the gravest fault is named."""
+    checks = record.checks
+    if checks is None:
+        return
+    length, turned = shifted(checks), checks.rotated_deg or 0.0
+    if checks.mirrored:
+        name, text = "halves_mirrored", "half map 2 is the other hand of half map 1: mirror one of them"
+    elif checks.inverted:
+        name, text = "halves_inverted", "half map 2 has the opposite contrast of half map 1: multiply one of them by -1"
+    elif turned >= TURN_DEG:
+        name, text = "halves_turned", f"half map 2 is turned by {turned:.1f} degrees against half map 1: align one to the other"
+    elif length is not None:
+        assert checks.shift_px is not None
+        x, y, z = checks.shift_px
+        text = (
+            f"half map 2 is shifted by {length:.2f} voxels against half map 1 (x, y, z = {x:.2f}, {y:.2f}, {z:.2f}): move one onto "
+            "the other"
+        )
+        name = "halves_shifted"
+    else:
+        return
+    yield found(
+        record,
+        name,
+        "warning",
+        f"the half maps do not superimpose: {text}, and measure again. The FSC is too low, and no sign of missing views",
+        shift_px=checks.shift_px,
+        shift_sd_px=checks.shift_sd_px,
+        turned_deg=checks.rotated_deg,
+    )
+
+
+@rule_of_round(
+    Texts(
+        "masked_halves",
+        "The half maps were masked before",
+        "The noise outside is gone, so the mask's own correlation cannot be measured.",
+        "Measure half maps as they came out of the reconstruction.",
+    )
+)
+def masked_halves(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
+    """Half maps that were multiplied by a mask, as their noise shows."""
+    halves, checks = record.half_maps, record.checks
+    if halves is None or checks is None or halves.origin == "regularised" or halves.masked not in ("mask", "sphere"):
+        return
+    noise = f"noise far outside has {checks.noise_outside:.1e} of the power inside; " if checks.noise_outside is not None else ""
+    number = "no resolution is stated" if halves.masked == "mask" else "every curve is at least that tight"
+    yield found(
+        record,
+        "masked_halves",
+        "warning",
+        f"the half maps were multiplied by a {halves.masked} before ({noise}unmasked halves have about as much): {number}. "
+        "Take the half maps as they came out of the reconstruction",
+        noise_outside=checks.noise_outside,
+    )
+
+
+@rule_of_round(
+    Texts(
+        "duplicates",
+        "The halves share noise, as duplicated particles bring it",
+        "Noise that is in both halves correlates, and the resolution is too good.",
+        "Remove duplicated particles, or keep them in one half, and refine again.",
+    )
+)
+def duplicates(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
+    """A flat floor of the unmasked FSC where no signal is left."""
+    checks = record.checks
+    share = checks.common_noise_share if checks is not None else None
+    if checks is None or share is None or not shares_noise(checks):
+        return
+    yield found(
+        record,
+        "duplicates",
+        "warning",
+        f"the halves share {100 * share.value:.1f} % of their noise (+- {100 * share.sd:.1f} %): the unmasked FSC does not fall to 0 "
+        "beyond the signal. Look for particles that are in both halves, remove duplicates and refine again",
+        share=share.value,
+        share_sd=share.sd,
+    )
+
+
+@rule_of_round(
+    Texts(
+        "unmasked_differs",
+        "The unmasked FSC is not the program's",
+        "The same halves must give the same unmasked curve.",
+        "Check that the half maps are those of this round.",
+    )
+)
+def against_program(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
+    """Our unmasked curve and the program's own unmasked one differ by more than their noise."""
+    difference = record.checks.unmasked_against_program if record.checks is not None else None
+    if difference is None or difference.worst <= max(0.05, 4 * difference.sd):
+        return
+    yield found(
+        record,
+        "unmasked_differs",
+        "warning",
+        f"the unmasked FSC differs from the program's unmasked one by up to {difference.worst:.2f}, noise makes {difference.sd:.2f} of "
+        "it: these are not the half maps that the program measured",
+        worst=difference.worst,
+        sd=difference.sd,
+    )

@@ -1,0 +1,77 @@
+"""What is tested of a pair of half maps before its number is trusted, as the log holds it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from refine_hooks.analysis.duplicates import (
+    PAST_SHELLS,
+    CommonNoise,
+    common_noise,
+    uneven_by_direction,
+    uneven_by_place,
+)
+from refine_hooks.analysis.superposition import superposition
+from refine_hooks.fourier import voxels_in_shell
+from refine_hooks.log.checks import Checks, ProgramDifference, Share
+from refine_hooks.log.records import Curve
+from refine_hooks.measure.pair import Pair
+
+_UNMASKED = "unmasked"
+
+
+def checks_of(pair: Pair, curves: Sequence[Curve], best: Curve | None, symmetry_order: int) -> Checks | None:
+    """The checks of a pair; None where the halves say nothing at all.
+
+    Args:
+        pair: of the two half maps.
+        curves: all that were measured, and the program's own.
+        best: the one whose resolution is the round's.
+        symmetry_order: how many operators the imposed point group has.
+    """
+    if pair.fault is not None:
+        return None
+    laid = superposition(pair.transforms, pair.box_px)
+    before = pair.masked_before
+    common = _common(pair, best, symmetry_order) if before is None or before.kind != "mask" else None
+    return Checks(
+        shift_px=laid.shift_px if laid else None,
+        shift_sd_px=laid.shift_sd_px if laid else None,
+        mirrored=laid.mirrored if laid else None,
+        inverted=laid.inverted if laid else None,
+        rotated_deg=laid.turned_deg if laid else None,
+        noise_outside=before.noise_outside if before else None,
+        common_noise_share=Share(value=common.value, sd=common.sd) if common and common.flat else None,
+        background_level=pair.levels,
+        unmasked_against_program=_against_program(curves),
+    )
+
+
+def _common(pair: Pair, best: Curve | None, order: int) -> CommonNoise | None:
+    if best is None or best.resolution_A is None:
+        return None
+    fine_A = best.interval_A[1] if best.interval_A else best.resolution_A
+    fine = pair.box_px * pair.voxel_size_A / fine_A
+    last = min(pair.valid_shells or pair.box_px, pair.box_px // 2 - 1)
+    first = int(np.ceil(fine)) + PAST_SHELLS
+    if first >= last:
+        return None
+    uneven = uneven_by_place(pair.blocks) * uneven_by_direction(*pair.transforms, (first, last))
+    return common_noise(pair.unmasked, voxels_in_shell(pair.box_px), fine, last, order * uneven)
+
+
+def _against_program(curves: Sequence[Curve]) -> ProgramDifference | None:
+    """Our unmasked curve against the program's unmasked one, as far as both are measured."""
+    own = next((curve for curve in curves if curve.name == _UNMASKED), None)
+    other = next((curve for curve in curves if curve.made == "unmasked"), None)
+    if own is None or other is None or own.sd is None:
+        return None
+    both = [
+        (abs(a - b), sd)
+        for a, b, sd in zip(own.correlation[1:], other.correlation[1:], own.sd[1:], strict=False)
+        if a is not None and b is not None and sd
+    ]
+    if not both:
+        return None
+    worst, sd = max(both, key=lambda pair: pair[0] / max(pair[1], 1e-6))
+    return ProgramDifference(worst=worst, sd=sd)
