@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from panel import Case, globule, make
 
+from refine_hooks.audit.halves import shares_noise, shifted
 from refine_hooks.errors import MapError
 from refine_hooks.files.mrc import Map, read_map
 from refine_hooks.measure import Measurement, NamedMask, measure_halves
@@ -85,3 +86,27 @@ def test_a_mask_in_another_place_is_refused() -> None:
 
 def test_a_box_centred_at_zero_lies_where_one_that_begins_there_does() -> None:
     assert measured(place=(-48.0, -48.0, -48.0)).curves
+
+
+def test_what_was_tested_of_sound_halves_is_recorded() -> None:
+    checks = measured().checks
+    assert checks is not None
+    assert (checks.mirrored, checks.inverted, checks.rotated_deg) == (False, False, 0.0)
+    assert shifted(checks) is None
+    assert not shares_noise(checks)
+    assert measured().masked_before == "none"
+
+
+def test_a_shifted_half_is_recorded() -> None:
+    two = np.roll(SMALL.half2, 1, 2)
+    found = measure_halves(HalfMaps(Map(SMALL.half1, VOXEL_A), Map(two, VOXEL_A), "found"), Facts(), Settings()).checks
+    assert found is not None
+    assert shifted(found) is not None
+    assert found.shift_px is not None
+    assert np.allclose(found.shift_px, (1, 0, 0), atol=0.2)
+
+
+def test_halves_that_were_masked_before_are_recorded_as_such() -> None:
+    one, two = (Map(half * SMALL.oracle, VOXEL_A) for half in (SMALL.half1, SMALL.half2))
+    found = measure_halves(HalfMaps(one, two, "found"), Facts(), Settings())
+    assert found.masked_before == "mask"

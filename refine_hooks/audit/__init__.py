@@ -7,7 +7,7 @@ rules of the whole log take the journal.
 from collections.abc import Collection, Iterable
 from typing import NamedTuple, TypeVar
 
-from refine_hooks.audit import curves, masks, rounds, scaled, series
+from refine_hooks.audit import curves, halves, masks, rounds, scaled, series
 from refine_hooks.audit.reading import Finding, Severity
 from refine_hooks.audit.rules import RULES_OF_ONE_ROUND, RULES_OF_THE_LOG, OfLog, OfRound, Texts, all_texts, texts_of
 from refine_hooks.log.file import Journal
@@ -16,7 +16,7 @@ from refine_hooks.model import Key
 from refine_hooks.settings import Settings
 
 _Rule = TypeVar("_Rule", OfRound, OfLog)
-_MODULES = (scaled, masks, curves, rounds, series)  # what matters most comes first
+_MODULES = (halves, scaled, masks, curves, rounds, series)  # what matters most comes first
 
 __all__ = [
     "RULES_OF_ONE_ROUND",
@@ -29,6 +29,7 @@ __all__ = [
     "audit",
     "curves",
     "grouped",
+    "halves",
     "masks",
     "rounds",
     "scaled",

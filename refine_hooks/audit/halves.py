@@ -67,7 +67,10 @@ def superimposed(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     elif checks.inverted:
         name, text = "halves_inverted", "half map 2 has the opposite contrast of half map 1: multiply one of them by -1"
     elif turned >= TURN_DEG:
-        name, text = "halves_turned", f"half map 2 is turned by {turned:.1f} degrees against half map 1: align one to the other"
+        name, text = (
+            "halves_turned",
+            f"half map 2 is turned by {turned:.1f} degrees against half map 1: align one to the other",
+        )
     elif length is not None:
         assert checks.shift_px is not None
         x, y, z = checks.shift_px
@@ -102,7 +105,11 @@ def masked_halves(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     halves, checks = record.half_maps, record.checks
     if halves is None or checks is None or halves.origin == "regularised" or halves.masked not in ("mask", "sphere"):
         return
-    noise = f"noise far outside has {checks.noise_outside:.1e} of the power inside; " if checks.noise_outside is not None else ""
+    noise = (
+        f"noise far outside has {checks.noise_outside:.1e} of the power inside; "
+        if checks.noise_outside is not None
+        else ""
+    )
     number = "no resolution is stated" if halves.masked == "mask" else "every curve is at least that tight"
     yield found(
         record,
@@ -132,8 +139,8 @@ def duplicates(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
         record,
         "duplicates",
         "warning",
-        f"the halves share {100 * share.value:.1f} % of their noise (+- {100 * share.sd:.1f} %): the unmasked FSC does not fall to 0 "
-        "beyond the signal. Look for particles that are in both halves, remove duplicates and refine again",
+        f"the halves share {100 * share.value:.1f} % of their noise (+- {100 * share.sd:.1f} %): the unmasked FSC does not fall "
+        "to 0 beyond the signal. Look for particles that are in both halves, remove duplicates and refine again",
         share=share.value,
         share_sd=share.sd,
     )
@@ -156,8 +163,8 @@ def against_program(record: RoundRecord, settings: Settings) -> Iterator[Finding
         record,
         "unmasked_differs",
         "warning",
-        f"the unmasked FSC differs from the program's unmasked one by up to {difference.worst:.2f}, noise makes {difference.sd:.2f} of "
-        "it: these are not the half maps that the program measured",
+        f"the unmasked FSC differs from the program's unmasked one by up to {difference.worst:.2f}, noise makes {difference.sd:.2f} "
+        "of it: these are not the half maps that the program measured",
         worst=difference.worst,
         sd=difference.sd,
     )

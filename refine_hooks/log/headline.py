@@ -44,6 +44,8 @@ def headline_of(
         withheld.append("no_half_maps")
     elif half_maps.origin == "regularised":
         withheld.append("filtered")
+    elif half_maps.masked == "mask":
+        withheld.append("masked")
     elif best is None:
         withheld.append("nothing_measured")
     if withheld:

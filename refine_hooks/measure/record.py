@@ -8,6 +8,7 @@ import numpy as np
 
 from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import Curve, shell_frequency_per_A, voxels_in_shell
+from refine_hooks.log.checks import Checks
 from refine_hooks.log.headline import with_headline
 from refine_hooks.log.masks import MaskRecord
 from refine_hooks.log.records import Analysis, HalfMapsRecord, RoundRecord, now
@@ -15,8 +16,10 @@ from refine_hooks.log.records import Curve as CurveRecord
 from refine_hooks.measure.noise import Noise
 from refine_hooks.measure.scores import reported_curve
 from refine_hooks.measure.under import MeasuredMask
-from refine_hooks.model import FscCurve, HalfMaps, Round
+from refine_hooks.model import FscCurve, HalfMaps, Masked, Round
 from refine_hooks.settings import Settings
+
+_TIGHTER: tuple[Masked, ...] = ("none", "inscribed_sphere", "sphere", "mask")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,8 @@ class Measurement:
     notes: tuple[str, ...]
     average: Volume
     noise: Noise | None = None
+    checks: Checks | None = None
+    masked_before: Masked | None = None
 
 
 def round_record(
@@ -67,7 +72,8 @@ def round_record(
         voxel_size_A=measurement.voxel_size_A,
         frequency_per_A=tuple(measurement.frequency_per_A.tolist()),
         voxels_in_shell=tuple(measurement.voxels_in_shell.tolist()),
-        half_maps=half_maps_record,
+        half_maps=_as_tested(half_maps_record, measurement.masked_before),
+        checks=measurement.checks,
         masks=tuple(_against(former, mask) for mask in mask_records),
         curves=measurement.curves,
         analysis=analysis,
@@ -75,6 +81,17 @@ def round_record(
         measured_in_s=measured_in_s,
     )
     return with_headline(record)
+
+
+def _as_tested(half_maps: HalfMapsRecord, masked: Masked | None) -> HalfMapsRecord:
+    """The half maps' record with the mask that their noise shows, where it is tighter than the one that is known."""
+    if (
+        half_maps.origin == "regularised"
+        or masked is None
+        or _TIGHTER.index(masked) <= _TIGHTER.index(half_maps.masked)
+    ):
+        return half_maps
+    return half_maps.model_copy(update={"masked": masked})
 
 
 def _against(former: RoundRecord | None, mask: MaskRecord) -> MaskRecord:

@@ -14,6 +14,7 @@ import numpy as np
 
 from refine_hooks import __version__, fsc
 from refine_hooks.audit import Finding
+from refine_hooks.audit.halves import duplicates, superimposed
 from refine_hooks.audit.reading import measured, values
 from refine_hooks.errors import InputError, RefineHooksError
 from refine_hooks.files.atomic import beside
@@ -24,6 +25,7 @@ from refine_hooks.log.masks import MaskRecord
 from refine_hooks.log.records import Curve, HalfMapsRecord, RoundRecord
 from refine_hooks.report.export import emdb_xml
 from refine_hooks.report.words import origin_words
+from refine_hooks.settings import Settings
 
 METHODS = {
     0.143: "FSC 0.143 CUT-OFF",
@@ -110,6 +112,7 @@ def _record_faults(record: RoundRecord) -> Iterator[str]:
             f"{key}: its half maps are filtered{f', and masked by {halves.masked_by}' if halves.masked_by else ''}: EMDB wants "
             "them as they came out of the reconstruction. Deposit a round whose half maps are found, merged or reconstructed"
         )
+    yield from _check_faults(record)
     if halves.paths is None:
         yield f"{key}: its half maps were removed by the [keep] settings; measure it again with keep.half_maps = 'all'"
     if halves.joined_below_A is not None:
@@ -121,6 +124,23 @@ def _record_faults(record: RoundRecord) -> Iterator[str]:
     curve = record.headline_curve()
     if halves.origin != "regularised" and curve is None:
         yield f"{key}: no curve of these half maps was measured, so there is no FSC to deposit"
+
+
+def _check_faults(record: RoundRecord) -> Iterator[str]:
+    """What was found when the halves were tested: EMDB wants them superimposed, unmasked and independent."""
+    halves = record.half_maps
+    if halves is not None and halves.origin != "regularised" and halves.masked in ("sphere", "mask"):
+        yield (
+            f"{record.key}: its half maps were multiplied by a {halves.masked} before, as their noise shows, and EMDB wants them "
+            "unmasked. Deposit half maps as they came out of the reconstruction"
+        )
+    if halves is not None and halves.independence == "one_set_of_poses":
+        yield (
+            f"{record.key}: both its half maps were made with one set of poses: their FSC shows consistency only. Deposit halves "
+            "that were refined independently"
+        )
+    for finding in (*superimposed(record, Settings()), *duplicates(record, Settings())):
+        yield f"{record.key}: {finding.message}"
 
 
 def _paths(record: RoundRecord, folder: Path) -> tuple[Path, ...]:
