@@ -163,8 +163,8 @@ def against_program(record: RoundRecord, settings: Settings) -> Iterator[Finding
         record,
         "unmasked_differs",
         "warning",
-        f"the unmasked FSC differs from the program's unmasked one by up to {difference.worst:.2f}, noise makes {difference.sd:.2f} "
-        "of it: these are not the half maps that the program measured",
+        f"the unmasked FSC differs from the program's unmasked one by up to {difference.worst:.2f}, noise makes "
+        f"{difference.sd:.2f} of it: these are not the half maps that the program measured",
         worst=difference.worst,
         sd=difference.sd,
     )
