@@ -115,7 +115,9 @@ def a_failure(iteration: int, reason: str) -> Failed:
 
 
 def rule_names() -> set[str]:
-    """The names of all findings, as the rules' sources spell them."""
+    """The names of all findings: of the texts, and as the rules' sources spell them."""
     named = re.compile(r'(?:found\(\s*record,|records\[0\],|records\[-1\],|rule=)\s*"(\w+)"')
     sources = Path(audit.__file__).parent.glob("*.py")
-    return {name for path in sources for name in named.findall(path.read_text(encoding="utf-8"))}
+    return set(audit.all_texts()) | {
+        name for path in sources for name in named.findall(path.read_text(encoding="utf-8"))
+    }

@@ -27,10 +27,11 @@ from refine_hooks import curves
 from refine_hooks.audit import Finding, audit, worst
 from refine_hooks.curves.cistem import gain, part_fsc
 from refine_hooks.fourier import voxels_in_shell
+from refine_hooks.log.checks import Checks, ProgramDifference, Share
 from refine_hooks.log.file import Journal
 from refine_hooks.log.masks import AutomaskParameters, MaskRecord, SignalOutside
 from refine_hooks.log.records import Analysis, HalfMapsRecord, LogLine, RoundRecord, now
-from refine_hooks.model import Fingerprint, InputFile, Key
+from refine_hooks.model import Fingerprint, InputFile, Key, Masked
 from refine_hooks.programs.relion.star import read_star
 
 
@@ -157,7 +158,29 @@ def with_smooth_part(share: float) -> RoundRecord:
     return healthy(masks=(mask,))
 
 
+def tested(**numbers: Any) -> RoundRecord:
+    return healthy(checks=Checks(**numbers))
+
+
+def masked_by(kind: Masked) -> RoundRecord:
+    halves = HalfMapsRecord(origin="found", paths=("a", "b"), masked=kind)
+    return healthy(half_maps=halves, checks=Checks(noise_outside=1e-6))
+
+
 SPEAKS = [
+    ("halves_mirrored", tested(mirrored=True), "warning", "the other hand"),
+    ("halves_inverted", tested(inverted=True), "warning", "the opposite contrast"),
+    ("halves_turned", tested(rotated_deg=6.0), "warning", "turned by 6.0 degrees"),
+    ("halves_shifted", tested(shift_px=(0.3, 0.0, -0.4), shift_sd_px=0.05), "warning", "shifted by 0.50 voxels"),
+    ("masked_halves", masked_by("mask"), "warning", "no resolution is stated"),
+    ("masked_halves", masked_by("sphere"), "warning", "1.0e-06 of the power inside"),
+    ("duplicates", tested(common_noise_share=Share(value=0.02, sd=0.004)), "warning", "2.0 % of their noise"),
+    (
+        "unmasked_differs",
+        tested(unmasked_against_program=ProgramDifference(worst=0.2, sd=0.02)),
+        "warning",
+        "up to 0.20",
+    ),
     ("identical_halves", a_round({"unmasked": np.ones(SHELLS), "sphere": np.ones(SHELLS)}), "warning", "the same map"),
     ("identical_halves", a_round({"unmasked": np.ones(SHELLS)}, iteration=0), "note", "starting reference"),
     (
@@ -234,6 +257,15 @@ SPEAKS = [
 ]
 
 SILENT = [
+    ("halves_mirrored", tested(mirrored=False)),
+    ("halves_inverted", tested(inverted=False)),
+    ("halves_turned", tested(rotated_deg=1.0)),
+    ("halves_shifted", tested(shift_px=(0.3, 0.0, 0.0), shift_sd_px=0.1)),
+    ("halves_shifted", tested()),
+    ("masked_halves", masked_by("inscribed_sphere")),
+    ("masked_halves", masked_by("none")),
+    ("duplicates", tested(common_noise_share=Share(value=0.02, sd=0.008))),
+    ("unmasked_differs", tested(unmasked_against_program=ProgramDifference(worst=0.04, sd=0.001))),
     ("identical_halves", masked(falling(30))),
     ("identical_halves", a_round({"unmasked": np.full(SHELLS, 0.95), "sphere": np.full(SHELLS, 0.95)})),
     ("never_below", masked(np.maximum(falling(30), 0.12))),

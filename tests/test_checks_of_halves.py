@@ -163,7 +163,7 @@ def test_one_half_that_was_masked_alone_is_found() -> None:
 
 
 @pytest.mark.parametrize(
-    ("radius_px", "kind"), [(22.0, "inscribed_sphere"), (24.0, "inscribed_sphere"), (20.0, "sphere"), (14.0, "mask")]
+    ("radius_px", "kind"), [(22.0, "inscribed_sphere"), (24.0, "inscribed_sphere"), (20.0, "sphere"), (14.0, "sphere")]
 )
 def test_a_sphere_is_told_from_a_mask(radius_px: float, kind: str) -> None:
     ball = sphere(N, 1.0, radius_px, 3.0)

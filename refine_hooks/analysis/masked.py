@@ -16,7 +16,6 @@ Masked = Literal["none", "inscribed_sphere", "sphere", "mask"]
 QUIET = 0.02  # uneven noise of sound half maps does not fall below a tenth
 _LEAST_SHARE = 0.04  # of the blocks within the inscribed sphere; a few quiet ones are no mask
 _INSCRIBED = 0.455  # radius over the box's edge: a sphere with a soft edge that touches the box has 0.46 at half height
-_LOOSE = 0.38  # radius over the box's edge; a tighter sphere is as tight as a mask about a globule
 _WHOLE = 0.97  # of the box
 _FEWEST = 12  # blocks at a border, to fit a sphere to
 _SPHERE_FAULTS = (
@@ -55,8 +54,7 @@ def masked_before(blocks: Blocks) -> MaskedBefore | None:
         return MaskedBefore("none", outside, share)
     radius, wrong = _sphere(blocks, quiet)
     if wrong <= min(0.05, _SPHERE_FAULTS * share):
-        kind: Masked = "inscribed_sphere" if radius >= _INSCRIBED else "sphere" if radius >= _LOOSE else "mask"
-        return MaskedBefore(kind, outside, share, radius)
+        return MaskedBefore("inscribed_sphere" if radius >= _INSCRIBED else "sphere", outside, share, radius)
     if float(np.mean(quiet[within])) < _LEAST_SHARE:
         return MaskedBefore("none", outside, share)
     return MaskedBefore("mask", outside, share)

@@ -15,7 +15,7 @@ from refine_hooks.files.mrc import Map, Volume
 from refine_hooks.fourier import in_slabs, voxels_in_shell
 from refine_hooks.log.headline import best_curve
 from refine_hooks.log.records import Curve as CurveRecord
-from refine_hooks.measure.checks import checks_of
+from refine_hooks.measure.checks import checks_of, masked_as
 from refine_hooks.measure.given import read_users_mask
 from refine_hooks.measure.noise import noise_of, with_uneven_noise
 from refine_hooks.measure.pair import Pair, prepared, require_compatible
@@ -101,7 +101,8 @@ def measure_halves(
         for curve in reported
     ]
     kept = tuple(record for record in curve_records if record is not None)
-    best = best_curve(kept, [mask.record for mask in measured])
+    records = [mask.record for mask in measured]
+    best, masked = best_curve(kept, records), masked_as(pair, records)
     analysed = _analysed(pair, halves, facts, settings, measured, kept)
     return Measurement(
         box_px=pair.box_px,
@@ -114,8 +115,8 @@ def measure_halves(
         sharpened=analysed.map if analysed else None,
         notes=(*facts.notes, *halves.notes, *pair.notes, *sphere_notes, *noise.notes()),
         noise=noise,
-        checks=checks_of(pair, kept, best, order) if halves.origin != "regularised" else None,
-        masked_before=pair.masked_before.kind if pair.masked_before else None,
+        checks=checks_of(pair, kept, best, noise, masked) if halves.origin != "regularised" else None,
+        masked_before=masked,
         average=_average(pair.half1.voxels, pair.half2.voxels),
     )
 

@@ -13,27 +13,43 @@ from refine_hooks.analysis.duplicates import (
 )
 from refine_hooks.analysis.superposition import superposition
 from refine_hooks.fourier import voxels_in_shell
-from refine_hooks.log.checks import Checks, ProgramDifference, Share
+from refine_hooks.log.checks import Checks, NoiseByDirection, ProgramDifference, Share
+from refine_hooks.log.masks import MaskRecord
 from refine_hooks.log.records import Curve
+from refine_hooks.measure.noise import Noise
 from refine_hooks.measure.pair import Pair
+from refine_hooks.model import Masked
 
 _UNMASKED = "unmasked"
+_AS_TIGHT = 2.0  # times the automask's volume: a smaller sphere follows the particle, and is a mask like any other
 
 
-def checks_of(pair: Pair, curves: Sequence[Curve], best: Curve | None, symmetry_order: int) -> Checks | None:
+def masked_as(pair: Pair, masks: Sequence[MaskRecord]) -> Masked | None:
+    """How a pair was masked before, as its noise shows; a sphere as tight as the automask is a mask."""
+    before = pair.masked_before
+    if before is None:
+        return None
+    particle = next((mask.volume_fraction for mask in masks if mask.role == "automask"), 0.0)
+    return "mask" if before.kind == "sphere" and before.noise_share < _AS_TIGHT * particle else before.kind
+
+
+def checks_of(
+    pair: Pair, curves: Sequence[Curve], best: Curve | None, noise: Noise, masked: Masked | None
+) -> Checks | None:
     """The checks of a pair; None where the halves say nothing at all.
 
     Args:
         pair: of the two half maps.
         curves: all that were measured, and the program's own.
         best: the one whose resolution is the round's.
-        symmetry_order: how many operators the imposed point group has.
+        noise: its symmetry and directions.
+        masked: how the halves were masked before.
     """
     if pair.fault is not None:
         return None
     laid = superposition(pair.transforms, pair.box_px)
     before = pair.masked_before
-    common = _common(pair, best, symmetry_order) if before is None or before.kind != "mask" else None
+    common = _common(pair, best, noise.order) if masked != "mask" else None
     return Checks(
         shift_px=laid.shift_px if laid else None,
         shift_sd_px=laid.shift_sd_px if laid else None,
@@ -43,7 +59,17 @@ def checks_of(pair: Pair, curves: Sequence[Curve], best: Curve | None, symmetry_
         noise_outside=before.noise_outside if before else None,
         common_noise_share=Share(value=common.value, sd=common.sd) if common and common.flat else None,
         background_level=pair.levels,
+        noise_by_direction=_by_direction(noise),
         unmasked_against_program=_against_program(curves),
+    )
+
+
+def _by_direction(noise: Noise) -> NoiseByDirection | None:
+    seen = noise.directions
+    if seen is None:
+        return None
+    return NoiseByDirection(
+        lowest=seen.lowest, highest=seen.highest, lowest_axis=seen.lowest_axis, highest_axis=seen.highest_axis
     )
 
 
