@@ -20,7 +20,7 @@ from refine_hooks.programs.adapter import fingerprint_of
 from refine_hooks.report.view import LogView
 from refine_hooks.settings import Settings, layers, load_settings, merged
 from refine_hooks.sums.symmetry import order_of
-from refine_hooks.watch import products
+from refine_hooks.watch.measure_round import Callbacks, MeasureConfig, measure_round
 
 _EXACTLY = 1e-6
 
@@ -72,18 +72,15 @@ def measure_files(
 def _measured(
     round_: Round, halves: HalfMaps, masks: list[NamedMask], settings: Settings, out: Path | None
 ) -> RoundRecord:
-    measurement = measure.measure_halves(halves, round_.facts, settings, masks)
-    store = Store((out or Path.cwd()).absolute(), int(settings.keep.min_free_GB * 1e9) if out is not None else 0)
-    if out is not None:
+    keep = out is not None
+    store = Store((out or Path.cwd()).absolute(), int(settings.keep.min_free_GB * 1e9) if keep else 0)
+    if keep:
         store.make()
         store.require_own_folders()
-    half_record = products.write_half_maps(store, round_.key, round_.label, halves)
-    written = products.write_masks(store, round_.key, round_.label, measurement, keep=out is not None)
-    sharpened = Map(measurement.sharpened, measurement.voxel_size_A) if measurement.sharpened is not None else None
-    path = products.write_sharpened(store, round_.key, round_.label, sharpened if out is not None else None)
-    record = measure.round_record(round_, halves, measurement, half_record, written, sharpened_path=path)
-    if out is not None:
-        products.write_pictures(store, round_.key, round_.label, measurement, None)
+    given = Callbacks(half_maps=lambda _: halves, masks=lambda *_: masks)
+    record = measure_round(MeasureConfig(settings, store, keep), round_, None, given)
+    assert record is not None
+    if keep:
         journal.append(store.log, [record])
         view = LogView.of(store.log, settings)
         view.index.refresh()

@@ -19,7 +19,7 @@ from refine_hooks.log.records import Failed, RoundRecord, Start, Stop, now
 from refine_hooks.log.summary import RoundSummary
 from refine_hooks.model import Round
 from refine_hooks.watch import events, products
-from refine_hooks.watch.measure_round import changed, measured
+from refine_hooks.watch.inputs import changed, measured
 from refine_hooks.watch.schedule import RetryQueue, settled
 from refine_hooks.watch.state import Watch, at_hand
 

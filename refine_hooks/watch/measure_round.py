@@ -1,162 +1,129 @@
-"""One round of a watched project -> its record, with half maps, masks and pictures on disk."""
+"""One round -> its record, with half maps, masks and pictures on disk: the one sequence that the watch and ``measure`` share."""
 
-import logging
 import time
-from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks import measure
-from refine_hooks.errors import InputError, NotReadyError, RefineHooksError
+from refine_hooks.errors import NotReadyError
 from refine_hooks.files.mrc import Map
-from refine_hooks.files.reading import read_ahead
+from refine_hooks.log.folder import Store
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.measure import NamedMask
-from refine_hooks.model import HalfMaps, InputFile, MaskRole, ProgramMask, Round
+from refine_hooks.model import FscCurve, HalfMaps, Round
 from refine_hooks.settings import Settings
 from refine_hooks.watch import products
-from refine_hooks.watch.state import Watch
-
-logger = logging.getLogger(__name__)
 
 _MAPS_OF_A_ROUND = 5  # two half maps, two masks and a sharpened map
 
 
-def measured(w: Watch, round_: Round) -> RoundRecord | None:
-    """One round -> its record, with half maps, masks and pictures on disk.
+@dataclass(frozen=True, slots=True)
+class MeasureConfig:
+    """How a round is measured, and where its files go.
+
+    Attributes:
+        settings: of the masks, curves and analyses.
+        store: the output folder.
+        keep_files: whether masks, pictures and a sharpened map are written there.
+    """
+
+    settings: Settings
+    store: Store
+    keep_files: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Callbacks:
+    """Where the parts of a round come from, and who decides about it; each is called at most once, in this order.
+
+    Attributes:
+        reported: the program's own curves.
+        half_maps: the half maps; None where there are none.
+        worth_measuring: whether the log would gain by a record from these half maps.
+        needs_bytes: learns how much room on the disk the files of the round take.
+        masks: masks of the user and of the program, beside the sphere and the automask.
+        changed: whether the inputs changed since the scan that found the round.
+        viewing_directions: particles per bin of theta and phi.
+    """
+
+    half_maps: Callable[[Round], HalfMaps | None]
+    masks: Callable[[Round, HalfMaps], Iterable[NamedMask]]
+    reported: Callable[[Round], list[FscCurve]] = lambda round_: []
+    worth_measuring: Callable[[Round, HalfMaps | None], bool] = lambda round_, halves: True
+    needs_bytes: Callable[[int], None] = lambda size: None
+    changed: Callable[[Round], bool] = lambda round_: False
+    viewing_directions: Callable[[Round], NDArray[np.float64] | None] = lambda round_: None
+
+
+def measure_round(
+    config: MeasureConfig, round_: Round, previous: RoundRecord | None, callbacks: Callbacks
+) -> RoundRecord | None:
+    """Measure one round and write its files.
+
+    Args:
+        config: how, and where to.
+        round_: as the scan found it.
+        previous: the record of the round before, of the same run and class.
+        callbacks: where its parts come from.
 
     Returns:
-        None where the log holds the same state and nothing more honest could be had.
+        None where ``worth_measuring`` says no; a record of the reported curves alone where there are no half maps.
 
     Raises:
         NotReadyError: the inputs changed while they were read.
+        StorageError: there is no room for its files.
         RefineHooksError: it cannot be measured; says why.
     """
     began = time.monotonic()
-    reported = w.opened.reported(round_)
-    halves = half_maps(w, round_)
-    if w.would_be_poorer(round_, None if halves is None else halves.origin):
-        logger.warning(
-            f"{round_.key} {round_.label}: not measured again, since the log holds better half maps than can be had now"
-        )
-        return None
-    known = w.known_without(round_)
-    if known is not None and (None if halves is None else halves.origin) in (known.origin, None):
+    reported = callbacks.reported(round_)
+    halves = callbacks.half_maps(round_)
+    if not callbacks.worth_measuring(round_, halves):
         return None
     if halves is None:
         return measure.reported_record(round_, reported)
-    w.room_bytes = _MAPS_OF_A_ROUND * halves.half1.voxels.nbytes
-    w.store.require_room(w.room_bytes)
-    masks = [*_users_masks(w.settings, halves), *_programs_masks(w, round_, halves)]
-    measurement = measure.measure_halves(halves, round_.facts, w.settings, masks, reported)
-    if changed(w, round_):
+    if config.keep_files:
+        needed_bytes = _MAPS_OF_A_ROUND * halves.half1.voxels.nbytes
+        callbacks.needs_bytes(needed_bytes)
+        config.store.require_room(needed_bytes)
+    masks = list(callbacks.masks(round_, halves))
+    measurement = measure.measure_halves(halves, round_.facts, config.settings, masks, reported)
+    if callbacks.changed(round_):
         raise NotReadyError(
             f"{round_.label}: its files changed while they were read; measured again once they are still"
         )
-    half_record = products.write_half_maps(w.store, round_.key, round_.label, halves)
-    w.store.checkpoint_path(round_.key).unlink(missing_ok=True)
-    mask_records = products.write_masks(w.store, round_.key, round_.label, measurement)
-    products.write_pictures(w.store, round_.key, round_.label, measurement, _views(w, round_))
-    sharpened = Map(measurement.sharpened, measurement.voxel_size_A) if measurement.sharpened is not None else None
+    return _written(config, round_, previous, halves, measurement, callbacks, began)
+
+
+def _written(
+    config: MeasureConfig,
+    round_: Round,
+    previous: RoundRecord | None,
+    halves: HalfMaps,
+    measurement: measure.Measurement,
+    callbacks: Callbacks,
+    began_s: float,
+) -> RoundRecord:
+    """The files of a measured round, and the record that names them."""
+    store, key, label = config.store, round_.key, round_.label
+    half_record = products.write_half_maps(store, key, label, halves)
+    mask_records = products.write_masks(store, key, label, measurement, keep=config.keep_files)
+    sharpened_path = None
+    if config.keep_files:
+        store.checkpoint_path(key).unlink(missing_ok=True)
+        products.write_pictures(store, key, label, measurement, callbacks.viewing_directions(round_))
+        if measurement.sharpened is not None:
+            sharpened = Map(measurement.sharpened, measurement.voxel_size_A)
+            sharpened_path = products.write_sharpened(store, key, label, sharpened)
     return measure.round_record(
         round_,
         halves,
         measurement,
         half_record,
         mask_records,
-        measured_in_s=time.monotonic() - began,
-        former=w.index.before(round_.key),
-        sharpened_path=products.write_sharpened(w.store, round_.key, round_.label, sharpened),
+        measured_in_s=time.monotonic() - began_s,
+        former=previous,
+        sharpened_path=sharpened_path,
     )
-
-
-def half_maps(w: Watch, round_: Round) -> HalfMaps | None:
-    """The most honest half maps that can be had: found, merged, or - where asked for - reconstructed from the particles.
-
-    Raises:
-        InputError: what is there cannot be used, and the particles cannot stand in for it.
-        RefineHooksError: see `refine_hooks.programs.adapter.Project.half_maps`.
-    """
-    read_ahead(w.project / file.name for file in round_.fingerprint.inputs)
-    halves = None if round_.fault else w.opened.half_maps(round_)
-    poor = halves is None or halves.origin == "regularised"
-    if w.reconstruct == "always" or (w.reconstruct == "missing" and poor):
-        from refine_hooks.reconstruct import Desk, reconstructed
-
-        desk = Desk(w.inserting, w.stop.is_set, w.store.checkpoint_path(round_.key))
-        made = reconstructed(w.opened, round_, w.settings, desk)
-        if made is not None and round_.fault:
-            made = replace(made, notes=(*made.notes, f"what the program left cannot be used: {round_.fault}"))
-        halves = made or halves
-    if halves is None and round_.fault:
-        raise InputError(round_.fault)
-    return halves
-
-
-def _users_masks(settings: Settings, halves: HalfMaps) -> Iterator[NamedMask]:
-    for name, file in settings.masks.items():
-        path = Path(file)
-        try:
-            mask = measure.read_users_mask(name, path, halves.half1)
-            assert mask.map is not None
-            measure.require_compatible(mask.map, halves.half1, str(path))
-            yield mask
-        except RefineHooksError as error:
-            yield NamedMask(name, None, path, note=f"not used: {error}")
-
-
-def _programs_masks(w: Watch, round_: Round, halves: HalfMaps) -> Iterator[NamedMask]:
-    """The program's own masks; a name that the user gave to another mask is the user's."""
-    try:
-        found = w.opened.masks(round_, halves)
-    except RefineHooksError as error:
-        found = {"refinement": ProgramMask(None, note=f"not used: {error}")}
-    for name, mask in found.items():
-        if name not in w.settings.masks:
-            yield _named(name, mask, halves)
-
-
-def _named(name: str, own: ProgramMask, halves: HalfMaps) -> NamedMask:
-    usable, note = own.mask, own.note
-    if usable is not None:
-        try:
-            measure.require_compatible(usable, halves.half1, str(own.path or f"the program's mask {name}"))
-        except RefineHooksError as error:
-            usable, note = None, f"not used: {error}"
-    role: MaskRole = "refinement" if name == "refinement" else "program"
-    return NamedMask(name, usable, own.path, role, parameters=own.parameters, note=note, cistem_edge=own.cistem_edge)
-
-
-def _views(w: Watch, round_: Round) -> NDArray[np.float64] | None:
-    """The directions of view are for a picture only: without them the round is as good."""
-    try:
-        return w.opened.viewing_directions(round_)
-    except Exception as error:
-        logger.warning(f"{round_.key} {round_.label}: no picture of the views ({error or type(error).__name__})")
-        return None
-
-
-def changed(w: Watch, round_: Round) -> bool:
-    """Whether the round is in another state than when it was scanned; one that is gone was read whole or not at all.
-
-    Files that differ are only a reason to scan again: their names may have been given to another round since, while this one's
-    are in the spool.
-    """
-    if not any(_differs(w.project / known.name, known) for known in round_.fingerprint.inputs):
-        return False
-    try:
-        rounds = list(w.opened.rounds())
-    except Exception:
-        return True
-    return any(now.key == round_.key and now.fingerprint != round_.fingerprint for now in rounds)
-
-
-def _differs(path: Path, known: InputFile) -> bool:
-    try:
-        status = path.stat()
-    except OSError:
-        return False
-    return (status.st_size, status.st_mtime_ns) != (known.size, known.mtime_ns)

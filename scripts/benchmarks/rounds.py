@@ -145,7 +145,7 @@ def _round(folder: Path) -> Callable[[], object]:
     from small_program import a_watch
 
     from refine_hooks.log.folder import Store
-    from refine_hooks.watch.loop import measured
+    from refine_hooks.watch.inputs import measured
 
     odd, even = (sorted(folder.glob(f"{half}_*.dump")) for half in ("odd", "even"))
 

@@ -1,0 +1,150 @@
+"""What a watched project gives for one round: half maps, masks, viewing directions; and whether its files changed."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refine_hooks import measure
+from refine_hooks.errors import InputError, RefineHooksError
+from refine_hooks.files.reading import read_ahead
+from refine_hooks.log.records import RoundRecord
+from refine_hooks.measure import NamedMask
+from refine_hooks.model import HalfMaps, InputFile, MaskRole, ProgramMask, Round
+from refine_hooks.settings import Settings
+from refine_hooks.watch.measure_round import Callbacks, MeasureConfig, measure_round
+from refine_hooks.watch.state import Watch
+
+logger = logging.getLogger(__name__)
+
+
+def measured(w: Watch, round_: Round) -> RoundRecord | None:
+    """One round of a watched project -> its record; see `refine_hooks.watch.measure_round.measure_round`.
+
+    Returns:
+        None where the log holds the same state and no more trustworthy half maps can be had.
+
+    Raises:
+        NotReadyError: the inputs changed while they were read.
+        RefineHooksError: it cannot be measured; says why.
+    """
+
+    def reserve(size: int) -> None:
+        w.room_bytes = size
+
+    callbacks = Callbacks(
+        half_maps=lambda each: half_maps(w, each),
+        masks=lambda each, halves: [*_users_masks(w.settings, halves), *_programs_masks(w, each, halves)],
+        reported=w.opened.reported,
+        worth_measuring=lambda each, halves: _worth_measuring(w, each, halves),
+        needs_bytes=reserve,
+        changed=lambda each: changed(w, each),
+        viewing_directions=lambda each: _viewing_directions(w, each),
+    )
+    return measure_round(MeasureConfig(w.settings, w.store), round_, w.index.before(round_.key), callbacks)
+
+
+def _worth_measuring(w: Watch, round_: Round, halves: HalfMaps | None) -> bool:
+    """Whether these half maps give more than the log holds of the round."""
+    origin = None if halves is None else halves.origin
+    if w.would_be_poorer(round_, origin):
+        logger.warning(
+            f"{round_.key} {round_.label}: not measured again, since the log holds better half maps than can be had now"
+        )
+        return False
+    known = w.known_without(round_)
+    return known is None or origin not in (known.origin, None)
+
+
+def half_maps(w: Watch, round_: Round) -> HalfMaps | None:
+    """The most trustworthy half maps that can be had: found, merged, or - where asked for - reconstructed from the particles.
+
+    Raises:
+        InputError: what is there cannot be used, and the particles cannot stand in for it.
+        RefineHooksError: see `refine_hooks.programs.adapter.Project.half_maps`.
+    """
+    read_ahead(w.project / file.name for file in round_.fingerprint.inputs)
+    halves = None if round_.fault else w.opened.half_maps(round_)
+    poor = halves is None or halves.origin == "regularised"
+    if w.reconstruct == "always" or (w.reconstruct == "missing" and poor):
+        from refine_hooks.reconstruct import Desk, reconstructed
+
+        desk = Desk(w.inserting, w.stop.is_set, w.store.checkpoint_path(round_.key))
+        made = reconstructed(w.opened, round_, w.settings, desk)
+        if made is not None and round_.fault:
+            made = replace(made, notes=(*made.notes, f"what the program left cannot be used: {round_.fault}"))
+        halves = made or halves
+    if halves is None and round_.fault:
+        raise InputError(round_.fault)
+    return halves
+
+
+def _users_masks(settings: Settings, halves: HalfMaps) -> Iterator[NamedMask]:
+    for name, file in settings.masks.items():
+        path = Path(file)
+        try:
+            mask = measure.read_users_mask(name, path, halves.half1)
+            assert mask.map is not None
+            measure.require_compatible(mask.map, halves.half1, str(path))
+            yield mask
+        except RefineHooksError as error:
+            yield NamedMask(name, None, path, note=f"not used: {error}")
+
+
+def _programs_masks(w: Watch, round_: Round, halves: HalfMaps) -> Iterator[NamedMask]:
+    """The program's own masks; a name that the user gave to another mask is the user's."""
+    try:
+        found = w.opened.masks(round_, halves)
+    except RefineHooksError as error:
+        found = {"refinement": ProgramMask(None, note=f"not used: {error}")}
+    for name, mask in found.items():
+        if name not in w.settings.masks:
+            yield _named(name, mask, halves)
+
+
+def _named(name: str, own: ProgramMask, halves: HalfMaps) -> NamedMask:
+    usable, note = own.mask, own.note
+    if usable is not None:
+        try:
+            measure.require_compatible(usable, halves.half1, str(own.path or f"the program's mask {name}"))
+        except RefineHooksError as error:
+            usable, note = None, f"not used: {error}"
+    role: MaskRole = "refinement" if name == "refinement" else "program"
+    return NamedMask(name, usable, own.path, role, parameters=own.parameters, note=note, cistem_edge=own.cistem_edge)
+
+
+def _viewing_directions(w: Watch, round_: Round) -> NDArray[np.float64] | None:
+    """The viewing directions are for a picture only: without them the round is measured all the same."""
+    try:
+        return w.opened.viewing_directions(round_)
+    except Exception as error:
+        logger.warning(
+            f"{round_.key} {round_.label}: no picture of the viewing directions ({error or type(error).__name__})"
+        )
+        return None
+
+
+def changed(w: Watch, round_: Round) -> bool:
+    """Whether the round is in another state than when it was scanned; one that is gone was read whole or not at all.
+
+    Files that differ are only a reason to scan again: their names may have been given to another round since, while this one's
+    are in the spool.
+    """
+    if not any(_differs(w.project / known.name, known) for known in round_.fingerprint.inputs):
+        return False
+    try:
+        rounds = list(w.opened.rounds())
+    except Exception:
+        return True
+    return any(now.key == round_.key and now.fingerprint != round_.fingerprint for now in rounds)
+
+
+def _differs(path: Path, known: InputFile) -> bool:
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return (status.st_size, status.st_mtime_ns) != (known.size, known.mtime_ns)
