@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from refine_hooks.audit import Finding
     from refine_hooks.log.file import Journal
+    from refine_hooks.log.index import LogIndex
     from refine_hooks.log.records import RoundRecord
+    from refine_hooks.model import Key
     from refine_hooks.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -68,17 +73,35 @@ def require_round(key: str) -> None:
         raise typer.BadParameter("name the round: LOG RUN/ITERATION/CLASS; 'refine-hooks show LOG' lists them")
 
 
-def log_settings(journal: Journal, config: Path | None = None) -> Settings:
+def log_settings(log: Journal | LogIndex, config: Path | None = None) -> Settings:
     """The settings that this log is read with, by every command that reads one.
 
     Raises:
         SettingsError: every fault of ``config``.
     """
-    from refine_hooks.log.records import Start
     from refine_hooks.settings import own_table, settings_of
 
-    start = next((line for line in reversed(journal.lines) if isinstance(line, Start)), None)
-    return settings_of(start.settings if start else None, own_table(config))
+    return settings_of(log.start.settings if log.start else None, own_table(config))
+
+
+def open_log(place: Path) -> LogIndex:
+    """The log that ``place`` means, its rounds left on disk; lines that are none of ours are told on standard error.
+
+    Raises:
+        InputError: there is none, or none of its lines can be read.
+    """
+    from refine_hooks.errors import InputError
+    from refine_hooks.log.file import find_log
+    from refine_hooks.log.index import LogIndex
+
+    path = find_log(place)
+    index = LogIndex(path)
+    try:
+        index.read()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    _tell_faults(path, index.faults, index.fault_count, bool(index.start or index.summaries() or index.failures()))
+    return index
 
 
 def read_log(place: Path) -> Journal:
@@ -87,21 +110,26 @@ def read_log(place: Path) -> Journal:
     Raises:
         InputError: there is none, or none of its lines can be read.
     """
-    from refine_hooks.errors import InputError
     from refine_hooks.log.file import find_log, read_journal
 
     path = find_log(place)
     journal = read_journal(path)
-    if journal.faults and not journal.lines:
-        raise InputError(f"{path}: none of its lines is one of this log; the first: {journal.faults[0]}")
-    for fault in journal.faults[:_TOLD_FAULTS]:
-        logger.warning(fault)
-    if len(journal.faults) > _TOLD_FAULTS:
-        logger.warning(f"{path}: {len(journal.faults) - _TOLD_FAULTS} further lines are passed over")
+    _tell_faults(path, journal.faults, len(journal.faults), bool(journal.lines))
     return journal
 
 
-def round_of(journal: Journal, text: str) -> RoundRecord:
+def _tell_faults(path: Path, faults: Sequence[str], count: int, others: bool) -> None:
+    from refine_hooks.errors import InputError
+
+    if faults and not others:
+        raise InputError(f"{path}: none of its lines is one of this log; the first: {faults[0]}")
+    for fault in faults[:_TOLD_FAULTS]:
+        logger.warning(fault)
+    if count > _TOLD_FAULTS:
+        logger.warning(f"{path}: {count - _TOLD_FAULTS} further lines are passed over")
+
+
+def key_of(index: LogIndex, text: str) -> Key:
     """The round that ``text`` (RUN/ITERATION/CLASS) names.
 
     Raises:
@@ -111,8 +139,29 @@ def round_of(journal: Journal, text: str) -> RoundRecord:
     from refine_hooks.model import Key
 
     key = Key.parse(text)
-    for record in journal.rounds:
-        if record.key == key:
-            return record
-    known = ", ".join(str(record.key) for record in journal.rounds) or "none"
-    raise InputError(f"{key}: the log holds no such round; it holds: {known}")
+    if index.summary(key) is None:
+        known = ", ".join(str(summary.key) for summary in index.summaries()) or "none"
+        raise InputError(f"{key}: the log holds no such round; it holds: {known}")
+    return key
+
+
+def round_of(index: LogIndex, text: str) -> RoundRecord:
+    """The record of the round that ``text`` names.
+
+    Raises:
+        InputError: not a key, or the log holds no such round; names those that it holds.
+    """
+    return index.record(key_of(index, text))
+
+
+def round_and_findings(index: LogIndex, text: str, settings: Settings) -> tuple[RoundRecord, list[Finding]]:
+    """A round and what the audit says of it beside the rounds before it.
+
+    Raises:
+        InputError: not a key, or the log holds no such round; names those that it holds.
+    """
+    from refine_hooks.audit.judge import Judge
+
+    key = key_of(index, text)
+    judged = next(((record, found) for _, record, found in Judge(index, settings).judged([key])), None)
+    return judged or (index.record(key), [])

@@ -15,9 +15,9 @@ from refine_hooks.cli._logs import (
     SecondOfTwo,
     log_and_round,
     log_settings,
-    read_log,
+    open_log,
     require_round,
-    round_of,
+    round_and_findings,
 )
 
 
@@ -36,15 +36,13 @@ def deposit(
     Half maps that are not as they were reconstructed (filtered, masked, joined, identical, or changed since) are refused with the
     reason.
     """
-    from refine_hooks.audit import audit
-    from refine_hooks.log.file import find_log
     from refine_hooks.report.deposit import prepared, write
 
     place, key = log_and_round(log, key, old_log)
     require_round(key)
-    journal = read_log(place)
-    record = round_of(journal, key)
-    findings = tuple(audit(journal, log_settings(journal, config), only=[record.key]))
-    ready = prepared(record, find_log(place).absolute().parent, findings)
-    for path in write(ready, out, overwrite):
+    index = open_log(place)
+    settings = log_settings(index, config)
+    record, findings = round_and_findings(index, key, settings)
+    ready = prepared(record, index.path.absolute().parent, tuple(findings))
+    for path in write(ready, out, overwrite, int(settings.keep.min_free_GB * 1e9)):
         print(path)

@@ -1,7 +1,9 @@
 """``plot``: figures for a paper."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,9 +15,15 @@ from refine_hooks.cli._logs import (
     SecondOfTwo,
     log_and_round,
     log_settings,
-    read_log,
+    open_log,
+    round_and_findings,
     round_of,
 )
+
+if TYPE_CHECKING:
+    from refine_hooks.audit import Finding
+    from refine_hooks.log.index import LogIndex
+    from refine_hooks.model import Key
 
 
 @app.command(short_help="Draw curves as PNG, SVG or PDF.")
@@ -50,8 +58,6 @@ def plot(
     old_round: OldRound = "",
 ) -> None:
     """Draw the curves of a round, or the resolution of all rounds, for a paper: PNG, SVG or PDF."""
-    from refine_hooks.audit import audit
-    from refine_hooks.errors import InputError
     from refine_hooks.report.plot import plot_curves, plot_resolutions
 
     place, key = log_and_round(log, key, None, old_round)
@@ -59,23 +65,36 @@ def plot(
         raise typer.BadParameter(
             "--compare, --log-scale and --findings belong to the curves of one round; name it: LOG ROUND"
         )
-    journal = read_log(place)
+    index = open_log(place)
     names = tuple(curve or ())
     target = out or Path("fsc.png" if key else "resolution.png")
     if key:
-        other = round_of(journal, compare) if compare else None
-        record = round_of(journal, key)
-        found = audit(journal, log_settings(journal, config), only={record.key}) if mark else []
+        other = round_of(index, compare) if compare else None
+        found: list[Finding] = []
+        if mark:
+            record, found = round_and_findings(index, key, log_settings(index, config))
+        else:
+            record = round_of(index, key)
         warnings = [finding for finding in found if finding.severity == "warning"]
         plot_curves(record, target, names, other, logarithmic, width, warnings)
     else:
-        tracks = {f"{record.key.run}/{record.key.class_id}": None for record in journal.rounds}
-        if not tracks:
-            raise InputError(f"{place}: the log holds no measured round")
-        newest = journal.rounds[-1].key
-        wanted = track or f"{newest.run}/{newest.class_id}"
-        if wanted not in tracks:
-            raise InputError(f"--track {wanted}: the log holds {', '.join(tracks)}")
-        rounds = [record for record in journal.rounds if f"{record.key.run}/{record.key.class_id}" == wanted]
-        plot_resolutions(sorted(rounds, key=lambda record: record.key.iteration), target, names, width)
+        plot_resolutions(index.records(_of_track(index, track)), target, names, width)
     print(target)
+
+
+def _of_track(index: LogIndex, track: str) -> list[Key]:
+    """The rounds of one run and class, those of the newest round where none is named, in the order of their iterations.
+
+    Raises:
+        InputError: the log holds no such run and class, or no round.
+    """
+    from refine_hooks.errors import InputError
+
+    keys = {f"{known.key.run}/{known.key.class_id}": known.key for known in index.summaries()}
+    if not keys:
+        raise InputError(f"{index.path}: the log holds no measured round")
+    newest = index.summaries()[-1].key
+    wanted = track or f"{newest.run}/{newest.class_id}"
+    if wanted not in keys:
+        raise InputError(f"--track {wanted}: the log holds {', '.join(keys)}")
+    return [known.key for known in index.series(keys[wanted])]

@@ -18,13 +18,16 @@ from refine_hooks.cli._logs import (
     SecondOfTwo,
     log_and_round,
     log_settings,
+    open_log,
     read_log,
     require_round,
+    round_and_findings,
     round_of,
 )
 
 if TYPE_CHECKING:
     from refine_hooks.log.file import Journal
+    from refine_hooks.log.index import LogIndex
     from refine_hooks.settings import Settings
 
 
@@ -81,21 +84,43 @@ def show(
     import json
 
     place, key = log_and_round(log, key, old_log)
-    journal = read_log(place)
+    index = open_log(place)
     if as_json:
-        records = [round_of(journal, key)] if key else list(journal.rounds)
-        tables = [record.model_dump(mode="json") for record in records]
-        print(json.dumps(tables[0] if key else tables, indent=2))
+        if key:
+            print(json.dumps(round_of(index, key).model_dump(mode="json"), indent=2))
+        else:
+            _print_records(index)
         return
-    from refine_hooks.audit import audit as find
-    from refine_hooks.report.text import show_round, show_rounds
+    from refine_hooks.report.text import show_round
 
-    findings = find(journal, log_settings(journal, config))
+    settings = log_settings(index, config)
     if key:
-        record = round_of(journal, key)
-        show_round(record, [finding for finding in findings if finding.round == str(record.key)])
+        show_round(*round_and_findings(index, key, settings))
     else:
-        show_rounds(journal, findings)
+        _show_table(index, settings)
+
+
+def _print_records(index: LogIndex) -> None:
+    """All records as one JSON list; no more than one of them is in memory."""
+    import json
+
+    before = "[\n"
+    for summary in index.summaries():
+        for record in index.records([summary.key]):
+            text = json.dumps(record.model_dump(mode="json"), indent=2)
+            sys.stdout.write(before + "  " + text.replace("\n", "\n  "))
+            before = ",\n"
+    print("[]" if before.startswith("[") else "\n]")
+
+
+def _show_table(index: LogIndex, settings: Settings) -> None:
+    """One line a round; records are read and audited some at a time."""
+    from refine_hooks.audit.judge import Judge
+    from refine_hooks.report.text import row_of, show_rows
+
+    keys = [summary.key for summary in index.summaries()]
+    rows = {key: row_of(record, found) for key, record, found in Judge(index, settings).judged(keys)}
+    show_rows([rows[key] for key in keys if key in rows], index.failures())
 
 
 @app.command(short_help="Write report.html anew.")
@@ -139,7 +164,7 @@ def export(
 
     place, key = log_and_round(log, key, None, old_round)
     require_round(key)
-    text = exported(round_of(read_log(place), key), kind)
+    text = exported(round_of(open_log(place), key), kind)
     if out is None:
         sys.stdout.write(text)
         return

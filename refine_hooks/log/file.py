@@ -16,7 +16,7 @@ from refine_hooks.errors import InputError, StorageError
 from refine_hooks.files.lock import CANNOT_LOCK
 from refine_hooks.files.reading import read_bytes
 from refine_hooks.log.lines import parsed_line, why_not
-from refine_hooks.log.records import Failed, LogLine, RoundRecord
+from refine_hooks.log.records import Failed, LogLine, RoundRecord, Start
 from refine_hooks.model import Key
 
 _LOCK_PATIENCE_S, _LOCK_EVERY_S = 60.0, 0.01
@@ -32,6 +32,11 @@ class Journal:
 
     lines: tuple[LogLine, ...]
     faults: tuple[str, ...] = ()
+
+    @property
+    def start(self) -> Start | None:
+        """The newest watch that wrote into this log."""
+        return next((line for line in reversed(self.lines) if isinstance(line, Start)), None)
 
     @property
     def rounds(self) -> tuple[RoundRecord, ...]:

@@ -16,11 +16,13 @@ from refine_hooks.files.reading import open_plain
 from refine_hooks.log.file import Place
 from refine_hooks.log.lines import parsed_line, why_not
 from refine_hooks.log.records import Failed, LogLine, RoundRecord, Start, Stop
-from refine_hooks.log.summary import Rounds, RoundSummary
+from refine_hooks.log.skim import skimmed
+from refine_hooks.log.summary import Rounds, RoundSummary, summary_of
 from refine_hooks.model import Key
 
 LONGEST_LINE = 64 << 20
 _FAULTS_SHOWN = 50
+_BUFFER = 1 << 20  # lines take 100 kB and more
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class LogIndex:
         start: the newest watch that wrote into this log.
         ended: whether that watch has.
         faults: a sentence for each line that is none of this log's; the newest ones.
+        fault_count: how many such lines there are.
         replaced_at: ``seq`` when the log was last found to be another one.
     """
 
@@ -56,6 +59,7 @@ class LogIndex:
     start: Start | None = None
     ended: bool = False
     faults: list[str] = field(default_factory=list)
+    fault_count: int = 0
     replaced_at: int = 0
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _rounds: Rounds = field(default_factory=Rounds)
@@ -93,7 +97,7 @@ class LogIndex:
         Raises:
             OSError: the log cannot be read.
         """
-        with self._lock, io.BufferedReader(open_plain(self.path)) as stream:
+        with self._lock, io.BufferedReader(open_plain(self.path), _BUFFER) as stream:
             status = os.fstat(stream.fileno())
             if self._replaced(stream.fileno(), status):
                 self._forget()
@@ -122,7 +126,7 @@ class LogIndex:
     def _forget(self) -> None:
         self._rounds, self._failed, self._curves = Rounds(), {}, {}
         self._logged, self._news = {}, {}
-        self.start, self.ended, self.faults = None, False, []
+        self.start, self.ended, self.faults, self.fault_count = None, False, [], 0
         self._read, self._lines, self._last = 0, 0, None
         self.seq += 1
         self.replaced_at = self.seq
@@ -130,12 +134,18 @@ class LogIndex:
     def _take(self, text: bytes) -> None:
         offset, length = self._read, len(text)
         self._read, self._lines = offset + length, self._lines + 1
+        summary = skimmed(text)
+        if summary is not None:
+            self.seq += 1
+            self._add_round(summary, (offset, length))
+            return
         if not text.strip():
             return
         try:
             self._add(parsed_line(text), (offset, length))
         except ValidationError as error:
             self.seq += 1
+            self.fault_count += 1
             said = f"{self.path}:{self._lines}: {why_not(text, error)}"
             self.faults = [*self.faults, said][-_FAULTS_SHOWN:]
 
@@ -162,11 +172,14 @@ class LogIndex:
             self._failed[line.key] = line
             _move_to_end(self._logged, line.key, self.seq)
         else:
-            self._failed.pop(line.key, None)
-            self._curves.update((curve.name, None) for curve in line.curves)
-            self._rounds.add(line, place)
-            _move_to_end(self._logged, line.key, self.seq)
-            _move_to_end(self._news, line.key, self.seq)
+            self._add_round(summary_of(line), place)
+
+    def _add_round(self, summary: RoundSummary, place: Place) -> None:
+        self._failed.pop(summary.key, None)
+        self._curves.update((curve.name, None) for curve in summary.curves)
+        self._rounds.add(summary, place)
+        _move_to_end(self._logged, summary.key, self.seq)
+        _move_to_end(self._news, summary.key, self.seq)
 
     def tell_news(self, keys: Iterable[Key]) -> None:
         """Note that what readers derive of some rounds has changed, without a new line."""

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from refine_hooks.files.reading import parsed_json
 from refine_hooks.log.records import LOG_LINE, SCHEMA_VERSION, LogLine
 
-_OURS = f'{{"schema_version":{SCHEMA_VERSION},'.encode()
+OURS = f'{{"schema_version":{SCHEMA_VERSION},'.encode()
 
 
 def parsed_line(text: bytes) -> LogLine:
@@ -16,7 +16,7 @@ def parsed_line(text: bytes) -> LogLine:
     Raises:
         ValidationError: it is no line of a log, or of a newer schema; `why_not` says it in words.
     """
-    if text.startswith(_OURS):
+    if text.startswith(OURS):
         return LOG_LINE.validate_json(text, extra="ignore")
     table = _table(text)
     if table is not None and table.get("schema_version") == 1:

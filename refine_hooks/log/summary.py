@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from sys import intern
+from typing import Protocol
 
 from refine_hooks.log.file import Place
 from refine_hooks.log.records import RoundRecord
@@ -59,20 +60,52 @@ class RoundSummary:
         return curve if curve is not None and curve.resolution_A is not None else None
 
 
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+class _Line(Protocol):
+    """What a round's line says of it, whole or without its curves."""
+
+    @property
+    def key(self) -> Key: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def program(self) -> str: ...
+    @property
+    def measured_at(self) -> datetime: ...
+    @property
+    def fingerprint(self) -> Fingerprint: ...
+    @property
+    def particles(self) -> int | None: ...
+    @property
+    def headline(self) -> str | None: ...
+    @property
+    def masks(self) -> Sequence[_Named]: ...
+
+
+def summary_from(line: _Line, curves: Iterable[CurveSummary], origin: Origin | None) -> RoundSummary:
+    """The summary of a line that stands nowhere in particular; what repeats in every line is held once."""
+    return RoundSummary(
+        key=line.key,
+        label=line.label,
+        program=intern(line.program),
+        measured_at=line.measured_at,
+        fingerprint=line.fingerprint,
+        origin=origin,
+        particles=line.particles,
+        headline=intern(line.headline) if line.headline else None,
+        curves=tuple(CurveSummary(intern(c.name), c.resolution_A, c.interval_A) for c in curves),
+        masks=tuple(intern(mask.name) for mask in line.masks),
+    )
+
+
 def summary_of(record: RoundRecord) -> RoundSummary:
     """The summary of a record that stands nowhere in particular."""
-    return RoundSummary(
-        key=record.key,
-        label=record.label,
-        program=intern(record.program),
-        measured_at=record.measured_at,
-        fingerprint=record.fingerprint,
-        origin=record.half_maps.origin if record.half_maps else None,
-        particles=record.particles,
-        headline=intern(record.headline) if record.headline else None,
-        curves=tuple(CurveSummary(intern(c.name), c.resolution_A, c.interval_A) for c in record.curves),
-        masks=tuple(intern(mask.name) for mask in record.masks),
-    )
+    curves = (CurveSummary(c.name, c.resolution_A, c.interval_A) for c in record.curves)
+    return summary_from(record, curves, record.half_maps.origin if record.half_maps else None)
 
 
 @dataclass(slots=True)
@@ -87,17 +120,18 @@ class Rounds:
     _tracks: dict[Track, list[Key]] = field(default_factory=dict)
     _best: dict[Key, tuple[Key, ...]] = field(default_factory=dict)  # the rounds up to it that nothing is better than
 
-    def add(self, record: RoundRecord, place: Place) -> None:
+    def add(self, summary: RoundSummary, place: Place) -> None:
         """Take a round into account whose line stands at a place of the file."""
-        track = self._tracks.setdefault(_track(record.key), [])
-        before = self.by_key.get(record.key)
+        key = summary.key
+        track = self._tracks.setdefault(_track(key), [])
+        before = self.by_key.get(key)
         number, earlier = (len(track), ()) if before is None else (before.number, before.earlier)
-        if before is not None and before.fingerprint != record.fingerprint:
+        if before is not None and before.fingerprint != summary.fingerprint:
             earlier = (*earlier, before.place)
-        self.by_key[record.key] = replace(summary_of(record), place=place, number=number, earlier=earlier)
-        at = _place_of(track, record.key.iteration)
+        self.by_key[key] = replace(summary, place=place, number=number, earlier=earlier)
+        at = _place_of(track, key.iteration)
         if before is None:
-            track.insert(at, record.key)
+            track.insert(at, key)
         self._compare_from(track, at)
 
     def _compare_from(self, track: Sequence[Key], at: int) -> None:

@@ -80,18 +80,18 @@ def prepared(record: RoundRecord, folder: Path, findings: tuple[Finding, ...] = 
     return Deposit(files, {xml: emdb_xml(record), f"{stem}_deposition.txt": text})
 
 
-def write(deposit: Deposit, out: Path, overwrite: bool = False) -> list[Path]:
-    """Copy and write everything into ``out``; returns the files.
+def write(deposit: Deposit, out: Path, overwrite: bool = False, min_free_bytes: int = 0) -> list[Path]:
+    """Copy and write everything into ``out``, where so much stays free; returns the files.
 
     Raises:
         InputError: files of these names are there already, and ``overwrite`` is not set.
-        StorageError: the disk is full, read-only or gone.
+        StorageError: less than ``min_free_bytes`` would stay free, or the disk is read-only or gone.
     """
     names = [*deposit.files, *deposit.texts]
     there = [str(out / name) for name in names if (out / name).exists()]
     if there and not overwrite:
         raise InputError(*(f"{name}: is there already; name another folder, or give --overwrite" for name in there))
-    Store(out).require_room(sum(path.stat().st_size for path in deposit.files.values()))
+    Store(out, min_free_bytes).require_room(sum(path.stat().st_size for path in deposit.files.values()))
     for name, path in deposit.files.items():
         with beside(out / name) as temporary:
             shutil.copyfile(path, temporary)

@@ -1,6 +1,7 @@
 """Rounds, findings and comparisons as tables for a terminal; a narrow one gets fewer columns, never broken numbers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from refine_hooks.audit.reading import quoted
+from refine_hooks.audit.reading import Counts, counted, quoted
 from refine_hooks.log.file import Journal
 from refine_hooks.log.masks import MaskRecord
-from refine_hooks.log.records import Crossing, Curve, RoundRecord
+from refine_hooks.log.records import Crossing, Curve, Failed, RoundRecord
 from refine_hooks.model import Key
 from refine_hooks.report.words import analysis_words, mask_title, origin_words
 
@@ -53,58 +54,107 @@ def print_table(columns: Sequence[Column], out: Console) -> None:
     out.print(table)
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The cells of one round in the table of rounds.
+
+    Attributes:
+        masks: mask -> resolution under it.
+        quoted: name and resolution of the measured curve that the round is quoted with.
+        change: against the round before it, where that has the same curve.
+    """
+
+    key: Key
+    label: str
+    halves: str
+    scaled: str
+    masks: dict[str, str]
+    interval: str
+    quoted: tuple[str, float] | None
+    stated: str
+    particles: str
+    counts: Counts
+    change: str = "-"
+
+
+def row_of(record: RoundRecord, findings: Sequence["Finding"]) -> Row:
+    """The row of a round; ``findings`` are its own."""
+    best = quoted(record)
+    measured = best if best is not None and not best.of_program else None
+    return Row(
+        key=record.key,
+        label=record.label,
+        halves=record.half_maps.origin if record.half_maps else "none",
+        scaled=_length(record.curve("sphere_scaled")),
+        masks={name: _under(record, name) for name in _mask_names(record)},
+        interval=_interval(best),
+        quoted=None if measured is None or measured.resolution_A is None else (measured.name, measured.resolution_A),
+        stated=_number(record.reported.resolution_A if record.reported else None),
+        particles="-" if record.particles is None else str(record.particles),
+        counts=counted(findings),
+    )
+
+
 def show_rounds(log: Journal, findings: Sequence["Finding"], console: Console | None = None) -> None:
+    """One line a round of a log, with what was found of it."""
+    of_round: dict[str, list[Finding]] = {}
+    for finding in findings:
+        of_round.setdefault(finding.round, []).append(finding)
+    show_rows([row_of(record, of_round.get(str(record.key), [])) for record in log.rounds], log.failures, console)
+
+
+def show_rows(rows: Sequence[Row], failures: Iterable[Failed], console: Console | None = None) -> None:
     """One line a round: key, resolution under each mask, interval, change, the program's own number, particles, findings."""
     out = console or Console()
-    rounds = log.rounds
-    masks = {name: [_under(record, name) for record in rounds] for name in _mask_names(rounds)}
-    counts = {str(record.key): [0, 0] for record in rounds}
-    for finding in findings:
-        if finding.round in counts:
-            counts[finding.round][finding.severity == "note"] += 1
-    before = _before(rounds)
-    best = [quoted(record) for record in rounds]
-
-    def each(cell: Callable[[RoundRecord], str]) -> list[str]:
-        return [cell(record) for record in rounds]
-
-    columns = [
-        Column("round", each(lambda r: str(r.key))),
-        Column("label", each(lambda r: r.label), need=8),
-        Column("halves", each(lambda r: r.half_maps.origin if r.half_maps else "none"), need=7),
-        Column("scaled\nsphere", [_length(record.curve("sphere_scaled")) for record in rounds], need=5, right=True),
-        *(
-            Column(_narrow(mask_title(name)), cells, need={"automask": 0, "sphere": 2}.get(name, 4), right=True)
-            for name, cells in masks.items()
-        ),
-        Column("90 %\ninterval", [_interval(curve) for curve in best], need=1),
-        Column("change", [_change(c, before.get(r.key)) for r, c in zip(rounds, best, strict=True)], right=True),
-        Column(
-            "program\nstates",
-            each(lambda r: _number(r.reported.resolution_A if r.reported else None)),
-            need=4,
-            right=True,
-        ),
-        Column("particles", each(lambda r: "-" if r.particles is None else str(r.particles)), need=3, right=True),
-        Column("warn-\nings", each(lambda r: str(counts[str(r.key)][0] or "-")), right=True),
-        Column("notes", each(lambda r: str(counts[str(r.key)][1] or "-")), need=1, right=True),
-    ]
-    if rounds:
+    rows = _with_changes(rows)
+    failures = list(failures)
+    if rows:
+        columns = _columns(rows)
         print_table([column for column in columns if column.need == 0 or any(c != "-" for c in column.cells)], out)
         out.print(
             "Resolutions in A at the first fall below the threshold; under masks the corrected curve.", style="dim"
         )
-    elif not log.failures:
+    elif not failures:
         out.print("The log holds no round yet.")
-    for failure in log.failures:
+    for failure in failures:
         out.print(f"{failure.key} {failure.label}: FAILED: {failure.reason}", style="red", markup=False)
 
 
-def _mask_names(rounds: Sequence[RoundRecord]) -> list[str]:
-    """The masks of these rounds that have curves, in one order: the usual ones, the user's further ones, the automask last."""
-    known = {curve.mask for record in rounds for curve in record.curves if curve.mask and not curve.of_program}
-    order = [*_MASKS[:-1], *sorted(known - set(_MASKS)), _MASKS[-1]]
-    return [name for name in order if name in known]
+def _columns(rows: Sequence[Row]) -> list[Column]:
+    known = {name for row in rows for name in row.masks}
+    order = [*_MASKS[:-1], *sorted(known - set(_MASKS)), _MASKS[-1]]  # the user's further ones, the automask last
+
+    def each(cell: Callable[[Row], str]) -> list[str]:
+        return [cell(row) for row in rows]
+
+    masks = [
+        Column(
+            _narrow(mask_title(name)),
+            [row.masks.get(name, "-") for row in rows],
+            need={"automask": 0, "sphere": 2}.get(name, 4),
+            right=True,
+        )
+        for name in order
+        if name in known
+    ]
+    return [
+        Column("round", each(lambda r: str(r.key))),
+        Column("label", each(lambda r: r.label), need=8),
+        Column("halves", each(lambda r: r.halves), need=7),
+        Column("scaled\nsphere", each(lambda r: r.scaled), need=5, right=True),
+        *masks,
+        Column("90 %\ninterval", each(lambda r: r.interval), need=1),
+        Column("change", each(lambda r: r.change), right=True),
+        Column("program\nstates", each(lambda r: r.stated), need=4, right=True),
+        Column("particles", each(lambda r: r.particles), need=3, right=True),
+        Column("warn-\nings", each(lambda r: str(r.counts.warnings or "-")), right=True),
+        Column("notes", each(lambda r: str(r.counts.notes or "-")), need=1, right=True),
+    ]
+
+
+def _mask_names(record: RoundRecord) -> list[str]:
+    """The masks of a round that have curves measured here."""
+    return list(dict.fromkeys(curve.mask for curve in record.curves if curve.mask and not curve.of_program))
 
 
 def _under(record: RoundRecord, mask: str) -> str:
@@ -115,18 +165,19 @@ def _narrow(title: str) -> str:
     return title.replace(" ", "\n", 1)
 
 
-def _before(rounds: Sequence[RoundRecord]) -> dict[Key, Curve]:
-    """For each round the quoted curve of the last one before it of its run and class, where that was the same measured curve."""
-    last: dict[tuple[str, int], Curve] = {}
-    found = {}
-    for record in sorted(rounds, key=lambda r: r.key.iteration):
-        series, curve = (record.key.run, record.key.class_id), quoted(record)
-        if curve is None or curve.resolution_A is None or curve.of_program:
+def _with_changes(rows: Sequence[Row]) -> list[Row]:
+    """The rows with the change against the last round before each of its run and class, where both quote the same curve."""
+    last: dict[tuple[str, int], tuple[str, float]] = {}
+    changes: dict[Key, str] = {}
+    for row in sorted(rows, key=lambda row: row.key.iteration):
+        track = row.key.run, row.key.class_id
+        if row.quoted is None:
             continue
-        if series in last and last[series].name == curve.name:
-            found[record.key] = last[series]
-        last[series] = curve
-    return found
+        before = last.get(track)
+        if before is not None and before[0] == row.quoted[0]:
+            changes[row.key] = f"{row.quoted[1] - before[1]:+.2f}"
+        last[track] = row.quoted
+    return [replace(row, change=changes.get(row.key, "-")) for row in rows]
 
 
 def show_round(record: RoundRecord, findings: Sequence["Finding"] = (), console: Console | None = None) -> None:
@@ -225,12 +276,6 @@ def _length(curve: Curve | None) -> str:
 
 def _interval(curve: Curve | None) -> str:
     return "-" if curve is None or curve.interval_A is None else f"{curve.interval_A[0]:.2f}-{curve.interval_A[1]:.2f}"
-
-
-def _change(curve: Curve | None, before: Curve | None) -> str:
-    if curve is None or curve.resolution_A is None or before is None or before.resolution_A is None:
-        return "-"
-    return f"{curve.resolution_A - before.resolution_A:+.2f}"
 
 
 def _reach(record: RoundRecord, curve: Curve) -> str:
