@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rounds_data import a_failure, healthy
+from rounds_data import a_failure, healthy, warned
 from small_program import a_watch, lines_of, write_round
 
 from refine_hooks.audit import audit
@@ -38,7 +38,7 @@ def a_night(rounds: int = 3 * HISTORY) -> list[LogLine]:
             more: dict[str, Any] = {
                 "key": Key(run="run", iteration=number, class_id=class_id),
                 "particles": int(rng.choice([1000, 1000, 2000])),
-                "notes": ("warning: something of this program",) if number > 4 else (),
+                **(warned("other", "warning: something of this program") if number > 4 else {}),
             }
             if number % 13 == 5:
                 lines.append(a_failure(number, "torn").model_copy(update={"key": more["key"]}))
