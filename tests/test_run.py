@@ -161,7 +161,7 @@ def test_nothing_is_written_into_the_last_of_the_disk(project: Path) -> None:
     w = replace(a_watch(project), store=Store(project / "refine_hooks", min_free_bytes=1 << 60))
     run(w, [0.0])
     assert lines_of(project, RoundRecord) == lines_of(project, Failed) == []
-    assert "min_free_GB" in w.waiting
+    assert "min_free_GB" in w.waits.waiting
 
 
 def test_files_that_change_while_they_are_read_are_read_again(project: Path) -> None:
@@ -252,7 +252,7 @@ def test_a_round_that_was_watched_with_filtered_halves_is_reconstructed_once_tha
     w.reconstruct = "missing"
     monkeypatch.setattr("refine_hooks.reconstruct.reconstructed", lambda *_: None)
     run(w, [0.0, 1.0])
-    assert (in_the_log(), w.measured) == (["regularised"], 0)
+    assert (in_the_log(), w.counts.measured) == (["regularised"], 0)
     w = a_watch(project, half_maps=filtered)
     w.reconstruct = "missing"
     monkeypatch.setattr(

@@ -107,7 +107,7 @@ def once(
         from refine_hooks.watch.loop import run, two_scans
 
         why = run(w, two_scans(w))
-    if w.waiting:
+    if w.waits.waiting:
         raise typer.Exit(1)
     if why == "interrupted":
         raise typer.Exit(130)

@@ -66,7 +66,7 @@ def _until_played(w: Watch, player: threading.Thread, notifier: events.ChangeNot
             ended_at = ended_at or time.monotonic()
             waited_s = time.monotonic() - max(ended_at, w.last_event)
             if (
-                w.measured + w.failed >= len(cistem.ROUNDS)
+                w.counts.measured + w.counts.failed >= len(cistem.ROUNDS)
                 or waited_s > w.settings.watch.settle_s + 4 * w.settings.watch.poll_s
             ):
                 return

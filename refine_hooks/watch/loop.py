@@ -68,11 +68,13 @@ def run(w: Watch, ticks: Iterable[float], notifier: events.ChangeNotifier | None
             logger.warning(f"{folder}: cannot be read, so nothing in it is measured; ask its owner for read permission")
         try:
             with events.capturing(lambda: _capture(w), notifier, w.settings.watch.poll_s) if live else nullcontext():
-                for round_ in settled(lambda: _scan(w), ticks, w.schedule, w.done):
+                for round_ in settled(lambda: _turn(w), ticks, w.schedule, w.done):
                     attempt(w, round_)
         except KeyboardInterrupt:
             w.why_stop = w.why_stop if w.stop.is_set() else "interrupted"
-        end = Stop(stopped_at=now(), reason=w.why_stop, rounds_measured=w.measured, rounds_failed=w.failed)
+        end = Stop(
+            stopped_at=now(), reason=w.why_stop, rounds_measured=w.counts.measured, rounds_failed=w.counts.failed
+        )
         try:
             w.log(end)
         except StorageError as error:
@@ -85,20 +87,20 @@ def run(w: Watch, ticks: Iterable[float], notifier: events.ChangeNotifier | None
 def _summary(w: Watch) -> str:
     """What this watch did, and where to read it."""
     known = len(w.index.summaries())
-    bare = f" ({w.without_half_maps} without half maps)" if w.without_half_maps else ""
-    new = f"{w.measured} measured{bare}" if w.measured or w.failed else "nothing new"
-    failed = f", {w.failed} failed" if w.failed else ""
+    bare = f" ({w.counts.without_half_maps} without half maps)" if w.counts.without_half_maps else ""
+    new = f"{w.counts.measured} measured{bare}" if w.counts.measured or w.counts.failed else "nothing new"
+    failed = f", {w.counts.failed} failed" if w.counts.failed else ""
     return f"{w.why_stop}: {new}{failed}; the log holds {known} round{'' if known == 1 else 's'}: {w.store.report}"
 
 
 def two_scans(w: Watch) -> Iterator[float]:
     """Ticks for what is on disk now: a second scan where something needs time to settle, then a word on what is still awaited."""
-    w.expected = sum(not round_.missing and not w.done(round_) for round_ in _first_scan(w))
+    w.counts.expected = sum(not round_.missing and not w.done(round_) for round_ in _first_scan(w))
     yield w.schedule.clock()
-    if any(not round_.missing and not w.done(round_) for round_ in _scan(w)):
+    if any(not round_.missing and not w.done(round_) for round_ in _turn(w)):
         w.stop.wait(w.settings.watch.settle_s)
         yield w.schedule.clock()
-    for round_ in _scan(w):
+    for round_ in _turn(w):
         if round_.missing:
             logger.warning(f"{round_.key} {round_.label}: not measured; still awaited: {', '.join(round_.missing)}")
 
@@ -106,10 +108,10 @@ def two_scans(w: Watch) -> Iterator[float]:
 def _first_scan(w: Watch) -> list[Round]:
     """A scan; one that fails because the program is writing its database is made again for a while."""
     began = w.schedule.clock()
-    rounds = _scan(w)
+    rounds = _turn(w)
     while w.blind and not w.stop.is_set() and w.schedule.clock() - began < w.settings.watch.database_lock_timeout_s:
         w.stop.wait(min(1.0, w.settings.watch.poll_s))
-        rounds = _scan(w)
+        rounds = _turn(w)
     return rounds
 
 
@@ -128,13 +130,13 @@ def attempt(w: Watch, round_: Round) -> None:
         if began:
             w.retries.add(round_)
         w.last_event = w.schedule.clock()
-        w.wait(f"{error}. Waiting; nothing is lost")
+        w.waits.say(f"{error}. Waiting; nothing is lost")
         return
     finally:
         w.in_hand = False
-    w.go_on()
+    w.waits.over()
     w.last_event = w.schedule.clock()
-    w.progress(w.measured + w.failed + 1, w.expected)
+    w.progress(w.counts.measured + w.counts.failed + 1, w.counts.expected)
     _afterwards(w, round_, line)
 
 
@@ -171,7 +173,7 @@ def _failure(w: Watch, round_: Round, error: Exception) -> Failed | None:
         tries = w.retries.add(round_)
         gone = any(isinstance(cause, FileNotFoundError) for cause in causes)
         if tries <= (_VANISHED_SCANS if gone else 1):
-            w.wait(f"{round_.key} {round_.label}: {reason or repr(error)}. It is tried again")
+            w.waits.say(f"{round_.key} {round_.label}: {reason or repr(error)}. It is tried again")
             return None
     else:
         w.retries.drop(round_)
@@ -196,40 +198,60 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__
 
 
-def _scan(w: Watch) -> list[Round]:
-    """Every round on disk now but those that are finished and unchanged. A project that cannot be read is waited for."""
+def _turn(w: Watch) -> list[Round]:
+    """One turn of the loop: capture, audit of earlier rounds, scan; the rounds that are not finished."""
     w.retries.scans += 1
-    try:
-        w.require_lock()
-    except StorageError as error:
-        w.blind = True
-        w.wait(str(error))
+    if not _lock_held(w):
         return []
     _capture(w)
     _warn_if_stalled(w)
     w.observers.catch_up()
+    found = _scan(w)
+    if found is None:
+        return []
+    if w.retries.scans == 1:
+        for round_ in found:
+            _remove_sums(w, round_)
+    rounds = w.active(found)
+    _say_what_is_awaited(w, rounds)
+    _wait_for_settling(w, rounds)
+    return rounds
+
+
+def _lock_held(w: Watch) -> bool:
+    """Whether this is still the only watch that writes there; otherwise that is waited for."""
+    try:
+        w.require_lock()
+    except StorageError as error:
+        w.blind = True
+        w.waits.say(str(error))
+        return False
+    return True
+
+
+def _scan(w: Watch) -> list[Round] | None:
+    """Every round on disk now; None where the project cannot be read, which is waited for, whatever the reason."""
     try:
         rounds = list(w.opened.rounds())
     except Exception as error:
-        w.wait(f"{w.project} cannot be looked at now ({error or type(error).__name__}); it is tried again")
+        w.waits.say(f"{w.project} cannot be looked at now ({error or type(error).__name__}); it is tried again")
         w.blind = True
-        return []
+        return None
     if w.blind:
         w.blind = False
-        w.go_on()
-    if w.retries.scans == 1:
-        for round_ in rounds:
-            _remove_sums(w, round_)
-    rounds = w.active(rounds)
+        w.waits.over()
+    return rounds
+
+
+def _say_what_is_awaited(w: Watch, rounds: list[Round]) -> None:
+    """What lacks for long is said once; while it may yet come, the watch is not idle."""
     if not w.project.is_dir():
-        w.wait(f"{w.project} is gone or out of reach; waiting for it to come back")
+        w.waits.say(f"{w.project} is gone or out of reach; waiting for it to come back")
     elif w.awaited.hopefully(rounds, w.schedule.clock(), _PATIENCE * w.settings.watch.metadata_wait_s):
         w.last_event = max(w.last_event, w.schedule.clock() - w.settings.watch.poll_s)
     for round_ in rounds:
         if round_.missing and w.awaited.overdue(round_.key, w.schedule.clock(), _SAID_AFTER_S):
             logger.warning(f"{round_.key} {round_.label}: not measured yet; still awaited: {', '.join(round_.missing)}")
-    _wait_for_settling(w, rounds)
-    return rounds
 
 
 def _wait_for_settling(w: Watch, rounds: list[Round]) -> None:
@@ -266,16 +288,16 @@ def _capture(w: Watch) -> None:
                     f"kept {kept[0]}" if len(kept) == 1 else f"kept {len(kept)} files: {kept[0]} ... {kept[-1]}"
                 )
     except Exception as error:
-        w.wait(f"inputs could not be kept ({error or type(error).__name__}); trying again")
+        w.waits.say(f"inputs could not be kept ({error or type(error).__name__}); trying again")
 
 
 def _afterwards(w: Watch, round_: Round, line: RoundRecord | Failed) -> None:
     if isinstance(line, Failed):
-        w.failed += 1
+        w.counts.failed += 1
         logger.error(f"{line.key} {line.label}: FAILED: {line.reason}")
     else:
-        w.measured += 1
-        w.without_half_maps += line.half_maps is None
+        w.counts.measured += 1
+        w.counts.without_half_maps += line.half_maps is None
         logger.info(products.one_line(line))
     _remove_sums(w, round_)
     w.observers.of_round(line)

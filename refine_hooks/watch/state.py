@@ -27,6 +27,40 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
+class Counts:
+    """Rounds of this watch: those measured, those of them without half maps, those that failed, and how many are to be measured."""
+
+    measured: int = 0
+    without_half_maps: int = 0
+    failed: int = 0
+    expected: int = 0
+
+
+@dataclass(slots=True)
+class SaidOnce:
+    """What is waited for: each message is said once, not at every scan.
+
+    Attributes:
+        waiting: what is waited for now; empty where nothing is.
+    """
+
+    waiting: str = ""
+    _said: set[str] = field(default_factory=set)
+
+    def say(self, message: str) -> None:
+        """Wait for something, and say it unless it was said before."""
+        self.waiting = message
+        if message not in self._said:
+            self._said.add(message)
+            logger.warning(message)
+
+    def over(self) -> None:
+        """What was waited for has come; should it be lacking once more, that is said again."""
+        self.waiting = ""
+        self._said.clear()
+
+
+@dataclass(slots=True)
 class Watch:
     """One watch of one project: what it was asked to do, and what has become of it so far.
 
@@ -47,11 +81,8 @@ class Watch:
     at_capture: threading.Lock = field(default_factory=threading.Lock)
     why_stop: str = "nothing more to do"
     last_event: float = field(default_factory=time.monotonic)
-    measured: int = 0
-    without_half_maps: int = 0
-    failed: int = 0
-    waiting: str = ""
-    said: set[str] = field(default_factory=set)
+    counts: Counts = field(default_factory=Counts)
+    waits: SaidOnce = field(default_factory=SaidOnce)
     blind: bool = False
     in_hand: bool = False
     room_bytes: int = 0
@@ -59,7 +90,6 @@ class Watch:
     progress: Callable[[int, int], None] = lambda done, total: None
     require_lock: Callable[[], None] = lambda: None
     inserting: Callable[[int, int], None] = lambda done, total: None
-    expected: int = 0
     seen: dict[Key, Fingerprint] = field(default_factory=dict)
     poorer: dict[Key, Fingerprint] = field(default_factory=dict)  # states that give less than the log holds
     attempted: set[tuple[Key, Origin | None]] = field(default_factory=set)  # with what was at hand then
@@ -189,18 +219,6 @@ class Watch:
             if isinstance(last, RoundSummary) and _lacking(last) and last.fingerprint == round_.fingerprint
             else None
         )
-
-    def wait(self, message: str) -> None:
-        """Say what is waited for: once, not at every scan."""
-        self.waiting = message
-        if message not in self.said:
-            self.said.add(message)
-            logger.warning(message)
-
-    def go_on(self) -> None:
-        """What was waited for has come; should it be lacking once more, that is said again."""
-        self.waiting = ""
-        self.said.clear()
 
     def scan_times(self, notifier: events.ChangeNotifier | None, until_idle_s: float | None = None) -> Iterator[float]:
         """Moments at which to scan; see `refine_hooks.watch.schedule.scan_times`."""

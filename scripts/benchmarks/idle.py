@@ -143,7 +143,7 @@ from refine_hooks.watch import loop as run
 imported, wall = time.process_time(), time.monotonic()
 w = open_watch(Path(sys.argv[1]), None, None, "", {}, in_watch=True)
 w.recall()
-rounds = run._scan(w)
+rounds = run._turn(w)
 assert all(w.done(r) for r in rounds if not r.missing), [str(r.key) for r in rounds if not w.done(r)][:5]
 first, wall = time.process_time() - imported, time.monotonic() - wall
 while w.observers.catch_up(100):
@@ -151,7 +151,7 @@ while w.observers.catch_up(100):
 times = []
 for _ in range(7):
     began = time.process_time()
-    rounds = run._scan(w)
+    rounds = run._turn(w)
     [w.done(r) for r in rounds]
     times.append(time.process_time() - began)
 print(len(rounds), first, wall, min(times))
