@@ -119,6 +119,7 @@ def test_a_refinement_mask_so_wide_that_the_scaled_curve_is_noise_is_advised_to_
 
 FADING = 1 - 0.7 * SHELL / (SHELLS - 1)
 BOTH = HalfMapsRecord(origin="merged", paths=("a", "b"))
+INDEPENDENT = BOTH.model_copy(update={"independence": "independent"})
 UNDER_A_SPHERE = BOTH.model_copy(update={"masked": "sphere", "masked_by": "a sphere of 60 A"})
 INSCRIBED = BOTH.model_copy(update={"masked": "inscribed_sphere", "masked_by": "RELION's sphere"})
 ONE_SPIKE = falling(25) + 0.5 * (SHELL == 50)
@@ -234,7 +235,19 @@ SPEAKS = [
         "gone",
     ),
     ("alignment_limit", healthy(alignment_limit_A=5.0), "warning", "coarser than"),
-    ("limit_unsupported", healthy(alignment_limit_A=4.0), "warning", "Set the next round's high-resolution limit to"),
+    ("alignment_limit", healthy(alignment_limit_A=192 / 35), "warning", "the limit's doing"),
+    (
+        "limit_unsupported",
+        healthy(alignment_limit_A=4.0),
+        "warning",
+        "may flatter: set the next round's high-resolution",
+    ),
+    (
+        "limit_unsupported",
+        healthy(alignment_limit_A=4.0, half_maps=INDEPENDENT),
+        "warning",
+        "Set the next round's high-resolution limit to",
+    ),
     (
         "anisotropy",
         healthy(analysis=Analysis(cfar=0.3, cfar_best_A=4.0, cfar_worst_A=9.0, worst_axis=(0.0, 0.6, 0.8))),
@@ -284,6 +297,7 @@ SILENT = [
     ("mask_missing", healthy()),
     ("alignment_limit", healthy(alignment_limit_A=20.0)),
     ("alignment_limit", healthy()),
+    ("alignment_limit", healthy(alignment_limit_A=5.0, half_maps=INDEPENDENT)),
     ("limit_unsupported", healthy(alignment_limit_A=12.0)),
     ("limit_unsupported", healthy(alignment_limit_A=6.2)),
     ("anisotropy", healthy(analysis=Analysis(cfar=0.8))),
@@ -401,7 +415,7 @@ def test_a_warning_of_the_program_is_told_once_of_a_run_and_a_lasting_loss_once(
 
 
 def test_the_limit_that_is_advised_is_the_coarse_end_of_the_interval() -> None:
-    found = rules(healthy(alignment_limit_A=4.0))["limit_unsupported"]
+    found = rules(healthy(alignment_limit_A=4.0, half_maps=INDEPENDENT))["limit_unsupported"]
     interval = healthy().headline_curve().interval_A  # type: ignore[union-attr]
     assert interval is not None
     advised = float(re.findall(r"limit to ([\d.]+) A or coarser", found.message)[0])

@@ -16,6 +16,7 @@ from test_cli import cli
 
 from refine_hooks.errors import InputError
 from refine_hooks.files.mrc import Map, read_map, write_map
+from refine_hooks.log.checks import Checks, Share
 from refine_hooks.log.file import append, read_journal
 from refine_hooks.log.masks import MaskRecord
 from refine_hooks.log.records import HalfMapsRecord, RoundRecord
@@ -178,12 +179,28 @@ def refused(record: RoundRecord, folder: Path) -> str:
             "one map in the shells coarser than 40 A",
         ),
         (HalfMapsRecord(origin="merged", paths=("a", "b")), "a: cannot be read"),
+        (HalfMapsRecord(origin="found", paths=("a", "b"), masked="mask"), "were multiplied by a mask before"),
+        (HalfMapsRecord(origin="found", paths=("a", "b"), independence="one_set_of_poses"), "one set of poses"),
+        (HalfMapsRecord(origin="merged", paths=("a", "b"), independence="shared_reference"), "consistency only"),
     ],
 )
 def test_half_maps_that_the_record_knows_to_be_dishonest_are_refused(
     half_maps: HalfMapsRecord | None, why: str, tmp_path: Path
 ) -> None:
     assert why in refused(healthy(half_maps=half_maps, masks=()), tmp_path)
+
+
+def test_halves_of_one_reference_are_refused_unless_they_end_beyond_its_limit(tmp_path: Path) -> None:
+    halves = HalfMapsRecord(origin="merged", paths=("a", "b"), independence="shared_reference")
+    for limit_A, why in ((5.0, "inside the limit of 5.00 A"), (20.0, "a: cannot be read")):
+        assert why in refused(healthy(half_maps=halves, masks=(), alignment_limit_A=limit_A), tmp_path)
+
+
+def test_halves_that_share_noise_or_do_not_superimpose_are_refused(tmp_path: Path) -> None:
+    shared = Checks(shift_px=(1.0, 0.0, 0.0), shift_sd_px=0.1, common_noise_share=Share(value=0.03, sd=0.002))
+    why = refused(healthy(masks=(), checks=shared), tmp_path)
+    assert "is shifted by 1.00 voxels" in why
+    assert "share 3.0 % of their noise" in why
 
 
 def test_files_that_are_not_what_was_measured_are_refused(measured: Path, tmp_path: Path) -> None:

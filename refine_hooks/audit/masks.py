@@ -12,6 +12,7 @@ from refine_hooks.audit.reading import (
     between,
     falls_after,
     found,
+    independent,
     mask_names,
     measured,
     overlap,
@@ -228,11 +229,11 @@ def _without_solvent(record: RoundRecord, whole: Curve, fraction: float | None, 
     ),
 )
 def alignment_limit(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
-    """The resolution lies inside the shells in which both halves were aligned to one reference."""
+    """The resolution lies inside the shells in which both halves were aligned to one reference, or within one of them."""
     limit_A, level = record.alignment_limit_A, settings.fsc.threshold
     curve = record.headline_curve()
     number = None if curve is None else resolution(record, curve, level)
-    if not limit_A or curve is None or number is None:
+    if not limit_A or curve is None or number is None or independent(record):
         return
     shells = shell_of(record, limit_A) - shell_of(record, number)
     if shells < -1:
@@ -252,7 +253,7 @@ def alignment_limit(record: RoundRecord, settings: Settings) -> Iterator[Finding
     yield found(
         record,
         "alignment_limit",
-        "warning" if inside else "note",
+        "warning",
         text,
         curve=curve.name,
         shells=between(record, number, limit_A),
@@ -277,18 +278,28 @@ def limit_unsupported(record: RoundRecord, settings: Settings) -> Iterator[Findi
     coarse, fine = curve.interval_A
     if limit_A >= fine:
         return
-    supported = np.ceil(10 * coarse) / 10  # rounded to the side that the data support
     yield found(
         record,
         "limit_unsupported",
         "warning",
         f"particles were aligned up to {limit_A:.2f} A, but {curve.name} supports no more than {coarse:.2f} to {fine:.2f} A (90 % "
-        f"interval): beyond, they are aligned to noise. Set the next round's high-resolution limit to {supported:.1f} A or coarser",
+        f"interval): beyond, they are aligned to noise. {_limit_advised(record, coarse)}",
         curve=curve.name,
         shells=between(record, fine, limit_A),
         limit_A=limit_A,
         supported_A=coarse,
         fine_A=fine,
+    )
+
+
+def _limit_advised(record: RoundRecord, coarse: float) -> str:
+    """A limit that shells of independent halves support; those of one reference only bound it."""
+    supported = f"{np.ceil(10 * coarse) / 10:.1f} A"
+    if independent(record):
+        return f"Set the next round's high-resolution limit to {supported} or coarser"
+    return (
+        f"Both halves were aligned to one reference there, so even {supported} may flatter: set the next round's high-resolution "
+        "limit coarser than that, and finer again only up to what a round shows beyond its own limit"
     )
 
 

@@ -175,3 +175,8 @@ def spread(numbers: Values) -> float:
     if len(numbers) < 5:
         return float("nan")
     return float(1.4826 * np.median(np.abs(numbers - np.median(numbers))))
+
+
+def independent(record: RoundRecord) -> bool:
+    """Whether the halves were refined apart, as the program that made them says."""
+    return record.half_maps is not None and record.half_maps.independence == "independent"

@@ -15,6 +15,7 @@ import numpy as np
 from refine_hooks import __version__, fsc
 from refine_hooks.audit import Finding
 from refine_hooks.audit.halves import duplicates, superimposed
+from refine_hooks.audit.masks import alignment_limit
 from refine_hooks.audit.reading import measured, values
 from refine_hooks.errors import InputError, RefineHooksError
 from refine_hooks.files.atomic import beside
@@ -133,6 +134,13 @@ def _check_faults(record: RoundRecord) -> Iterator[str]:
         yield (
             f"{record.key}: its half maps were multiplied by a {halves.masked} before, as their noise shows, and EMDB wants them "
             "unmasked. Deposit half maps as they came out of the reconstruction"
+        )
+    for finding in alignment_limit(record, Settings()):
+        yield f"{record.key}: {finding.message}"
+    if halves is not None and halves.independence == "shared_reference" and not record.alignment_limit_A:
+        yield (
+            f"{record.key}: both its half maps were aligned to one reference, and nothing says up to which resolution: their FSC "
+            "shows consistency only. Deposit halves that were refined independently"
         )
     if halves is not None and halves.independence == "one_set_of_poses":
         yield (
