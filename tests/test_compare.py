@@ -130,3 +130,18 @@ def test_the_command_compares_two_folders_and_prints_json_alone(tmp_path: Path) 
     assert "automask_corrected, shell by shell" in cli("compare", tmp_path / "a", tmp_path / "b").stdout
     wrong = cli("compare", tmp_path / "a", tmp_path / "c")
     assert (wrong.returncode, "is not there" in wrong.stderr) == (1, True)
+
+
+def test_curves_are_compared_up_to_the_threshold_of_their_own_log() -> None:
+    def at(level: float, shell: float) -> RoundRecord:
+        record = a_round({"unmasked": falling(shell)})
+        changed = {"threshold": level, "resolution_A": None}
+        return record.model_copy(update={"curves": tuple(c.model_copy(update=changed) for c in record.curves)})
+
+    largest = []
+    for level in (0.1, 0.9):
+        found = compare(Journal((at(level, 20),)), Journal((at(level, 24),)))
+        largest.append(found.curves[0].largest)
+    assert largest[0] is not None
+    assert largest[1] is not None
+    assert abs(largest[0]) > 1.5 * abs(largest[1])

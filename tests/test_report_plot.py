@@ -6,6 +6,7 @@ from pathlib import Path
 
 import live_logs
 import pytest
+from rounds_data import healthy
 from typer.testing import CliRunner
 
 from refine_hooks.cli import _door  # noqa: F401  (the commands register themselves)
@@ -101,3 +102,12 @@ def test_the_command_draws_what_it_is_asked_for(tmp_path: Path, log: Path) -> No
         failed = run.invoke(app, ["plot", str(log), *wrong])
         assert failed.exit_code
         assert words in f"{failed.exception}{failed.output}"
+
+
+def test_the_threshold_that_is_drawn_is_the_one_that_the_curves_were_read_at(tmp_path: Path) -> None:
+    record = healthy(1, 30)
+    curves = tuple(curve.model_copy(update={"threshold": 0.37}) for curve in record.curves)
+    plot_curves(record.model_copy(update={"curves": curves}), tmp_path / "fsc.svg")
+    drawn = (tmp_path / "fsc.svg").read_text()
+    assert ">0.37<" in drawn
+    assert ">0.143<" not in drawn

@@ -41,7 +41,7 @@ def _same_measure(group: Series) -> list[list[tuple[RoundRecord, Curve, float]]]
     divided: dict[tuple[str, str], list[tuple[RoundRecord, Curve, float]]] = defaultdict(list)
     for record in group:
         curve = quoted(record)
-        number = None if curve is None else resolution(record, curve, 0.143)
+        number = None if curve is None else resolution(record, curve, curve.threshold)
         if curve is not None and number is not None:
             divided[curve.name, _origin(record)].append((record, curve, number))
     return list(divided.values())

@@ -20,7 +20,6 @@ from refine_hooks.model import Key, Record
 Verdict = Literal["a is better", "b is better", "no different", "cannot be compared"]
 
 _SAME_SPACING = 1e-3  # of one shell, at the last shell
-_LEVEL = 0.143
 
 
 class Reading(Record):
@@ -214,7 +213,7 @@ def _curve_pair(a: RoundRecord, b: RoundRecord, name: str, frequency: Values) ->
 
 def _within(a: RoundRecord, b: RoundRecord, one: Curve, other: Curve, frequency: Values) -> np.ndarray:
     """The shells up to the finer of the two resolutions, shell 0 apart; all of them where a curve has none."""
-    numbers = [resolution(record, curve, _LEVEL) for record, curve in ((a, one), (b, other))]
+    numbers = [resolution(record, curve, curve.threshold) for record, curve in ((a, one), (b, other))]
     ends = [
         at(record, len(measured(c)) - 1) if n is None else n
         for record, c, n in zip((a, b), (one, other), numbers, strict=True)

@@ -20,7 +20,6 @@ from refine_hooks.report import data
 from refine_hooks.report.words import curve_title
 
 KINDS = (".png", ".svg", ".pdf")
-THRESHOLD = 0.143
 NULL_SDS = 3.0
 _LETTER_CM, _HANDLE_CM = 0.125, 1.3  # width of a letter of the legend, and of the line before its text
 _CM = 1 / 2.54
@@ -82,9 +81,7 @@ def plot_curves(
         draw_null(axes, record, shown)
         for finding in findings:
             _draw_finding(axes, record, finding, shown)
-        axes.axhline(THRESHOLD, color="0.4", linewidth=0.6, dashes=(6, 3))
-        corner = (record.frequency_per_A[-1], THRESHOLD)
-        axes.annotate("0.143", corner, (-2, 2), textcoords="offset points", ha="right", color="0.4")
+        draw_thresholds(axes, record, shown)
         frequency_axes(axes, record.frequency_per_A[-1])
         axes.set_ylabel("Fourier shell correlation")
         if logarithmic:
@@ -218,9 +215,17 @@ def draw_curve(
         linewidth=0.9 if compared else width,
         label=label + number,
     )
-    first = next((x for x in curve.crossings if abs(x.level - THRESHOLD) < 1e-6 and x.direction == "down"), None)
+    first = next((x for x in curve.crossings if abs(x.level - curve.threshold) < 1e-6 and x.direction == "down"), None)
     if first is not None and not compared:
         axes.plot(first.frequency_per_A, first.level, "o", color=colour, markersize=3)
+
+
+def draw_thresholds(axes: Any, record: RoundRecord, shown: Sequence[Curve]) -> None:
+    """A line, with its number, at each level that the resolution of a shown curve is read at."""
+    for level in sorted({curve.threshold for curve in shown}):
+        axes.axhline(level, color="0.4", linewidth=0.6, dashes=(6, 3))
+        corner = (record.frequency_per_A[-1], level)
+        axes.annotate(f"{level:g}", corner, (-2, 2), textcoords="offset points", ha="right", color="0.4")
 
 
 def draw_null(axes: Any, record: RoundRecord, shown: Sequence[Curve], name: str | None = None) -> None:

@@ -13,7 +13,6 @@ from refine_hooks.log.records import Curve, RoundRecord
 from refine_hooks.report import plot
 from refine_hooks.report.words import curve_title
 
-_LEVEL = 0.143
 _HONEST, _MISLEADING = "#0072B2", "#D55E00"
 _MASKS = (("sphere", "sphere"), ("refinement_corrected", "the refinement's mask"), ("automask_corrected", "automask"))
 
@@ -44,11 +43,12 @@ def thread_words(record: RoundRecord) -> tuple[str, str, str]:
     spread = _spread(scaled, record, start)
     safe = _length(ours.interval_A[0] if ours.interval_A else ours.resolution_A)
     return (
-        f"The program's curve falls below {_LEVEL} at {_length(scaled.resolution_A)} and rises again to "
+        f"The program's curve falls below {scaled.threshold:g} at {_length(scaled.resolution_A)} and rises again to "
         f"{tail(record, 'sphere_scaled', start):.2f} near Nyquist: it is the FSC under a sphere that the particle fills to "
         f"{100 * fraction:.1f} %, scaled up {1 / max(fraction, 1e-6):.0f} times where it is small, and what is scaled up is "
         f"the solvent's noise (one standard deviation is {spread:.2f}).",
-        f"Under a mask that follows the particle the same half maps cross {_LEVEL} at {_length(ours.resolution_A)}{interval}, "
+        f"Under a mask that follows the particle the same half maps cross {ours.threshold:g} at "
+        f"{_length(ours.resolution_A)}{interval}, "
         f"and near Nyquist their curve stays below {max(tail(record, 'automask_corrected', start), 0.0) + 0.005:.2f}.",
         f"Quote {_length(ours.resolution_A)}, deposit the unmasked half maps and the mask, and let the next round be aligned "
         f"no further than {safe}.",
@@ -77,7 +77,7 @@ def _panel(axes: Any, record: RoundRecord, title: str, names: list[str]) -> None
     for curve in shown:
         plot.draw_curve(axes, record, curve, curve_title(curve.name), shown)
     plot.draw_null(axes, record, shown, next((name for name in names if name != "sphere"), None))
-    axes.axhline(_LEVEL, color="0.4", linewidth=0.6, dashes=(6, 3))
+    plot.draw_thresholds(axes, record, shown)
     plot.frequency_axes(axes, record.frequency_per_A[-1])
     axes.set(title=title, ylabel="Fourier shell correlation", ylim=(-0.45, 1.05))
     axes.legend(loc="upper right")
@@ -97,7 +97,7 @@ def _intervals(axes: Any, record: RoundRecord) -> None:
         axes.annotate(f"{label}: {curve.resolution_A:.2f} Å", (curve.resolution_A, place + 0.15), ha="center")
     axes.margins(0.25, 0.2)
     axes.invert_xaxis()
-    axes.set(title="How sure: 90 % intervals of the 0.143 crossing", xlabel="resolution (Å)", yticks=[])
+    axes.set(title=f"How sure: 90 % intervals of the {scaled.threshold:g} crossing", xlabel="resolution (Å)", yticks=[])
 
 
 def _curve(record: RoundRecord, name: str) -> Curve:
