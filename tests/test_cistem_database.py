@@ -8,9 +8,11 @@ import pytest
 from opened import Opened
 
 from refine_hooks.errors import InputError, NotReadyError, ProjectError
+from refine_hooks.programs._reading import Memory
 from refine_hooks.programs.cistem import database, tables
 
 cistem = Opened("cistem")
+MEMORY = Memory()
 
 
 @pytest.fixture
@@ -25,7 +27,7 @@ def change(path: Path, script: str) -> None:
 
 
 def test_content_is_what_cistems_own_library_wrote(path: Path) -> None:
-    content = database.content(path)
+    content = database.content(path, MEMORY)
     assert content.folder == "/data/cistem/tcr_pmhc"
     assert [(r.id, r.refinement_id, r.class_id) for r in content.reconstructions.values()] == [
         (1, 2, 1), (2, 3, 1), (3, 4, 1), (4, 4, 1), (5, 6, 1), (6, 6, 2),
@@ -38,10 +40,10 @@ def test_content_is_what_cistems_own_library_wrote(path: Path) -> None:
 
 
 def test_images_are_those_with_some_occupancy(path: Path) -> None:
-    assert [database.images_used(path, *key, 0) for key in ((2, 1), (6, 1), (6, 2))] == [
+    assert [database.images_used(path, MEMORY, *key, 0) for key in ((2, 1), (6, 1), (6, 2))] == [
         project.USED[key] for key in ((2, 1), (6, 1), (6, 2))
     ]
-    assert database.images_used(path, 99, 1, 0) is None
+    assert database.images_used(path, MEMORY, 99, 1, 0) is None
 
 
 @pytest.mark.parametrize("name", ["tcr_pmhc.db.lock", "tcr_pmhc.db-journal"])
@@ -49,14 +51,14 @@ def test_nothing_is_read_while_a_lock_or_a_journal_is_there(path: Path, name: st
     blocker = path.with_name(name)
     blocker.mkdir()
     with pytest.raises(NotReadyError, match=f"writing it at this moment.*{name}"):
-        database.content(path, wait_s=0)
+        database.content(path, MEMORY, wait_s=0)
     assert not database.left_behind(path, 30)
     os.utime(blocker, (1, 1))
     assert database.left_behind(path, 30)
     with pytest.raises(NotReadyError, match=f"{name} has been there since .* open the project once in cisTEM"):
-        database.content(path, wait_s=0)
+        database.content(path, MEMORY, wait_s=0)
     blocker.rmdir()
-    assert database.content(path).packages
+    assert database.content(path, MEMORY).packages
 
 
 def test_reading_leaves_no_trace_and_no_lock(path: Path) -> None:
@@ -140,10 +142,10 @@ def test_among_hundreds_of_commits_only_whole_ones_are_seen(path: Path) -> None:
 def test_an_unchanged_database_is_parsed_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parsed = []
     monkeypatch.setattr(database, "parse_content", lambda c: parsed.append(1) or tables.parse_content(c))
-    first = database.content(path)
-    assert database.content(path) is first
+    first = database.content(path, MEMORY)
+    assert database.content(path, MEMORY) is first
     project.commit_generate(path, 9)
-    assert 9 in database.content(path).reconstructions
+    assert 9 in database.content(path, MEMORY).reconstructions
     assert len(parsed) == 2
 
 
@@ -154,7 +156,7 @@ def test_a_database_of_an_older_version_lacks_columns_and_is_read_by_name(path: 
         "ALTER TABLE REFINEMENT_DETAILS_2 DROP COLUMN SHOULD_AUTOMASK; ALTER TABLE VOLUME_ASSETS DROP COLUMN HALF_MAP1_FILENAME;"
         "ALTER TABLE REFINEMENT_PACKAGE_ASSETS DROP COLUMN STACK_HAS_WHITE_PROTEIN; DROP TABLE STARTUP_LIST;",
     )
-    content = database.content(path)
+    content = database.content(path, MEMORY)
     assert content.refinements[2].percent_used == 100.0
     assert content.refinements[2].details[1].automask is False
     assert content.refinements[2].details[1].mask_radius_A == 75.0
@@ -168,7 +170,7 @@ def test_values_of_the_wrong_kind_are_taken_as_absent(path: Path) -> None:
         "UPDATE REFINEMENT_LIST SET NAME = 'a' || char(10) || char(27) || '[31m', REFINEMENT_PACKAGE_ASSET_ID = NULL"
         " WHERE REFINEMENT_ID = 2; UPDATE VOLUME_ASSETS SET FILENAME = x'2fff';",
     )
-    content = database.content(path)
+    content = database.content(path, MEMORY)
     first = content.reconstructions[1]
     assert (first.resolution_limit_A, first.outer_radius_A, first.class_id) == (0.0, 0.0, -1)
     assert content.refinements[2].name.isprintable()
@@ -180,10 +182,10 @@ def test_a_file_that_is_no_database_of_cistem_is_told(tmp_path: Path) -> None:
     path = tmp_path / "other.db"
     change(path, "CREATE TABLE T (N INTEGER);")
     with pytest.raises(InputError, match=r"other\.db: cannot be read as a database of cisTEM"):
-        database.content(path)
+        database.content(path, MEMORY)
     path.write_bytes(path.read_bytes()[:100] + b"\xff" * 4000)
     with pytest.raises(InputError, match=r"other\.db: cannot be read as a database of cisTEM"):
-        database.content(path)
+        database.content(path, MEMORY)
 
 
 def test_a_folder_is_recognised_by_its_database_and_its_assets(tmp_path: Path) -> None:

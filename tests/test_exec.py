@@ -7,12 +7,12 @@ from pathlib import Path
 import cistem_project as project
 import pytest
 from heard import hear
+from opened import Opened
 
 from refine_hooks.errors import StorageError
 from refine_hooks.log.folder import Store
 from refine_hooks.programs.cistem import dumps
 from refine_hooks.programs.cistem.hook import before_merge, merges
-from refine_hooks.programs.cistem.rounds import rounds
 from refine_hooks.settings import Settings
 
 MAIN = [sys.executable, "-c", "import sys; sys.argv[0] = 'refine-hooks'; from refine_hooks.cli import main; main()"]
@@ -183,7 +183,7 @@ def test_what_was_saved_before_merge3d_is_known_to_be_all(folder: Path) -> None:
     at_once = Settings.model_validate({"watch": {"metadata_wait_s": 0.0}})
     for path in store.spool.rglob("*.dump"):
         os.utime(path, (1e9, 1e9))
-    (round_,) = rounds(folder, at_once, store)
+    (round_,) = Opened("cistem").rounds(folder, at_once, store)
     assert (round_.fault, round_.complete, round_.missing) == (None, True, ())
 
 

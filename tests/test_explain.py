@@ -219,6 +219,7 @@ def test_wrong_input_is_said(
 def test_every_round_of_a_log_with_other_lines_is_found(tmp_path: Path) -> None:
     write_round(tmp_path, 1)
     w = small_watch(tmp_path)
+    w.store.make()
     w.log(Stop(stopped_at=now(), reason="test", rounds_measured=0, rounds_failed=0))
     (told,) = explain(small_watch(tmp_path)).rounds
     assert told.action == "measure"
