@@ -6,7 +6,7 @@ A round that cannot be measured is a line in the log and never ends the watch. A
 import logging
 import signal
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
@@ -51,9 +51,8 @@ def run(w: Watch, ticks: Iterable[float], notifier: events.ChangeNotifier | None
         only_writer(w.store.out, f"refine-hooks on {host}, process {pid}") as lock,
         events.repeating(lock.beat, beat_s),
         _signals(w),
+        _guarded(w, lock.require),
     ):
-        w.require_lock = lock.require
-        w.store = replace(w.store, guard=lock.require)
         if file_system.locks_stay_here(w.store.out):
             logger.warning(
                 f"{w.store.out}: this mount keeps locks to itself; make sure that no watcher on another machine writes here"
@@ -82,6 +81,17 @@ def run(w: Watch, ticks: Iterable[float], notifier: events.ChangeNotifier | None
         w.observers.of_the_end(end, judge_all=not w.stop.is_set())
         logger.info(_summary(w))
     return w.why_stop
+
+
+@contextmanager
+def _guarded(w: Watch, require: Callable[[], None]) -> Iterator[None]:
+    """Ask before every scan and everything that is written whether the folder is still ours."""
+    before, w.require_lock = (w.store, w.require_lock), require
+    w.store = replace(w.store, guard=require)
+    try:
+        yield
+    finally:
+        w.store, w.require_lock = before
 
 
 def _summary(w: Watch) -> str:
