@@ -240,7 +240,7 @@ SPEAKS = [
         "limit_unsupported",
         healthy(alignment_limit_A=4.0),
         "warning",
-        "may flatter: set the next round's high-resolution",
+        "may flatter. Set the next round's high-resolution",
     ),
     (
         "limit_unsupported",

@@ -298,7 +298,7 @@ def _limit_advised(record: RoundRecord, coarse: float) -> str:
     if independent(record):
         return f"Set the next round's high-resolution limit to {supported} or coarser"
     return (
-        f"Both halves were aligned to one reference there, so even {supported} may flatter: set the next round's high-resolution "
+        f"Both halves were aligned to one reference there, so even {supported} may flatter. Set the next round's high-resolution "
         "limit coarser than that, and finer again only up to what a round shows beyond its own limit"
     )
 
