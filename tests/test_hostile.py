@@ -189,8 +189,16 @@ def test_no_module_unpickles_evaluates_or_starts_a_shell() -> None:
 
 OPENERS = {"open", "open_plain", "read_bytes", "read_text", "fromfile", "mmap", "File", "open_memmap"}
 OPENED_BY = {
-    "cli/watch": "our own settings file",
-    "followed": "log, followed",
+    "cli/_door": "the standard streams",
+    "cli/reconstruct": "opens a project, not a file",
+    "log/index": "log, followed",
+    "notify/processes": "the environment of processes of our own",
+    "programs/generic": "opens a project, not a file",
+    "programs/relion/particles": "opens a project, not a file",
+    "programs/scipion": "opens a project, not a file",
+    "settings/sources": "settings",
+    "testing": "opens a project, not a file",
+    "watch/state": "opens a project, not a file",
     "log/file": "log",
     "files/lock": "our own lock file, of which the first line is said",
     "files/atomic": "writes only",
@@ -231,7 +239,6 @@ OPENED_BY = {
     "report/page": "picture",
     "reanalyse": "analysis",
     "serve/files": "what is given away as it is",
-    "settings": "settings",
     "log/folder": "writes only",
     "sums/cistem": "dump",
     "files/file_system": "the kernel's list of mounts",

@@ -106,7 +106,7 @@ def test_what_a_round_costs_does_not_grow_with_the_log(tmp_path: Path, monkeypat
 
 def records_in_memory() -> int:
     gc.collect()
-    return sum(isinstance(one, RoundRecord) for one in gc.get_objects())
+    return sum(type(one) is RoundRecord for one in gc.get_objects())
 
 
 def told_by(path: Path) -> dict[str, Any]:

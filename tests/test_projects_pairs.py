@@ -363,7 +363,7 @@ def test_a_table_that_holds_no_curve_is_passed_over(name: str, text: str, tmp_pa
 def test_two_programs_names_in_one_folder_are_told_apart_by_the_user(tmp_path: Path) -> None:
     for name in ("stopgap", "cryodrgn"):
         PROGRAMS[name].finished(tmp_path)
-    with pytest.raises(ProjectError, match=r"stopgap and cryodrgn.*--project"):
+    with pytest.raises(ProjectError, match=r"stopgap and cryodrgn.*--program"):
         claim(tmp_path)
     assert claim(tmp_path, "stopgap")[0] == "stopgap"
 

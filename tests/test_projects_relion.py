@@ -242,7 +242,7 @@ def test_two_programs_in_one_folder_are_told_apart_only_by_the_user(project: Pat
     connection.execute("CREATE TABLE MASTER_SETTINGS(NUMBER INTEGER)")
     connection.commit()
     connection.close()
-    with pytest.raises(ProjectError, match=r"cistem and relion.*--project"):
+    with pytest.raises(ProjectError, match=r"cistem and relion.*--program"):
         claim(project)
     assert claim(project, "relion")[0] == "relion"
 

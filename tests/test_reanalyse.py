@@ -66,7 +66,9 @@ def test_a_log_without_it_is_analysed_as_if_it_had_been_asked_for_and_stays_as_i
     assert len(said) == 1
     found = the_round(journal).analysis
     for name, value in asked.model_dump(exclude={"sharpened_path"}).items():
-        assert getattr(found, name) == pytest.approx(value), name
+        # The level of the solvent is taken off maps that were rounded once more.
+        exact = value is None or isinstance(value, str)
+        assert getattr(found, name) == (value if exact else pytest.approx(value, rel=1e-4)), name
     assert store.log.read_bytes() == before
 
 

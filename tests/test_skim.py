@@ -30,11 +30,17 @@ def test_a_text_that_looks_like_numbers_is_left_alone(label: str) -> None:
     assert found.label == label
 
 
-def test_only_long_arrays_of_numbers_are_emptied() -> None:
-    text = json.dumps({"a": [1, 2], "b": list(range(200)), "c": [{"d": [None] * 99}]}, separators=(",", ":")).encode()
-    short = without_long_arrays(text)
+def test_only_arrays_over_the_shells_are_replaced() -> None:
+    table = {"frequency_per_A": [0.5] * 20, "a": [1, 2], "b": list(range(21)), "c": [{"d": [None] * 20}]}
+    short = without_long_arrays(json.dumps(table, separators=(",", ":")).encode())
     assert short is not None
-    assert json.loads(short) == {"a": [1, 2], "b": [], "c": [{"d": []}]}
+    assert json.loads(short) == {"frequency_per_A": [0], "a": [1, 2], "b": list(range(21)), "c": [{"d": [0]}]}
+
+
+@pytest.mark.parametrize(("name", "value"), [("box_px", "two dozen"), ("voxels_in_shell", [1] * 10)])
+def test_a_line_that_was_edited_is_parsed_whole(name: str, value: object) -> None:
+    table = json.loads(line())
+    assert skimmed(json.dumps({**table, name: value}, separators=(",", ":")).encode() + b"\n") is None
 
 
 def test_a_torn_line_is_parsed_whole() -> None:

@@ -1,68 +1,44 @@
 """What a line of the log says besides its numbers over the shells: read without them, which are nearly all of its bytes."""
 
-from datetime import datetime
+from pydantic import ValidationError
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
-
-from refine_hooks.log.lines import OURS
-from refine_hooks.log.summary import CurveSummary, RoundSummary, summary_from
-from refine_hooks.model import Fingerprint, Key, Origin
+from refine_hooks.log.lines import OURS, parsed_line
+from refine_hooks.log.records import RoundRecord
+from refine_hooks.log.summary import RoundSummary, summary_of
 
 _ROUND = OURS + b'"type":"round",'
+_SHELLS = b'"frequency_per_A":['
+_FEW = 4  # numbers; a shorter array may be one of lengths
 _NUMBERS = frozenset(bytes([one]) for one in b"-0123456789n")  # what an array of numbers and nulls begins with
 
 
-class _Lenient(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class _HalfMaps(_Lenient):
-    origin: Origin
-
-
-class _Mask(_Lenient):
-    name: str
-
-
-class _Curve(_Lenient):
-    name: str
-    resolution_A: float | None
-    interval_A: tuple[float, float] | None = None
-
-
-class _Round(_Lenient):
-    key: Key
-    label: str
-    program: str
-    measured_at: datetime
-    fingerprint: Fingerprint
-    half_maps: _HalfMaps | None
-    particles: int | None
-    headline: str | None
-    masks: tuple[_Mask, ...]
-    curves: tuple[_Curve, ...]
-
-
-_READER: TypeAdapter[_Round] = TypeAdapter(_Round)
-
-
 def skimmed(text: bytes) -> RoundSummary | None:
-    """The summary of a round's line; None where it is no round of this schema or cannot be read this way: parse it whole."""
+    """The summary of a round's line; None where it is no round of this schema or cannot be read this way: parse it whole.
+
+    All but the numbers over the shells is validated, so that a line that was edited is not taken for a round.
+    """
     if not text.startswith(_ROUND) or not text.endswith(b"}\n"):
         return None
     short = without_long_arrays(text)
     if short is None:
         return None
     try:
-        line = _READER.validate_json(short)
+        line = parsed_line(short)
     except ValidationError:
         return None
-    curves = tuple(CurveSummary(c.name, c.resolution_A, c.interval_A) for c in line.curves)
-    return summary_from(line, curves, line.half_maps.origin if line.half_maps else None)
+    return summary_of(line) if isinstance(line, RoundRecord) else None
 
 
-def without_long_arrays(text: bytes, longest: int = 120) -> bytes | None:
-    """A line of JSON whose arrays of numbers are emptied where they take more than so many bytes; None for a torn line."""
+def without_long_arrays(text: bytes) -> bytes | None:
+    """A line of JSON whose arrays over the shells are replaced by one number; None for a torn line, or one without shells.
+
+    An array over the shells has as many numbers as the line's ``frequency_per_A``; one of another length stays as it is, so that
+    it is found to be of another length.
+    """
+    begin = text.find(_SHELLS) + len(_SHELLS)
+    shells = text.count(b",", begin, text.find(b"]", begin)) if begin >= len(_SHELLS) else 0
+    if shells < _FEW:
+        return None
     parts: list[bytes] = []
     done = at = 0
     while (start := text.find(b'":[', at)) >= 0:
@@ -73,8 +49,8 @@ def without_long_arrays(text: bytes, longest: int = 120) -> bytes | None:
         end = text.find(b"]", first)
         if end < 0 or text.find(b'"', first, end) >= 0:
             return None
-        if end - first > longest:
-            parts.append(text[done:first])
+        if text.count(b",", first, end) == shells:
+            parts += (text[done:first], b"0")
             done = end
         at = end
     return b"".join([*parts, text[done:]])

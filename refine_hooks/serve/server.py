@@ -58,7 +58,7 @@ def serve(
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
-            logger.info(address(host, number, token))
+            print(address(host, number, token), flush=True)  # what the command is for, so not a message
             logger.info(f"{len(logs.logs)} log{'s' * (len(logs.logs) != 1)} below {logs.place}; Ctrl-C ends")
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
