@@ -1,4 +1,4 @@
-"""Programs that others add, by patterns or by an adapter in another package; the README's page on it is tried word by word."""
+"""Programs that others add, by patterns or by an adapter in another package; the guide's page on it is tried word by word."""
 
 import json
 import os
@@ -28,8 +28,8 @@ from refine_hooks.settings import Settings, load_settings
 from refine_hooks.testing import check_adapter
 
 EXAMPLE = Path(__file__).parent / "data" / "example_adapter"
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-PAGE = README.split("## Add a program in ten minutes", maxsplit=1)[1].split("\n## ", maxsplit=1)[0]
+GUIDE = Path(__file__).parent.parent / "refine_hooks" / "guide"
+PAGE = (GUIDE / "tutorials" / "add-a-program.md").read_text(encoding="utf-8")
 BLOCKS = {name: text for name, text in re.findall(r"^`([\w.]+)`\n```\w+\n(.*?)^```", PAGE, re.M | re.S)}  # noqa: C416
 COMMANDS = re.findall(r"^refine-hooks .*$", PAGE, re.M)
 
@@ -73,7 +73,7 @@ def records(out: Path) -> list[RoundRecord]:
     return [line for line in read_journal(out / "rounds.jsonl").lines if isinstance(line, RoundRecord)]
 
 
-# --- the page of the README -----------------------------------------------------------------------------------------------
+# --- the page of the guide -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLE.iterdir() if path.is_file()))

@@ -9,14 +9,17 @@ from pathlib import Path
 import pytest
 import typer
 from rounds_data import healthy, rule_names
+from typer.testing import CliRunner
 
 from refine_hooks import cli  # noqa: F401  (the commands register themselves)
 from refine_hooks.cli._app import app
 from refine_hooks.cli._help import all_help
+from refine_hooks.errors import ProjectError
 from refine_hooks.settings import load_settings
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "refine_hooks" / "guide").rglob("*.md"))]
+DOCS = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 
@@ -24,34 +27,53 @@ def test_the_committed_help_is_the_program_s() -> None:
     assert (ROOT / "config" / "help.txt").read_text(encoding="utf-8").split() == all_help().split()
 
 
-@pytest.mark.parametrize(
-    "line", sorted(set(re.findall(r"^refine-hooks .*|(?<=`)refine-hooks [^`]+(?=`)", README, re.M)))
-)
-def test_every_command_in_the_readme_exists_with_its_options(line: str) -> None:
+@pytest.mark.parametrize("line", sorted(set(re.findall(r"^refine-hooks .*|(?<=`)refine-hooks [^`]+(?=`)", DOCS, re.M))))
+def test_every_command_in_the_readme_and_the_guide_exists_with_its_options(line: str) -> None:
     words = line.split("#", maxsplit=1)[0].split(" -- ", maxsplit=1)[0].split()
     command = COMMANDS[words[1]]
     known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
     assert {word.split("=")[0] for word in words[2:] if word.startswith("--")} <= known
 
 
-def test_the_files_that_the_readme_names_are_there() -> None:
-    for name in re.findall(r"`((?:config|scripts)/[\w.-]+)`", README) + re.findall(r"\]\(((?!http)[^)#]+)\)", README):
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_files_that_a_page_names_are_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for name in re.findall(r"`((?:config|scripts)/[\w.-]+)`", text) + re.findall(r"^(scripts/\w+)", text, re.M):
         assert (ROOT / name).exists(), name
-    for name in re.findall(r"^(scripts/\w+)", README, re.M):
-        assert (ROOT / name).exists(), name
+    for name in re.findall(r"\]\(((?!http)[^)#]+)\)|src=\"([^\"]+)\"", text):
+        assert (page.parent / "".join(name)).exists(), name
 
 
-SETTINGS = [block for block in re.findall(r"^```toml\n(.*?)^```", README, re.M | re.S) if "[project" not in block]
+def test_the_readme_links_every_page_of_the_guide_and_is_short() -> None:
+    readme = PAGES[0].read_text(encoding="utf-8")
+    assert [page for page in PAGES[1:] if f"]({page.relative_to(ROOT)})" not in readme] == []
+    assert len(readme.splitlines()) <= 150
+
+
+def test_the_guide_is_read_in_the_terminal() -> None:
+    runner = CliRunner()
+    listed = runner.invoke(app, ["guide"])
+    assert listed.exit_code == 0
+    assert all(page.stem in listed.output for page in PAGES[1:])
+    assert runner.invoke(app, ["guide", "mas"]).output == (ROOT / "refine_hooks/guide/explanation/mask.md").read_text(
+        "utf-8"
+    )
+    for wrong in ("nothing-of-that", "p"):
+        with pytest.raises(ProjectError, match=r"guide|begin with it"):
+            runner.invoke(app, ["guide", wrong], catch_exceptions=False, standalone_mode=False)
+
+
+SETTINGS = [block for block in re.findall(r"^```toml\n(.*?)^```", DOCS, re.M | re.S) if "[project" not in block]
 
 
 @pytest.mark.parametrize("block", SETTINGS)
-def test_every_settings_file_in_the_readme_is_valid(block: str, tmp_path: Path) -> None:
+def test_every_settings_file_in_the_guide_is_valid(block: str, tmp_path: Path) -> None:
     (tmp_path / "settings.toml").write_text(block, encoding="utf-8")
     load_settings(tmp_path / "settings.toml")
 
 
-def test_the_hook_in_the_readme_runs_as_its_settings_say(tmp_path: Path) -> None:
-    block = next(text for text in re.findall(r"^```python\n(.*?)^```", README, re.M | re.S) if "def after" in text)
+def test_the_hook_in_the_guide_runs_as_its_settings_say(tmp_path: Path) -> None:
+    block = next(text for text in re.findall(r"^```python\n(.*?)^```", DOCS, re.M | re.S) if "def after" in text)
     (tmp_path / "my_hooks.py").write_text(block, encoding="utf-8")
     record = healthy()
     done = subprocess.run(
@@ -66,8 +88,8 @@ def test_the_hook_in_the_readme_runs_as_its_settings_say(tmp_path: Path) -> None
     assert done.stdout.startswith("run/1/1 automask_corrected "), done.stderr
 
 
-def test_the_readme_names_every_rule_of_the_audit() -> None:
-    table = README.split("| rules |")[1].split("\n\n")[0]
+def test_the_guide_names_every_rule_of_the_audit() -> None:
+    table = DOCS.split("| rules |")[1].split("\n\n")[0]
     assert rule_names() == set(re.findall(r"`(\w+)`", table))
 
 

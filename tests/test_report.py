@@ -24,7 +24,9 @@ from refine_hooks.report import data, file, pictures
 from refine_hooks.report.meaning import in_words
 from refine_hooks.report.words import Standing, round_name, verdict
 
-README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
+FINDINGS = (Path(__file__).resolve().parent.parent / "refine_hooks/guide/explanation/curves.md").read_text(
+    encoding="utf-8"
+)
 
 
 @pytest.fixture(scope="module")
@@ -221,10 +223,10 @@ def test_every_rule_of_the_audit_has_words_of_its_own() -> None:
     assert rules - set(all_texts()) == set(), "say beside the rule what these mean"
 
 
-@pytest.mark.parametrize("rule", re.findall(r"\.readme/([\w-]+)\.png\" width=\"420\"", README))
-def test_the_readme_explains_each_finding_in_the_page_s_words_beside_a_small_picture(rule: str) -> None:
+@pytest.mark.parametrize("rule", re.findall(r"\.readme/([\w-]+)\.png\" width=\"420\"", FINDINGS))
+def test_the_guide_explains_each_finding_in_the_page_s_words_beside_a_small_picture(rule: str) -> None:
     _, title, why, do = all_texts()[rule]
-    assert f'alt="{title}"> | **{title}.** {why} | {do} |' in README
+    assert f'alt="{title}"> | **{title}.** {why} | {do} |' in FINDINGS
     picture = Path(__file__).resolve().parent.parent / ".readme" / f"{rule}.png"
     assert picture.stat().st_size < 150_000
 

@@ -17,7 +17,20 @@ logger = logging.getLogger(__name__)
 # Newer releases of typer bring these with them, older ones take click's.
 _USAGE, _CLICK = typer.BadParameter.__mro__[1:3]
 _OF_ALL = {"-q", "-qq", "--quiet", "-v", "-vv", "--verbose"}
-_MODULES = ("watch", "read", "compare", "deposit", "demo", "exec", "explain", "reconstruct", "relion", "serve", "plot")
+_MODULES = (
+    "watch",
+    "read",
+    "compare",
+    "deposit",
+    "demo",
+    "exec",
+    "explain",
+    "reconstruct",
+    "relion",
+    "serve",
+    "plot",
+    "guide",
+)
 
 for _module in _MODULES:
     import_module(f"refine_hooks.cli.{_module}")
