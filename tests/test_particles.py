@@ -148,6 +148,57 @@ def test_each_optics_group_has_its_own_pixel_size(tmp_path: Path) -> None:
     assert read_particles(path).pixel_size_A.tolist() == [2.0] * 10 + [1.5] * 14
 
 
+@pytest.mark.parametrize("name", ["data_1", "save_1", "loop_1", "_1", "#2", "'5", '"5', "$HOME", "Gr\u00fcn", "[1,1]"])
+def test_names_are_what_stands_between_blanks_whatever_they_begin_with(tmp_path: Path, name: str) -> None:
+    values, names = columns(), [f"{name}/{i // 10}.mrc" for i in range(COUNT)]
+    images = [f"{n:06d}@{name}.mrcs" for n in values["image"]]
+    path = write_relion_star(tmp_path / "p.star", values, "", MicrographName=names, ImageName=images)
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    read = read_particles(path)
+    assert [stack.name for stack in read.stacks] == [f"{name}.mrcs"]
+    np.testing.assert_allclose(read.psi_deg, values["psi_deg"])
+    np.testing.assert_array_equal(read.image, values["image"])
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda row: row.rpartition(" ")[0], "has 14 of 15 values"),
+        (lambda row: row.replace("@", "@ ", 1), None),
+        (lambda row: "x" + row.partition("@")[0] + "@" + row.partition("@")[2], "rlnImageName is no number"),
+        (lambda row: " ".join([row.split()[0], "1.2.3", *row.split()[2:]]), "rlnAngleRot is no number"),
+        (lambda row: " ".join([row.split()[0], "nan", *row.split()[2:]]), "phi_deg is not a number"),
+        (lambda row: f"{row} 9", ""),
+    ],
+)
+def test_a_row_that_is_wrong_is_named_by_its_line(
+    tmp_path: Path, change: Callable[[str], str], says: str | None
+) -> None:
+    path = write_relion_star(
+        tmp_path / "p.star", columns(), "s.mrcs", MicrographName=["m.mrc"] * COUNT, N=["1"] * COUNT, M=["1"] * COUNT
+    )
+    lines = path.read_text().split("\n")
+    row = next(i for i, line in enumerate(lines) if "000007@" in line)
+    lines[row] = change(lines[row])
+    path.write_text("\n".join(lines))
+    if says == "":  # RELION leaves out what a row has too much
+        assert len(read_particles(path)) == COUNT
+        return
+    with pytest.raises(RefineHooksError, match=f"line {row + 1}\\b") as caught:
+        read_particles(path)
+    assert says is None or says in str(caught.value)
+
+
+def test_the_last_of_two_columns_of_one_label_counts(tmp_path: Path) -> None:
+    path = write_relion_star(tmp_path / "p.star", columns(), "s.mrcs", Again=np.full(COUNT, 2))
+    path.write_text(
+        path.read_text().replace("_rlnAgain", "_rlnRandomSubset").replace("_rlnVoltage", "_rlnOpticsGroup1")
+    )
+    with pytest.raises(RefineHooksError, match="rlnVoltage"):
+        read_particles(path)
+    assert (read_particles(path, voltage_kV=300.0).half == 2).all()
+
+
 @pytest.mark.parametrize(
     ("label", "kind"),
     [("CtfDataAreCtfPremultiplied", CTF_PREMULTIPLIED), ("CtfDataArePhaseFlipped", CTF_PHASE_FLIPPED)],

@@ -17,12 +17,12 @@ from opened import Opened
 from refine_hooks.curves.relion import postprocess_fsc
 from refine_hooks.errors import NotReadyError, ProjectError
 from refine_hooks.files.mrc import Map, read_map, write_map
+from refine_hooks.files.star import parse_star
 from refine_hooks.log.folder import Store
 from refine_hooks.measure import NamedMask, measure_halves
 from refine_hooks.model import Round
 from refine_hooks.programs import claim
 from refine_hooks.programs.relion.external import half_map_from_external
-from refine_hooks.programs.relion.star import parse_star
 from refine_hooks.settings import load_settings
 from refine_hooks.testing import check_adapter
 

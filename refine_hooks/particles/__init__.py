@@ -108,10 +108,12 @@ def table(
     source: str = "",
     notes: tuple[str, ...] = (),
     used: Any = None,
+    first_line: int | None = None,
 ) -> Particles:
     """A table from the columns that a file has; the rest take the defaults of `_ABSENT`.
 
-    Half sets below 1 are replaced as cisTEM does: an even position belongs to half 2, an odd one to half 1.
+    Half sets below 1 are replaced as cisTEM does: an even position belongs to half 2, an odd one to half 1. Where the first
+    particle stands in line ``first_line`` of a text and each has a line of its own, faults name lines, too.
 
     Raises:
         ParticlesError: a column that has no default is missing; an angle, a shift or a CTF value is not finite; no particle.
@@ -134,37 +136,38 @@ def table(
         filled[name] = np.array(np.broadcast_to(values, (count,)), kind)
     image = filled["image"]
     filled["half"] = np.where(filled["half"] < 1, np.where(image % 2 == 0, 2, 1), filled["half"])
-    _refuse_nonsense(filled, source)
+    _refuse_nonsense(filled, source, first_line)
     return Particles(**filled, stacks=stacks, source=source, notes=notes)
 
 
-def _refuse_nonsense(columns: dict[str, Any], source: str) -> None:
+def _refuse_nonsense(columns: dict[str, Any], source: str, first_line: int | None) -> None:
     faults = []
     rows = columns["used"]
     for name in COLUMNS:
         bad = rows & ~np.isfinite(columns[name])
         if bad.any():
             faults.append(
-                f"{source}: {name} is not a number in {int(bad.sum())} rows, the first is particle {_row(bad)}"
+                f"{source}: {name} is not a number in {int(bad.sum())} rows, the first is {_row(bad, first_line)}"
             )
     for name in ("pixel_size_A", "voltage_kV"):
         bad = rows & ~(columns[name] > 0)
         if bad.any():
             faults.append(
-                f"{source}: {name} is not above zero in {int(bad.sum())} rows, the first is particle {_row(bad)}; "
+                f"{source}: {name} is not above zero in {int(bad.sum())} rows, the first is {_row(bad, first_line)}; "
                 "give it with an option"
             )
     bad = rows & ((columns["half"] < 1) | (columns["half"] > 2))
     if bad.any():
         faults.append(
-            f"{source}: half set is neither 1 nor 2 in {int(bad.sum())} rows, the first is particle {_row(bad)}"
+            f"{source}: half set is neither 1 nor 2 in {int(bad.sum())} rows, the first is {_row(bad, first_line)}"
         )
     if faults:
         raise ParticlesError(*faults)
 
 
-def _row(bad: NDArray[np.bool_]) -> int:
-    return int(np.argmax(bad)) + 1
+def _row(bad: NDArray[np.bool_], first_line: int | None) -> str:
+    row = int(np.argmax(bad))
+    return f"particle {row + 1}" + (f" (line {first_line + row})" if first_line else "")
 
 
 def half_counts(particles: Particles) -> tuple[int, int]:

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from refine_hooks.errors import NotReadyError, ParticlesError
+from refine_hooks.files.star import Block, parse_star
 from refine_hooks.model import Round
 from refine_hooks.particles import CTF_PHASE_FLIPPED, CTF_PLAIN, Particles, ParticlesJob, require_both_halves
 from refine_hooks.particles.relion import read_star
 from refine_hooks.programs._reading import read_text
-from refine_hooks.programs.relion.star import Block, parse_star
 
 NOTE = (
     "RELION masks the images to the particle's sphere and brings them to one norm before insertion; here they are inserted as they "

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import NotReadyError
+from refine_hooks.files.star import Block
 from refine_hooks.programs._reading import read_text
-from refine_hooks.programs.relion.star import Block, read_star
+from refine_hooks.programs.relion.star import read_star
 
 _COMMAND_LINES = 5
 
