@@ -27,7 +27,7 @@ from refine_hooks import curves
 from refine_hooks.audit import Finding, audit, worst
 from refine_hooks.curves.cistem import gain, part_fsc
 from refine_hooks.fourier import voxels_in_shell
-from refine_hooks.log.checks import Checks, ProgramDifference, Share
+from refine_hooks.log.checks import Checks, NoiseByDirection, ProgramDifference, Share
 from refine_hooks.log.file import Journal
 from refine_hooks.log.masks import AutomaskParameters, MaskRecord, SignalOutside
 from refine_hooks.log.records import Analysis, HalfMapsRecord, LogLine, RoundRecord, now
@@ -159,8 +159,13 @@ def with_smooth_part(share: float) -> RoundRecord:
     return healthy(masks=(mask,))
 
 
-def tested(**numbers: Any) -> RoundRecord:
+def with_checks(**numbers: Any) -> RoundRecord:
     return healthy(checks=Checks(**numbers))
+
+
+def by_direction(lowest: float, highest: float, analysis: Analysis | None = None, sd: float = 0.04) -> RoundRecord:
+    noise = NoiseByDirection(lowest=lowest, highest=highest, lowest_axis=(0, 0, 1), highest_axis=(1, 0, 0), sd=sd)
+    return healthy(checks=Checks(noise_by_direction=noise), analysis=analysis)
 
 
 def masked_by(kind: Masked) -> RoundRecord:
@@ -169,16 +174,16 @@ def masked_by(kind: Masked) -> RoundRecord:
 
 
 SPEAKS = [
-    ("halves_mirrored", tested(mirrored=True), "warning", "the other hand"),
-    ("halves_inverted", tested(inverted=True), "warning", "the opposite contrast"),
-    ("halves_turned", tested(rotated_deg=6.0), "warning", "turned by 6.0 degrees"),
-    ("halves_shifted", tested(shift_px=(0.3, 0.0, -0.4), shift_sd_px=0.05), "warning", "shifted by 0.50 voxels"),
+    ("halves_mirrored", with_checks(mirrored=True), "warning", "the other hand"),
+    ("halves_inverted", with_checks(inverted=True), "warning", "the opposite contrast"),
+    ("halves_turned", with_checks(rotated_deg=6.0), "warning", "turned by 6.0 degrees"),
+    ("halves_shifted", with_checks(shift_px=(0.3, 0.0, -0.4), shift_sd_px=0.05), "warning", "shifted by 0.50 voxels"),
     ("masked_halves", masked_by("mask"), "warning", "no resolution is stated"),
     ("masked_halves", masked_by("sphere"), "warning", "1.0e-06 of the power inside"),
-    ("duplicates", tested(common_noise_share=Share(value=0.02, sd=0.004)), "warning", "2.0 % of their noise"),
+    ("duplicates", with_checks(common_noise_share=Share(value=0.02, sd=0.004)), "warning", "2.0 % of their noise"),
     (
         "unmasked_differs",
-        tested(unmasked_against_program=ProgramDifference(worst=0.2, sd=0.02)),
+        with_checks(unmasked_against_program=ProgramDifference(worst=0.2, sd=0.02)),
         "warning",
         "up to 0.20",
     ),
@@ -254,6 +259,8 @@ SPEAKS = [
         "warning",
         "9.00 A in the worst (x, y, z = 0.00, 0.60, 0.80)",
     ),
+    ("anisotropy", by_direction(0.05, 1.1), "warning", "views are missing: 0.05 of the mean noise power about"),
+    ("anisotropy", by_direction(0.7, 3.3), "warning", "some views are preferred: 3.30 of the mean"),
     ("reported_curve", a_round({"sphere": falling(26), "reported_fsc": falling(34)}), "warning", "should be one curve"),
     ("reported_number", healthy(reported=reported(3.5, "FSC = 0.143")), "warning", "shells finer"),
     ("reported_number", healthy(reported=reported(12.0, "FSC = 0.143")), "note", "shells coarser"),
@@ -270,15 +277,15 @@ SPEAKS = [
 ]
 
 SILENT = [
-    ("halves_mirrored", tested(mirrored=False)),
-    ("halves_inverted", tested(inverted=False)),
-    ("halves_turned", tested(rotated_deg=1.0)),
-    ("halves_shifted", tested(shift_px=(0.3, 0.0, 0.0), shift_sd_px=0.1)),
-    ("halves_shifted", tested()),
+    ("halves_mirrored", with_checks(mirrored=False)),
+    ("halves_inverted", with_checks(inverted=False)),
+    ("halves_turned", with_checks(rotated_deg=1.0)),
+    ("halves_shifted", with_checks(shift_px=(0.3, 0.0, 0.0), shift_sd_px=0.1)),
+    ("halves_shifted", with_checks()),
     ("masked_halves", masked_by("inscribed_sphere")),
     ("masked_halves", masked_by("none")),
-    ("duplicates", tested(common_noise_share=Share(value=0.02, sd=0.008))),
-    ("unmasked_differs", tested(unmasked_against_program=ProgramDifference(worst=0.04, sd=0.001))),
+    ("duplicates", with_checks(common_noise_share=Share(value=0.02, sd=0.008))),
+    ("unmasked_differs", with_checks(unmasked_against_program=ProgramDifference(worst=0.04, sd=0.001))),
     ("identical_halves", masked(falling(30))),
     ("identical_halves", a_round({"unmasked": np.full(SHELLS, 0.95), "sphere": np.full(SHELLS, 0.95)})),
     ("never_below", masked(np.maximum(falling(30), 0.12))),
@@ -302,6 +309,8 @@ SILENT = [
     ("limit_unsupported", healthy(alignment_limit_A=6.2)),
     ("anisotropy", healthy(analysis=Analysis(cfar=0.8))),
     ("anisotropy", healthy(analysis=Analysis(cfar=0.4, cfar_by_chance=0.35))),
+    ("anisotropy", by_direction(0.76, 1.33, Analysis(cfar=0.11, cfar_by_chance=0.2))),
+    ("anisotropy", by_direction(0.1, 2.4, sd=0.3)),
     ("reported_curve", a_round({"sphere": falling(26), "reported_fsc": falling(26.3)})),
     ("reported_number", healthy(reported=reported(5.5, "FSC = 0.143"))),
     ("reported_number", healthy(reported=reported(192 / 27, "FSC = 0.5 (RELION)"))),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from refine_hooks import curves, fsc
 from refine_hooks.analysis import criteria
@@ -54,10 +55,7 @@ def analyse(
     mean, sd = criteria.permutation_null(*masked)
     q = criteria.q_values(plain, mean, criteria.null_sd_under_mask(sd, correlated, symmetry_order), independent)
     cones = in_cones(*masked, frequency, threshold)
-    share = 1 - np.cos(np.deg2rad(HALF_ANGLE_DEG))
-    # The signal itself differs from cone to cone, so that this is the error for random signal, not for a given one.
-    cone_sd = (1 - np.nan_to_num(plain) ** 2) / np.sqrt(np.maximum(independent * share, 1.0))
-    cone_sd[counts * share / 2 < FEWEST] = 0
+    cone_sd = _sd_of_cones(cones.even, independent, counts)
     together = max(1, round(np.sqrt(correlated)))
     finest_A = curves.resolution_A(correlation, frequency, threshold)
     line = guinier(sums, counts.astype(np.float64), correlation, frequency, finest_A) if finest_A else None
@@ -71,13 +69,20 @@ def analyse(
         fdr_A=criteria.first_below(-q, np.full(len(q), -criteria.FALSE_DISCOVERIES), frequency, first),
         fdr_q=curves.listed(q) or (),
         **_of_cones(cones),
-        cfar_by_chance=cfar_by_chance(plain, cone_sd, threshold, together),
+        cfar_by_chance=cfar_by_chance(cones.even, cone_sd, threshold, together),
         **_of_line(line),
     )
     if finest_A is None:
         return Analysed(record, None)
     whole = transform(half1), transform(half2)
     return Analysed(record, sharpened(*whole, correlation, voxel_size_A, line.b_factor_A2 if line else 0.0, finest_A))
+
+
+def _sd_of_cones(even: NDArray[np.float64], independent: Curve, counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Error [axis, shell] of the FSC in a cone, for a signal that is given."""
+    share = 1 - np.cos(np.deg2rad(HALF_ANGLE_DEG))
+    sd = (1 - np.clip(even, -1, 1) ** 2) / np.sqrt(np.maximum(independent * share, 1.0))
+    return np.where(counts * share / 2 < FEWEST, 0.0, sd)
 
 
 def _of_cones(cones: Cones) -> dict[str, object]:

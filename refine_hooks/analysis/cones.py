@@ -18,7 +18,7 @@ from refine_hooks.fsc import correlation
 
 AXES = 256
 HALF_ANGLE_DEG = 20.0
-_DRAWS, _SEED = 400, 20180927
+_DRAWS, _SEED = 100, 20180927
 FEWEST = 10  # coefficients of a shell, counted once for k and -k
 
 
@@ -29,12 +29,14 @@ class Cones:
     Attributes:
         axes: unit vectors [axis, 3] in z, y, x.
         curves: FSC [axis, shell]; the whole shell's where a cone holds fewer than ten coefficients of it.
+        even: what these would be if the noise were as strong in all directions [axis, shell]: the particle's shape alone.
         resolution_A: of each cone, NaN where its curve never crosses.
         cfar: smallest over largest area.
     """
 
     axes: NDArray[np.float64]
     curves: NDArray[np.float64]
+    even: NDArray[np.float64]
     resolution_A: NDArray[np.float64]
     cfar: float
 
@@ -76,32 +78,45 @@ def in_cones(half1: HalfTransform, half2: HalfTransform, frequency_per_A: Curve,
     resolutions = [curves.resolution_A(curve, frequency_per_A, threshold) for curve in found]
     areas = np.array([area(curve, frequency_per_A, r) for curve, r in zip(found, resolutions, strict=True)])
     cfar = float(areas.min() / areas.max()) if areas.max() > 0 else 0.0
-    return Cones(axes, found, np.array([np.nan if r is None else r for r in resolutions]), max(cfar, 0.0))
+    ends = np.array([np.nan if r is None else r for r in resolutions])
+    return Cones(axes, found, _with_even_noise(cross, power1, power2, held, whole), ends, max(cfar, 0.0))
 
 
-def cfar_by_chance(curve: Curve, sd: Curve, threshold: float, shells_together: int = 1) -> float:
-    """cFAR that a map which is equally good in all directions stays above in 95 of 100 cases, since a cone holds few coefficients.
+def _with_even_noise(cross: Curve, power1: Curve, power2: Curve, held: Curve, whole: Curve) -> NDArray[np.float64]:
+    """Each cone's FSC [axis, shell] from its own signal and the whole shell's noise, S / (S + N)."""
+    voxels = np.maximum(held, 1e-9)
+    noise = np.maximum((power1[-1] + power2[-1]) / 2 - cross[-1], 0) / voxels[-1]
+    signal = cross[:-1] / voxels[:-1]
+    even = np.divide(signal, signal + noise, out=np.zeros_like(signal), where=signal + noise > 0)
+    return np.asarray(np.where(held[:-1] >= FEWEST, np.clip(even, -1, 1), whole), np.float64)
 
-    Curves are drawn about the whole shells' with the standard deviation of a cone's, for four times as many cones as do not
-    overlap, which are as many extremes as 256 that do; what is returned is the fifth percentile of smallest over largest area.
+
+def cfar_by_chance(even: NDArray[np.float64], sd: NDArray[np.float64], threshold: float, together: int = 1) -> float:
+    """cFAR that a map whose noise is as strong in all directions stays above in 95 of 100 cases.
+
+    A cone holds few coefficients, and under a mask the particle's shape gives each of them another signal. Curves are drawn
+    about those of even noise with the standard deviation of a cone's, and the fifth percentile of smallest over largest area is
+    taken.
 
     Args:
-        curve: FSC of the whole shells.
-        sd: standard deviation of the FSC of one cone.
+        even: FSC of each cone with even noise [axis, shell].
+        sd: standard deviation of the FSC of one cone, likewise.
         threshold: where a curve ends.
-        shells_together: how many neighbouring shells a mask makes err together.
+        together: how many neighbouring shells a mask makes err together.
     """
     rng = np.random.default_rng(_SEED)
-    share = 1 - np.cos(np.deg2rad(HALF_ANGLE_DEG))
-    known = np.nan_to_num(curve)
-    few = -(-len(curve) // shells_together)
-    errors = rng.standard_normal((_DRAWS, round(4 / share), few)).repeat(shells_together, axis=-1)[..., : len(curve)]
-    drawn = known + sd * errors
-    below = drawn < threshold
-    below[..., 0] = False
-    within = np.cumsum(below, axis=-1) == 0
-    areas = np.sum(np.where(within, drawn, 0) * np.arange(len(curve)) ** 2, axis=-1)
-    return float(np.percentile(areas.min(axis=1) / np.maximum(areas.max(axis=1), 1e-9), 5))
+    known = np.nan_to_num(even)
+    axes, shells = known.shape
+    weight = np.arange(shells) ** 2
+    ratios = []
+    for _ in range(_DRAWS):
+        errors = rng.standard_normal((axes, -(-shells // together))).repeat(together, axis=-1)[:, :shells]
+        drawn = known + sd * errors
+        below = drawn < threshold
+        below[:, 0] = False
+        areas = np.where(np.cumsum(below, axis=-1) == 0, drawn, 0) @ weight
+        ratios.append(max(areas.min(), 0) / max(areas.max(), 1e-9))
+    return float(np.percentile(ratios, 5))
 
 
 def area(curve: Curve, frequency_per_A: Curve, resolution_A: float | None) -> float:
@@ -153,4 +168,5 @@ def _cone_sums(
                 sums[count, shell, 0] += cross
                 sums[count, shell, 1] += one
                 sums[count, shell, 2] += two
+                sums[count, shell, 3] += weight
     return sums

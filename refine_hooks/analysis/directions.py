@@ -47,13 +47,23 @@ class NoiseDirections:
     @property
     def views_missing(self) -> bool:
         """Whether a cone holds nothing to speak of, beyond what chance does."""
-        return self.lowest < EMPTY and 1 - self.lowest > _DEVIATIONS * self.sd and self.highest < PREFERRED
+        return views_missing(self.lowest, self.highest, self.sd)
 
     @property
     def views_preferred(self) -> bool:
-        """Whether one cone is that much noisier than another, beyond what chance does."""
-        apart = self.highest - self.lowest > 2 * _DEVIATIONS * self.sd * max(1.0, self.highest)
-        return not self.views_missing and self.highest > PREFERRED * self.lowest and apart
+        """Whether one cone is that much noisier than the mean, beyond what chance does."""
+        return views_preferred(self.lowest, self.highest, self.sd)
+
+
+def views_missing(lowest: float, highest: float, sd: float) -> bool:
+    """Whether the noise of a cone is next to nothing: what is asked of a record's numbers (see `NoiseDirections`)."""
+    return lowest < EMPTY and 1 - lowest > _DEVIATIONS * sd and highest < PREFERRED
+
+
+def views_preferred(lowest: float, highest: float, sd: float) -> bool:
+    """Whether the noise of one cone is so much stronger that others were seen far more often."""
+    apart = highest - lowest > 2 * _DEVIATIONS * sd * max(1.0, highest)
+    return not views_missing(lowest, highest, sd) and highest > PREFERRED and apart
 
 
 def noise_directions(

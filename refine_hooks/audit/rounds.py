@@ -1,9 +1,11 @@
 """Rules about a round as a whole: where its halves come from, and what the program itself says of it."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
+from refine_hooks.analysis.directions import views_missing, views_preferred
 from refine_hooks.audit.reading import (
     Finding,
     Severity,
@@ -194,24 +196,50 @@ def _other_readings(record: RoundRecord, half: bool, settings: Settings) -> Iter
     ),
 )
 def anisotropy(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
-    """The map is better in some directions than in others."""
+    """Views that are missing or preferred, as the noise by direction shows; the cones under the mask say what they cost."""
+    seen = record.checks.noise_by_direction if record.checks is not None else None
+    cfar = _low_ratio(record, settings)
+    if seen is None:  # a round of a version that did not look at the noise
+        if cfar is not None:
+            yield _anisotropic(record, "warning", f"the map is anisotropic: {_in_directions(record)}", cfar)
+        return
+    numbers = seen.lowest, seen.highest, seen.sd or 0.0
+    if views_missing(*numbers):
+        text = f"views are missing: {_at_axis(seen.lowest, seen.lowest_axis)}"
+    elif views_preferred(*numbers):
+        text = f"some views are preferred: {_at_axis(seen.highest, seen.highest_axis)}, {_at_axis(seen.lowest, seen.lowest_axis)}"
+    else:
+        return
+    analysed = record.analysis is not None and record.analysis.cfar is not None
+    ratio = f"; {_in_directions(record)}" if analysed else ""
+    yield _anisotropic(record, "warning", text + ratio, cfar, lowest=seen.lowest, highest=seen.highest)
+
+
+def _low_ratio(record: RoundRecord, settings: Settings) -> float | None:
+    """The conical FSC area ratio where it is low, and lower than chance and the particle's shape make it."""
     analysis = record.analysis
-    cfar = analysis.cfar if analysis is not None else None
-    if analysis is None or cfar is None or cfar >= settings.audit.anisotropy_cfar:
-        return
-    if analysis.cfar_by_chance is not None and cfar >= analysis.cfar_by_chance:
-        return
+    if analysis is None or analysis.cfar is None or analysis.cfar >= settings.audit.anisotropy_cfar:
+        return None
+    return analysis.cfar if analysis.cfar_by_chance is None or analysis.cfar < analysis.cfar_by_chance else None
+
+
+def _at_axis(power: float, axis: tuple[float, float, float] | None) -> str:
+    where = f" about the axis x, y, z = {', '.join(f'{part:.2f}' for part in axis)}" if axis is not None else ""
+    return f"{power:.2f} of the mean noise power{where}"
+
+
+def _in_directions(record: RoundRecord) -> str:
+    analysis = record.analysis
+    assert analysis is not None
     best_A, worst_A = analysis.cfar_best_A, analysis.cfar_worst_A
-    directions = (
-        f", {best_A:.2f} A in the best direction and {worst_A:.2f} A in the worst" if best_A and worst_A else ""
-    )
-    if directions and analysis.worst_axis is not None:
-        directions += f" (x, y, z = {', '.join(f'{part:.2f}' for part in analysis.worst_axis)})"
-    yield found(
-        record,
-        "anisotropy",
-        "warning",
-        f"the map is anisotropic: the conical FSC area ratio is {cfar:.2f}{directions}. One number does not describe it; look "
-        "for missing views, and state the range of directions",
-        cfar=cfar,
-    )
+    text = f"the conical FSC area ratio is {analysis.cfar:.2f}"
+    if best_A and worst_A:
+        text += f", {best_A:.2f} A in the best direction and {worst_A:.2f} A in the worst"
+        if analysis.worst_axis is not None:
+            text += f" (x, y, z = {', '.join(f'{part:.2f}' for part in analysis.worst_axis)})"
+    return text
+
+
+def _anisotropic(record: RoundRecord, severity: Severity, text: str, cfar: float | None, **numbers: Any) -> Finding:
+    advice = "One number does not describe the map; look at the viewing directions, and state the range of directions"
+    return found(record, "anisotropy", severity, f"{text}. {advice}", cfar=cfar, **numbers)

@@ -27,6 +27,7 @@ class NoiseByDirection(Record):
     highest: float
     lowest_axis: tuple[float, float, float] | None = Field(default=None, description="x, y, z")
     highest_axis: tuple[float, float, float] | None = Field(default=None, description="x, y, z")
+    sd: float | None = Field(default=None, description="by which a cone's value errs")
 
 
 class ProgramDifference(Record):

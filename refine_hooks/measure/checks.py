@@ -69,7 +69,11 @@ def _by_direction(noise: Noise) -> NoiseByDirection | None:
     if seen is None:
         return None
     return NoiseByDirection(
-        lowest=seen.lowest, highest=seen.highest, lowest_axis=seen.lowest_axis, highest_axis=seen.highest_axis
+        lowest=seen.lowest,
+        highest=seen.highest,
+        lowest_axis=seen.lowest_axis,
+        highest_axis=seen.highest_axis,
+        sd=seen.sd,
     )
 
 

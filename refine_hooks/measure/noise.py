@@ -32,22 +32,7 @@ class Noise:
                 f"{self.symmetry_found} symmetry was imposed on the half maps, which nobody states: "
                 f"one coefficient in {self.order} counts as independent; state it with --symmetry {self.symmetry_found}"
             )
-        seen = self.directions
-        if seen is not None and seen.views_missing:
-            found.append(
-                f"views are missing: about the axis (x, y, z) = {_axis(seen.lowest_axis)} the noise has {seen.lowest:.2f} of its "
-                "mean power; one number does not describe this map"
-            )
-        elif seen is not None and seen.views_preferred:
-            found.append(
-                f"some views are preferred: the noise has {seen.highest:.2f} of its mean power about the axis (x, y, z) = "
-                f"{_axis(seen.highest_axis)}, and {seen.lowest:.2f} about {_axis(seen.lowest_axis)}"
-            )
         return found
-
-
-def _axis(axis: tuple[float, float, float]) -> str:
-    return "({})".format(", ".join(f"{part:.2f}" for part in axis))
 
 
 def noise_of(pair: Pair, facts: Facts) -> Noise:
