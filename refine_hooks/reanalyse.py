@@ -6,18 +6,19 @@ The log is never rewritten: what was measured is kept beside it, with the state 
 import hashlib
 import json
 import logging
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from refine_hooks import masks, measure
 from refine_hooks.errors import MapError, RefineHooksError
 from refine_hooks.files.mrc import Volume, read_map
 from refine_hooks.files.reading import parsed_json, read_text
-from refine_hooks.log.file import Journal
 from refine_hooks.log.folder import Store
+from refine_hooks.log.index import LogIndex
 from refine_hooks.log.masks import MaskRecord, SphereParameters
-from refine_hooks.log.records import Analysis, LogLine, RoundRecord
+from refine_hooks.log.records import Analysis, RoundRecord
+from refine_hooks.model import Key
 from refine_hooks.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -25,32 +26,40 @@ logger = logging.getLogger(__name__)
 _SAME_SUM = 1e-3
 
 
-def revisited(store: Store, journal: Journal, settings: Settings) -> Journal:
-    """The journal with the further measurements of its rounds: from the log, from beside it, or made now.
+@dataclass(slots=True)
+class Analyses:
+    """The further measurements of the rounds of one log, each from the log, from beside it, or made now.
 
-    Args:
+    Attributes:
         store: the folder of the log.
-        journal: what the log holds.
-        settings: ``audit.analyse_at_most`` rounds are measured now, the newest first; the others wait for the next audit.
+        settings: ``audit.analyse_at_most`` rounds are measured by `analyse`.
     """
-    found: dict[int, LogLine] = {}
-    left = settings.audit.analyse_at_most
-    waiting = 0
-    wanted = {id(record) for record in journal.rounds if record.analysis is None and _sources(store, record)}
-    for place, line in reversed(list(enumerate(journal.lines))):
-        if not isinstance(line, RoundRecord) or id(line) not in wanted:
-            continue
-        analysis = _kept(store, line)
-        if analysis is None and left == 0:
-            waiting += 1
-        elif analysis is None:
+
+    store: Store
+    settings: Settings
+    _made: dict[Key, Analysis] = field(default_factory=dict)
+
+    def completed(self, record: RoundRecord) -> RoundRecord:
+        """The record with the further measurements that there are."""
+        if record.analysis is not None:
+            return record
+        analysis = self._made.get(record.key) or _kept(self.store, record)
+        return record if analysis is None else record.model_copy(update={"analysis": analysis})
+
+    def analyse(self, index: LogIndex) -> None:
+        """Measure what is lacking of the newest rounds; older ones wait for the next audit, which is said."""
+        left = self.settings.audit.analyse_at_most
+        for summary in reversed(index.summaries() if left else []):
+            record = next(iter(index.records([summary.key])), None)
+            if record is None or not _sources(self.store, record) or self.completed(record).analysis is not None:
+                continue
+            if left == 0:
+                logger.info("older rounds are not analysed yet: audit again, or raise audit.analyse_at_most")
+                return
             left -= 1
-            analysis = _made(store, line, settings)
-        if analysis is not None:
-            found[place] = line.model_copy(update={"analysis": analysis})
-    if waiting and settings.audit.analyse_at_most:
-        logger.info(f"{waiting} older rounds are not analysed yet: audit again, or raise audit.analyse_at_most")
-    return Journal(tuple(found.get(place, line) for place, line in enumerate(journal.lines)), journal.faults)
+            analysis = _measured(self.store, record, self.settings)
+            if analysis is not None:
+                self._made[record.key] = analysis
 
 
 def _sources(store: Store, record: RoundRecord) -> list[Path]:
@@ -81,7 +90,9 @@ def _kept(store: Store, record: RoundRecord) -> Analysis | None:
         return None
 
 
-def _made(store: Store, record: RoundRecord, settings: Settings) -> Analysis | None:
+def _measured(store: Store, record: RoundRecord, settings: Settings) -> Analysis | None:
+    from refine_hooks import measure
+
     curve, halves = record.headline_curve(), record.half_maps
     assert curve is not None
     assert halves is not None
@@ -112,6 +123,8 @@ def _mask(store: Store, record: RoundRecord, mask: MaskRecord) -> Volume:
     Raises:
         MapError: the file is not what the curve was measured under.
     """
+    from refine_hooks import masks
+
     if mask.path is None:
         sizes = mask.parameters
         if not isinstance(sizes, SphereParameters):

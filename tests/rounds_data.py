@@ -1,6 +1,7 @@
 """Rounds for tests of whoever reads a log: curves of known shape in a record that is otherwise complete."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from refine_hooks.fourier import shell_frequency_per_A, voxels_in_shell
 from refine_hooks.log.headline import with_headline
 from refine_hooks.log.masks import MaskRecord, SphereParameters
 from refine_hooks.log.records import Failed, HalfMapsRecord, RoundRecord, now
+from refine_hooks.log.summary import RoundSummary, summary_of
 from refine_hooks.model import Fingerprint, InputFile, Key, ProgramWarning, Reported, WarningCode
 
 BOX, VOXEL_A = 128, 1.5
@@ -121,3 +123,20 @@ def rule_names() -> set[str]:
     return set(audit.all_texts()) | {
         name for path in sources for name in named.findall(path.read_text(encoding="utf-8"))
     }
+
+
+@dataclass(frozen=True)
+class Held:
+    """A log in memory, for what reads one through its index."""
+
+    rounds: tuple[RoundRecord, ...]
+
+    def summaries(self) -> list[RoundSummary]:
+        return [summary_of(record) for record in self.rounds]
+
+    def record(self, key: Key) -> RoundRecord:
+        return next(record for record in self.rounds if record.key == key)
+
+
+def held(rounds: tuple[RoundRecord, ...]) -> Held:
+    return Held(rounds)

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
-from rounds_data import a_round, falling, healthy
+from rounds_data import a_round, falling, healthy, held
 from test_cli import cli
 
 from refine_hooks import curves
 from refine_hooks.errors import InputError
 from refine_hooks.fourier import shell_frequency_per_A, voxels_in_shell
-from refine_hooks.log.file import Journal, append
+from refine_hooks.log.file import append
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.model import Key
 from refine_hooks.report.compare import compare
@@ -39,8 +39,8 @@ def in_box(box_px: int, voxel_A: float, falls_at_per_A: float, **more: object) -
 
 
 def test_rounds_of_one_key_are_compared_and_better_means_that_the_intervals_are_apart() -> None:
-    a = Journal((healthy(1, 20), healthy(2, 30), healthy(3, 30.0)))
-    b = Journal((healthy(1, 26), healthy(2, 24), healthy(3, 30.1)))
+    a = held((healthy(1, 20), healthy(2, 30), healthy(3, 30.0)))
+    b = held((healthy(1, 26), healthy(2, 24), healthy(3, 30.1)))
     found = compare(a, b)
     assert [pair.verdict for pair in found.rounds] == ["b is better", "a is better", "no different"]
     assert all(pair.curve == "automask_corrected" for pair in found.rounds)
@@ -49,7 +49,7 @@ def test_rounds_of_one_key_are_compared_and_better_means_that_the_intervals_are_
 
 def test_rounds_without_a_common_key_are_paired_in_order_by_class() -> None:
     other = [healthy(n, key=Key(run="other", iteration=n + 10, class_id=1)) for n in (1, 2, 3)]
-    found = compare(Journal((healthy(1), healthy(2))), Journal(tuple(other)))
+    found = compare(held((healthy(1), healthy(2))), held(tuple(other)))
     assert [(str(p.a), str(p.b)) for p in found.rounds] == [
         ("run/1/1", "other/11/1"),
         ("run/2/1", "other/12/1"),
@@ -58,7 +58,7 @@ def test_rounds_without_a_common_key_are_paired_in_order_by_class() -> None:
 
 
 def test_differences_are_taken_at_the_same_shells_of_equal_boxes() -> None:
-    found = compare(Journal((healthy(1, 20),)), Journal((healthy(1, 30),)))
+    found = compare(held((healthy(1, 20),)), held((healthy(1, 30),)))
     pair = next(curve for curve in found.curves if curve.name == "automask")
     assert found.interpolated is None
     assert np.allclose(pair.difference, falling(30) - falling(20), atol=2e-6)
@@ -74,7 +74,7 @@ def test_differences_are_taken_at_the_same_shells_of_equal_boxes() -> None:
 def test_curves_of_different_boxes_agree_where_they_are_one_function_of_frequency(
     one: tuple[int, float], other: tuple[int, float], interpolated: str, nyquist_A: float
 ) -> None:
-    found = compare(Journal((in_box(*one, 0.1),)), Journal((in_box(*other, 0.1),)))
+    found = compare(held((in_box(*one, 0.1),)), held((in_box(*other, 0.1),)))
     assert found.interpolated == interpolated
     assert 1 / found.frequency_per_A[-1] == pytest.approx(nyquist_A, rel=1e-6)
     for pair in found.curves:
@@ -83,7 +83,7 @@ def test_curves_of_different_boxes_agree_where_they_are_one_function_of_frequenc
 
 
 def test_a_cropped_box_of_the_same_extent_shares_every_shell() -> None:
-    found = compare(Journal((in_box(128, 1.5, 0.1),)), Journal((in_box(96, 2.0, 0.1),)))
+    found = compare(held((in_box(128, 1.5, 0.1),)), held((in_box(96, 2.0, 0.1),)))
     assert found.interpolated is None
     assert len(found.frequency_per_A) == 49
     assert all(abs(d or 0) < 1e-6 for pair in found.curves for d in pair.difference)
@@ -92,24 +92,24 @@ def test_a_cropped_box_of_the_same_extent_shares_every_shell() -> None:
 def test_shells_that_one_of_the_two_lacks_have_no_difference() -> None:
     cut = falling(30).copy()
     cut[40:] = np.nan
-    found = compare(Journal((a_round({"unmasked": cut}),)), Journal((a_round({"unmasked": falling(30)}),)))
+    found = compare(held((a_round({"unmasked": cut}),)), held((a_round({"unmasked": falling(30)}),)))
     assert found.curves[0].difference[39] == 0
     assert found.curves[0].difference[40] is None
 
 
 def test_what_cannot_be_compared_is_refused_in_words() -> None:
     with pytest.raises(InputError, match="A: holds no measured round") as empty:
-        compare(Journal(()), Journal(()))
+        compare(held(()), held(()))
     assert len(empty.value.faults) == 2
     with pytest.raises(InputError, match="holds no such round; it holds: run/1/1"):
-        compare(Journal((healthy(1),)), Journal((healthy(1),)), keys=(Key(run="x", iteration=1, class_id=1), None))
+        compare(held((healthy(1),)), held((healthy(1),)), keys=(Key(run="x", iteration=1, class_id=1), None))
     with pytest.raises(InputError, match="no curve in common"):
-        compare(Journal((a_round({"sphere": falling(20)}),)), Journal((a_round({"unmasked": falling(20)}),)))
+        compare(held((a_round({"sphere": falling(20)}),)), held((a_round({"unmasked": falling(20)}),)))
 
 
 def test_the_tables_say_which_is_better_and_hold_in_a_narrow_terminal() -> None:
     out = io.StringIO()
-    found = compare(Journal((healthy(1, 20),)), Journal((healthy(1, 30),)), ("first", "second"))
+    found = compare(held((healthy(1, 20),)), held((healthy(1, 30),)), ("first", "second"))
     show_comparison(found, Console(file=out, width=80))
     text = out.getvalue()
     assert "b is better" in text
@@ -140,7 +140,7 @@ def test_curves_are_compared_up_to_the_threshold_of_their_own_log() -> None:
 
     largest = []
     for level in (0.1, 0.9):
-        found = compare(Journal((at(level, 20),)), Journal((at(level, 24),)))
+        found = compare(held((at(level, 20),)), held((at(level, 24),)))
         largest.append(found.curves[0].largest)
     assert largest[0] is not None
     assert largest[1] is not None

@@ -14,7 +14,7 @@ from refine_hooks.log.file import Journal, append
 from refine_hooks.log.masks import MaskRecord
 from refine_hooks.log.records import HalfMapsRecord, RoundRecord, Start, now
 from refine_hooks.model import Key
-from refine_hooks.report.text import show_findings, show_round, show_rounds
+from refine_hooks.report.text import row_of, show_findings, show_round, show_rows
 
 FAILED = a_failure(9, "chunk 2 is [torn]")
 START = Start(started_at=now(), project="/data/p", program="test", versions={}, settings={}, host="h", pid=1)
@@ -39,7 +39,9 @@ def full_round(iteration: int, **more: object) -> RoundRecord:
 
 def printed(width: int, log: Journal) -> str:
     out = io.StringIO()
-    show_rounds(log, audit(log), Console(file=out, width=width))
+    found = audit(log)
+    rows = [row_of(record, [one for one in found if one.round == str(record.key)]) for record in log.rounds]
+    show_rows(rows, log.failures, Console(file=out, width=width))
     return out.getvalue()
 
 

@@ -5,7 +5,8 @@ rules of the whole log take the journal.
 """
 
 from collections.abc import Collection, Iterable
-from typing import NamedTuple, TypeVar
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from refine_hooks.audit import curves, halves, masks, rounds, scaled, series
 from refine_hooks.audit.reading import Finding, Severity
@@ -21,14 +22,13 @@ _MODULES = (halves, scaled, masks, curves, rounds, series)  # what matters most 
 __all__ = [
     "RULES_OF_ONE_ROUND",
     "RULES_OF_THE_LOG",
+    "Causes",
     "Finding",
-    "Group",
     "Severity",
     "Texts",
     "all_texts",
     "audit",
     "curves",
-    "grouped",
     "halves",
     "masks",
     "rounds",
@@ -75,27 +75,22 @@ def _in_order(rules: list[_Rule]) -> list[_Rule]:
     return sorted(rules, key=lambda rule: names.index(rule.__module__) if rule.__module__ in names else len(names))
 
 
-class Group(NamedTuple):
-    """Findings of one rule and severity.
+@dataclass(slots=True)
+class Causes:
+    """Findings by rule and severity: one entry a cause, however many rounds it concerns; of each the newest finding is held."""
 
-    Attributes:
-        findings: in the order of the log; the newest one is the last.
-    """
+    _found: dict[tuple[str, Severity], tuple[int, Finding, dict[str, int], int]] = field(default_factory=dict)
 
-    rule: str
-    severity: Severity
-    findings: tuple[Finding, ...]
+    def add(self, place: int, finding: Finding) -> None:
+        """Take a finding into account of a round that stands at a place in the order of the log."""
+        cause = finding.rule, finding.severity
+        newest_at, newest, rounds, count = self._found.get(cause, (place, finding, {}, 0))
+        rounds[finding.round] = place
+        if place >= newest_at:
+            newest_at, newest = place, finding
+        self._found[cause] = newest_at, newest, rounds, count + 1
 
-    @property
-    def rounds(self) -> tuple[str, ...]:
-        """The rounds that it concerns, each once."""
-        return tuple(dict.fromkeys(finding.round for finding in self.findings))
-
-
-def grouped(findings: Iterable[Finding]) -> list[Group]:
-    """Findings by rule and severity, warnings first: one entry a cause, however many rounds it concerns."""
-    groups: dict[tuple[str, Severity], list[Finding]] = {}
-    for finding in findings:
-        groups.setdefault((finding.rule, finding.severity), []).append(finding)
-    found = [Group(rule, severity, tuple(members)) for (rule, severity), members in groups.items()]
-    return sorted(found, key=lambda group: group.severity == "note")
+    def told(self) -> list[tuple[Finding, list[str], int]]:
+        """Of each cause its newest finding, its rounds in the order of the log, and how many findings; warnings first."""
+        found = sorted(self._found.values(), key=lambda one: (one[1].severity == "note", min(one[2].values())))
+        return [(newest, sorted(rounds, key=rounds.__getitem__), count) for _, newest, rounds, count in found]

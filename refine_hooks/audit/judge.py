@@ -1,13 +1,13 @@
 """Rounds of a growing log, audited beside the rounds before them as they come. All methods may be called from any thread."""
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
 from refine_hooks.audit import audit
 from refine_hooks.audit.reading import Counts, Finding, counted
-from refine_hooks.log.file import Journal
+from refine_hooks.log.file import Journal, Place
 from refine_hooks.log.index import LogIndex
 from refine_hooks.log.records import Failed, RoundRecord, Start
 from refine_hooks.log.summary import RoundSummary, grouped
@@ -26,10 +26,12 @@ class Judge:
     Attributes:
         index: the log.
         settings: limits of the rules; None for those of the log's newest watch.
+        completed: gives a record what has been measured of its round since it was logged.
     """
 
     index: LogIndex
     settings: Settings | None = None
+    completed: Callable[[RoundRecord], RoundRecord] = lambda record: record
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _limits: tuple[Start | None, Settings] | None = None
     _seen: int = 0
@@ -72,28 +74,43 @@ class Judge:
             return audit([line], self.limits())
         return next((found for key, _, found in self.judged([line.key]) if key == line.key), [])
 
+    def of_failures(self) -> list[Finding]:
+        """What there is to say of rounds of which nothing but a failure is known; the others have it among their findings."""
+        return [
+            one
+            for line in self.index.failures()
+            if self.index.summary(line.key) is None
+            for one in audit([line], self.limits())
+        ]
+
     def judged(self, keys: Iterable[Key]) -> Iterator[tuple[Key, RoundRecord, list[Finding]]]:
         """Some rounds with their records and findings; one that cannot be read any more is left out."""
+        read: dict[Place, RoundRecord] = {}  # the next group is compared with many of the rounds of this one
         for group in grouped(keys):
             held = self._findings_held(group)
-            if held is not None:
-                yield from ((record.key, record, held[record.key]) for record in self.index.records(group))
+            if held is None:
+                yield from self._audited(group, read)
                 continue
-            yield from self._audited(group)
+            for record in self.index.records(group):
+                yield record.key, self.completed(record), held[record.key]
 
-    def _audited(self, group: Sequence[Key]) -> Iterator[tuple[Key, RoundRecord, list[Finding]]]:
+    def _audited(
+        self, group: Sequence[Key], read: dict[Place, RoundRecord]
+    ) -> Iterator[tuple[Key, RoundRecord, list[Finding]]]:
         with self._lock:
             self._catch_up()
             for key in group:  # a line that comes from now on puts it back
                 self._waiting.pop(key, None)
         known = {key: self.index.summary(key) for key in group}
-        beside = self.index.beside(group)
+        beside = self.index.beside(group, read)
+        rounds = {key: self.completed(record) for key, record in beside.rounds.items()}
+        lines = [rounds.get(line.key, line) if line is beside.rounds.get(line.key) else line for line in beside.lines]
         found: dict[Key, list[Finding]] = {key: [] for key in group}
         by_name = {str(key): key for key in group}
-        for finding in audit(Journal((*beside.lines, *beside.failed)), self.limits(), only=set(group)):
+        for finding in audit(Journal((*lines, *beside.failed)), self.limits(), only=set(group)):
             found[by_name[finding.round]].append(finding)
         self._note({key: (summary, found[key]) for key, summary in known.items() if summary is not None})
-        yield from ((key, beside.rounds[key], found[key]) for key in group if key in beside.rounds)
+        yield from ((key, rounds[key], found[key]) for key in group if key in rounds)
 
     def _note(self, judged: dict[Key, tuple[RoundSummary, list[Finding]]]) -> None:
         with self._lock:

@@ -15,7 +15,6 @@ from refine_hooks.audit.reading import (
     independent,
     mask_names,
     measured,
-    overlap,
     quoted,
     resolution,
     shell_of,
@@ -23,6 +22,7 @@ from refine_hooks.audit.reading import (
     whole_map,
 )
 from refine_hooks.audit.rules import Texts, rule_of_round
+from refine_hooks.log.better import overlap
 from refine_hooks.log.masks import AutomaskParameters
 from refine_hooks.log.records import Curve, RoundRecord
 from refine_hooks.model import ProgramMaskParameters

@@ -132,13 +132,6 @@ def resolution(record: RoundRecord, curve: Curve, level: float) -> float | None:
     return at(record, shell + float((correlation[shell] - level) / (correlation[shell] - correlation[shell + 1])))
 
 
-def overlap(one: Curve, other: Curve) -> bool:
-    """Whether the intervals of two resolutions share a value; False where either has none."""
-    if one.interval_A is None or other.interval_A is None:
-        return False
-    return one.interval_A[0] >= other.interval_A[1] and other.interval_A[0] >= one.interval_A[1]
-
-
 def honest_curves(record: RoundRecord) -> list[Curve]:
     """All curves but the scaled and the randomised ones."""
     return [curve for curve in record.curves if not curve.is_scaled and curve.kind != "randomised"]

@@ -8,6 +8,7 @@ import numpy as np
 
 from refine_hooks.audit.reading import Finding, between, found, measured, quoted, resolution, shell_of
 from refine_hooks.audit.rules import Texts, rule_of_log
+from refine_hooks.log.better import change
 from refine_hooks.log.file import Journal
 from refine_hooks.log.records import Curve, RoundRecord
 from refine_hooks.model import Key, WarningCode
@@ -80,13 +81,7 @@ def _worse(
 ) -> Iterator[Finding]:
     before, its_curve, its_number = best
     shells = shell_of(record, its_number) - shell_of(record, number)
-    if shells <= settings.audit.disagree_shells:
-        return
-    if (
-        curve.interval_A is not None
-        and its_curve.interval_A is not None
-        and curve.interval_A[1] <= its_curve.interval_A[0]
-    ):
+    if shells <= settings.audit.disagree_shells or change(its_curve, curve, record.frequency_per_A[1]) != "worse":
         return
     much = number > its_number * (1 + MUCH_WORSE)
     yield found(
@@ -270,12 +265,11 @@ def no_half_maps(log: Journal, settings: Settings) -> Iterator[Finding]:
         if record.half_maps is None:
             runs[record.key.run].append(record)
     for run, records in runs.items():
-        many = f"{len(records)} rounds" if len(records) > 1 else "1 round"
         text = (
-            f"{many} of {run} have no half maps, so no FSC could be measured: only what the program reports is known. "
+            f"{run} has rounds without half maps, of which no FSC can be measured: only what the program reports is known. "
             "'refine-hooks once PROJECT --reconstruct missing' makes them from the particles, where these are there"
         )
-        yield found(records[0], "no_half_maps", "note", text, rounds=[str(record.key) for record in records[:100]])
+        yield found(records[0], "no_half_maps", "note", text)
 
 
 @rule_of_log(

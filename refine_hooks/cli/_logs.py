@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from refine_hooks.audit import Finding
-    from refine_hooks.log.file import Journal
+    from refine_hooks.audit.judge import Judge
     from refine_hooks.log.index import LogIndex
     from refine_hooks.log.records import RoundRecord
     from refine_hooks.model import Key
+    from refine_hooks.reanalyse import Analyses
     from refine_hooks.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ def require_round(key: str) -> None:
         raise typer.BadParameter("name the round: LOG RUN/ITERATION/CLASS; 'refine-hooks show LOG' lists them")
 
 
-def log_settings(log: Journal | LogIndex, config: Path | None = None) -> Settings:
+def log_settings(log: LogIndex, config: Path | None = None) -> Settings:
     """The settings that this log is read with, by every command that reads one.
 
     Raises:
@@ -104,18 +105,19 @@ def open_log(place: Path) -> LogIndex:
     return index
 
 
-def read_log(place: Path) -> Journal:
-    """The log that ``place`` means; lines that are none of ours are told on standard error.
+def analyses_of(index: LogIndex, settings: Settings) -> Analyses:
+    """The further measurements of the rounds of a log, which stand beside it."""
+    from refine_hooks.log.folder import Store
+    from refine_hooks.reanalyse import Analyses
 
-    Raises:
-        InputError: there is none, or none of its lines can be read.
-    """
-    from refine_hooks.log.file import find_log, read_journal
+    return Analyses(Store(index.path.absolute().parent, int(settings.keep.min_free_GB * 1e9)), settings)
 
-    path = find_log(place)
-    journal = read_journal(path)
-    _tell_faults(path, journal.faults, len(journal.faults), bool(journal.lines))
-    return journal
+
+def judge_of(index: LogIndex, settings: Settings, analyses: Analyses | None = None) -> Judge:
+    """The audit of a log's rounds, with what has been measured of them since."""
+    from refine_hooks.audit.judge import Judge
+
+    return Judge(index, settings, (analyses or analyses_of(index, settings)).completed)
 
 
 def _tell_faults(path: Path, faults: Sequence[str], count: int, others: bool) -> None:
@@ -160,8 +162,6 @@ def round_and_findings(index: LogIndex, text: str, settings: Settings) -> tuple[
     Raises:
         InputError: not a key, or the log holds no such round; names those that it holds.
     """
-    from refine_hooks.audit.judge import Judge
-
     key = key_of(index, text)
-    judged = next(((record, found) for _, record, found in Judge(index, settings).judged([key])), None)
+    judged = next(((record, found) for _, record, found in judge_of(index, settings).judged([key])), None)
     return judged or (index.record(key), [])

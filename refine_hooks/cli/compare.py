@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from refine_hooks.cli._app import app
-from refine_hooks.cli._logs import read_log
+from refine_hooks.cli._logs import open_log
 
 OneLog = Annotated[
     Path, typer.Argument(help="a log, its folder, or a project that was measured", show_default=False, readable=False)
@@ -39,9 +39,9 @@ def compare(
     from refine_hooks.report.compare import compare as compared
 
     key_a = Key.parse(key) if key else None
-    log_a, log_b = read_log(a), read_log(b)
+    log_a, log_b = open_log(a), open_log(b)
     key_b = Key.parse(with_key) if with_key else None
-    if key_a is not None and key_b is None and any(record.key == key_a for record in log_b.rounds):
+    if key_a is not None and key_b is None and log_b.summary(key_a) is not None:
         key_b = key_a
     found = compared(log_a, log_b, (str(a), str(b)), (key_a, key_b))
     if as_json:

@@ -16,18 +16,24 @@ from refine_hooks.cli._logs import (
     OldLog,
     OldRound,
     SecondOfTwo,
+    analyses_of,
+    judge_of,
     log_and_round,
     log_settings,
     open_log,
-    read_log,
     require_round,
     round_and_findings,
     round_of,
 )
 
 if TYPE_CHECKING:
-    from refine_hooks.log.file import Journal
+    from collections.abc import Iterable
+
+    from refine_hooks.audit import Finding
+    from refine_hooks.audit.judge import Judge
     from refine_hooks.log.index import LogIndex
+    from refine_hooks.model import Key
+    from refine_hooks.report.text import Row
     from refine_hooks.settings import Settings
 
 
@@ -41,35 +47,60 @@ def audit(
     config: LogConfig = None,
 ) -> None:
     """Check each round and report problems: which result is better, which curve is suspicious, where, and what to do."""
-    import json
-
-    from refine_hooks.audit import audit as find
-
     if fail_on not in ("", "note", "warning"):
         raise typer.BadParameter(f"--fail-on {fail_on}: give note or warning")
-    journal = read_log(log)
-    settings = log_settings(journal, config)
-    journal = _analysed(log, journal, settings)
-    findings = find(journal, settings)
-    if as_json:
-        print(json.dumps([finding.model_dump(mode="json") for finding in findings], indent=2))
-    else:
-        from refine_hooks.report.text import show_findings, show_rounds
-
-        show_rounds(journal, findings)
-        show_findings(findings)
-    if any(fail_on in {finding.severity, "note"} for finding in findings):
+    index = open_log(log)
+    settings = log_settings(index, config)
+    analyses = analyses_of(index, settings)
+    analyses.analyse(index)
+    judge = judge_of(index, settings, analyses)
+    severities = _told_as_json(judge) if as_json else _told(judge)
+    if fail_on and (fail_on in severities or (fail_on == "note" and severities)):
         raise typer.Exit(4)
 
 
-def _analysed(log: Path, journal: Journal, settings: Settings) -> Journal:
-    """The log with the further measurements of its rounds; told on standard error as they are made."""
-    from refine_hooks.log.file import find_log
-    from refine_hooks.log.folder import Store
-    from refine_hooks.reanalyse import revisited
+def _told(judge: Judge) -> set[str]:
+    """Print the table of rounds and what was found of them; the severities that there were."""
+    from refine_hooks.audit import Causes
+    from refine_hooks.report.text import row_of, show_causes, show_rows
 
-    store = Store(find_log(log).absolute().parent, int(settings.keep.min_free_GB * 1e9))
-    return revisited(store, journal, settings)
+    places = {key: number for number, key in enumerate(known.key for known in judge.index.summaries())}
+    rows: dict[Key, Row] = {}
+    causes = Causes()
+    for key, record, found in judge.judged(places):
+        rows[key] = row_of(record, found)
+        for finding in found:
+            causes.add(places[key], finding)
+    for finding in judge.of_failures():
+        causes.add(len(places), finding)
+    show_rows([rows[key] for key in places if key in rows], judge.index.failures())
+    show_causes(causes)
+    return {newest.severity for newest, _, _ in causes.told()}
+
+
+def _told_as_json(judge: Judge) -> set[str]:
+    """Print the findings in the order of the log as one JSON list; the severities that there were."""
+    import json
+
+    severities: set[str] = set()
+
+    def texts(findings: Iterable[Finding]) -> list[str]:
+        severities.update(finding.severity for finding in findings)
+        return [json.dumps(finding.model_dump(mode="json"), indent=2).replace("\n", "\n  ") for finding in findings]
+
+    of_round = {key: texts(found) for key, _, found in judge.judged(known.key for known in judge.index.summaries())}
+    told = [of_round.get(known.key, []) for known in judge.index.summaries()]
+    _print_list(text for found in (*told, texts(judge.of_failures())) for text in found)
+    return severities
+
+
+def _print_list(members: Iterable[str]) -> None:
+    """Print texts of JSON, indented already, as the members of one list."""
+    before = "[\n"
+    for text in members:
+        sys.stdout.write(f"{before}  {text}")
+        before = ",\n"
+    print("[]" if before.startswith("[") else "\n]")
 
 
 @app.command(short_help="Show one round, or the table of rounds.")
@@ -104,22 +135,16 @@ def _print_records(index: LogIndex) -> None:
     """All records as one JSON list; no more than one of them is in memory."""
     import json
 
-    before = "[\n"
-    for summary in index.summaries():
-        for record in index.records([summary.key]):
-            text = json.dumps(record.model_dump(mode="json"), indent=2)
-            sys.stdout.write(before + "  " + text.replace("\n", "\n  "))
-            before = ",\n"
-    print("[]" if before.startswith("[") else "\n]")
+    records = (record for known in index.summaries() for record in index.records([known.key]))
+    _print_list(json.dumps(one.model_dump(mode="json"), indent=2).replace("\n", "\n  ") for one in records)
 
 
 def _show_table(index: LogIndex, settings: Settings) -> None:
     """One line a round; records are read and audited some at a time."""
-    from refine_hooks.audit.judge import Judge
     from refine_hooks.report.text import row_of, show_rows
 
     keys = [summary.key for summary in index.summaries()]
-    rows = {key: row_of(record, found) for key, record, found in Judge(index, settings).judged(keys)}
+    rows = {key: row_of(record, found) for key, record, found in judge_of(index, settings).judged(keys)}
     show_rows([rows[key] for key in keys if key in rows], index.failures())
 
 
@@ -132,19 +157,21 @@ def report(
     config: LogConfig = None,
 ) -> None:
     """Write the report anew: one self-contained HTML file."""
-    from refine_hooks.audit import audit as find
-    from refine_hooks.log.file import find_log
     from refine_hooks.log.folder import Store
-    from refine_hooks.report.file import report_html
+    from refine_hooks.report.file import Report
+    from refine_hooks.report.view import LogView
 
-    journal = read_log(log)
-    store = Store(find_log(log).absolute().parent)
+    index = open_log(log)
+    judge = judge_of(index, log_settings(index, config))
+    while judge.judge():
+        pass
+    store = Store(index.path.absolute().parent)
     target = store.report if out is None else out.absolute()
-    page = report_html(store, journal, find(journal, log_settings(journal, config)))
+    parts = Report(store).parts(LogView(index, judge))
     if out is not None:
         store = Store(target.parent)
         store.make()
-    store.write_text(target, page)
+    store.write_parts(target, parts)
     print(target)
 
 

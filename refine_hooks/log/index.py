@@ -208,11 +208,16 @@ class LogIndex:
             order = self._rounds.by_key if len(fresh) > 1 else fresh
             return self.seq, replaced, [key for key in order if key in fresh]
 
-    def beside(self, keys: Sequence[Key]) -> Neighbourhood:
-        """Some rounds of one run and class, in the order of their iterations, with those that they are compared with."""
+    def beside(self, keys: Sequence[Key], held: dict[Place, RoundRecord] | None = None) -> Neighbourhood:
+        """Some rounds of one run and class, in the order of their iterations, with those that they are compared with.
+
+        Args:
+            keys: of the rounds.
+            held: records that need not be read again; afterwards those of this neighbourhood.
+        """
         with self._lock:
             wanted = self._rounds.beside(keys) if any(key in self._rounds.by_key for key in keys) else []
-        records = self.records(wanted)
+        records = self.records(wanted, held)
         with self._lock:
             run, since = keys[0].run, min((record.key.iteration for record in records), default=0)
             failed = [line for key, line in self._failed.items() if key.run == run and key.iteration >= since]
@@ -221,11 +226,21 @@ class LogIndex:
         asked = set(keys)
         return Neighbourhood({record.key: record for record in records if record.key in asked}, lines, failed)
 
-    def records(self, keys: Iterable[Key]) -> list[RoundRecord]:
-        """Measured rounds, read from the file; those that are no longer there are left out."""
+    def records(self, keys: Iterable[Key], held: dict[Place, RoundRecord] | None = None) -> list[RoundRecord]:
+        """Measured rounds, read from the file; those that are no longer there are left out.
+
+        Args:
+            keys: of the rounds.
+            held: records that need not be read again; afterwards those that are given back.
+        """
         with self._lock:
             places = {key: known.place for key in keys if (known := self._rounds.by_key.get(key)) is not None}
-        return [record for record in self._at(places.values()) if record.key in places]
+        held = {} if held is None else held
+        read = {record.key: record for record in self._at(p for p in places.values() if p not in held)}
+        found = {p: record for key, p in places.items() if (record := held.get(p) or read.get(key)) is not None}
+        held.clear()
+        held.update(found)
+        return list(found.values())
 
     def _at(self, places: Iterable[Place]) -> list[RoundRecord]:
         """Records read anew from the file; what is no longer there is left out."""

@@ -13,7 +13,7 @@ from refine_hooks.model import Fingerprint, Key, Origin
 
 HISTORY = 12  # earlier rounds of its run and class that a round is compared with, and the best ones before them
 _OF_ANOTHER_CLASS = 6  # rounds of the run's first class before a round that is audited
-_AT_ONCE = 25  # records that are read and audited together
+_AT_ONCE = 8  # records that are read and audited together
 
 Track = tuple[str, int]
 
@@ -34,6 +34,7 @@ class RoundSummary:
     Attributes:
         headline: name of the curve that its resolution is read from.
         masks: names of its masks.
+        shell_per_A: width of a shell.
         place: where its line stands in the log.
         number: how many rounds of its run and class were measured before it.
         earlier: lines of the same round that were measured from other inputs.
@@ -49,6 +50,7 @@ class RoundSummary:
     headline: str | None
     curves: tuple[CurveSummary, ...]
     masks: tuple[str, ...]
+    shell_per_A: float
     place: Place = (0, 0)
     number: int = 0
     earlier: tuple[Place, ...] = ()
@@ -56,8 +58,12 @@ class RoundSummary:
     @property
     def headline_curve(self) -> CurveSummary | None:
         """The curve that its resolution is read from, where it has one."""
-        curve = next((curve for curve in self.curves if curve.name == self.headline), None)
+        curve = self.curve(self.headline)
         return curve if curve is not None and curve.resolution_A is not None else None
+
+    def curve(self, name: str | None) -> CurveSummary | None:
+        """The curve of that name, if there is one."""
+        return next((curve for curve in self.curves if curve.name == name), None)
 
 
 class _Named(Protocol):
@@ -83,6 +89,10 @@ class _Line(Protocol):
     @property
     def headline(self) -> str | None: ...
     @property
+    def box_px(self) -> int: ...
+    @property
+    def voxel_size_A(self) -> float: ...
+    @property
     def masks(self) -> Sequence[_Named]: ...
 
 
@@ -99,6 +109,7 @@ def summary_from(line: _Line, curves: Iterable[CurveSummary], origin: Origin | N
         headline=intern(line.headline) if line.headline else None,
         curves=tuple(CurveSummary(intern(c.name), c.resolution_A, c.interval_A) for c in curves),
         masks=tuple(intern(mask.name) for mask in line.masks),
+        shell_per_A=1 / (line.box_px * line.voxel_size_A),
     )
 
 

@@ -7,19 +7,36 @@ and nothing is interpolated.
 
 from collections.abc import Sequence
 from itertools import zip_longest
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
-from refine_hooks.audit.reading import Values, at, measured, overlap, quoted, resolution, values
+from refine_hooks.audit.reading import Values, at, measured, resolution, values
 from refine_hooks.errors import InputError
-from refine_hooks.log.file import Journal
+from refine_hooks.log.better import Change, change
 from refine_hooks.log.records import Curve, RoundRecord
+from refine_hooks.log.summary import CurveSummary, RoundSummary, summary_of
 from refine_hooks.model import Key, Record
 
 Verdict = Literal["a is better", "b is better", "no different", "cannot be compared"]
 
+_VERDICTS: dict[Change | None, Verdict] = {
+    "better": "b is better",
+    "worse": "a is better",
+    "same": "no different",
+    None: "cannot be compared",
+}
 _SAME_SPACING = 1e-3  # of one shell, at the last shell
+
+
+class Log(Protocol):
+    """A log whose rounds may stay on disk."""
+
+    def summaries(self) -> Sequence[RoundSummary]:
+        """All measured rounds in the order of the log."""
+
+    def record(self, key: Key) -> RoundRecord:
+        """One of them, whole."""
 
 
 class Reading(Record):
@@ -79,8 +96,8 @@ class Comparison(Record):
 
 
 def compare(
-    log_a: Journal,
-    log_b: Journal,
+    log_a: Log,
+    log_b: Log,
     names: tuple[str, str] = ("A", "B"),
     keys: tuple[Key | None, Key | None] = (None, None),
 ) -> Comparison:
@@ -95,12 +112,13 @@ def compare(
     Raises:
         InputError: a log without rounds, a round that is not there, or two rounds without a common curve.
     """
+    known_a, known_b = log_a.summaries(), log_b.summaries()
     faults = [
-        f"{name}: holds no measured round" for name, log in zip(names, (log_a, log_b), strict=True) if not log.rounds
+        f"{name}: holds no measured round" for name, known in zip(names, (known_a, known_b), strict=True) if not known
     ]
     if faults:
         raise InputError(*faults)
-    pairs = paired(log_a.rounds, log_b.rounds)
+    pairs = paired(known_a, known_b)
     one, other = _chosen(log_a, log_b, names, keys, pairs)
     frequency, interpolated = common_frequencies(one, other)
     shared = [curve.name for curve in one.curves if other.curve(curve.name) is not None]
@@ -122,16 +140,17 @@ def compare(
     )
 
 
-def paired(
-    rounds_a: Sequence[RoundRecord], rounds_b: Sequence[RoundRecord]
-) -> list[tuple[RoundRecord | None, RoundRecord | None]]:
+Pair = tuple[RoundSummary | None, RoundSummary | None]
+
+
+def paired(rounds_a: Sequence[RoundSummary], rounds_b: Sequence[RoundSummary]) -> list[Pair]:
     """The rounds that belong together: those of the same key where the logs share any, else the n-th of each class."""
     by_key_b = {record.key: record for record in rounds_b}
     if any(record.key in by_key_b for record in rounds_a):
         keys_a = {record.key for record in rounds_a}
-        known: list[tuple[RoundRecord | None, RoundRecord | None]] = [(r, by_key_b.get(r.key)) for r in rounds_a]
+        known: list[Pair] = [(r, by_key_b.get(r.key)) for r in rounds_a]
         return [*known, *((None, record) for record in rounds_b if record.key not in keys_a)]
-    found: list[tuple[RoundRecord | None, RoundRecord | None]] = []
+    found: list[Pair] = []
     for number in sorted({record.key.class_id for record in (*rounds_a, *rounds_b)}):
         one, other = ([r for r in side if r.key.class_id == number] for side in (rounds_a, rounds_b))
         found += zip_longest(one, other)
@@ -139,29 +158,21 @@ def paired(
 
 
 def _chosen(
-    log_a: Journal,
-    log_b: Journal,
-    names: tuple[str, str],
-    keys: tuple[Key | None, Key | None],
-    pairs: list[tuple[RoundRecord | None, RoundRecord | None]],
+    log_a: Log, log_b: Log, names: tuple[str, str], keys: tuple[Key | None, Key | None], pairs: list[Pair]
 ) -> tuple[RoundRecord, RoundRecord]:
-    given = [
-        _named(log, key, name) if key else None for log, key, name in zip((log_a, log_b), keys, names, strict=True)
-    ]
-    whole = [(a, b) for a, b in pairs if a is not None and b is not None and (a.curves and b.curves)]
-    for side, record in enumerate(given):
-        if record is not None:
-            whole = [pair for pair in whole if pair[side].key == record.key]
-    last = whole[-1] if whole else (log_a.rounds[-1], log_b.rounds[-1])
-    return given[0] or last[0], given[1] or last[1]
+    whole = [(a.key, b.key) for a, b in pairs if a is not None and b is not None and (a.curves and b.curves)]
+    for side, key in enumerate(keys):
+        if key is not None:
+            whole = [pair for pair in whole if pair[side] == key]
+    last = whole[-1] if whole else (log_a.summaries()[-1].key, log_b.summaries()[-1].key)
+    return _named(log_a, keys[0] or last[0], names[0]), _named(log_b, keys[1] or last[1], names[1])
 
 
-def _named(log: Journal, key: Key, name: str) -> RoundRecord:
-    for record in log.rounds:
-        if record.key == key:
-            return record
-    known = ", ".join(str(record.key) for record in log.rounds)
-    raise InputError(f"{key}: {name} holds no such round; it holds: {known}")
+def _named(log: Log, key: Key, name: str) -> RoundRecord:
+    known = [summary.key for summary in log.summaries()]
+    if key not in known:
+        raise InputError(f"{key}: {name} holds no such round; it holds: {', '.join(map(str, known))}")
+    return log.record(key)
 
 
 def common_frequencies(a: RoundRecord, b: RoundRecord) -> tuple[Values, Literal["a", "b"] | None]:
@@ -198,9 +209,9 @@ def _curve_pair(a: RoundRecord, b: RoundRecord, name: str, frequency: Values) ->
     worst = int(where[np.argmax(np.abs(difference[where]))]) if where.size else None
     return CurvePair(
         name=name,
-        a=_reading(a, one),
-        b=_reading(b, other),
-        verdict=_verdict(a, b, one, other),
+        a=_reading(one),
+        b=_reading(other),
+        verdict=_verdict(summary_of(a), summary_of(b), name),
         correlation_a=_listed(first),
         correlation_b=_listed(second),
         difference=_listed(difference),
@@ -225,40 +236,29 @@ def _listed(array: Values) -> tuple[float | None, ...]:
     return tuple(round(float(v), 6) if np.isfinite(v) else None for v in array)
 
 
-def _reading(record: RoundRecord, curve: Curve) -> Reading:
+def _reading(curve: Curve | CurveSummary) -> Reading:
     return Reading(resolution_A=curve.resolution_A, interval_A=curve.interval_A)
 
 
-def _verdict(a: RoundRecord, b: RoundRecord, one: Curve, other: Curve) -> Verdict:
-    """Better only where the intervals do not overlap; without intervals, where the numbers lie a shell apart."""
-    if one.resolution_A is None or other.resolution_A is None:
-        return "cannot be compared"
-    if one.interval_A is None or other.interval_A is None:
-        shell_per_A = max(r.frequency_per_A[1] for r in (a, b))
-        apart = abs(1 / one.resolution_A - 1 / other.resolution_A) > shell_per_A
-    else:
-        apart = not overlap(one, other)
-    if not apart:
-        return "no different"
-    return "a is better" if one.resolution_A < other.resolution_A else "b is better"
+def _verdict(a: RoundSummary, b: RoundSummary, name: str) -> Verdict:
+    """Better only where the audit and the page say so, too: see `refine_hooks.log.better`."""
+    one, other = a.curve(name), b.curve(name)
+    changed = change(one, other, max(a.shell_per_A, b.shell_per_A)) if one is not None and other is not None else None
+    return _VERDICTS[changed]
 
 
-def _round_pair(a: RoundRecord | None, b: RoundRecord | None) -> RoundPair:
-    one, other = (quoted(record) if record else None for record in (a, b))
+def _round_pair(a: RoundSummary | None, b: RoundSummary | None) -> RoundPair:
+    one, other = (known.curve(known.headline) if known else None for known in (a, b))
+    if one is not None and other is not None and one.name != other.name and b is not None:
+        other = b.curve(one.name) or other
     same = one is not None and other is not None and one.name == other.name
-    if a is not None and b is not None and one is not None and other is not None and not same:
-        common = b.curve(one.name)
-        other, same = (common, True) if common is not None else (other, False)
-    verdict: Verdict = "cannot be compared"
-    if a is not None and b is not None and one is not None and other is not None and same:
-        verdict = _verdict(a, b, one, other)
     return RoundPair(
         a=a.key if a else None,
         b=b.key if b else None,
         label_a=a.label if a else None,
         label_b=b.label if b else None,
         curve=one.name if one is not None and same else None,
-        reading_a=_reading(a, one) if a and one else None,
-        reading_b=_reading(b, other) if b and other else None,
-        verdict=verdict,
+        reading_a=_reading(one) if one else None,
+        reading_b=_reading(other) if other else None,
+        verdict=_verdict(a, b, one.name) if a and b and one is not None and same else "cannot be compared",
     )

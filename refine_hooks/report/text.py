@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, islice
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -11,18 +11,18 @@ from rich.table import Table
 from rich.text import Text
 
 from refine_hooks.audit.reading import Counts, counted, quoted
-from refine_hooks.log.file import Journal
 from refine_hooks.log.masks import MaskRecord
 from refine_hooks.log.records import Crossing, Curve, Failed, RoundRecord
 from refine_hooks.model import Key
 from refine_hooks.report.words import analysis_words, mask_title, origin_words
 
 if TYPE_CHECKING:
-    from refine_hooks.audit import Finding
+    from refine_hooks.audit import Causes, Finding
 
 _MASKS = ("sphere", "refinement", "user", "automask")
 _GAP = 2
 _INDENT = 2
+_ROWS_AT_ONCE = 200
 _FEW = 4  # keys that fit into one line of a terminal
 
 
@@ -46,12 +46,17 @@ def print_table(columns: Sequence[Column], out: Console) -> None:
         if last.need == 0:
             break
         kept.remove(last)
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
-    for column in kept:
-        table.add_column(column.title, justify="right" if column.right else "left", overflow="fold")
-    for row in zip(*(column.cells for column in kept), strict=True):
-        table.add_row(*(Text(cell) for cell in row))
-    out.print(table)
+    rows = zip(*(column.cells for column in kept), strict=True)
+    first = True
+    while (some := list(islice(rows, _ROWS_AT_ONCE))) or first:  # a table of rich takes 10 kB a row
+        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0), show_header=first)
+        first = False
+        for column in kept:
+            width = column.width if len(kept) > 1 else None
+            table.add_column(column.title, justify="right" if column.right else "left", overflow="fold", width=width)
+        for row in some:
+            table.add_row(*(Text(cell) for cell in row))
+        out.print(table)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +98,6 @@ def row_of(record: RoundRecord, findings: Sequence["Finding"]) -> Row:
         particles="-" if record.particles is None else str(record.particles),
         counts=counted(findings),
     )
-
-
-def show_rounds(log: Journal, findings: Sequence["Finding"], console: Console | None = None) -> None:
-    """One line a round of a log, with what was found of it."""
-    of_round: dict[str, list[Finding]] = {}
-    for finding in findings:
-        of_round.setdefault(finding.round, []).append(finding)
-    show_rows([row_of(record, of_round.get(str(record.key), [])) for record in log.rounds], log.failures, console)
 
 
 def show_rows(rows: Sequence[Row], failures: Iterable[Failed], console: Console | None = None) -> None:
@@ -244,16 +241,23 @@ def _mask_words(mask: MaskRecord) -> str:
 
 def show_findings(findings: Sequence["Finding"], console: Console | None = None) -> None:
     """One entry a cause: a finding below its round's key, or, where one rule concerns many rounds, below all of their keys."""
-    from refine_hooks.audit import grouped
+    from refine_hooks.audit import Causes
 
+    causes = Causes()
+    for number, finding in enumerate(findings):
+        causes.add(number, finding)
+    show_causes(causes, console)
+
+
+def show_causes(causes: "Causes", console: Console | None = None) -> None:
+    """`show_findings` of findings that are no longer held."""
     out = console or Console()
-    for group in grouped(findings):
-        newest, rounds = group.findings[-1], group.rounds
-        style = "red" if group.severity == "warning" else ""
+    for newest, rounds, count in causes.told():
+        style = "red" if newest.severity == "warning" else ""
         out.print()
         out.print(_listed(rounds), style="bold", markup=False)
-        said = newest.message if len(group.findings) == 1 else f"the newest, {newest.round}: {newest.message}"
-        text = Text.assemble((f"{group.severity} [{group.rule}] ", f"bold {style}".strip()), (said, style))
+        said = newest.message if count == 1 else f"the newest, {newest.round}: {newest.message}"
+        text = Text.assemble((f"{newest.severity} [{newest.rule}] ", f"bold {style}".strip()), (said, style))
         out.print(Padding(text, (0, 0, 0, _INDENT)))
 
 

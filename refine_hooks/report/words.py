@@ -6,6 +6,7 @@ from typing import Literal
 
 from refine_hooks.audit import texts_of
 from refine_hooks.audit.reading import Finding, quoted
+from refine_hooks.log.better import change, overlap
 from refine_hooks.log.records import Analysis, HalfMapsRecord, RoundRecord
 from refine_hooks.report.meaning import in_words
 
@@ -126,25 +127,15 @@ def _progress(record: RoundRecord, here: Standing | None, previous: Standing | N
             f"Read off {curve}; the {before} of {round_name(previous.label)} were read off “{curve_title(previous.curve)}”.",
         )
     against = f"Read off {curve}; compared with {round_name(previous.label)}"
-    if here.interval_A is None or previous.interval_A is None:
-        shell_per_A = record.frequency_per_A[1]
-        if abs(1 / here.resolution_A - 1 / previous.resolution_A) <= shell_per_A:
-            return "same", f"No different: {number}, was {before}", f"{against}: less than a shell apart."
-    elif _overlap(here, previous):
-        return "same", f"No different: {number}, was {before}", f"{against}: the intervals overlap."
-    better = here.resolution_A < previous.resolution_A
-    tone: Tone = "better" if better else "worse"
+    tone = change(previous, here, record.frequency_per_A[1])
+    if tone is None or tone == "same":
+        why = "the intervals overlap" if overlap(previous, here) else "less than a shell apart"
+        return "same", f"No different: {number}, was {before}", f"{against}: {why}."
     return tone, f"{tone.capitalize()}: {number}, was {before}", f"{against}."
 
 
 def _between(here: Standing) -> str:
     return f" (90 %: {here.interval_A[0]:.2f} to {here.interval_A[1]:.2f} Å)" if here.interval_A else ""
-
-
-def _overlap(one: Standing, other: Standing) -> bool:
-    coarse_1, fine_1 = one.interval_A or (one.resolution_A, one.resolution_A)
-    coarse_2, fine_2 = other.interval_A or (other.resolution_A, other.resolution_A)
-    return fine_1 <= coarse_2 and fine_2 <= coarse_1
 
 
 def _why_none(record: RoundRecord) -> str:
