@@ -232,6 +232,34 @@ def test_a_reconstruction_without_refinement_has_no_iteration(tmp_path: Path) ->
     assert (str(round_.key), round_.label) == ("J5/0/1", "reconstruction")
 
 
+@pytest.mark.parametrize(
+    ("kind", "independence"),
+    [
+        ("nonuniform_refine_new", "independent"),
+        ("new_local_refine", "independent"),
+        ("hetero_refine", "shared_reference"),
+        ("homo_reconstruct", "unknown"),
+        ("flex_highres", "one_set_of_poses"),
+    ],
+)
+def test_the_kind_of_job_says_whether_its_halves_are_independent(tmp_path: Path, kind: str, independence: str) -> None:
+    project = write_project(tmp_path / "project", 1, kind=kind)
+    opened = cryosparc.open(project, Settings(), tmp_path / "spool")
+    halves = [opened.half_maps(round_) for round_ in opened.rounds()]
+    assert {pair.independence for pair in halves if pair is not None} == {independence}
+
+
+def test_a_flexible_reconstruction_gives_one_round_with_and_one_without_its_deformations(tmp_path: Path) -> None:
+    project = write_project(tmp_path / "project", 1, kind="flex_highres")
+    for path in (project / "J5").glob("J5_000_volume_map*"):
+        shutil.copy2(path, path.with_name(path.name.replace("000_volume", "noflex")))
+        path.rename(path.with_name(path.name.replace("000_volume", "flex")))
+    for path in (project / "J5").glob("J5_000_*"):
+        path.unlink()
+    rounds = check_adapter(cryosparc, project, tmp_path, with_halves=2)
+    assert [str(round_.key) for round_ in rounds] == ["J5/flex/0/1", "J5/noflex/0/1"]
+
+
 def test_every_iteration_of_a_running_job_survives_the_clearing(tmp_path: Path) -> None:
     project, store = tmp_path / "project", Store(tmp_path / "out")
     fingerprints = {}

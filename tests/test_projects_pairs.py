@@ -12,6 +12,7 @@ from opened import Opened
 from pairs_data import PROGRAMS, VOXEL_A, dated, nextpyp, put, put_text, simple, stopgap_classes, true_fsc, write_em
 from small_program import BOX, half_maps_of
 
+from refine_hooks.audit.rounds import not_honest
 from refine_hooks.errors import ProjectError
 from refine_hooks.files.mrc import Map, read_map
 from refine_hooks.log.file import read_journal
@@ -89,6 +90,18 @@ def test_every_iteration_that_is_watched_keeps_its_own_half_maps_and_curve(name:
             assert good[1 : BOX // 2].all()
             np.testing.assert_allclose(told[good], true_fsc(iteration)[good], atol=1e-4)
     assert not list((out / "spool").rglob("*.mrc")), "copies are removed once the half maps are written"
+
+
+@pytest.mark.parametrize("name", ["cryodrgn", "recovar", "dynamight"])
+def test_halves_of_one_set_of_poses_are_recorded_and_reported_as_such(name: str, tmp_path: Path) -> None:
+    project, out = tmp_path / "project", tmp_path / "out"
+    project.mkdir()
+    PROGRAMS[name].play(project, 1)
+    run(watched(name, project, out), [0.0, 1.0])
+    (record,) = read_journal(out / "rounds.jsonl").rounds
+    assert record.half_maps is not None
+    assert record.half_maps.independence == "one_set_of_poses"
+    assert any("one set of poses" in finding.message for finding in not_honest(record, Settings()))
 
 
 def test_what_is_written_over_is_first_copied_and_measured_from_the_copy(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from opened import Opened
+from particles_data import columns, write_relion_star, write_stack
 
 from refine_hooks.curves.relion import postprocess_fsc
 from refine_hooks.errors import NotReadyError, ProjectError
@@ -66,6 +67,7 @@ def test_rounds_say_what_their_half_maps_are(project: Path, tmp_path: Path) -> N
     assert numbered is not None
     assert final is not None
     assert (numbered.origin, final.origin) == ("regularised", "found")
+    assert (numbered.independence, final.independence) == ("independent", "independent")
     assert numbered.valid_shells == 12
     assert numbered.joined_below_A == 60.0
     assert final.joined_below_A is None
@@ -97,6 +99,7 @@ def test_identical_halves_of_the_start_are_said_and_not_scored(project: Path, tm
     start = rounds_of(project)["it000"]
     halves = relion.half_maps(project, start, Store(tmp_path / "out"))
     assert halves is not None
+    assert halves.independence == "shared_reference"
     measured = measure_halves(halves, start.facts, SETTINGS)
     assert all(c.resolution_A is None for c in measured.curves)
 
@@ -181,6 +184,24 @@ def test_a_job_folder_is_a_project_although_relion_copies_its_pipeline_into_it(p
     (project / JOB / "default_pipeline.star").write_text("data_pipeline_general\n\n_rlnPipeLineJobCounter 2\n")
     inside = list(relion.rounds(project / JOB, SETTINGS, Store(tmp_path / "out")))
     assert [r.key for r in inside] == [r.key for r in rounds_of(project).values()]
+
+
+@pytest.mark.parametrize("subset", [True, False])
+def test_halves_of_a_classification_share_one_reference_up_to_its_image_size(project: Path, subset: bool) -> None:
+    job = project / "Class3D" / "job007"
+    job.mkdir(parents=True)
+    shutil.copy2(project / JOB / "run_it009_half1_model.star", job / "run_it009_model.star")
+    stack = write_stack(project / "Extract/particles.mrcs", box=24)
+    write_relion_star(
+        job / "run_it009_data.star", columns(), "Extract/particles.mrcs", **({} if subset else {"RandomSubset": None})
+    )
+    (round_,) = [
+        r for r in relion.rounds(project, SETTINGS, Store(project.parent / "out")) if r.key.run == "Class3D/job007"
+    ]
+    assert round_.facts.alignment_limit_A == pytest.approx(24 * 5.0 / 12)
+    job_of_particles = relion.particles(project, round_)
+    assert job_of_particles.independence == "shared_reference"
+    assert len(stack) == len(job_of_particles.particles)
 
 
 @pytest.mark.parametrize("said", ["SUCCESS", "FAILURE", "ABORTED"])

@@ -53,6 +53,12 @@ def not_honest(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
             "and EMDB wants them unmasked. Merge or reconstruct them instead, where the sums or the particles are there"
         )
         yield found(record, "not_honest", "note", text)
+    if halves.independence == "one_set_of_poses":
+        text = (
+            "both halves were made with one set of poses: their FSC shows how consistent the images are, and is no gold standard. "
+            "Quote the FSC of halves that were refined independently"
+        )
+        yield found(record, "not_honest", "warning", text, independence=halves.independence)
     curve = quoted(record)
     number = None if curve is None else resolution(record, curve, settings.fsc.threshold)
     joined = halves.joined_below_A

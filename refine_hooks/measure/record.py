@@ -66,8 +66,12 @@ def round_record(
     analysis = measurement.analysis
     if analysis is not None and sharpened_path is not None:
         analysis = analysis.model_copy(update={"sharpened_path": sharpened_path})
+    about = _about(round_)
+    one, two = halves.images
+    if halves.origin == "reconstructed" and one is not None and two is not None:
+        about["particles"] = one + two
     record = RoundRecord(
-        **_about(round_),
+        **about,
         box_px=measurement.box_px,
         voxel_size_A=measurement.voxel_size_A,
         frequency_per_A=tuple(measurement.frequency_per_A.tolist()),

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import ParticlesError
-from refine_hooks.model import Package
+from refine_hooks.model import Independence, Package
 
 Reals = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -37,6 +37,7 @@ class Particles:
         ctf_kind: `CTF_PLAIN`, `CTF_PREMULTIPLIED` or `CTF_PHASE_FLIPPED`.
         ctf_scale, ctf_b_factor_A2: the CTF's amplitude is scale * exp(-B s^2 / 4).
         stacks: the MRC files.
+        alternating: half sets are stated nowhere: rows were given to them in turn.
         source: the file or table that this was read from.
         notes: what a reader of the result must know, in words.
     """
@@ -72,6 +73,7 @@ class Particles:
     stacks: tuple[Path, ...] = ()
     source: str = ""
     notes: tuple[str, ...] = field(default=())
+    alternating: bool = False
 
     def __len__(self) -> int:
         return int(self.image.size)
@@ -81,7 +83,9 @@ class Particles:
         return replace(self, **{name: getattr(self, name)[index] for name in COLUMNS})
 
 
-COLUMNS: tuple[str, ...] = tuple(f.name for f in fields(Particles) if f.name not in ("stacks", "source", "notes"))
+COLUMNS: tuple[str, ...] = tuple(
+    f.name for f in fields(Particles) if f.name not in ("stacks", "source", "notes", "alternating")
+)
 _INTEGERS = {"half", "ctf_kind", "image", "stack"}
 _ABSENT: dict[str, float] = {
     "beam_tilt_x_mrad": 0.0,
@@ -247,6 +251,7 @@ class ParticlesJob:
         adjust_scores: cisTEM's scores lose their dependence on defocus before they weigh.
         score_threshold: cisTEM's: 1 keeps all, 0..1 that fraction with the best scores, anything else is a score.
         gridding: RELION's search for even sampling is done; 4 and 5 divide by the plain weights instead.
+        independence: whether noise can agree in the two halves by the way the particles were aligned.
         notes: what is known to differ from the program's own reconstruction; they go into the record.
     """
 
@@ -258,4 +263,5 @@ class ParticlesJob:
     adjust_scores: bool = True
     score_threshold: float = 1.0
     gridding: bool = True
+    independence: Independence = "unknown"
     notes: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 Higher-order aberrations and magnification matrices are refused: leaving them out would give a map that looks worse than it is.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,8 @@ def read_star(
     used = None if class_id is None or classes is None else classes == class_id
     if used is not None and not used.any():
         raise ParticlesError(f"{path}: has no particle of class {class_id}")
-    return table(columns, stacks=stacks, source=str(path), used=used, notes=notes, first_line=star.table.first_line)
+    read = table(columns, stacks=stacks, source=str(path), used=used, notes=notes, first_line=star.table.first_line)
+    return replace(read, alternating=star.column("RandomSubset") is None)
 
 
 def _columns(star: _Star, known: dict[str, float]) -> dict[str, Any]:

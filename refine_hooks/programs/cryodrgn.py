@@ -49,8 +49,13 @@ ADAPTER = Pairs(
     marks=("half_map_[ab].mrc", "*_half-map[12].mrc"),
     folders=(".",),
     kinds=(
-        Kind((re.compile(r"half_map_(?P<half>[ab])\.mrc"),), "found", notes=_NOTES),
-        Kind((re.compile(r"(?P<run>.+)_half-map(?P<half>[12])\.mrc"),), "found", notes=_NOTES),
+        Kind((re.compile(r"half_map_(?P<half>[ab])\.mrc"),), "found", independence="one_set_of_poses", notes=_NOTES),
+        Kind(
+            (re.compile(r"(?P<run>.+)_half-map(?P<half>[12])\.mrc"),),
+            "found",
+            independence="one_set_of_poses",
+            notes=_NOTES,
+        ),
     ),
     beside=lambda half: (
         half.with_name(

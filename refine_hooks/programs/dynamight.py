@@ -2,7 +2,6 @@
 
 import re
 
-from refine_hooks.model import Facts
 from refine_hooks.programs.names import Kind
 from refine_hooks.programs.pairs import Pairs
 
@@ -10,6 +9,11 @@ ADAPTER = Pairs(
     program="dynamight",
     marks=("backprojection/map_half[12].mrc", "*/backprojection/map_half[12].mrc"),
     folders=("backprojection", "*/backprojection"),
-    kinds=(Kind((re.compile(r"(?:(?P<run>[^/]+)/)?backprojection/map_half(?P<half>[12])\.mrc"),), "found"),),
-    facts=Facts(notes=("the poses are those of one earlier refinement: the halves share them",)),
+    kinds=(
+        Kind(
+            (re.compile(r"(?:(?P<run>[^/]+)/)?backprojection/map_half(?P<half>[12])\.mrc"),),
+            "found",
+            independence="one_set_of_poses",
+        ),
+    ),
 )

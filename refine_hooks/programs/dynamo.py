@@ -76,8 +76,8 @@ ADAPTER = Pairs(
     marks=("results/ite_*/averages", "*/results/ite_*/averages"),
     folders=("results/ite_*/averages", "*/results/ite_*/averages"),
     kinds=(
-        Kind((re.compile(_AVERAGE + r"\.em"),), "found", notes=_NOTES, header=em_header),
-        Kind((re.compile(_AVERAGE + r"\.mrc"),), "found", notes=_NOTES),
+        Kind((re.compile(_AVERAGE + r"\.em"),), "found", independence="independent", notes=_NOTES, header=em_header),
+        Kind((re.compile(_AVERAGE + r"\.mrc"),), "found", independence="independent", notes=_NOTES),
     ),
     beside=_table,
     halves=_halves,

@@ -35,6 +35,7 @@ ADAPTER = Pairs(
         Kind(
             (re.compile(r"cycle(?P<iteration>\d{3})_(?P<run>.+)_class(?P<class>\d+)_REF_(?P<half>ODD|EVE)\.mrc"),),
             "regularised",
+            independence="independent",
             notes=("emClarity filters its references by their own FSC",),
         ),
         Kind(

@@ -14,7 +14,7 @@ from pathlib import Path
 from refine_hooks.errors import InputError
 from refine_hooks.files.mrc import Map, MrcHeader, read_header, read_map, read_voxels
 from refine_hooks.log.folder import slug
-from refine_hooks.model import Masked, Origin
+from refine_hooks.model import Independence, Masked, Origin
 from refine_hooks.programs import _overwritten as overwritten
 from refine_hooks.programs._overwritten import Kept
 
@@ -30,6 +30,7 @@ class Kind:
     Attributes:
         names: one expression with a group ``half``, or one for each half.
         origin: ``found`` where the maps are neither filtered nor regularised.
+        independence: whether noise can agree in the two by the way this program refines.
         valid_shells: the last shell with data, from the box in px.
         header: what a file says of its voxels, where it is no MRC file.
     """
@@ -38,6 +39,7 @@ class Kind:
     origin: Origin
     masked: Masked = "none"
     masked_by: str | None = None
+    independence: Independence = "unknown"
     valid_shells: Callable[[int], int] | None = None
     notes: tuple[str, ...] = ()
     header: Callable[[Path], MrcHeader] = read_header

@@ -49,7 +49,7 @@ ADAPTER = Pairs(
     program="nextpyp",
     marks=("maps/*_r[0-9][0-9]_*.mrc", "frealign/maps/*_r[0-9][0-9]_*.mrc"),
     folders=("maps", "frealign/maps"),
-    kinds=(Kind((re.compile(_MAPS + r"half(?P<half>[12])\.mrc"),), "found"),),
+    kinds=(Kind((re.compile(_MAPS + r"half(?P<half>[12])\.mrc"),), "found", independence="shared_reference"),),
     overwritten=True,
     numbered=re.compile(_MAPS + r"(?P<iteration>\d{2,})\.mrc"),
     beside=_table,

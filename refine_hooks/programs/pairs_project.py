@@ -337,6 +337,7 @@ class PairsProject(Project):
             paths=inputs.halves if stays else None,
             masked=kind.masked,
             masked_by=kind.masked_by,
+            independence=kind.independence,
             valid_shells=kind.valid_shells(one.box_px) if kind.valid_shells else None,
             notes=kind.notes,
         )

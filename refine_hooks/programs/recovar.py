@@ -2,7 +2,6 @@
 
 import re
 
-from refine_hooks.model import Facts
 from refine_hooks.programs.names import Kind
 from refine_hooks.programs.pairs import Pairs
 
@@ -10,6 +9,11 @@ ADAPTER = Pairs(
     program="recovar",
     marks=("output/volumes/*_half[12]_unfil.mrc", "volumes/*_half[12]_unfil.mrc"),
     folders=("output/volumes", "volumes"),
-    kinds=(Kind((re.compile(r"(?:output/)?volumes/(?P<run>[^/]+)_half(?P<half>[12])_unfil\.mrc"),), "found"),),
-    facts=Facts(notes=("the poses are those of one earlier refinement: the halves share them",)),
+    kinds=(
+        Kind(
+            (re.compile(r"(?:output/)?volumes/(?P<run>[^/]+)_half(?P<half>[12])_unfil\.mrc"),),
+            "found",
+            independence="one_set_of_poses",
+        ),
+    ),
 )

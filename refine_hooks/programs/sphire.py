@@ -222,7 +222,14 @@ def _half_maps(round_: Round) -> HalfMaps | None:
     notes = ["meridien filtered these half maps by their own FSC"] if inputs.origin == "regularised" else []
     if inputs.tracker.voxel_size_A is None:
         notes.append(f"the voxel size is that of the map's header, {first.voxel_size_A:g} A: there is no Tracker file")
-    return HalfMaps(first, second, inputs.origin, joined_below_A=inputs.tracker.joined_below_A, notes=tuple(notes))
+    return HalfMaps(
+        first,
+        second,
+        inputs.origin,
+        independence="independent",
+        joined_below_A=inputs.tracker.joined_below_A,
+        notes=tuple(notes),
+    )
 
 
 def _reported(round_: Round, memory: Memory) -> list[FscCurve]:

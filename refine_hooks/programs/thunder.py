@@ -34,7 +34,7 @@ ADAPTER = Pairs(
     program="thunder",
     marks=("Reference_*_[AB]_Round_*.mrc",),
     folders=(".",),
-    kinds=(Kind((_HALF,), "found"),),
+    kinds=(Kind((_HALF,), "found", independence="independent"),),
     beside=_table,
     reported=_reported,
 )

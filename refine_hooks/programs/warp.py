@@ -55,6 +55,7 @@ ADAPTER = Pairs(
         Kind(
             (re.compile(r"species/(?P<run>[^/]+)/versions/(?P<state>[^/]+)/.+_half(?P<half>[12])\.mrc"),),
             "found",
+            independence="independent",
             masked="sphere",
             masked_by="M's sphere (diameter of the box less 32 px, soft edge of 15 px)",
             valid_shells=lambda box_px: box_px // 2 - 3,

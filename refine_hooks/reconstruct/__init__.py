@@ -84,7 +84,14 @@ def half_maps_of(job: ParticlesJob, name: str, settings: Settings, desk: Desk) -
     insertion.apply_symmetry(plan, sums, settings.reconstruct.threads)
     half1, half2 = (_finished(plan, sums, half, job.gridding) for half in (1, 2))
     one, two = (int(np.count_nonzero(plan.particles.half == half)) for half in (1, 2))
-    return HalfMaps(half1, half2, "reconstructed", images=(one, two), notes=(*job.particles.notes, *job.notes))
+    return HalfMaps(
+        half1,
+        half2,
+        "reconstructed",
+        independence=job.independence,
+        images=(one, two),
+        notes=(*job.particles.notes, *job.notes),
+    )
 
 
 def plan_of(job: ParticlesJob) -> Plan:

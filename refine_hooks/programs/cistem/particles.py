@@ -51,6 +51,7 @@ def particles(directory: Path, memory: Memory, round_: Round) -> ParticlesJob:
         whitening_radius_A=reconstruction.outer_radius_A,
         score_weight_A2=weight_A2,
         adjust_scores=adjust or refinement.name.startswith("Auto"),
+        independence="shared_reference",
         notes=(NOTE,),
     )
 

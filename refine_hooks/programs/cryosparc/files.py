@@ -17,8 +17,8 @@ from refine_hooks.programs.cryosparc.job import JobTable, over, read_job, runnin
 
 _JOB_NAME = re.compile(r"J\d+")
 _MAP = re.compile(
-    r"(?P<stem>(?:cryosparc_)?(?:P\d+_)?(?P<job>J\d+)(?:_class_(?P<class>\d+))?(?:_(?P<iteration>\d{3,}|final))?)_volume"
-    r"(?:_map)?(?P<what>|_half_[AB]|_mask_refine|_mask_fsc|_mask_fsc_auto)\.mrc"
+    r"(?P<stem>(?:cryosparc_)?(?:P\d+_)?(?P<job>J\d+)(?:_class_(?P<class>\d+))?(?:_(?P<iteration>\d{3,}|final))?)"
+    r"_(?:volume(?:_map)?|(?P<part>flex|noflex)_map)(?P<what>|_half_[AB]|_mask_refine|_mask_fsc|_mask_fsc_auto)\.mrc"
 )
 _CURVE = re.compile(
     r".*?J\d+(?:_class_(?P<class>\d+))?_fsc_iteration_(?P<iteration>\d{3,})(?P<tightened>_after\w*)?\.txt"
@@ -48,14 +48,26 @@ class Job:
         return running(self.folder, self.table, self.memory)
 
 
+Series = tuple[str, int | None]
+
+
 @dataclass(slots=True)
 class Iteration:
-    """The files of one class (from 0) of one iteration (None: none in the names; -1: ``final``), by what they are."""
+    """The files of one class (from 0) of one iteration (None: none in the names; -1: ``final``), by what they are.
+
+    ``part`` tells the two reconstructions of 3D Flex apart: ``flex`` along the deformations, ``noflex`` without them.
+    """
 
     class_index: int | None
     number: int | None
     stem: str
     files: dict[str, str] = field(default_factory=dict)
+    part: str = ""
+
+    @property
+    def series(self) -> "Series":
+        """What its number counts the iterations of."""
+        return self.part, self.class_index
 
     @property
     def halves(self) -> tuple[str, str] | None:
@@ -124,7 +136,7 @@ def evidence(directory: Path) -> list[str]:
 
 def list_job(job: Job) -> Listing:
     """The maps, masks and curves in a job folder."""
-    found: dict[tuple[int | None, int | None], Iteration] = {}
+    found: dict[tuple[Series, int | None], Iteration] = {}
     curves: dict[tuple[int | None, int, bool], str] = {}
     tables = set()
     for name in _names(job.folder):
@@ -132,7 +144,8 @@ def list_job(job: Job) -> Listing:
             class_index = int(match["class"]) if match["class"] else None
             written = match["iteration"]
             number = None if written is None else -1 if written == "final" else int(written)
-            iteration = found.setdefault((class_index, number), Iteration(class_index, number, match["stem"]))
+            new = Iteration(class_index, number, match["stem"], part=match["part"] or "")
+            iteration = found.setdefault((new.series, number), new)
             iteration.files[match["what"]] = name
         elif match := _CURVE.fullmatch(name):
             class_index = int(match["class"]) if match["class"] else None

@@ -45,6 +45,7 @@ def half_maps(round_: Round) -> HalfMaps | None:
         second,
         inputs.origin,
         paths=None if saved else inputs.halves,
+        independence=inputs.job.table.independence,
         masked="sphere" if inputs.job.table.windowed else "none",
         masked_by=WINDOW if inputs.job.table.windowed else None,
     )
@@ -199,7 +200,9 @@ def particles(round_: Round) -> ParticlesJob:
         )
     found = read_cs(path)
     require_both_halves(found)
-    return ParticlesJob(found, "relion", symmetry=symmetry, notes=(PARTICLES_NOTE,))
+    return ParticlesJob(
+        found, "relion", symmetry=symmetry, independence=inputs.job.table.independence, notes=(PARTICLES_NOTE,)
+    )
 
 
 def viewing_directions(round_: Round) -> NDArray[np.float64] | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from refine_hooks.errors import NotReadyError, RefineHooksError
 from refine_hooks.files.reading import parsed_json, positive_number, read_bytes
+from refine_hooks.model import Independence
 from refine_hooks.programs._reading import Memory, read_text
 
 _HEARTBEAT = re.compile(r"=+ sending heartbeat[^\n]*\n")
@@ -55,8 +56,17 @@ class JobTable:
         if not self.type:
             return True
         return "ctf" not in self.type and any(
-            word in self.type for word in ("refine", "reconstruct", "abinit", "class_3D")
+            word in self.type for word in ("refine", "reconstruct", "abinit", "class_3D", "flex_highres")
         )
+
+    @property
+    def independence(self) -> Independence:
+        """Whether the halves of this kind of job were aligned apart."""
+        if self.classes:
+            return "shared_reference"
+        if "flex" in self.type:
+            return "one_set_of_poses"
+        return "independent" if "refine" in self.type else "unknown"
 
     @property
     def classes(self) -> bool:

@@ -11,7 +11,7 @@ from refine_hooks.programs import _overwritten as overwritten
 from refine_hooks.programs._overwritten import Kept
 from refine_hooks.programs._reading import Memory
 from refine_hooks.programs.adapter import fingerprint_of
-from refine_hooks.programs.cryosparc.files import MASKS, Iteration, Job, Listing, job_folders, list_job
+from refine_hooks.programs.cryosparc.files import MASKS, Iteration, Job, Listing, Series, job_folders, list_job
 from refine_hooks.programs.cryosparc.job import filter_radii_of, log_of, summary_of
 
 # All maps and masks of an iteration are written one after another: time for the masks to come.
@@ -56,8 +56,8 @@ def capture(directory: Path, spool: Path, memory: Memory) -> list[Path]:
                 masks = [job.folder / iteration.files[what] for what in MASKS.values() if what in iteration.files]
                 saved += overwritten.keep(
                     (first, second),
-                    _number(iteration, _last(there, iteration.class_index)),
-                    _spooled(spool, job, iteration.class_index),
+                    _number(iteration, _last(there, iteration.series)),
+                    _spooled(spool, job, iteration.series),
                     beside_it=masks,
                     whole=overwritten.whole_mrc,
                     rewritten=False,
@@ -66,13 +66,18 @@ def capture(directory: Path, spool: Path, memory: Memory) -> list[Path]:
     return saved
 
 
-def _spooled(spool: Path, job: Job, class_index: int | None) -> Path:
-    return overwritten.spool_folder(spool, "cryosparc", job.run, (class_index or 0) + 1)
+def _run(job: Job, part: str) -> str:
+    return f"{job.run}/{part}" if part else job.run
 
 
-def _last(there: list[Iteration], class_index: int | None) -> int:
+def _spooled(spool: Path, job: Job, series: Series) -> Path:
+    part, class_index = series
+    return overwritten.spool_folder(spool, "cryosparc", _run(job, part), (class_index or 0) + 1)
+
+
+def _last(there: list[Iteration], series: Series) -> int:
     """The highest number that an iteration of a class has; ``final`` comes after it."""
-    return max((each.number or 0 for each in there if each.class_index == class_index), default=0)
+    return max((each.number or 0 for each in there if each.series == series), default=0)
 
 
 def _number(iteration: Iteration, last: int) -> int:
@@ -91,26 +96,24 @@ def rounds(directory: Path, spool: Path, memory: Memory) -> Iterator[Round]:
     """Every iteration and class of every refinement, those whose files were saved and are gone since included."""
     for job in job_folders(directory, memory):
         listing = list_job(job)
-        for class_index in _classes(job, listing, spool):
-            kept = overwritten.kept(_spooled(spool, job, class_index))
-            yield from _of_class(directory, job, listing, class_index, kept)
+        for series in _all_series(job, listing, spool):
+            kept = overwritten.kept(_spooled(spool, job, series))
+            yield from _of_class(directory, job, listing, series, kept)
 
 
-def _classes(job: Job, listing: Listing, spool: Path) -> list[int | None]:
-    there = {iteration.class_index for iteration in listing.iterations}
-    if not there and overwritten.kept(_spooled(spool, job, None)):
-        return [None]
-    return sorted(there, key=lambda index: -1 if index is None else index)
+def _all_series(job: Job, listing: Listing, spool: Path) -> list[Series]:
+    there = {iteration.series for iteration in listing.iterations}
+    if not there and overwritten.kept(_spooled(spool, job, ("", None))):
+        return [("", None)]
+    return sorted(there, key=lambda series: (series[0], -1 if series[1] is None else series[1]))
 
 
-def _of_class(
-    directory: Path, job: Job, listing: Listing, class_index: int | None, kept: dict[int, Kept]
-) -> Iterator[Round]:
-    there = [iteration for iteration in listing.iterations if iteration.class_index == class_index]
-    last = _last(there, class_index)
+def _of_class(directory: Path, job: Job, listing: Listing, series: Series, kept: dict[int, Kept]) -> Iterator[Round]:
+    there = [iteration for iteration in listing.iterations if iteration.series == series]
+    last = _last(there, series)
     numbers = {_number(iteration, last): iteration for iteration in there}
     for number in kept.keys() - numbers.keys():
-        numbers[number] = Iteration(class_index, number, "")
+        numbers[number] = Iteration(series[1], number, "", part=series[0])
     newest = max(numbers, default=0)
     for number, iteration in sorted(numbers.items()):
         yield _round(directory, job, listing, number, iteration, kept.get(number), newest=number == newest)
@@ -119,7 +122,7 @@ def _of_class(
 def _round(
     directory: Path, job: Job, listing: Listing, number: int, iteration: Iteration, kept: Kept | None, newest: bool
 ) -> Round:
-    key = Key(run=job.run, iteration=number, class_id=(iteration.class_index or 0) + 1)
+    key = Key(run=_run(job, iteration.part), iteration=number, class_id=(iteration.class_index or 0) + 1)
     label = _label(iteration)
     inputs = _inputs(job, listing, number, iteration, kept)
     fingerprint = _fingerprint(directory, job, iteration, inputs)

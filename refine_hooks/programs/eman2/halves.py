@@ -37,6 +37,7 @@ def half_maps(round_: Round) -> HalfMaps | None:
         first,
         second,
         inputs.origin,
+        independence="unknown" if inputs.run.name.startswith("gmm") else "independent",
         masked="none" if inputs.kind else "mask",
         masked_by=None if inputs.kind else MASKED_BY,
         notes=(note,) if note else (),

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from refine_hooks.errors import NotReadyError, RefineHooksError
-from refine_hooks.model import Facts, Key, Origin, Round
+from refine_hooks.model import Facts, Independence, Key, Origin, Round
 from refine_hooks.programs.adapter import fingerprint_of
 from refine_hooks.programs.relion.files import Iteration, Job, Listing
 from refine_hooks.programs.relion.notes import facts_of, run_warnings
@@ -27,6 +27,7 @@ class Inputs:
     optimiser: Optimiser | None
     images: tuple[int | None, int | None] = (None, None)
     postprocess: PostProcess | None = None
+    independence: Independence = "unknown"
     data: Path | None = None
 
 
@@ -96,6 +97,7 @@ def inputs_of(
         halves=halves,
         model=model,
         optimiser=view.optimiser(iteration),
+        independence=_independence(iteration),
         data=None if data is None else view.job.folder / data,
     )
 
@@ -158,6 +160,11 @@ def round_of(
         complete=complete and fault is None,
         inputs=inputs,
     )
+
+
+def _independence(iteration: Iteration) -> Independence:
+    """Halves of a gold-standard refinement have a reference each, but for the one that it begins with."""
+    return "independent" if _halves_expected(iteration) and iteration.number != 0 else "shared_reference"
 
 
 def _halves_expected(iteration: Iteration) -> bool:

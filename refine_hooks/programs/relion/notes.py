@@ -58,6 +58,7 @@ def facts_of(
         voxel_size_A=model.voxel_size_A if model else None,
         molecular_mass_kDa=postprocess.molecular_mass_kDa if postprocess else None,
         sphere_radius_A=diameter_A / 2 if diameter_A else None,
+        alignment_limit_A=None if split else _aligned_to(model),
         reconstruction_limit_A=_ends_at(model),
         symmetry=_symmetry(optimiser, samplings, memory),
         particles=both if split else _particles(model, table),
@@ -95,6 +96,13 @@ def _ends_at(model: Model | None) -> float | None:
     return model.box_px * model.voxel_size_A / (model.current_size_px // 2)
 
 
+def _aligned_to(model: Model | None) -> float | None:
+    """The finest shell of the one reference that all particles were aligned to: the image size of the round."""
+    if model is None or model.current_size_px < 2:
+        return None
+    return model.box_px * model.voxel_size_A / (model.current_size_px // 2)
+
+
 def _symmetry(optimiser: Optimiser | None, samplings: Sequence[Path], memory: Memory) -> str | None:
     if optimiser and optimiser.symmetry:
         return optimiser.symmetry
@@ -113,7 +121,9 @@ def _notes(table: ClassTable | None, optimiser: Optimiser | None, first: bool, s
             "the reference that the run began with: both halves are copies of one map, which nothing can be read off"
         )
     if not split:
-        notes.append("RELION keeps no half maps of this kind of job: no FSC can be measured")
+        notes.append(
+            "RELION keeps no half maps of this kind of job, and aligns all particles of a class to one reference"
+        )
     if table and table.kept_fixed:
         notes.append("this body was kept fixed: RELION repeats an earlier FSC, and made no half maps")
     if optimiser is None or not split or first:

@@ -8,7 +8,7 @@ import numpy as np
 
 from refine_hooks.errors import NotReadyError, ParticlesError
 from refine_hooks.files.star import Block, parse_star
-from refine_hooks.model import Round
+from refine_hooks.model import Independence, Round
 from refine_hooks.particles import CTF_PHASE_FLIPPED, CTF_PLAIN, Particles, ParticlesJob, require_both_halves
 from refine_hooks.particles.relion import read_star
 from refine_hooks.programs._reading import read_text
@@ -46,8 +46,9 @@ def particles(round_: Round) -> ParticlesJob:
     if general.whole("rlnCtfDataArePhaseFlipped") == 1:
         rows = replace(rows, ctf_kind=np.where(rows.ctf_kind == CTF_PLAIN, CTF_PHASE_FLIPPED, rows.ctf_kind))
     require_both_halves(rows)
+    independence: Independence = "shared_reference" if rows.alternating else inputs.independence
     notes = (NOTE, *_other_pixel_size(rows, round_.facts.voxel_size_A, table))
-    return ParticlesJob(rows, "relion", symmetry=symmetry, gridding=gridding, notes=notes)
+    return ParticlesJob(rows, "relion", symmetry=symmetry, gridding=gridding, independence=independence, notes=notes)
 
 
 def _how_summed(optimiser: Path) -> tuple[Block, bool]:
