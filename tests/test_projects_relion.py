@@ -186,6 +186,18 @@ def test_a_job_folder_is_a_project_although_relion_copies_its_pipeline_into_it(p
     assert [r.key for r in inside] == [r.key for r in rounds_of(project).values()]
 
 
+def test_a_helix_and_two_pixel_sizes_are_said_of_every_round(project: Path, tmp_path: Path) -> None:
+    for table in (project / JOB).glob("*model.star"):
+        at_ns = table.stat().st_mtime_ns
+        text = re.sub(r"_rlnIsHelix +0", "_rlnIsHelix 1", table.read_text())
+        table.write_text(re.sub(r"_rlnPixelSize +\S+", "_rlnPixelSize 5.1", text))
+        os.utime(table, ns=(at_ns, at_ns))
+    write_relion_star(project / JOB / "run_data.star", columns(), "s.mrcs", pixel_sizes={1: 5.0})
+    final = rounds_of(project)["final"]
+    assert any("a helix of" in note for note in final.facts.notes)
+    assert any("its pixel size is 5 A, the model table's is 5.1 A" in note for note in final.facts.notes)
+
+
 @pytest.mark.parametrize("subset", [True, False])
 def test_halves_of_a_classification_share_one_reference_up_to_its_image_size(project: Path, subset: bool) -> None:
     job = project / "Class3D" / "job007"

@@ -54,7 +54,13 @@ def a_round(folder: Path, options: str = "", version: str = "5.0.1", call: str =
         f"_rlnOutputRootName run\n{options}\n \n"
     )
     inputs = SimpleNamespace(
-        data=None, job=SimpleNamespace(folder=folder, project=folder), stem="run_it003", kind="class"
+        data=None,
+        job=SimpleNamespace(folder=folder, project=folder),
+        stem="run_it003",
+        kind="class",
+        number=1,
+        independence="independent",
+        model=None,
     )
     facts = SimpleNamespace(symmetry="C1", voxel_size_A=model_A)
     return SimpleNamespace(inputs=inputs, facts=facts, key=SimpleNamespace(class_id=1))
@@ -79,6 +85,13 @@ def test_images_that_the_optimiser_says_are_phase_flipped_are_taken_so(tmp_path:
 def test_what_is_not_repeated_here_is_refused_in_words(tmp_path: Path, option: str, words: str) -> None:
     with pytest.raises(ParticlesError, match=words):
         particles(a_round(tmp_path, option))
+
+
+def test_a_helix_that_only_the_model_table_tells_of_is_refused(tmp_path: Path) -> None:
+    round_ = a_round(tmp_path)
+    round_.inputs.model = SimpleNamespace(classes=(SimpleNamespace(helix=(4.78, -1.2)),))
+    with pytest.raises(ParticlesError, match="helical symmetry"):
+        particles(round_)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from refine_hooks.model import Facts, Independence, Key, Origin, Round
 from refine_hooks.programs.adapter import fingerprint_of
 from refine_hooks.programs.relion.files import Iteration, Job, Listing
 from refine_hooks.programs.relion.notes import facts_of, run_warnings
+from refine_hooks.programs.relion.particles import other_pixel_size, pixel_sizes_A
 from refine_hooks.programs.relion.tables import Model, Optimiser, PostProcess, read_optimiser
 from refine_hooks.settings import Settings
 
@@ -187,4 +188,18 @@ def _facts(view: View, iteration: Iteration, inputs: Inputs) -> Facts:
     )
     folders = [view.job.folder, *([inputs.postprocess.path.parent] if inputs.postprocess else [])]
     warnings = tuple(said for folder in folders for said in run_warnings(folder / "run.err", view.job.memory))
-    return replace(facts, program_warnings=warnings)
+    return replace(facts, program_warnings=warnings, notes=(*facts.notes, *_other_pixel_size(inputs)))
+
+
+def _other_pixel_size(inputs: Inputs) -> tuple[str, ...]:
+    """Whether the maps and the particles state two pixel sizes: all numbers here are by that of the maps."""
+    if inputs.data is None or inputs.model is None:
+        return ()
+    try:
+        sizes_A = inputs.job.memory.file(pixel_sizes_A, inputs.data)
+    except (RefineHooksError, OSError):
+        return ()
+    other = other_pixel_size(sizes_A, inputs.model.voxel_size_A, inputs.data.name)
+    return tuple(
+        f"{note}; all numbers here are by the latter: if the particles are right, they are off" for note in other
+    )

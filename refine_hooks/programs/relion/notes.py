@@ -126,6 +126,11 @@ def _notes(table: ClassTable | None, optimiser: Optimiser | None, first: bool, s
         )
     if table and table.kept_fixed:
         notes.append("this body was kept fixed: RELION repeats an earlier FSC, and made no half maps")
+    if table and table.helix and not first:
+        rise_A, twist_deg = table.helix
+        notes.append(
+            f"a helix of {rise_A:g} A rise and {twist_deg:g} degrees twist a subunit, which RELION imposed on its sums"
+        )
     if optimiser is None or not split or first:
         return notes
     if optimiser.blush:

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from refine_hooks.errors import NotReadyError, ParticlesError
+from refine_hooks.files.reading import open_plain
 from refine_hooks.files.star import Block, parse_star
 from refine_hooks.model import Independence, Round
-from refine_hooks.particles import CTF_PHASE_FLIPPED, CTF_PLAIN, Particles, ParticlesJob, require_both_halves
+from refine_hooks.particles import CTF_PHASE_FLIPPED, CTF_PLAIN, ParticlesJob, require_both_halves
 from refine_hooks.particles.relion import read_star
 from refine_hooks.programs._reading import read_text
 
@@ -18,6 +19,7 @@ NOTE = (
     "are, so that these half maps are noisier than its _unfil pair"
 )
 _SAME = 2e-3
+_HEAD_BYTES = 1 << 20
 _SKIPS_GRIDDING_SINCE = 4
 _REFUSED = {
     "rlnDoIgnoreCtfUntilFirstPeak": "the CTF was left out up to its first peak (--ctf_intact_first_peak)",
@@ -41,13 +43,15 @@ def particles(round_: Round) -> ParticlesJob:
         raise ParticlesError(f"{table}: bodies of a multi-body refinement are not reconstructed here")
     optimiser = table.with_name(f"{inputs.stem}_optimiser.star")
     general, gridding = _how_summed(optimiser)
-    _refuse_unlike(optimiser, general)
+    _refuse_unlike(optimiser, general, _is_helix(round_))
     rows = read_star(table, root=inputs.job.project, class_id=round_.key.class_id)
     if general.whole("rlnCtfDataArePhaseFlipped") == 1:
         rows = replace(rows, ctf_kind=np.where(rows.ctf_kind == CTF_PLAIN, CTF_PHASE_FLIPPED, rows.ctf_kind))
     require_both_halves(rows)
     independence: Independence = "shared_reference" if rows.alternating else inputs.independence
-    notes = (NOTE, *_other_pixel_size(rows, round_.facts.voxel_size_A, table))
+    sizes_A = tuple(np.unique(rows.pixel_size_A[rows.used]).tolist())
+    other = other_pixel_size(sizes_A, round_.facts.voxel_size_A, table)
+    notes = (NOTE, *(f"{note}; this map is made with the former" for note in other))
     return ParticlesJob(rows, "relion", symmetry=symmetry, gridding=gridding, independence=independence, notes=notes)
 
 
@@ -65,13 +69,18 @@ def _how_summed(optimiser: Path) -> tuple[Block, bool]:
     return parse_star(text, str(optimiser)).get("optimiser_general", Block({}, {})), not skips
 
 
-def _refuse_unlike(optimiser: Path, general: Block) -> None:
+def _is_helix(round_: Round) -> bool:
+    model = round_.inputs.model
+    return model is not None and any(table.helix is not None for table in model.classes)
+
+
+def _refuse_unlike(optimiser: Path, general: Block, helix: bool) -> None:
     faults = [f"{optimiser}: {what}" for name, what in _REFUSED.items() if general.whole(name) == 1]
     if general.whole("rlnDoCorrectCtf") == 0:
         faults.append(f"{optimiser}: the CTF was not corrected (no --ctf)")
-    if general.whole("rlnDoHelicalRefine") == 1 and general.whole("rlnIgnoreHelicalSymmetry") != 1:
+    if (helix or general.whole("rlnDoHelicalRefine") == 1) and general.whole("rlnIgnoreHelicalSymmetry") != 1:
         faults.append(
-            f"{optimiser}: helical symmetry was imposed (rlnIsHelix; use relion_reconstruct with --helical_rise)"
+            f"{optimiser}: helical symmetry was imposed (rlnIsHelix 1; use relion_reconstruct with --helical_rise)"
         )
     if faults:
         raise ParticlesError(
@@ -79,12 +88,21 @@ def _refuse_unlike(optimiser: Path, general: Block) -> None:
         )
 
 
-def _other_pixel_size(rows: Particles, model_A: float | None, table: Path) -> tuple[str, ...]:
+def pixel_sizes_A(table: Path) -> tuple[float, ...]:
+    """The pixel sizes of the optics groups of a ``data.star``; empty where it states none (RELION 3.0).
+
+    Raises:
+        OSError, NotReadyError: it cannot be read, or is being written.
+    """
+    with open_plain(table) as stream:
+        head = stream.read(_HEAD_BYTES).decode("utf-8", "replace").partition("\ndata_particles")[0]
+    sizes_A = parse_star(head, str(table)).get("optics", Block({}, {})).array("rlnImagePixelSize")
+    return () if sizes_A is None else tuple(np.unique(sizes_A[np.isfinite(sizes_A)]).tolist())
+
+
+def other_pixel_size(sizes_A: tuple[float, ...], model_A: float | None, table: Path | str) -> tuple[str, ...]:
     """A word where the model's pixel size is that of no particle: a table is wrong, or the particles were rescaled since."""
-    sizes = np.unique(rows.pixel_size_A[rows.used])
-    if not model_A or np.any(np.abs(sizes - model_A) <= _SAME * model_A):
+    if not model_A or not sizes_A or any(abs(size_A - model_A) <= _SAME * model_A for size_A in sizes_A):
         return ()
-    listed = ", ".join(f"{size:g}" for size in sizes[:4])
-    return (
-        f"{table}: its pixel size is {listed} A, the model table's is {model_A:g} A; this map is made with the former",
-    )
+    listed = ", ".join(f"{size_A:g}" for size_A in sizes_A[:4])
+    return (f"{table}: its pixel size is {listed} A, the model table's is {model_A:g} A",)

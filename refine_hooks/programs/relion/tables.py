@@ -18,13 +18,15 @@ _COMMAND_LINES = 5
 class ClassTable:
     """One class or body: its FSC by shell 0..N//2 (NaN beyond the round's image size), None where there is none.
 
-    ``share`` is its part of the particles, 0..1.
+    ``share`` is its part of the particles, 0..1; ``helix`` is the rise in A and the twist in degrees (NaN where not stated), None
+    where no helix was refined.
     """
 
     gold_standard: NDArray[np.float64] | None = field(compare=False)
     estimated_resolution_A: float | None
     share: float | None
     kept_fixed: bool
+    helix: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +78,15 @@ def read_model(path: Path) -> Model:
     count = general.whole("rlnNrBodies" if bodies else "rlnNrClasses") or 1
     kind = "body" if bodies else "class"
     listed = blocks.get("model_bodies" if bodies else "model_classes", Block({}, {}))
-    classes = tuple(_class_table(path, blocks, listed, kind, i, box, current) for i in range(count))
+    helix = general.whole("rlnIsHelix") == 1
+    classes = tuple(_class_table(path, blocks, listed, kind, i, box, current, helix) for i in range(count))
     return Model(
         box, voxel, current, general.number("rlnCurrentResolution"), _particles(path, general, groups), bodies, classes
     )
 
 
 def _class_table(
-    path: Path, blocks: dict[str, Block], listed: Block, kind: str, i: int, box_px: int, current_px: int
+    path: Path, blocks: dict[str, Block], listed: Block, kind: str, i: int, box_px: int, current_px: int, helix: bool
 ) -> ClassTable:
     table = blocks.get(f"model_{kind}_{i + 1}")
     shells = box_px // 2 + 1
@@ -92,7 +95,12 @@ def _class_table(
         raise NotReadyError(f"{path}: its table of {kind} {i + 1} does not hold {shells} shells yet")
     resolution, fixed = _row(listed, "rlnEstimatedResolution", i), _row(listed, "rlnBodyKeepFixed", i)
     share = _row(listed, "rlnClassDistribution", i)
-    return ClassTable(_measured(fsc, current_px), resolution, share, bool(fixed))
+    return ClassTable(_measured(fsc, current_px), resolution, share, bool(fixed), _helix(listed, i) if helix else None)
+
+
+def _helix(listed: Block, i: int) -> tuple[float, float]:
+    rise_A, twist_deg = _row(listed, "rlnHelicalRise", i), _row(listed, "rlnHelicalTwist", i)
+    return (np.nan if rise_A is None else rise_A, np.nan if twist_deg is None else twist_deg)
 
 
 def _measured(fsc: NDArray[np.float64] | None, current_px: int) -> NDArray[np.float64] | None:
