@@ -14,12 +14,10 @@ from numpy.typing import NDArray
 
 from refine_hooks.analysis.cones import HALF_ANGLE_DEG, fibonacci_axes
 from refine_hooks.fourier import Curve, HalfTransform, ShellSums, in_slabs, shell_of_square, voxels_in_shell, workers
+from refine_hooks.log.checks import views_missing, views_preferred
 
-EMPTY, PREFERRED, _DEVIATIONS = 0.3, 2.0, 5.0
 _FIRST_SHELL, _SHELLS = 4, 48
 _CELLS = 9  # along each side of three faces of a cube, which are a half sphere
-
-
 _PLACE = np.minimum(((np.arctan(np.linspace(-1, 1, 4097)) * 4 / np.pi + 1) / 2 * _CELLS).astype(np.int64), _CELLS - 1)
 
 
@@ -53,17 +51,6 @@ class NoiseDirections:
     def views_preferred(self) -> bool:
         """Whether one cone is that much noisier than the mean, beyond what chance does."""
         return views_preferred(self.lowest, self.highest, self.sd)
-
-
-def views_missing(lowest: float, highest: float, sd: float) -> bool:
-    """Whether the noise of a cone is next to nothing: what is asked of a record's numbers (see `NoiseDirections`)."""
-    return lowest < EMPTY and 1 - lowest > _DEVIATIONS * sd and highest < PREFERRED
-
-
-def views_preferred(lowest: float, highest: float, sd: float) -> bool:
-    """Whether the noise of one cone is so much stronger that others were seen far more often."""
-    apart = highest - lowest > 2 * _DEVIATIONS * sd * max(1.0, highest)
-    return not views_missing(lowest, highest, sd) and highest > PREFERRED and apart
 
 
 def noise_directions(

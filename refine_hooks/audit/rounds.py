@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from refine_hooks.analysis.directions import views_missing, views_preferred
 from refine_hooks.audit.reading import (
     Finding,
     Severity,
@@ -19,6 +18,7 @@ from refine_hooks.audit.reading import (
     shell_of,
 )
 from refine_hooks.audit.rules import Texts, rule_of_round
+from refine_hooks.log.checks import views_missing, views_preferred
 from refine_hooks.log.records import Curve, CurveKind, RoundRecord
 from refine_hooks.model import ProgramCurve
 from refine_hooks.settings import Settings

@@ -4,6 +4,8 @@ from pydantic import Field
 
 from refine_hooks.model import Record
 
+EMPTY, PREFERRED, _DEVIATIONS = 0.3, 2.0, 5.0  # noise in a cone over its mean over all directions
+
 
 class Share(Record):
     """A share with its error."""
@@ -58,3 +60,14 @@ class Checks(Record):
     duplicates: Duplicates | None = None
     noise_by_direction: NoiseByDirection | None = None
     unmasked_against_program: ProgramDifference | None = None
+
+
+def views_missing(lowest: float, highest: float, sd: float) -> bool:
+    """Whether the noise of a cone is next to nothing; the arguments are those of `NoiseByDirection`."""
+    return lowest < EMPTY and 1 - lowest > _DEVIATIONS * sd and highest < PREFERRED
+
+
+def views_preferred(lowest: float, highest: float, sd: float) -> bool:
+    """Whether the noise of one cone is so much stronger that others were seen far more often."""
+    apart = highest - lowest > 2 * _DEVIATIONS * sd * max(1.0, highest)
+    return not views_missing(lowest, highest, sd) and highest > PREFERRED and apart

@@ -22,6 +22,11 @@ OWN_FOLDERS = ("half_maps", "masks", "pictures", "sharpened", "analysis", "check
 _ABANDONED_AFTER_S = 3600.0  # longer than a hook in front of merge3d takes to save one dump
 
 
+def index_path(log: Path) -> Path:
+    """Where the summaries of a long log are kept; they may be deleted at any time."""
+    return log.with_suffix(".index")
+
+
 def slug(text: str) -> str:
     """``text`` as one component of a path: no slash, no blank, never hidden, never empty."""
     return _UNSAFE.sub("_", text).strip("._") or "_"

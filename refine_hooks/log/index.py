@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import threading
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 
 from refine_hooks.errors import InputError
 from refine_hooks.files.reading import open_plain
+from refine_hooks.log import stored
 from refine_hooks.log.file import Place
 from refine_hooks.log.lines import parsed_line, why_not
 from refine_hooks.log.records import Failed, LogLine, RoundRecord, Start, Stop
@@ -71,7 +73,9 @@ class LogIndex:
     _news: dict[Key, int] = field(default_factory=dict)  # the same, of whatever readers know of it
     _read: int = 0
     _lines: int = 0
-    _last: tuple[int, int, str] | None = None
+    _last: stored.Mark | None = None
+    _others: list[Place] = field(default_factory=list)  # lines that are not the last ones of a round
+    _kept: int = 0  # up to where the summaries are kept beside the log
     _file: tuple[int, int] | None = None
 
     @property
@@ -103,13 +107,16 @@ class LogIndex:
                 self._forget()
             self._file = (status.st_dev, status.st_ino)
             before = self._read
+            if not self._read and status.st_size > stored.WORTH_KEEPING:
+                self._take_kept(stream.fileno())
             stream.seek(self._read)
             last = b""
             while (text := stream.readline(LONGEST_LINE)).endswith(b"\n") or len(text) == LONGEST_LINE:
                 self._take(text)
                 last = text
             if last:
-                self._last = (self._read - len(last), len(last), hashlib.sha256(last).hexdigest())
+                self._last = stored.Mark(status.st_ino, (self._read - len(last), len(last)), zlib.crc32(last))
+            self._keep()
             return self._read > before
 
     def _replaced(self, handle: int, status: os.stat_result) -> bool:
@@ -118,12 +125,38 @@ class LogIndex:
             return False
         if self._file != (status.st_dev, status.st_ino) or status.st_size < self._read:
             return True
-        if self._last is None:
-            return False
-        offset, length, digest = self._last
-        return hashlib.sha256(os.pread(handle, length, offset)).hexdigest() != digest
+        return self._last is not None and not self._last.fits(handle)
+
+    def _take_kept(self, handle: int) -> None:
+        """Begin with what another reader has kept of this log, if it is of this very log."""
+        kept = stored.load(self.path, handle)
+        if kept is None:
+            return
+        self._last, entries = kept
+        try:
+            for place, summary in entries:
+                if place[0] != self._read:  # lines are lacking
+                    self._forget()
+                    return
+                if summary is None:
+                    self._take(os.pread(handle, place[1], place[0]))
+                else:
+                    self._take_round(summary, place)
+            self._kept = self._read
+        except (OSError, ValueError, TypeError, AttributeError):
+            self._forget()
+
+    def _keep(self) -> None:
+        """Keep what was read beside the log, where that was much."""
+        if self._last is None or self._read - self._kept < max(stored.WORTH_KEEPING, self._read // 16):
+            return
+        self._kept = end = sum(self._last.place)
+        entries: dict[Place, RoundSummary | None] = dict.fromkeys(self._others)
+        entries |= {known.place: known for known in self._rounds.by_key.values()}
+        stored.save(self.path, self._last, ((place, entries[place]) for place in sorted(entries) if place[0] < end))
 
     def _forget(self) -> None:
+        self._others, self._kept = [], 0
         self._rounds, self._failed, self._curves = Rounds(), {}, {}
         self._logged, self._news = {}, {}
         self.start, self.ended, self.faults, self.fault_count = None, False, [], 0
@@ -133,21 +166,27 @@ class LogIndex:
 
     def _take(self, text: bytes) -> None:
         offset, length = self._read, len(text)
-        self._read, self._lines = offset + length, self._lines + 1
         summary = skimmed(text)
         if summary is not None:
-            self.seq += 1
-            self._add_round(summary, (offset, length))
+            self._take_round(summary, (offset, length))
             return
+        self._read, self._lines = offset + length, self._lines + 1
         if not text.strip():
+            self._others.append((offset, length))
             return
         try:
             self._add(parsed_line(text), (offset, length))
         except ValidationError as error:
+            self._others.append((offset, length))
             self.seq += 1
             self.fault_count += 1
             said = f"{self.path}:{self._lines}: {why_not(text, error)}"
             self.faults = [*self.faults, said][-_FAULTS_SHOWN:]
+
+    def _take_round(self, summary: RoundSummary, place: Place) -> None:
+        self._read, self._lines = place[0] + place[1], self._lines + 1
+        self.seq += 1
+        self._add_round(summary, place)
 
     def add(self, line: LogLine, offset: int, length: int) -> None:
         """Take a line into account that has just been appended.
@@ -164,6 +203,8 @@ class LogIndex:
 
     def _add(self, line: LogLine, place: Place) -> None:
         self.seq += 1
+        if not isinstance(line, RoundRecord):
+            self._others.append(place)
         if isinstance(line, Start):
             self.start, self.ended = line, False
         elif isinstance(line, Stop):
@@ -176,7 +217,10 @@ class LogIndex:
 
     def _add_round(self, summary: RoundSummary, place: Place) -> None:
         self._failed.pop(summary.key, None)
-        self._curves.update((curve.name, None) for curve in summary.curves)
+        before = self._rounds.by_key.get(summary.key)
+        if before is not None:
+            self._others.append(before.place)
+        self._curves.update(dict.fromkeys(summary.names))
         self._rounds.add(summary, place)
         _move_to_end(self._logged, summary.key, self.seq)
         _move_to_end(self._news, summary.key, self.seq)

@@ -1,11 +1,14 @@
 """What is known of a measured round while its record stays on disk, and which earlier rounds it is compared with."""
 
+from base64 import b64decode, b64encode
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from math import isnan, nan
+from struct import Struct
 from sys import intern
-from typing import Protocol
+from typing import Any
 
 from refine_hooks.log.file import Place
 from refine_hooks.log.records import RoundRecord
@@ -14,6 +17,9 @@ from refine_hooks.model import Fingerprint, Key, Origin
 HISTORY = 12  # earlier rounds of its run and class that a round is compared with, and the best ones before them
 _OF_ANOTHER_CLASS = 6  # rounds of the run's first class before a round that is audited
 _AT_ONCE = 8  # records that are read and audited together
+
+_READING = Struct("<3d")
+_FIELDS_OF_KEY = set(Key.model_fields)
 
 Track = tuple[str, int]
 
@@ -29,12 +35,15 @@ class CurveSummary:
 
 @dataclass(frozen=True, slots=True)
 class RoundSummary:
-    """A measured round without its curves.
+    """A measured round without its curves. Thousands are held at once, so what is seldom asked for is packed.
 
     Attributes:
         headline: name of the curve that its resolution is read from.
         masks: names of its masks.
         shell_per_A: width of a shell.
+        inputs: its fingerprint as JSON.
+        names: of its curves.
+        numbers: resolution and interval of each, three float64; NaN for none.
         place: where its line stands in the log.
         number: how many rounds of its run and class were measured before it.
         earlier: lines of the same round that were measured from other inputs.
@@ -44,16 +53,27 @@ class RoundSummary:
     label: str
     program: str
     measured_at: datetime
-    fingerprint: Fingerprint
+    inputs: bytes
     origin: Origin | None
     particles: int | None
     headline: str | None
-    curves: tuple[CurveSummary, ...]
+    names: tuple[str, ...]
+    numbers: bytes
     masks: tuple[str, ...]
     shell_per_A: float
     place: Place = (0, 0)
     number: int = 0
     earlier: tuple[Place, ...] = ()
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """The inputs that it was measured from."""
+        return Fingerprint.model_validate_json(self.inputs)
+
+    @property
+    def curves(self) -> tuple[CurveSummary, ...]:
+        """Its curves in the order of the log."""
+        return tuple(self._curve(number) for number in range(len(self.names)))
 
     @property
     def headline_curve(self) -> CurveSummary | None:
@@ -63,60 +83,85 @@ class RoundSummary:
 
     def curve(self, name: str | None) -> CurveSummary | None:
         """The curve of that name, if there is one."""
-        return next((curve for curve in self.curves if curve.name == name), None)
+        return self._curve(self.names.index(name)) if name in self.names else None
+
+    def _curve(self, number: int) -> CurveSummary:
+        resolution_A, coarse_A, fine_A = _READING.unpack_from(self.numbers, number * _READING.size)
+        interval_A = None if isnan(coarse_A) else (coarse_A, fine_A)
+        return CurveSummary(self.names[number], None if isnan(resolution_A) else resolution_A, interval_A)
+
+    def packed(self) -> list[Any]:
+        """It as what JSON can hold, without its place."""
+        return [
+            *(self.key.run, self.key.iteration, self.key.class_id, self.label, self.program),
+            *(self.measured_at.isoformat(), self.inputs.decode(), self.origin, self.particles, self.headline),
+            *(self.names, b64encode(self.numbers).decode(), self.masks, self.shell_per_A),
+        ]
+
+    @classmethod
+    def unpacked(cls, told: Sequence[Any]) -> "RoundSummary":
+        """The inverse of `packed`.
+
+        Raises:
+            ValueError: it is none; TypeError and AttributeError, too.
+        """
+        (
+            run,
+            iteration,
+            class_id,
+            label,
+            program,
+            at,
+            inputs,
+            origin,
+            particles,
+            headline,
+            names,
+            numbers,
+            masks,
+            shell,
+        ) = told
+        wrong = not (isinstance(iteration, int) and isinstance(class_id, int) and isinstance(shell, float))
+        if wrong or len(b64decode(numbers)) != len(names) * _READING.size:
+            raise ValueError("it is no summary of a round")
+        return cls(
+            key=_small_key(run, iteration, class_id),
+            label=label,
+            program=intern(program),
+            measured_at=datetime.fromisoformat(at),
+            inputs=inputs.encode(),
+            origin=intern(origin) if origin else None,  # type: ignore[arg-type]
+            particles=particles,
+            headline=intern(headline) if headline else None,
+            names=tuple(names),
+            numbers=b64decode(numbers),
+            masks=tuple(masks),
+            shell_per_A=shell,
+        )
 
 
-class _Named(Protocol):
-    @property
-    def name(self) -> str: ...
+def _small_key(run: str, iteration: int, class_id: int) -> Key:
+    """A key in half the memory that a validated one takes."""
+    return Key.model_construct(_FIELDS_OF_KEY, run=intern(run), iteration=iteration, class_id=class_id)
 
 
-class _Line(Protocol):
-    """What a round's line says of it, whole or without its curves."""
-
-    @property
-    def key(self) -> Key: ...
-    @property
-    def label(self) -> str: ...
-    @property
-    def program(self) -> str: ...
-    @property
-    def measured_at(self) -> datetime: ...
-    @property
-    def fingerprint(self) -> Fingerprint: ...
-    @property
-    def particles(self) -> int | None: ...
-    @property
-    def headline(self) -> str | None: ...
-    @property
-    def box_px(self) -> int: ...
-    @property
-    def voxel_size_A(self) -> float: ...
-    @property
-    def masks(self) -> Sequence[_Named]: ...
-
-
-def summary_from(line: _Line, curves: Iterable[CurveSummary], origin: Origin | None) -> RoundSummary:
-    """The summary of a line that stands nowhere in particular; what repeats in every line is held once."""
+def summary_of(line: RoundRecord) -> RoundSummary:
+    """The summary of a record that stands nowhere in particular; what repeats in every line is held once."""
+    readings = ((curve.resolution_A, *(curve.interval_A or (None, None))) for curve in line.curves)
     return RoundSummary(
-        key=line.key,
+        key=_small_key(line.key.run, line.key.iteration, line.key.class_id),
         label=line.label,
         program=intern(line.program),
         measured_at=line.measured_at,
-        fingerprint=line.fingerprint,
-        origin=origin,
+        inputs=line.fingerprint.model_dump_json().encode(),
+        origin=line.half_maps.origin if line.half_maps else None,
         particles=line.particles,
         headline=intern(line.headline) if line.headline else None,
-        curves=tuple(CurveSummary(intern(c.name), c.resolution_A, c.interval_A) for c in curves),
+        names=tuple(intern(curve.name) for curve in line.curves),
+        numbers=b"".join(_READING.pack(*(nan if number is None else number for number in one)) for one in readings),
         masks=tuple(intern(mask.name) for mask in line.masks),
         shell_per_A=1 / (line.box_px * line.voxel_size_A),
     )
-
-
-def summary_of(record: RoundRecord) -> RoundSummary:
-    """The summary of a record that stands nowhere in particular."""
-    curves = (CurveSummary(c.name, c.resolution_A, c.interval_A) for c in record.curves)
-    return summary_from(record, curves, record.half_maps.origin if record.half_maps else None)
 
 
 @dataclass(slots=True)
@@ -129,6 +174,7 @@ class Rounds:
 
     by_key: dict[Key, RoundSummary] = field(default_factory=dict)
     _tracks: dict[Track, list[Key]] = field(default_factory=dict)
+    _names: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
     _best: dict[Key, tuple[Key, ...]] = field(default_factory=dict)  # the rounds up to it that nothing is better than
 
     def add(self, summary: RoundSummary, place: Place) -> None:
@@ -139,11 +185,16 @@ class Rounds:
         number, earlier = (len(track), ()) if before is None else (before.number, before.earlier)
         if before is not None and before.fingerprint != summary.fingerprint:
             earlier = (*earlier, before.place)
-        self.by_key[key] = replace(summary, place=place, number=number, earlier=earlier)
+        names, masks = self._same(summary.names), self._same(summary.masks)
+        self.by_key[key] = replace(summary, place=place, number=number, earlier=earlier, names=names, masks=masks)
         at = _place_of(track, key.iteration)
         if before is None:
             track.insert(at, key)
         self._compare_from(track, at)
+
+    def _same(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Names as another round has them already."""
+        return self._names.setdefault(names, names)
 
     def _compare_from(self, track: Sequence[Key], at: int) -> None:
         for number in range(at, len(track)):

@@ -1,0 +1,110 @@
+"""The summaries of a long log, kept beside it, so that whoever opens it next need not read it.
+
+A file of this kind is never trusted: it counts only where it is whole, and belongs to the very file that is open, whose last
+line that was summed up still stands where it stood. It may be deleted at any time; where it cannot be written, nothing is lost.
+Its first line says what it belongs to. Then there is one line of JSON for each line of the log: where that stands, and of a round
+its summary.
+"""
+
+import json
+import os
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+
+from refine_hooks.errors import StorageError
+from refine_hooks.files.atomic import beside
+from refine_hooks.files.reading import open_plain, parsed_json
+from refine_hooks.log.file import Place
+from refine_hooks.log.folder import index_path
+from refine_hooks.log.summary import RoundSummary
+
+FORMAT = 1
+WORTH_KEEPING = 4 << 20  # bytes of a log; fewer are read in no time
+
+Entry = tuple[Place, RoundSummary | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Up to where a log was read.
+
+    Attributes:
+        inode: of the file.
+        place: of the last line.
+        crc: checksum of that line.
+    """
+
+    inode: int
+    place: Place
+    crc: int
+
+    def fits(self, handle: int) -> bool:
+        """Whether it is this file, and the line still stands there."""
+        offset, length = self.place
+        status = os.fstat(handle)
+        if status.st_ino != self.inode or status.st_size < offset + length:
+            return False
+        return zlib.crc32(os.pread(handle, length, offset)) == self.crc
+
+
+def load(log: Path, handle: int) -> tuple[Mark, Iterator[Entry]] | None:
+    """What was kept of a log: up to where, and its lines in order; None where nothing is kept that fits.
+
+    Args:
+        log: the log.
+        handle: of the log, which is open.
+
+    Returns:
+        Reading the lines raises ValueError, TypeError or AttributeError where one is none of ours.
+    """
+    try:
+        stream = BufferedReader(open_plain(index_path(log)))
+    except OSError:
+        return None
+    try:
+        with stream:
+            first, size = stream.readline(1000), os.fstat(stream.fileno()).st_size
+            head = parsed_json(first.decode())
+            mark = Mark(head["inode"], (head["last"][0], head["last"][1]), head["crc"])
+            if head["format"] != FORMAT or size > os.fstat(handle).st_size or not mark.fits(handle):
+                return None
+            if _checksum(stream) != head["body"]:
+                return None
+    except (OSError, ValueError, TypeError, KeyError, IndexError):
+        return None
+    return mark, _entries(index_path(log))
+
+
+def _checksum(lines: Iterable[bytes]) -> int:
+    crc = 0
+    for line in lines:
+        crc = zlib.crc32(line, crc)
+    return crc
+
+
+def _entries(path: Path) -> Iterator[Entry]:
+    with BufferedReader(open_plain(path)) as stream:
+        stream.readline()
+        for line in stream:
+            offset, length, *told = parsed_json(line.decode())
+            yield (offset, length), RoundSummary.unpacked(told) if told else None
+
+
+def save(log: Path, mark: Mark, entries: Iterable[Entry]) -> None:
+    """Keep what was read of a log, whole or not at all; where the folder cannot be written, nothing is kept."""
+    lines = [
+        json.dumps([*place, *(known.packed() if known else ())], separators=(",", ":")).encode() + b"\n"
+        for place, known in entries
+    ]
+    head = {"format": FORMAT, "inode": mark.inode, "last": mark.place, "crc": mark.crc, "body": _checksum(lines)}
+    try:
+        if os.stat(log).st_ino != mark.inode:
+            return
+        with beside(index_path(log)) as temporary, temporary.open("wb") as stream:
+            stream.write(json.dumps(head, separators=(",", ":")).encode() + b"\n")
+            stream.writelines(lines)
+    except (OSError, StorageError):
+        return
