@@ -114,7 +114,7 @@ def explain(w: Watch, claims: Iterable[Claim] = ()) -> Explanation:
 def _past(w: Watch, faults: list[str]) -> str:
     """What the log holds, in words; the watch remembers it."""
     try:
-        faults += w.recall()
+        faults += w.log.recall()
     except RefineHooksError as error:
         faults += error.faults
         return "cannot be read"
@@ -172,7 +172,7 @@ def _action(w: Watch, round_: Round, origin: str) -> tuple[Action, str]:
     words = ["again, since its files have changed"] if w.index.last(round_.key) else []
     words.append("at once: its files are whole" if round_.complete else settle)
     particles = w.opened.keeps_particles
-    if origin in ("none", "regularised") and particles and w.reconstruct != "never":
+    if origin in ("none", "regularised") and particles and w.config.reconstruct != "never":
         words.append("from the particles where they can be had")
     elif origin == "none":
         hint = " ('once' and --reconstruct missing try the particles)" if particles else ""

@@ -16,7 +16,6 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -80,11 +79,11 @@ def small(project: Path, out: Path) -> Watch:
     if not project.exists():
         project.mkdir(parents=True)
         write_round(project, 1)
-    w = replace(a_watch(project), store=Store(out))
+    w = a_watch(project, store=Store(out))
     return w
 
 
-def of_cistem(project: Path, out: Path) -> Watch:
+def of_cistem(project: Path, out: Path, overrides: dict[str, Any] | None = None) -> Watch:
     """All dumps of one round in the scratch folder, its entry in the database."""
     if not project.exists():
         database = cistem_project.begin(project)
@@ -92,8 +91,8 @@ def of_cistem(project: Path, out: Path) -> Watch:
         for name, content in cistem_project.dumps(2).items():
             (project / "Scratch" / "AutoRefine3D" / name).write_bytes(content)
         cistem_project.commit(database, 2)
-    settings = load_settings(overrides={"watch": {"settle_s": 0.0}})
-    return Watch(project, "cistem", cistem, settings, Store(out))  # type: ignore[arg-type]
+    settings = load_settings(overrides=overrides or {"watch": {"settle_s": 0.0}})
+    return Watch.of(project, "cistem", cistem, settings, Store(out))  # type: ignore[arg-type]
 
 
 SCENES: dict[str, Callable[[Path, Path], Watch]] = {"small": small, "cistem": of_cistem}
@@ -234,7 +233,7 @@ def unmounted(folder: Path) -> dict[str, Any]:
     def back() -> None:
         _do("mount", "--bind", str(store), str(away))
 
-    w = replace(a_watch(away, half_maps=half_maps), store=Store(folder / "out"))
+    w = a_watch(away, half_maps=half_maps, store=Store(folder / "out"))
     night(w, back)
     _do("umount", str(away))
     expected = outputs(folder / "out")

@@ -18,6 +18,7 @@ from refine_hooks.log.folder import Store
 from refine_hooks.model import Facts, HalfMaps, Key, Round
 from refine_hooks.programs.adapter import Project, fingerprint_of
 from refine_hooks.settings import Settings, load_settings
+from refine_hooks.watch.config import Reconstruct
 from refine_hooks.watch.loop import Watch
 
 BOX = 24
@@ -121,13 +122,20 @@ class _Small(Project):
 
 
 def a_watch(
-    project: Path, said: list[str] | None = None, overrides: dict[str, Any] | None = None, **changes: Callable[..., Any]
+    project: Path,
+    said: list[str] | None = None,
+    overrides: dict[str, Any] | None = None,
+    *,
+    reconstruct: Reconstruct = "never",
+    store: Store | None = None,
+    **changes: Callable[..., Any],
 ) -> Watch:
     settings = load_settings(overrides={"watch": {"settle_s": 0.0}, **(overrides or {})})
-    store = Store(project / "refine_hooks")
     if said is not None:
         hear(said)
-    return Watch(project, "test", program(**changes), settings, store)
+    return Watch.of(
+        project, "test", program(**changes), settings, store or Store(project / "refine_hooks"), reconstruct
+    )
 
 
 def lines_of(project: Path, kind: type) -> list[Any]:

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -130,7 +130,7 @@ class Scene:
 
 def of_dumps(folder: Path) -> Scene:
     project = folder / "project"
-    w = replace(of_cistem(project, folder / "out"), settings=load_settings(overrides=FAST))
+    w = of_cistem(project, folder / "out", FAST)
     second = cistem_project.dumps(2, seed=5, score=61.0)
 
     def again() -> None:
@@ -149,7 +149,7 @@ def of_arrays(folder: Path) -> Scene:
     second = {path.name: path.read_bytes() for path in arrays.write_arrays(job, 2) if path.suffix == ".mrc"}
     arrays.write_arrays(job, 1)
     settings = load_settings(program="relion", overrides=FAST)
-    w = Watch(project, "relion", relion, settings, Store(folder / "out"))  # type: ignore[arg-type]
+    w = Watch.of(project, "relion", relion, settings, Store(folder / "out"))  # type: ignore[arg-type]
 
     def again() -> None:
         arrays.write_arrays(job, 2)

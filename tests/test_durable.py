@@ -40,13 +40,13 @@ def test_files_are_flushed_before_they_get_their_names_and_the_log_before_the_ro
 
     for name in ("fsync", "replace", "pwrite"):
         monkeypatch.setattr(os, name, noted(name, getattr(os, name)))
-    afterwards = loop._afterwards
+    count_and_say = loop.count_and_say
 
     def told(*args: Any) -> None:
         done.append(("told", ""))
-        afterwards(*args)
+        count_and_say(*args)
 
-    monkeypatch.setattr(loop, "_afterwards", told)
+    monkeypatch.setattr(loop, "count_and_say", told)
     run(w, [0.0])
 
     renamed = [place for what, place in done if what == "replace"]

@@ -127,7 +127,7 @@ def test_each_round_says_what_would_be_done_with_it(
 
 def small_watch(project: Path, **changes: Any) -> Watch:
     settings = load_settings(overrides={"watch": {"settle_s": 0.0}})
-    return Watch(project, "test", program(**changes), settings, Store(project / "refine_hooks"))
+    return Watch.of(project, "test", program(**changes), settings, Store(project / "refine_hooks"))
 
 
 def test_what_the_log_holds_is_left_and_what_changed_since_is_measured_again(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_what_the_log_holds_is_left_and_what_changed_since_is_measured_again(tmp
         fingerprint=third.fingerprint,
         reason="it holds 5 bytes",
     )
-    w.log(failed)
+    w.log.append(failed)
     told = explain(small_watch(tmp_path))
     words = {each.label: (each.action, each.why) for each in told.rounds}
     assert [action for action, _ in words.values()] == ["nothing", "measure", "nothing"]
@@ -220,7 +220,7 @@ def test_every_round_of_a_log_with_other_lines_is_found(tmp_path: Path) -> None:
     write_round(tmp_path, 1)
     w = small_watch(tmp_path)
     w.store.make()
-    w.log(Stop(stopped_at=now(), reason="test", rounds_measured=0, rounds_failed=0))
+    w.log.append(Stop(stopped_at=now(), reason="test", rounds_measured=0, rounds_failed=0))
     (told,) = explain(small_watch(tmp_path)).rounds
     assert told.action == "measure"
     assert told.origin == "unknown"

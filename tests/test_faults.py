@@ -6,7 +6,6 @@ import sqlite3
 import struct
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +47,7 @@ def failures_in(w: Watch) -> list[Failed]:
 
 def test_a_project_renamed_away_and_back_loses_nothing(project: Path, tmp_path: Path) -> None:
     said: list[str] = []
-    w = replace(a_watch(project, said), store=Store(tmp_path / "out"))
+    w = a_watch(project, said, store=Store(tmp_path / "out"))
 
     def ticks() -> Iterator[float]:
         yield 0.0
@@ -76,7 +75,7 @@ def test_a_project_renamed_away_while_a_round_is_read_is_measured_when_it_is_bac
             project.rename(tmp_path / "away")
         return program().half_maps(directory, round_, store)
 
-    w = replace(a_watch(project, [], half_maps=away), store=Store(tmp_path / "out"))
+    w = a_watch(project, [], half_maps=away, store=Store(tmp_path / "out"))
 
     def ticks() -> Iterator[float]:
         yield 0.0
@@ -98,7 +97,7 @@ def test_rights_that_are_taken_and_given_back_lose_nothing(what: str, tmp_path: 
     rights = target.stat().st_mode
 
     def night() -> str:
-        w = replace(a_watch(project, []), store=Store(tmp_path / "out"))
+        w = a_watch(project, [], store=Store(tmp_path / "out"))
 
         def ticks() -> Iterator[float]:
             target.chmod(0)
@@ -297,7 +296,7 @@ def test_a_read_only_project_is_measured_elsewhere_and_stays_as_it_is(project: P
     for path in project.iterdir():
         path.chmod(0o444)
     project.chmod(0o555)
-    w = replace(a_watch(project, []), store=Store(tmp_path / "out"))
+    w = a_watch(project, [], store=Store(tmp_path / "out"))
     try:
         run(w, [0.0])
     finally:
@@ -328,7 +327,7 @@ def test_a_clock_that_jumps_loses_no_round_and_repeats_none(
     folder = tmp_path / "project"
     database = cistem_project.begin(folder)
     settings = load_settings(overrides={"watch": {"settle_s": 0.0, "metadata_wait_s": 900.0}})
-    w = Watch(folder, "cistem", cistem, settings, Store(tmp_path / "out"))  # type: ignore[arg-type]
+    w = Watch.of(folder, "cistem", cistem, settings, Store(tmp_path / "out"))  # type: ignore[arg-type]
     real = time.time
 
     def put_dumps(refinement_id: int) -> None:

@@ -8,7 +8,6 @@ import shutil
 import tarfile
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -210,8 +209,9 @@ def test_a_round_on_disk_is_measured_in_time(name: str, last_s: float, kind: str
     parts = {each: getattr(opened, each) for each in vars(program()) if each not in ("recognises", "why", "open")}
     timed = program(**{**parts, "half_maps": half_maps})
     given = load_settings(overrides={"watch": {"poll_s": 5.0, "settle_s": 3.0}, "keep": {"min_free_GB": 0.0}})
-    w = Watch(project.folder, "test", timed, given, Store(tmp_path / "out"))
-    w.schedule, w.stop = replace(w.schedule, clock=clock), PlayedStop(clock)
+    w = Watch.of(
+        project.folder, "test", timed, given, Store(tmp_path / "out"), clock=clock, asked_to_stop=PlayedStop(clock)
+    )
     run(w, w.scan_times(notifier))
     records = list(read_journal(w.store.log).rounds)
     newest = max(record.key.iteration for record in records)

@@ -485,7 +485,7 @@ def test_ab_initio_rounds_are_measured_although_later_ones_have_taken_their_name
         project.write_map(scratch / f"startup3d_{number}_0.mrc", project.small_map(1), "test")
         scene.tick(scratch / f"startup3d_{number}_0.mrc")
         scene.capture()
-    w = Watch(scene.folder, "cistem", cistem, NO_WAIT, scene.store)
+    w = Watch.of(scene.folder, "cistem", cistem, NO_WAIT, scene.store)
     run(w, [0.0])
     log = read_journal(scene.store.log)
     assert [str(record.key) for record in log.rounds] == ["startup/1/1", "startup/2/1"]

@@ -61,7 +61,7 @@ def test_exactly_one_adapter_claims_it_and_says_why(name: str, tmp_path: Path) -
 
 
 def watched(name: str, project: Path, out: Path) -> Watch:
-    return Watch(project, name, adapter_called(name), settings_of(name), Store(out))
+    return Watch.of(project, name, adapter_called(name), settings_of(name), Store(out))
 
 
 @pytest.mark.parametrize("name", NAMES)

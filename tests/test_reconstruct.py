@@ -115,7 +115,7 @@ def test_a_round_of_cistem_is_reconstructed_as_its_own_programs_do(
 def test_a_finished_project_ends_with_half_maps_for_every_round(shared: Path, tmp_path: Path) -> None:
     project = shared / "golden" / "cistem" / "project"
     store = Store(tmp_path / "out")
-    w = Watch(
+    w = Watch.of(
         project,
         "cistem",
         Opened("cistem"),
@@ -135,7 +135,7 @@ def test_what_cannot_be_reconstructed_is_said_once_and_recorded_once(shared: Pat
     for _ in range(2):
         said = hear()
         store = Store(tmp_path / "out")
-        w = Watch(project, "relion", Opened("relion"), load_settings(program="relion"), store, "missing")
+        w = Watch.of(project, "relion", Opened("relion"), load_settings(program="relion"), store, "missing")
         run(w, [0.0, 10.0, 20.0])
         assert sum("it010: cannot be reconstructed" in text for text in said) == 1
     assert len([line for line in read_journal(w.store.log).lines if isinstance(line, RoundRecord)]) == 2

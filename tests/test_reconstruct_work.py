@@ -320,8 +320,8 @@ def test_a_watch_that_is_stopped_while_it_reconstructs_goes_on_the_next_time(job
             {"reconstruct": {"block_particles": 5, "threads": 1}},
             particles=lambda directory, round_: job,
             half_maps=lambda directory, round_, store: None,
+            reconstruct="missing",
         )
-        w.reconstruct = "missing"
         return w
 
     said = hear()

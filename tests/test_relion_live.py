@@ -28,7 +28,7 @@ def watch_refinement(project: Path, out: Path, *more: str) -> list[RoundRecord]:
     settings = load_settings(
         program="relion", overrides={"watch": {"poll_s": 0.3, "settle_s": 0.2}, "keep": {"min_free_GB": 0.1}}
     )
-    w = Watch(project, "relion", Opened("relion"), settings, Store(out))
+    w = Watch.of(project, "relion", Opened("relion"), settings, Store(out))
     job = tiny_relion.refine(project, *more, out=out)
     began = time.monotonic()
 

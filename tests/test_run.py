@@ -158,7 +158,7 @@ def test_a_full_disk_is_waited_for_and_nothing_is_lost(project: Path, monkeypatc
 
 
 def test_nothing_is_written_into_the_last_of_the_disk(project: Path) -> None:
-    w = replace(a_watch(project), store=Store(project / "refine_hooks", min_free_bytes=1 << 60))
+    w = a_watch(project, store=Store(project / "refine_hooks", min_free_bytes=1 << 60))
     run(w, [0.0])
     assert lines_of(project, RoundRecord) == lines_of(project, Failed) == []
     assert "min_free_GB" in w.waits.waiting
@@ -211,7 +211,7 @@ def test_two_things_that_are_waited_for_in_turn_are_each_said_once(project: Path
         raise OSError(errno.ENOSPC, "No space left on device")
 
     said: list[str] = []
-    w = replace(a_watch(project, said, capture=broken), store=Store(project / "refine_hooks", min_free_bytes=1 << 60))
+    w = a_watch(project, said, capture=broken, store=Store(project / "refine_hooks", min_free_bytes=1 << 60))
     run(w, [0.0, 1.0, 2.0, 3.0])
     assert sum("No space left" in text for text in said) == 1
     assert sum("min_free_GB" in text for text in said) == 1
@@ -230,8 +230,7 @@ def test_a_round_whose_sums_were_missed_is_made_good_from_its_particles(
     monkeypatch.setattr(
         "refine_hooks.reconstruct.reconstructed", lambda *_: HalfMaps(*half_maps_of(1), "reconstructed")
     )
-    w = a_watch(project, rounds=with_fault)
-    w.reconstruct = "missing"
+    w = a_watch(project, rounds=with_fault, reconstruct="missing")
     run(w, [0.0])
     (record,) = lines_of(project, RoundRecord)
     assert record.half_maps.origin == "reconstructed"
@@ -248,13 +247,11 @@ def test_a_round_that_was_watched_with_filtered_halves_is_reconstructed_once_tha
         return [record.half_maps.origin for record in lines_of(project, RoundRecord)]
 
     run(a_watch(project, half_maps=filtered), [0.0, 1.0])
-    w = a_watch(project, half_maps=filtered)
-    w.reconstruct = "missing"
+    w = a_watch(project, half_maps=filtered, reconstruct="missing")
     monkeypatch.setattr("refine_hooks.reconstruct.reconstructed", lambda *_: None)
     run(w, [0.0, 1.0])
     assert (in_the_log(), w.counts.measured) == (["regularised"], 0)
-    w = a_watch(project, half_maps=filtered)
-    w.reconstruct = "missing"
+    w = a_watch(project, half_maps=filtered, reconstruct="missing")
     monkeypatch.setattr(
         "refine_hooks.reconstruct.reconstructed", lambda *_: HalfMaps(*half_maps_of(1), "reconstructed")
     )
@@ -283,7 +280,7 @@ def test_half_maps_that_come_after_the_tables_are_measured_though_the_state_is_t
     w = a_watch(project, rounds=rounds, half_maps=half_maps)
     run(w, ticks())
     logged = [record.half_maps and record.half_maps.origin for record in lines_of(project, RoundRecord)]
-    assert (logged, w.reconstruct) == ([None, "merged"], "never")
+    assert (logged, w.config.reconstruct) == ([None, "merged"], "never")
 
 
 def test_a_look_asks_nothing_of_rounds_that_were_finished_at_the_last_one(
@@ -339,12 +336,12 @@ def test_a_watch_is_not_idle_before_a_round_that_it_has_just_seen_can_have_settl
         return [replace(round_, complete=False) for round_ in real(*args)]
 
     w = a_watch(project, rounds=unproven)
-    before = w.idle_since()
+    before = w.activity.last_s
     run(w, [0.0])
-    seen_until = w.idle_since()
+    seen_until = w.activity.last_s
     assert seen_until >= before + w.settings.watch.settle_s
     run(w, [0.0])
-    assert w.idle_since() == seen_until
+    assert w.activity.last_s == seen_until
 
 
 def test_once_says_what_is_still_awaited(project: Path) -> None:

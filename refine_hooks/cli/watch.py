@@ -26,6 +26,8 @@ from refine_hooks.files import file_system
 from refine_hooks.watch import events
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from refine_hooks.watch.loop import Watch
 
 
@@ -58,8 +60,9 @@ def watch(
     from refine_hooks.cli._progress import progress_shown
 
     with progress_shown() as progress:
-        w = open_watch(project, out, config, program, overrides, in_watch=True)
-        w.inserting = partial(progress, what="particles")
+        w = open_watch(
+            project, out, config, program, overrides, in_watch=True, inserting=partial(progress, what="particles")
+        )
         why = _watch(w, until_idle)
     if why == "interrupted":
         raise typer.Exit(130)
@@ -102,10 +105,10 @@ def once(
 
     overrides = overrides_of(mask, radius, mass, reconstruct, full)
     with progress_shown() as progress:
-        w = open_watch(project, out, config, program, overrides, in_watch=False)
-        w.progress, w.inserting = progress, partial(progress, what="particles")
         from refine_hooks.watch.loop import run, two_scans
 
+        inserting = partial(progress, what="particles")
+        w = open_watch(project, out, config, program, overrides, in_watch=False, progress=progress, inserting=inserting)
         why = run(w, two_scans(w))
     if w.waits.waiting:
         raise typer.Exit(1)
@@ -192,8 +195,15 @@ def open_watch(
     program: str,
     overrides: dict[str, Any],
     in_watch: bool,
+    progress: Callable[[int, int], None] | None = None,
+    inserting: Callable[[int, int], None] | None = None,
 ) -> Watch:
     """A watch of ``project`` with all its settings; nothing is written yet.
+
+    Args:
+        in_watch: whether it is watched, not only measured as it is: rounds are not reconstructed then unless that is asked for.
+        progress: learns how many rounds are done, and of how many.
+        inserting: the same, of particles.
 
     Raises:
         RefineHooksError: not a project, wrong settings, a mask that is not there.
@@ -202,6 +212,7 @@ def open_watch(
     from refine_hooks.log.folder import Store
     from refine_hooks.programs import claim
     from refine_hooks.settings import layers, load_settings, merged
+    from refine_hooks.watch.config import untold
     from refine_hooks.watch.loop import Watch
 
     project = project.absolute()
@@ -214,13 +225,15 @@ def open_watch(
     when = settings.reconstruct.when
     store = Store((out or project / "refine_hooks").absolute(), int(settings.keep.min_free_GB * 1e9))
     tell_compiling()
-    return Watch(
+    return Watch.of(
         project,
         name,
         adapter,
         settings,
         store,
         reconstruct=("never" if in_watch else "missing") if when == "auto" else when,
+        progress=progress or untold,
+        inserting=inserting or untold,
     )
 
 

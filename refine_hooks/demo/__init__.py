@@ -31,15 +31,17 @@ def demonstrate(directory: Path, pace: float = 1.0) -> Journal:
         raise InputError(f"{directory}: is there already and not an empty folder; name a new one")
     directory.mkdir(parents=True, exist_ok=True)
     settings = load_settings(program="cistem", overrides={"watch": {"poll_s": 0.5}, "keep": {"min_free_GB": 0.2}})
-    w = Watch(directory, "cistem", adapter_called("cistem"), settings, Store(directory / "refine_hooks"))
+    w = Watch.of(directory, "cistem", adapter_called("cistem"), settings, Store(directory / "refine_hooks"))
     faults: list[BaseException] = []
-    player = threading.Thread(target=_play, args=(directory, pace, faults, w.stop), name="refinement", daemon=True)
+    player = threading.Thread(
+        target=_play, args=(directory, pace, faults, w.stopping.asked), name="refinement", daemon=True
+    )
     notifier = events.ChangeNotifier(w.opened.watched_folders) if file_system.events_arrive(directory) else None
     player.start()
     try:
         run(w, _until_played(w, player, notifier), notifier, live=True)
     finally:
-        w.stop.set()
+        w.stopping.asked.set()
         if notifier is not None:
             notifier.close()
     if faults:
@@ -64,9 +66,9 @@ def _until_played(w: Watch, player: threading.Thread, notifier: events.ChangeNot
         yield moment
         if not player.is_alive():
             ended_at = ended_at or time.monotonic()
-            waited_s = time.monotonic() - max(ended_at, w.last_event)
+            waited_s = time.monotonic() - max(ended_at, w.activity.last_s)
             if (
-                w.counts.measured + w.counts.failed >= len(cistem.ROUNDS)
+                w.counts.done >= len(cistem.ROUNDS)
                 or waited_s > w.settings.watch.settle_s + 4 * w.settings.watch.poll_s
             ):
                 return

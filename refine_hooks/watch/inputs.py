@@ -1,7 +1,7 @@
 """What a watched project gives for one round: half maps, masks, viewing directions; and whether its files changed."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,14 +15,23 @@ from refine_hooks.log.records import RoundRecord
 from refine_hooks.measure import NamedMask
 from refine_hooks.model import HalfMaps, InputFile, MaskRole, ProgramMask, Round
 from refine_hooks.settings import Settings
+from refine_hooks.watch.config import WatchConfig
+from refine_hooks.watch.known import KnownRounds
 from refine_hooks.watch.measure_round import Callbacks, MeasureConfig, measure_round
-from refine_hooks.watch.state import Watch
 
 logger = logging.getLogger(__name__)
 
 
-def measured(w: Watch, round_: Round) -> RoundRecord | None:
+def measured(
+    config: WatchConfig, known: KnownRounds, round_: Round, needs_bytes: Callable[[int], None] = lambda size: None
+) -> RoundRecord | None:
     """One round of a watched project -> its record; see `refine_hooks.watch.measure_round.measure_round`.
+
+    Args:
+        config: the watch's.
+        known: what its log holds.
+        round_: as the scan found it.
+        needs_bytes: learns how much room on the disk the files of the round take.
 
     Returns:
         None where the log holds the same state and no more trustworthy half maps can be had.
@@ -31,49 +40,47 @@ def measured(w: Watch, round_: Round) -> RoundRecord | None:
         NotReadyError: the inputs changed while they were read.
         RefineHooksError: it cannot be measured; says why.
     """
-
-    def reserve(size: int) -> None:
-        w.room_bytes = size
-
     callbacks = Callbacks(
-        half_maps=lambda each: half_maps(w, each),
-        masks=lambda each, halves: [*_users_masks(w.settings, halves), *_programs_masks(w, each, halves)],
-        reported=w.opened.reported,
-        worth_measuring=lambda each, halves: _worth_measuring(w, each, halves),
-        needs_bytes=reserve,
-        changed=lambda each: changed(w, each),
-        viewing_directions=lambda each: _viewing_directions(w, each),
+        half_maps=lambda each: half_maps(config, each),
+        masks=lambda each, halves: [*_users_masks(config.settings, halves), *_programs_masks(config, each, halves)],
+        reported=config.opened.reported,
+        worth_measuring=lambda each, halves: _worth_measuring(known, each, halves),
+        needs_bytes=needs_bytes,
+        changed=lambda each: changed(config, each),
+        viewing_directions=lambda each: _viewing_directions(config, each),
     )
-    return measure_round(MeasureConfig(w.settings, w.store), round_, w.index.before(round_.key), callbacks)
+    return measure_round(
+        MeasureConfig(config.settings, config.store), round_, known.index.before(round_.key), callbacks
+    )
 
 
-def _worth_measuring(w: Watch, round_: Round, halves: HalfMaps | None) -> bool:
+def _worth_measuring(known: KnownRounds, round_: Round, halves: HalfMaps | None) -> bool:
     """Whether these half maps give more than the log holds of the round."""
     origin = None if halves is None else halves.origin
-    if w.would_be_poorer(round_, origin):
+    if known.would_be_poorer(round_, origin):
         logger.warning(
             f"{round_.key} {round_.label}: not measured again, since the log holds better half maps than can be had now"
         )
         return False
-    known = w.known_without(round_)
-    return known is None or origin not in (known.origin, None)
+    bare = known.without_half_maps(round_)
+    return bare is None or origin not in (bare.origin, None)
 
 
-def half_maps(w: Watch, round_: Round) -> HalfMaps | None:
+def half_maps(config: WatchConfig, round_: Round) -> HalfMaps | None:
     """The most trustworthy half maps that can be had: found, merged, or - where asked for - reconstructed from the particles.
 
     Raises:
         InputError: what is there cannot be used, and the particles cannot stand in for it.
         RefineHooksError: see `refine_hooks.programs.adapter.Project.half_maps`.
     """
-    read_ahead(w.project / file.name for file in round_.fingerprint.inputs)
-    halves = None if round_.fault else w.opened.half_maps(round_)
+    read_ahead(config.project / file.name for file in round_.fingerprint.inputs)
+    halves = None if round_.fault else config.opened.half_maps(round_)
     poor = halves is None or halves.origin == "regularised"
-    if w.reconstruct == "always" or (w.reconstruct == "missing" and poor):
+    if config.reconstruct == "always" or (config.reconstruct == "missing" and poor):
         from refine_hooks.reconstruct import Desk, reconstructed
 
-        desk = Desk(w.inserting, w.stop.is_set, w.store.checkpoint_path(round_.key))
-        made = reconstructed(w.opened, round_, w.settings, desk)
+        desk = Desk(config.inserting, config.asked_to_stop.is_set, config.store.checkpoint_path(round_.key))
+        made = reconstructed(config.opened, round_, config.settings, desk)
         if made is not None and round_.fault:
             made = replace(made, notes=(*made.notes, f"what the program left cannot be used: {round_.fault}"))
         halves = made or halves
@@ -94,14 +101,14 @@ def _users_masks(settings: Settings, halves: HalfMaps) -> Iterator[NamedMask]:
             yield NamedMask(name, None, path, note=f"not used: {error}")
 
 
-def _programs_masks(w: Watch, round_: Round, halves: HalfMaps) -> Iterator[NamedMask]:
+def _programs_masks(config: WatchConfig, round_: Round, halves: HalfMaps) -> Iterator[NamedMask]:
     """The program's own masks; a name that the user gave to another mask is the user's."""
     try:
-        found = w.opened.masks(round_, halves)
+        found = config.opened.masks(round_, halves)
     except RefineHooksError as error:
         found = {"refinement": ProgramMask(None, note=f"not used: {error}")}
     for name, mask in found.items():
-        if name not in w.settings.masks:
+        if name not in config.settings.masks:
             yield _named(name, mask, halves)
 
 
@@ -116,10 +123,10 @@ def _named(name: str, own: ProgramMask, halves: HalfMaps) -> NamedMask:
     return NamedMask(name, usable, own.path, role, parameters=own.parameters, note=note, cistem_edge=own.cistem_edge)
 
 
-def _viewing_directions(w: Watch, round_: Round) -> NDArray[np.float64] | None:
+def _viewing_directions(config: WatchConfig, round_: Round) -> NDArray[np.float64] | None:
     """The viewing directions are for a picture only: without them the round is measured all the same."""
     try:
-        return w.opened.viewing_directions(round_)
+        return config.opened.viewing_directions(round_)
     except Exception as error:
         logger.warning(
             f"{round_.key} {round_.label}: no picture of the viewing directions ({error or type(error).__name__})"
@@ -127,16 +134,16 @@ def _viewing_directions(w: Watch, round_: Round) -> NDArray[np.float64] | None:
         return None
 
 
-def changed(w: Watch, round_: Round) -> bool:
+def changed(config: WatchConfig, round_: Round) -> bool:
     """Whether the round is in another state than when it was scanned; one that is gone was read whole or not at all.
 
     Files that differ are only a reason to scan again: their names may have been given to another round since, while this one's
     are in the spool.
     """
-    if not any(_differs(w.project / known.name, known) for known in round_.fingerprint.inputs):
+    if not any(_differs(config.project / known.name, known) for known in round_.fingerprint.inputs):
         return False
     try:
-        rounds = list(w.opened.rounds())
+        rounds = list(config.opened.rounds())
     except Exception:
         return True
     return any(now.key == round_.key and now.fingerprint != round_.fingerprint for now in rounds)

@@ -139,16 +139,21 @@ def settled(
         last_s = moment
 
 
+@dataclass(slots=True)
 class RetryQueue:
     """Rounds that could not be measured for a reason that may pass: tried again at the next scans, then ever more seldom.
 
-    Args:
-        known: what is to be tried once more at the first scan.
+    Attributes:
+        scans: how many have begun.
     """
 
-    def __init__(self, known: Mapping[Key, Fingerprint] | None = None) -> None:
+    scans: int = 0
+    _rounds: dict[Key, tuple[Fingerprint, int, int]] = field(default_factory=dict)
+
+    def begin(self, known: Mapping[Key, Fingerprint]) -> None:
+        """Count scans from now on, and try these states once more at the first of them."""
         self.scans = 0
-        self._rounds = {key: (fingerprint, 1, 0) for key, fingerprint in (known or {}).items()}
+        self._rounds = {key: (fingerprint, 1, 0) for key, fingerprint in known.items()}
 
     def add(self, round_: Round) -> int:
         """Put a round off; returns how often it has been tried in this very state."""

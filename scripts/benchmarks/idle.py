@@ -142,7 +142,7 @@ from refine_hooks.cli.watch import open_watch
 from refine_hooks.watch import loop as run
 imported, wall = time.process_time(), time.monotonic()
 w = open_watch(Path(sys.argv[1]), None, None, "", {}, in_watch=True)
-w.recall()
+w.log.recall()
 rounds = run._turn(w)
 assert all(w.done(r) for r in rounds if not r.missing), [str(r.key) for r in rounds if not w.done(r)][:5]
 first, wall = time.process_time() - imported, time.monotonic() - wall

@@ -153,13 +153,12 @@ def _round(folder: Path) -> Callable[[], object]:
         half1, half2, images = half_maps_from_dumps(odd, even)
         return HalfMaps(half1, half2, "merged", images=images)
 
-    w = a_watch(folder, [], half_maps=half_maps)
-    w.store = Store(folder / "out")
+    w = a_watch(folder, [], half_maps=half_maps, store=Store(folder / "out"))
     box_px = read_map(folder / "half1.mrc").box_px
     round_ = Round(
         Key(run="run", iteration=1, class_id=1), "test", "it1", fingerprint_of(folder, [*odd, *even]), _facts(box_px)
     )
-    return lambda: measured(w, round_)
+    return lambda: measured(w.config, w.known, round_)
 
 
 WORKS = {"two transforms": _two_transforms, "floor": _floor, "measure": _measure, "round from dumps": _round}

@@ -1,0 +1,46 @@
+"""What a watch was asked to do. Nothing of it changes while it runs."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from refine_hooks.log.folder import Store
+from refine_hooks.programs.adapter import Project
+from refine_hooks.settings import Settings
+
+Reconstruct = Literal["never", "missing", "always"]
+
+
+def untold(done: int, total: int) -> None:
+    """Progress that nobody asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchConfig:
+    """One project, how it is watched, and where to.
+
+    Attributes:
+        project: its folder.
+        program: name of the program that refines there.
+        opened: the project, opened as that program's.
+        store: the output folder.
+        reconstruct: whether half maps are made from the particles.
+        asked_to_stop: set when the watch is to end; what takes long ends soon then.
+        clock: seconds; the clock of all waiting.
+        progress: learns how many rounds are done, and of how many.
+        inserting: the same, of particles while half maps are made from them.
+    """
+
+    project: Path
+    program: str
+    opened: Project
+    settings: Settings
+    store: Store
+    reconstruct: Reconstruct = "never"
+    asked_to_stop: threading.Event = field(default_factory=threading.Event)
+    clock: Callable[[], float] = time.monotonic
+    progress: Callable[[int, int], None] = untold
+    inserting: Callable[[int, int], None] = untold

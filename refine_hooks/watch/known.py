@@ -1,0 +1,120 @@
+"""What the log holds of a round, and whether what is on disk now could give more."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from refine_hooks.log.index import LogIndex
+from refine_hooks.log.records import Failed
+from refine_hooks.log.summary import RoundSummary
+from refine_hooks.model import Fingerprint, Key, Origin, Round, rank
+from refine_hooks.watch.schedule import RetryQueue
+
+
+@dataclass(slots=True)
+class KnownRounds:
+    """The rounds of the log beside those of the disk. What was compared once is remembered.
+
+    Attributes:
+        index: the log.
+        may_reconstruct: whether half maps are made from the particles.
+    """
+
+    index: LogIndex
+    may_reconstruct: bool
+    _poorer: dict[Key, Fingerprint] = field(default_factory=dict)  # states that give less than the log holds
+    _attempted: set[tuple[Key, Origin | None]] = field(default_factory=set)  # with what was at hand then
+    _compared: dict[Key, tuple[int, RoundSummary | Failed]] = field(default_factory=dict)
+    _unchanged: dict[int, Round] = field(default_factory=dict)
+
+    def active(self, rounds: Iterable[Round], retries: RetryQueue) -> list[Round]:
+        """Without the rounds of the past: those that were finished at the last scan, and come from the adapter's memory.
+
+        A scan must cost what its open rounds cost.
+        """
+        before, unchanged, active = self._unchanged, {}, []
+        for round_ in rounds:
+            if round_.serial in before:
+                unchanged[round_.serial] = round_
+                continue
+            active.append(round_)
+            if not round_.missing and not retries.holds(round_) and self.finished(round_):
+                unchanged[round_.serial] = round_
+        self._unchanged = unchanged
+        return active
+
+    def finished(self, round_: Round) -> bool:
+        """Whether the log holds this round as it is on disk now; one without honest half maps is not finished once there are some.
+
+        A state may be known from tables alone, so half maps may come to one that is in the log already.
+        """
+        last = self.index.last(round_.key)
+        if last is None:
+            return False
+        if not self._holds(last, round_):
+            return self._has_better(round_)
+        if not _lacking(last):
+            return True
+        come = isinstance(last, RoundSummary) and last.origin is None and at_hand(round_) is not None
+        return (round_.key, at_hand(round_)) in self._attempted or not (come or self.may_reconstruct)
+
+    def _holds(self, last: RoundSummary | Failed, round_: Round) -> bool:
+        """Whether the log's last word is on this very state. A round that the adapter remembers is compared only once."""
+        compared = self._compared.get(round_.key)
+        if compared is not None and compared[0] == round_.serial and compared[1] is last:
+            return True
+        if last.fingerprint != round_.fingerprint:
+            return False
+        self._compared[round_.key] = round_.serial, last
+        return True
+
+    def _has_better(self, round_: Round) -> bool:
+        """Whether what is there now of a measured round can only give less: inputs that are gone are no reason to measure again."""
+        known = self.index.summary(round_.key)
+        if known is None:
+            return False
+        if self._poorer.get(round_.key) == round_.fingerprint:
+            return True
+        if set(round_.fingerprint.inputs) < set(known.fingerprint.inputs):
+            return True
+        known_origin = hasattr(round_.inputs, "origin")
+        best = max(rank(at_hand(round_)), rank("reconstructed") if self.may_reconstruct else 0)
+        return known_origin and best < rank(known.origin)
+
+    def attempted(self, round_: Round) -> None:
+        """Remember that a round was measured, or found not worth it, from what is at hand now."""
+        self._attempted.add((round_.key, at_hand(round_)))
+
+    def would_be_poorer(self, round_: Round, origin: Origin | None) -> bool:
+        """Whether half maps of this origin must not take the place of those that the log holds of the round; remembers it."""
+        known = self.index.summary(round_.key)
+        if known is None or rank(origin) >= rank(known.origin):
+            return False
+        self._poorer[round_.key] = round_.fingerprint
+        return True
+
+    def failed_so_before(self, line: Failed) -> bool:
+        """Whether the log's last word on this round is this very failure."""
+        last = self.index.last(line.key)
+        return isinstance(last, Failed) and (last.fingerprint, last.reason) == (line.fingerprint, line.reason)
+
+    def without_half_maps(self, round_: Round) -> RoundSummary | None:
+        """What the log holds of this very state, where it has no honest half maps; else None."""
+        last = self.index.last(round_.key)
+        same = isinstance(last, RoundSummary) and _lacking(last) and last.fingerprint == round_.fingerprint
+        return last if isinstance(last, RoundSummary) and same else None
+
+    def safe(self, round_: Round) -> bool:
+        """Whether the log holds half maps of this very state, so that what was captured for it is no longer needed."""
+        last = self.index.last(round_.key)
+        measured = isinstance(last, RoundSummary) and last.origin is not None
+        return measured and last is not None and last.fingerprint == round_.fingerprint
+
+
+def at_hand(round_: Round) -> Origin | None:
+    """Where a round's half maps would come from, as far as the adapter says so before they are read."""
+    return getattr(round_.inputs, "origin", None)
+
+
+def _lacking(last: RoundSummary | Failed) -> bool:
+    """Whether a measured round would be better for half maps that are made from its particles."""
+    return isinstance(last, RoundSummary) and last.origin in (None, "regularised")

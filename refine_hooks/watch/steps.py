@@ -1,0 +1,79 @@
+"""The steps of the loop around a measured round. None of them ends the watch, whatever goes wrong."""
+
+import logging
+
+from refine_hooks.log.records import Failed, RoundRecord
+from refine_hooks.model import Key, Round
+from refine_hooks.watch import products
+from refine_hooks.watch.state import Watch
+
+logger = logging.getLogger(__name__)
+
+_PATIENCE = 2  # times the wait for the program's entry: what has not come by then keeps no watch from ending
+_SAID_AFTER_S = 60.0  # what a round lacks for so long is said once
+
+
+def capture(w: Watch) -> None:
+    """Keep what the program will delete or write over. The capture thread and every turn do this; one of them at a time."""
+    try:
+        w.guard.require()
+        with w.at_capture:
+            kept = [path.name for path in w.config.opened.capture()]
+        if kept:
+            w.activity.now()
+            logger.info(f"kept {kept[0]}" if len(kept) == 1 else f"kept {len(kept)} files: {kept[0]} ... {kept[-1]}")
+    except Exception as error:
+        w.waits.say(f"inputs could not be kept ({error or type(error).__name__}); trying again")
+
+
+def warn_if_stalled(w: Watch) -> None:
+    """Say once that nothing has come for long; news make it worth saying again."""
+    idle_s = w.activity.stalled_for(w.settings.watch.stalled_after_s)
+    if idle_s is not None:
+        logger.warning(f"nothing new for {idle_s / 3600:.1f} hours: the refinement may have ended, or hang")
+        assert w.index.start is not None
+        w.observers.of("stalled", w.index.start)
+
+
+def say_what_is_awaited(w: Watch, rounds: list[Round]) -> None:
+    """What lacks for long is said once; while it may yet come, the watch is not idle."""
+    now_s, watch = w.config.clock(), w.settings.watch
+    if not w.project.is_dir():
+        w.waits.say(f"{w.project} is gone or out of reach; waiting for it to come back")
+    elif w.awaited.hopefully(rounds, now_s, _PATIENCE * watch.metadata_wait_s):
+        w.activity.until(now_s - watch.poll_s)
+    for round_ in rounds:
+        if round_.missing and w.awaited.overdue(round_.key, now_s, _SAID_AFTER_S):
+            logger.warning(f"{round_.key} {round_.label}: not measured yet; still awaited: {', '.join(round_.missing)}")
+
+
+def remove_sums(w: Watch, round_: Round) -> None:
+    """Remove what was captured for a round, once its half maps are safely on disk; a watch that was killed there does it later."""
+    if w.settings.keep.sums or not w.known.safe(round_):
+        return
+    try:
+        w.config.opened.discard(round_)
+    except Exception as error:
+        why = error or type(error).__name__
+        logger.warning(f"the sums of {round_.key} could not be removed ({why}); the log is complete")
+
+
+def count_and_say(w: Watch, line: RoundRecord | Failed) -> None:
+    """What has become of a round, once its line is in the log."""
+    w.waits.over()
+    w.activity.now()
+    w.counts.add(line)
+    w.config.progress(w.counts.done, w.counts.expected)
+    if isinstance(line, Failed):
+        logger.error(f"{line.key} {line.label}: FAILED: {line.reason}")
+    else:
+        logger.info(products.one_line(line))
+
+
+def remove_expired(w: Watch, key: Key) -> None:
+    """Remove the maps of rounds that need not stay, now that another one has come."""
+    try:
+        w.retention.apply(key)
+    except Exception as error:
+        why = error or type(error).__name__
+        logger.warning(f"what is no longer needed could not be removed ({why}); the log is complete")
