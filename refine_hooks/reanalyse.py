@@ -32,11 +32,9 @@ class Analyses:
 
     Attributes:
         store: the folder of the log.
-        settings: ``audit.analyse_at_most`` rounds are measured by `analyse`.
     """
 
     store: Store
-    settings: Settings
     _made: dict[Key, Analysis] = field(default_factory=dict)
 
     def completed(self, record: RoundRecord) -> RoundRecord:
@@ -46,9 +44,9 @@ class Analyses:
         analysis = self._made.get(record.key) or _kept(self.store, record)
         return record if analysis is None else record.model_copy(update={"analysis": analysis})
 
-    def analyse(self, index: LogIndex) -> None:
-        """Measure what is lacking of the newest rounds; older ones wait for the next audit, which is said."""
-        left = self.settings.audit.analyse_at_most
+    def analyse(self, index: LogIndex, settings: Settings) -> None:
+        """Measure what is lacking of the newest ``audit.analyse_at_most`` rounds; older ones wait, which is said."""
+        left = settings.audit.analyse_at_most
         for summary in reversed(index.summaries() if left else []):
             record = next(iter(index.records([summary.key])), None)
             if record is None or not _sources(self.store, record) or self.completed(record).analysis is not None:
@@ -57,7 +55,7 @@ class Analyses:
                 logger.info("older rounds are not analysed yet: audit again, or raise audit.analyse_at_most")
                 return
             left -= 1
-            analysis = _measured(self.store, record, self.settings)
+            analysis = _measured(self.store, record, settings)
             if analysis is not None:
                 self._made[record.key] = analysis
 

@@ -38,8 +38,8 @@ def visited(store: Store, settings: Settings | None = None) -> tuple[Journal, li
     said = hear()
     index = LogIndex(store.log)
     index.read()
-    analyses = Analyses(store, settings or Settings())
-    analyses.analyse(index)
+    analyses = Analyses(store)
+    analyses.analyse(index, settings or Settings())
     records = index.records(summary.key for summary in index.summaries())
     return Journal(tuple(analyses.completed(record) for record in records)), said
 

@@ -1,9 +1,10 @@
 """Rounds of a growing log, audited beside the rounds before them as they come. All methods may be called from any thread."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 from refine_hooks.audit import audit
 from refine_hooks.audit.reading import Counts, Finding, counted
@@ -25,12 +26,14 @@ class Judge:
 
     Attributes:
         index: the log.
-        settings: limits of the rules; None for those of the log's newest watch.
+        settings: limits of the rules; None for those of the log's newest watch, with ``own`` laid over.
+        own: settings as `refine_hooks.settings.own_table` gives them.
         completed: gives a record what has been measured of its round since it was logged.
     """
 
     index: LogIndex
     settings: Settings | None = None
+    own: Mapping[str, Any] = field(default_factory=dict)
     completed: Callable[[RoundRecord], RoundRecord] = lambda record: record
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _limits: tuple[Start | None, Settings] | None = None
@@ -46,7 +49,7 @@ class Judge:
         start = self.index.start
         held = self._limits
         if held is None or held[0] is not start:
-            self._limits = held = start, settings_of(start.settings if start else None)
+            self._limits = held = start, settings_of(start.settings if start else None, dict(self.own))
         return held[1]
 
     def counts(self, summary: RoundSummary) -> Counts | None:

@@ -105,19 +105,19 @@ def open_log(place: Path) -> LogIndex:
     return index
 
 
-def analyses_of(index: LogIndex, settings: Settings) -> Analyses:
+def analyses_of(index: LogIndex, reserve_GB: float = 0.0) -> Analyses:
     """The further measurements of the rounds of a log, which stand beside it."""
     from refine_hooks.log.folder import Store
     from refine_hooks.reanalyse import Analyses
 
-    return Analyses(Store(index.path.absolute().parent, int(settings.keep.min_free_GB * 1e9)), settings)
+    return Analyses(Store(index.path.absolute().parent, int(reserve_GB * 1e9)))
 
 
 def judge_of(index: LogIndex, settings: Settings, analyses: Analyses | None = None) -> Judge:
     """The audit of a log's rounds, with what has been measured of them since."""
     from refine_hooks.audit.judge import Judge
 
-    return Judge(index, settings, (analyses or analyses_of(index, settings)).completed)
+    return Judge(index, settings, completed=(analyses or analyses_of(index)).completed)
 
 
 def _tell_faults(path: Path, faults: Sequence[str], count: int, others: bool) -> None:

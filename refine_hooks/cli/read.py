@@ -51,8 +51,8 @@ def audit(
         raise typer.BadParameter(f"--fail-on {fail_on}: give note or warning")
     index = open_log(log)
     settings = log_settings(index, config)
-    analyses = analyses_of(index, settings)
-    analyses.analyse(index)
+    analyses = analyses_of(index, settings.keep.min_free_GB)
+    analyses.analyse(index, settings)
     judge = judge_of(index, settings, analyses)
     severities = _told_as_json(judge) if as_json else _told(judge)
     if fail_on and (fail_on in severities or (fail_on == "note" and severities)):

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from refine_hooks.cli._app import app
+from refine_hooks.cli._logs import LogConfig
 
 
 @app.command(short_help="Show the report as a live page.")
@@ -25,6 +26,7 @@ def serve(
         list[str] | None, typer.Option(help="a further host name that readers use, may be repeated", show_default=False)
     ] = None,
     poll: Annotated[float, typer.Option(help="seconds between looks at the logs", min=0.1)] = 2.0,
+    config: LogConfig = None,
 ) -> None:
     """Show the report as a live page: rounds appear as they are measured. Only for reading; stops at Ctrl-C.
 
@@ -33,4 +35,4 @@ def serve(
     """
     from refine_hooks.serve.server import serve as serve_logs
 
-    serve_logs(place, host, port, name or [], poll)
+    serve_logs(place, host, port, name or [], poll, config)

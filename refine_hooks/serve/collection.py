@@ -2,12 +2,17 @@
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from refine_hooks.audit.judge import Judge
 from refine_hooks.errors import InputError
 from refine_hooks.log.file import find_log
+from refine_hooks.log.folder import Store
+from refine_hooks.log.index import LogIndex
+from refine_hooks.reanalyse import Analyses
 from refine_hooks.report.view import LogView
 
 LOG = "rounds.jsonl"
@@ -23,9 +28,11 @@ class LogCollection:
 
     Attributes:
         place: a log, the folder that holds it, a project, or a folder of projects.
+        own: settings that are laid over those of each log (`refine_hooks.settings.own_table`).
     """
 
     place: Path
+    own: Mapping[str, Any] = field(default_factory=dict)
     logs: dict[str, LogView] = field(default_factory=dict)
     _turns: int = 0
 
@@ -43,15 +50,16 @@ class LogCollection:
     def _search(self) -> list[LogView]:
         fresh = []
         for path in found_logs(self.place):
-            log = LogView.of(path)
+            index = LogIndex(path)
+            log = LogView(index, Judge(index, own=self.own, completed=Analyses(Store(index.out)).completed))
             if log.id not in self.logs:
                 self.logs[log.id] = log
                 fresh.append(log)
         return fresh
 
 
-def collection_at(place: Path) -> LogCollection:
-    """The logs of a place, read once.
+def collection_at(place: Path, own: Mapping[str, Any] | None = None) -> LogCollection:
+    """The logs of a place, read once; ``own`` is laid over the settings of each.
 
     Raises:
         InputError: the place is not there.
@@ -60,7 +68,7 @@ def collection_at(place: Path) -> LogCollection:
         raise InputError(
             f"{place}: is not there; name a log (rounds.jsonl), its folder, a project, or a folder of projects"
         )
-    logs_there = LogCollection(place.absolute())
+    logs_there = LogCollection(place.absolute(), own or {})
     logs_there.refresh()
     return logs_there
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from refine_hooks.errors import InputError
 from refine_hooks.serve.guard import Guard, is_loopback, own_names
+from refine_hooks.settings import own_table
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +26,7 @@ def serve(
     port: int,
     names: Sequence[str],
     poll_s: float = POLL_S,
+    config: Path | None = None,
 ) -> None:
     """Serve the logs of a place until SIGINT or SIGTERM.
 
@@ -34,9 +36,11 @@ def serve(
         port: port to listen on; 0 takes a free one.
         names: further host names that the server is called by.
         poll_s: pause between looks at the logs.
+        config: TOML file laid over the settings of each log.
 
     Raises:
         InputError: the place is not there, the port is taken, the token is too short, or an extra is missing.
+        SettingsError: every fault of ``config``.
     """
     try:
         import uvicorn
@@ -47,10 +51,10 @@ def serve(
     except ImportError as error:
         raise InputError("the live page needs Starlette and uvicorn: pip install 'refine_hooks[serve]'") from error
 
-    token = token_for(host)
+    own, token = own_table(config), token_for(host)
     listening, hub = bound(host, port), Hub()
     tell_if_long(place)
-    logs = collection_at(place)
+    logs = collection_at(place, own)
     number = listening.getsockname()[1]
     app = application(logs, hub, lambda: asyncio.sleep(poll_s))
     guarded = Guard(app, own_names(host, names), token, f"refine_hooks_{number}")
@@ -65,7 +69,7 @@ def serve(
             hub.close()
             await super().shutdown(sockets)
 
-    config = uvicorn.Config(
+    options = uvicorn.Config(
         guarded,
         log_level="error",
         access_log=False,
@@ -78,7 +82,7 @@ def serve(
     # That a browser's connection outlived the patience is no error of anyone's.
     logging.getLogger("uvicorn.error").addFilter(lambda entry: "graceful shutdown exceeded" not in str(entry.msg))
     with listening:
-        Server(config).run(sockets=[listening])
+        Server(options).run(sockets=[listening])
 
 
 def tell_if_long(place: Path) -> None:
