@@ -60,8 +60,17 @@ def audit(
         for one in rule(journal, settings)
         if wanted is None or one.round in wanted
     ]
+    warned = {one.round for one in findings if one.severity == "warning"}
+    findings = [_with_quote(one, one.round not in warned) for one in findings]
     place = {str(record.key): number for number, record in enumerate(journal.rounds)}
     return sorted(findings, key=lambda one: (place.get(one.round, len(place)), one.severity == "note"))
+
+
+def _with_quote(finding: Finding, sound: bool) -> Finding:
+    """The finding with the number to quote, where nothing speaks against it."""
+    if finding.quote is None or not sound:
+        return finding
+    return finding.model_copy(update={"message": f"{finding.message}. {finding.quote}"})
 
 
 def worst(findings: Iterable[Finding]) -> Severity | None:

@@ -14,7 +14,9 @@ from refine_hooks.audit.reading import (
     found,
     honest_curves,
     is_quoted,
+    listed,
     measured,
+    one_cause,
     quoted,
     shell_of,
     spread,
@@ -31,6 +33,7 @@ IDENTICAL = 0.9999
 TAIL_SHARE = 0.1
 RISE = 0.05
 SPIKE = 0.1
+FALLS = 1.25  # times, of the ratio of signal to noise over a tenth of the shells
 
 
 @rule_of_round(
@@ -43,7 +46,10 @@ SPIKE = 0.1
 )
 def recrossing(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """A curve that falls below the level and comes back: either the first fall is a dip, or the return is an artefact."""
-    level = settings.fsc.threshold
+    yield from one_cause(record, _recrossings(record, settings.fsc.threshold))
+
+
+def _recrossings(record: RoundRecord, level: float) -> Iterator[Finding]:
     for curve in honest_curves(record):
         correlation = measured(curve)
         fall = falls_after(correlation, level)
@@ -104,7 +110,10 @@ def _lone(correlation: Values, fall: int, first: int, last: int) -> bool:
 )
 def spike(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """Single shells that stand out beyond the resolution: high symmetry, a tilt axis, a fixed pattern of the detector."""
-    level = settings.fsc.threshold
+    yield from one_cause(record, _spikes(record, settings.fsc.threshold))
+
+
+def _spikes(record: RoundRecord, level: float) -> Iterator[Finding]:
     for curve in honest_curves(record):
         correlation = measured(curve)
         fall = falls_after(correlation, level)
@@ -139,9 +148,13 @@ def spike(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
 )
 def rising_tail(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """A curve that falls and then climbs towards its end."""
+    yield from one_cause(record, _tails(record, settings.fsc.threshold))
+
+
+def _tails(record: RoundRecord, level: float) -> Iterator[Finding]:
     for curve in honest_curves(record):
         correlation = measured(curve)
-        fall = falls_after(correlation, settings.fsc.threshold)
+        fall = falls_after(correlation, level)
         width = max(4, round(TAIL_SHARE * len(correlation)))
         if fall is None or len(correlation) - fall <= 2 * width:
             continue
@@ -191,7 +204,7 @@ def never_below(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
         if any(c is whole_map(record) or c is record.under(None) or c is quoted(record) for c in above)
         else "note",
         f"{curve.name} never falls below {level:g}: it still is {end:.2f} at Nyquist ({at(record, last):.2f} A), and no resolution "
-        f"can be read off it{f' (nor off {_listed(others)})' if others else ''}. {_why_above(record, curve)}",
+        f"can be read off it{f' (nor off {listed(others)})' if others else ''}. {_why_above(record, curve)}",
         curve=curve.name,
         shells=(last - 3, last),
         at_nyquist=end,
@@ -205,10 +218,6 @@ def _stays_above(record: RoundRecord, curve: Curve, level: float) -> bool:
     return 4 <= len(correlation) >= len(record.frequency_per_A) and float(correlation[1:].min()) >= level
 
 
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
 def _why_above(record: RoundRecord, curve: Curve) -> str:
     """The likely cause: the mask's own correlation, signal up to Nyquist, or halves that share particles."""
     correlation, null = measured(curve), values(curve.randomised_mean)
@@ -218,13 +227,21 @@ def _why_above(record: RoundRecord, curve: Curve) -> str:
             f"Randomised phases still give {np.nan_to_num(null[-width:]).mean():.2f} there: the mask {curve.mask!r} correlates by "
             "itself; give it a softer edge, or quote its corrected curve"
         )
-    before = correlation[-2 * width : -width]
-    if before.size and float(before.mean() - correlation[-width:].mean()) > RISE:
+    if _still_falls(measured(record.under(None) or curve), width):
         return "It is still falling, so there is signal up to Nyquist: the voxels are too large; use a smaller pixel"
     return (
         "It has levelled off, which resolution does not do: look for particles that are in both halves (duplicates, overlapping "
         "segments), then for a mask that correlates by itself"
     )
+
+
+def _still_falls(correlation: Values, width: int) -> bool:
+    """Whether the ratio of signal to noise falls over the last shells; what both halves share of the noise keeps it."""
+    before, last = correlation[-2 * width : -width], correlation[-width:]
+    if not before.size:
+        return False
+    one, other = (float(np.clip(part.mean(), 1e-3, 1 - 1e-6)) for part in (before, last))
+    return one - other > RISE or one / (1 - one) > FALLS * other / (1 - other)
 
 
 def _identical(record: RoundRecord) -> bool:

@@ -167,6 +167,7 @@ def _apart(
     shells, fraction = shell_of(record, own) - shell_of(record, number), _fraction(record, name)
     holds = "" if fraction is None else f"; the mask holds {100 * fraction:.1f} % of {_whole_words(record)}"
     expected = _without_solvent(record, whole, fraction, level)
+    quote = None
     if shells < 0:
         text = (
             f"{curve.name} ends at {own:.2f} A and {whole.name} at {number:.2f} A, {-shells:.0f} shells finer: the mask "
@@ -174,16 +175,15 @@ def _apart(
         )
     else:
         reason = "" if expected is None else f", and without the solvent outside it {expected:.2f} A are to be expected"
-        text = (
-            f"{curve.name} reaches {own:.2f} A, {whole.name} only {number:.2f} A, {shells:.0f} shells less{holds}{reason}. "
-            "Quote the corrected curve under the mask; scaling the other one up instead multiplies its noise"
-        )
+        text = f"{curve.name} reaches {own:.2f} A, {whole.name} only {number:.2f} A, {shells:.0f} shells less{holds}{reason}"
+        quote = "Quote the corrected curve under the mask; scaling the other one up instead multiplies its noise"
     return found(
         record,
         "mask_and_sphere",
         "warning" if shells < 0 else "note",
         text,
         curve=curve.name,
+        quote=quote,
         shells=between(record, own, number),
         shells_apart=shells,
         mask_A=own,

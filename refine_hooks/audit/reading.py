@@ -1,6 +1,6 @@
 """What the rules share: a finding, curves as arrays, and places on a curve in Angstrom."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
@@ -28,6 +28,9 @@ class Finding(Record):
     shells: tuple[int, int] | None = Field(default=None, description="first and last shell concerned")
     message: str
     evidence: dict[str, Any] = Field(default_factory=dict)
+    quote: str | None = Field(
+        default=None, exclude=True, description="which number to quote, if nothing speaks against it"
+    )
 
 
 class Counts(NamedTuple):
@@ -51,6 +54,7 @@ def found(
     *,
     curve: str | None = None,
     shells: tuple[int, int] | None = None,
+    quote: str | None = None,
     **evidence: Any,
 ) -> Finding:
     """A finding about one round; numbers of the evidence are rounded to six significant digits, None is left out."""
@@ -61,8 +65,29 @@ def found(
         curve=curve,
         shells=None if shells is None else (int(shells[0]), int(shells[1])),
         message=message,
+        quote=quote,
         evidence={name: _plain(value) for name, value in evidence.items() if value is not None},
     )
+
+
+def one_cause(record: RoundRecord, findings: Iterable[Finding]) -> Iterator[Finding]:
+    """What one rule finds of several curves of a round, once: that of the quoted curve or the gravest, which names the others."""
+    several = list(findings)
+    if not several:
+        return
+    best = quoted(record)
+    one = min(several, key=lambda f: (f.severity != "warning", best is None or f.curve != best.name))
+    others = [f.curve for f in several if f is not one and f.curve is not None]
+    if others:
+        same = f". The same holds for {listed(others)}"
+        curves = [one.curve, *others]
+        one = one.model_copy(update={"message": one.message + same, "evidence": {**one.evidence, "curves": curves}})
+    yield one
+
+
+def listed(names: list[str]) -> str:
+    """Names as in a sentence."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _plain(value: Any) -> Any:

@@ -47,7 +47,7 @@ def not_honest(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
             "unfiltered halves"
         )
         yield found(record, "not_honest", "warning", text, valid_shells=halves.valid_shells)
-    elif halves.masked not in ("none", "inscribed_sphere"):
+    elif halves.masked not in ("none", "inscribed_sphere") and record.checks is None:  # else `masked_halves` says it
         text = (
             f"the half maps were multiplied by a mask ({halves.masked_by or halves.masked}): every curve is at least that tight, "
             "and EMDB wants them unmasked. Merge or reconstruct them instead, where the sums or the particles are there"
@@ -169,8 +169,9 @@ def reported_number(record: RoundRecord, settings: Settings) -> Iterator[Finding
         "reported_number",
         severity,
         f"the program states {stated:.2f} A ({record.reported.rule or 'rule not stated'}), {curve.name} crosses {level} at "
-        f"{own:.2f} A: {abs(shells):.0f} shells {better}. Quote the number whose mask and rule are known: {own:.2f} A",
+        f"{own:.2f} A: {abs(shells):.0f} shells {better}",
         curve=curve.name,
+        quote=f"Quote the number whose mask and rule are known: {own:.2f} A",
         shells=between(record, stated, own),
         reported_A=stated,
         own_A=own,
