@@ -101,6 +101,7 @@ def _measured(store: Store, record: RoundRecord, settings: Settings) -> Analysis
         mask = record.mask(curve.mask or "")
         assert mask is not None
         values = _mask(store, record, mask)
+        one, two = measure.without_solvent_level(one, two)
         analysis = measure.analysed(one, two, curve, values, record.symmetry, settings.fsc.threshold).record
     except (RefineHooksError, OSError, MemoryError) as error:
         logger.warning(f"{record.key} {record.label}: not analysed: {error}")

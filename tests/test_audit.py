@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rounds_data import (
+    BOX,
     FREQUENCY,
     SHELLS,
     Values,
@@ -173,7 +174,18 @@ def masked_by(kind: Masked) -> RoundRecord:
     return healthy(half_maps=halves, checks=Checks(noise_outside=1e-6))
 
 
+NOTHING = np.random.default_rng(4).normal(size=SHELLS) / np.sqrt(np.maximum(voxels_in_shell(BOX), 1))
+
+
+def of_shape(unmasked: Values, **more: Any) -> RoundRecord:
+    return a_round({"unmasked": unmasked, "sphere": unmasked}, **more)
+
+
 SPEAKS = [
+    ("no_signal", of_shape(NOTHING), "warning", "share no signal"),
+    ("anticorrelated", of_shape(-falling(30)), "warning", "opposite signs"),
+    ("anticorrelated", of_shape(np.where(SHELL > 40, -0.3, falling(30))), "warning", "phase flipping"),
+    ("never_above", of_shape(np.where(SHELL < 4, 0.05, falling(30))), "warning", "begins below 0.143"),
     ("halves_mirrored", with_checks(mirrored=True), "warning", "the other hand"),
     ("halves_inverted", with_checks(inverted=True), "warning", "the opposite contrast"),
     ("halves_turned", with_checks(rotated_deg=6.0), "warning", "turned by 6.0 degrees"),
@@ -277,6 +289,12 @@ SPEAKS = [
 ]
 
 SILENT = [
+    ("no_signal", of_shape(falling(30))),
+    ("no_signal", of_shape(falling(2, 1))),
+    ("no_signal", of_shape(NOTHING, checks=Checks(mirrored=True))),  # the cause is named
+    ("anticorrelated", of_shape(falling(30) + 0.05 * NOTHING)),
+    ("anticorrelated", of_shape(-falling(30), checks=Checks(inverted=True))),
+    ("never_above", of_shape(falling(30))),
     ("halves_mirrored", with_checks(mirrored=False)),
     ("halves_inverted", with_checks(inverted=False)),
     ("halves_turned", with_checks(rotated_deg=1.0)),
@@ -320,6 +338,30 @@ SILENT = [
     ("no_half_maps", healthy()),
     ("scaled_curve", healthy()),
 ]
+
+
+def test_a_cause_is_said_once_however_many_curves_show_it() -> None:
+    risen = np.maximum(falling(20), np.where(SHELL > 44, 0.4, 0))
+    findings = [f for f in audit([masked(risen, risen)]) if f.rule == "recrossing"]
+    assert len(findings) == 1
+    assert "The same holds for" in findings[0].message
+
+
+def test_a_number_is_advised_only_where_nothing_warns() -> None:
+    sound = a_round(
+        {"unmasked": falling(20), "sphere": falling(20), "automask_corrected": falling(30), "automask": falling(30)}
+    )
+    doubted = sound.model_copy(update={"checks": Checks(mirrored=True)})
+    said = [" ".join(f.message for f in audit([record]) if f.rule == "mask_and_sphere") for record in (sound, doubted)]
+    assert "Quote the corrected curve" in said[0]
+    assert said[1]
+    assert "Quote" not in said[1]
+
+
+def test_a_curve_that_falls_up_to_nyquist_wants_smaller_pixels_and_a_level_one_a_look_for_duplicates() -> None:
+    fine = 0.98 / (1 + np.exp((SHELL - 100) / 16.0))
+    for curve, words in ((fine, "smaller pixel"), (np.full(SHELLS, 0.4), "levelled off")):
+        assert words in next(f.message for f in audit([of_shape(curve)]) if f.rule == "never_below")
 
 
 @pytest.mark.parametrize(("rule", "record", "severity", "words"), SPEAKS, ids=[f"{c[0]}-{c[3]}" for c in SPEAKS])

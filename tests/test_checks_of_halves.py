@@ -13,9 +13,14 @@ from refine_hooks.analysis.background import solvent_levels
 from refine_hooks.analysis.blocks import in_blocks
 from refine_hooks.analysis.duplicates import common_noise, uneven_by_direction, uneven_by_place
 from refine_hooks.analysis.masked import masked_before
+from refine_hooks.analysis.signal import most_negative
 from refine_hooks.analysis.superposition import Superposition, superposition
+from refine_hooks.files.mrc import Map
 from refine_hooks.fourier import transform, voxels_in_shell
 from refine_hooks.masks import sphere
+from refine_hooks.measure.pair import prepared
+from refine_hooks.model import Facts, HalfMaps
+from refine_hooks.settings import Settings
 
 N = 48
 Volume = NDArray[np.float32]
@@ -251,3 +256,31 @@ def test_noise_of_one_direction_makes_the_floor_less_certain() -> None:
     one, two = (half * (1 + 4 * along[:, None, None]) for half in whole)
     assert uneven_by_direction(*whole, (14, 22)) == pytest.approx(1.0, abs=0.05)
     assert uneven_by_direction(one, two, (14, 22)) > 1.3
+
+
+def test_a_floor_that_rises_to_nyquist_is_no_share_of_the_noise() -> None:
+    shells = np.arange(N // 2 + 1)
+    risen = np.where(shells > N // 2 - 4, 0.2 * (shells - N // 2 + 4), 0.0)
+    level = np.full(len(shells), 0.02)
+    for curve, flat in ((risen, False), (level, True)):
+        found = common_noise(curve, voxels_in_shell(N), 10.0, N // 2, 1.0)
+        assert found is not None
+        assert found.flat is flat
+
+
+def test_halves_of_opposite_signs_are_not_taken_for_masked_ones() -> None:
+    one, two = (Map(volume, 2.0) for volume in halves(particle(), particle(), noise=0.1))
+    opposite = Map(-two.voxels, 2.0)
+    found = prepared(HalfMaps(one, opposite, "found"), Facts(), Settings()).masked_before
+    assert found is not None
+    assert found.kind == "none"
+    assert (
+        most_negative(fsc.fsc(transform(one.voxels), transform(opposite.voxels)), 1 / np.sqrt(voxels_in_shell(N))) == 1
+    )
+
+
+def test_a_curve_of_the_program_is_counted_on_the_halves_as_they_were_read() -> None:
+    one, two = (Map(volume + np.float32(5), 2.0) for volume in halves(particle(), particle(), noise=0.1))
+    pair = prepared(HalfMaps(one, two, "found"), Facts(), Settings())
+    assert pair.as_read[0] is one.voxels
+    assert abs(float(pair.half1.voxels.mean()) - float(one.voxels.mean()) + 5) < 0.1

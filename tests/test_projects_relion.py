@@ -353,7 +353,7 @@ def test_our_curves_stand_beside_postprocess_own_and_the_corrected_one_agrees_wi
         np.testing.assert_allclose(curves[ours], wanted, atol=6e-3)
     (masked,) = [c for c in measured.curves if c.name == "reported_postprocess_masked"]
     assert masked.reproduced_to is not None
-    assert masked.reproduced_to < 5e-5  # the level of the solvent was taken off the halves; RELION leaves it in
+    assert masked.reproduced_to < 1e-5
     (record,) = [c for c in measured.curves if c.name == "refinement_corrected"]
     apart = np.abs(curves["refinement_corrected"] - curves["reported_postprocess_corrected"])
     assert record.randomised_from_shell is not None

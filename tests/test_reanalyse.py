@@ -71,9 +71,8 @@ def test_a_log_without_it_is_analysed_as_if_it_had_been_asked_for_and_stays_as_i
     assert len(said) == 1
     found = the_round(journal).analysis
     for name, value in asked.model_dump(exclude={"sharpened_path", "mask"}).items():
-        # The level of the solvent is taken off maps that were rounded once more.
         numbers = (np.array(each, np.float64) for each in (getattr(found, name), value))
-        np.testing.assert_allclose(*numbers, rtol=1e-2, atol=0.02, err_msg=name)
+        np.testing.assert_allclose(*numbers, rtol=1e-5, atol=1e-6, err_msg=name)
     assert store.log.read_bytes() == before
 
 

@@ -20,7 +20,7 @@ class CommonNoise:
     Attributes:
         value: mean of the unmasked FSC beyond the signal, weighted by the shells' coefficients.
         sd: of the value for independent halves.
-        flat: the upper half of the shells alone shows it, too: what is left of a signal falls.
+        flat: both halves of the shells show it alone: what is left of a signal falls, and a mask or a pattern rises.
         shells: first and last shell that were looked at.
     """
 
@@ -54,8 +54,10 @@ def common_noise(
     if len(shells) < _FEWEST or not np.all(np.isfinite(unmasked[shells])):
         return None
     value, sd = _mean(unmasked, counts, shells, correlated)
+    lower, _ = _mean(unmasked, counts, shells[: len(shells) // 2], correlated)
     upper, upper_sd = _mean(unmasked, counts, shells[len(shells) // 2 :], correlated)
-    return CommonNoise(value, sd, upper > max(2 * upper_sd, value / 2), (first, last))
+    flat = upper > max(2 * upper_sd, value / 2) and lower > value / 4
+    return CommonNoise(value, sd, flat, (first, last))
 
 
 def _mean(

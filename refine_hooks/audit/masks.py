@@ -28,6 +28,7 @@ from refine_hooks.log.records import Curve, RoundRecord
 from refine_hooks.model import ProgramMaskParameters
 from refine_hooks.settings import Settings
 
+BESIDE = 0.5  # of the signal outside of a mask
 ONSET_REACH = 8  # a dip that begins within so many shells of the onset is the correction's
 GAP = 0.3
 RECOVERY = 0.1
@@ -158,6 +159,9 @@ def mask_and_sphere(record: RoundRecord, settings: Settings) -> Iterator[Finding
         shells = shell_of(record, own) - shell_of(record, number)
         if abs(shells) <= limit or overlap(curve, whole) or (shells > 0 and curve is not quoted(record)):
             continue
+        outside = _signal_outside(record, name)
+        if shells < 0 and outside is not None and outside >= BESIDE:  # `signal_outside` says it
+            continue
         yield _apart(record, name, curve, own, whole, number, level)
 
 
@@ -171,7 +175,7 @@ def _apart(
     if shells < 0:
         text = (
             f"{curve.name} ends at {own:.2f} A and {whole.name} at {number:.2f} A, {-shells:.0f} shells finer: the mask "
-            f"{name!r} takes signal away{holds}. It cuts the molecule or is too tight: look at its outline, and widen it"
+            f"{name!r} {_why_coarser(record, name)}"
         )
     else:
         reason = "" if expected is None else f", and without the solvent outside it {expected:.2f} A are to be expected"
@@ -191,6 +195,19 @@ def _apart(
         fraction=fraction,
         expected_A=expected,
     )
+
+
+def _signal_outside(record: RoundRecord, name: str) -> float | None:
+    mask = record.mask(name)
+    return mask.signal_outside.share if mask is not None and mask.signal_outside is not None else None
+
+
+def _why_coarser(record: RoundRecord, name: str) -> str:
+    """What makes a curve under a mask coarser than under the sphere, by the numbers, and what to do."""
+    mask, sphere = record.mask(name), record.mask("sphere")
+    if mask is not None and sphere is not None and sphere.volume_A3 and mask.volume_A3 > sphere.volume_A3:
+        return "is wider than the sphere, and solvent hides signal: make a mask that follows the particle"
+    return "takes signal away. It cuts the molecule or is too tight: look at its outline, and widen it"
 
 
 def _whole_words(record: RoundRecord) -> str:

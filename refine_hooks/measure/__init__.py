@@ -18,7 +18,7 @@ from refine_hooks.log.records import Curve as CurveRecord
 from refine_hooks.measure.checks import checks_of, masked_as
 from refine_hooks.measure.given import read_users_mask
 from refine_hooks.measure.noise import noise_of, with_uneven_noise
-from refine_hooks.measure.pair import Pair, prepared, require_compatible
+from refine_hooks.measure.pair import Pair, prepared, require_compatible, without_solvent_level
 from refine_hooks.measure.record import Measurement, reported_record, round_record
 from refine_hooks.measure.scores import (
     curve_record,
@@ -55,6 +55,7 @@ __all__ = [
     "reported_record",
     "require_compatible",
     "round_record",
+    "without_solvent_level",
 ]
 
 

@@ -9,9 +9,19 @@ from refine_hooks import fsc
 from refine_hooks.analysis.background import solvent_levels
 from refine_hooks.analysis.blocks import Blocks, in_blocks
 from refine_hooks.analysis.masked import MaskedBefore, masked_before
+from refine_hooks.analysis.signal import most_negative
 from refine_hooks.errors import MapError
-from refine_hooks.files.mrc import Map
-from refine_hooks.fourier import Curve, HalfTransform, ShellSums, shell_frequency_per_A, shell_sums, transform
+from refine_hooks.files.mrc import Map, Volume
+from refine_hooks.fourier import (
+    Curve,
+    HalfTransform,
+    ShellSums,
+    in_slabs,
+    shell_frequency_per_A,
+    shell_sums,
+    transform,
+    voxels_in_shell,
+)
 from refine_hooks.model import Facts, HalfMaps
 from refine_hooks.settings import Settings
 
@@ -20,15 +30,17 @@ _EMPTY_SHELL = 1e-11
 _SAME = 1 - 1e-6
 _SAME_VOXEL_SIZE = 2e-3
 _SAME_PLACE = 0.05  # of a voxel
+_LEFT_OUTSIDE = 1e-3  # of the noise power; a mask leaves less
 _LEVEL = 0.01  # of the noise's standard deviation: a lower level of the solvent makes no difference under any mask
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """The two half maps, their whole transforms, and what these say."""
+    """The two half maps without the solvent's level, their whole transforms, and what these say."""
 
     half1: Map
     half2: Map
+    as_read: tuple[Volume, Volume]
     transforms: tuple[HalfTransform, HalfTransform]
     sums: ShellSums
     unmasked: Curve
@@ -87,12 +99,12 @@ def prepared(halves: HalfMaps, facts: Facts, settings: Settings) -> Pair:
     require_same_place(two, one, str(halves.paths[1]) if halves.paths else "half map 2")
     blocks = in_blocks(one.voxels, two.voxels)
     masked = masked_before(blocks)
-    levels = solvent_levels(blocks, masked)
-    powers = blocks.power1, blocks.power2
-    one, two = (_without(*of_half) for of_half in zip((one, two), levels, powers, strict=True))
+    levels, as_read = solvent_levels(blocks, masked), (one.voxels, two.voxels)
+    one, two = _without_levels(one, two, blocks, levels)
     transforms = (transform(one.voxels), transform(two.voxels))
     sums = shell_sums(*transforms)
     unmasked = fsc.correlation(sums)
+    masked = _as_the_signs_allow(masked, unmasked, one.box_px)
     fault = _fault(one, two, sums, unmasked)
     valid, limit_note = _valid_shells(halves, facts, sums)
     notes = [note for note in (fault, limit_note) if note]
@@ -103,15 +115,52 @@ def prepared(halves: HalfMaps, facts: Facts, settings: Settings) -> Pair:
         )
     frequency = shell_frequency_per_A(one.box_px, one.voxel_size_A)
     return Pair(
-        one, two, transforms, sums, unmasked, frequency, onset_shell, valid, blocks, masked, levels, fault, tuple(notes)
+        one,
+        two,
+        as_read,
+        transforms,
+        sums,
+        unmasked,
+        frequency,
+        onset_shell,
+        valid,
+        blocks,
+        masked,
+        levels,
+        fault,
+        tuple(notes),
     )
+
+
+def _as_the_signs_allow(masked: MaskedBefore | None, unmasked: Curve, box_px: int) -> MaskedBefore | None:
+    """What is known of a mask: where the halves have opposite signs their difference holds signal, and shows less."""
+    if masked is None or masked.kind != "mask" or masked.noise_outside < _LEFT_OUTSIDE:
+        return masked
+    sd = 1 / np.sqrt(voxels_in_shell(box_px))
+    return masked if most_negative(unmasked, sd) is None else replace(masked, kind="none", radius=None)
+
+
+def without_solvent_level(one: Map, two: Map) -> tuple[Map, Map]:
+    """Two half maps as they are measured: each without its solvent's level."""
+    blocks = in_blocks(one.voxels, two.voxels)
+    return _without_levels(one, two, blocks, solvent_levels(blocks, masked_before(blocks)))
+
+
+def _without_levels(one: Map, two: Map, blocks: Blocks, levels: tuple[float, float]) -> tuple[Map, Map]:
+    return _without(one, levels[0], blocks.power1), _without(two, levels[1], blocks.power2)
 
 
 def _without(half: Map, level: float, power: NDArray[np.float64]) -> Map:
     """The half without the solvent's level; itself where that is next to nothing, or where there is nothing else."""
     if abs(level) <= _LEVEL * float(np.sqrt(np.median(power))) or not power.any():
         return half
-    return replace(half, voxels=half.voxels - np.float32(level))
+    voxels = np.empty_like(half.voxels)
+
+    def work(begin: int, end: int) -> None:
+        np.subtract(half.voxels[begin:end], np.float32(level), out=voxels[begin:end])
+
+    in_slabs(work, len(voxels), 4)
+    return replace(half, voxels=voxels)
 
 
 def require_same_place(one: Map, other: Map, name: str) -> None:

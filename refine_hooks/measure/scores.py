@@ -175,7 +175,7 @@ def reproduced_to(pair: Pair, curve: FscCurve, measured: Sequence[MeasuredMask])
     mask = next((m.values for m in measured if m.record.role == "refinement"), None)
     if curve.count is None or mask is None or len(curve.correlation) != pair.box_px // 2 + 1:
         return None
-    apart = np.abs(curve.count(pair.half1.voxels, pair.half2.voxels, mask) - curve.correlation)[1:]
+    apart = np.abs(curve.count(*pair.as_read, mask) - curve.correlation)[1:]
     return float(np.nanmax(apart)) if np.any(np.isfinite(apart)) else None
 
 

@@ -82,7 +82,7 @@ def detail(record: RoundRecord, previous: Standing | None, findings: Sequence[Fi
         "curves": [_curve(curve, record, accused) for curve in record.curves],
         "masks": [_mask(mask) for mask in record.masks],
         "half_maps": maps.model_dump(mode="json") if maps else None,
-        "origin_words": origin_words(maps),
+        "origin_words": origin_words(maps, record.program),
         "alignment_limit_A": record.alignment_limit_A,
         "reconstruction_limit_A": record.reconstruction_limit_A,
         "molecular_mass_kDa": record.molecular_mass_kDa,

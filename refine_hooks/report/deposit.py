@@ -17,6 +17,7 @@ from refine_hooks.audit import Finding
 from refine_hooks.audit.halves import duplicates, superimposed
 from refine_hooks.audit.masks import alignment_limit
 from refine_hooks.audit.reading import measured, values
+from refine_hooks.audit.signal import common_signal
 from refine_hooks.errors import InputError, RefineHooksError
 from refine_hooks.files.atomic import beside
 from refine_hooks.files.mrc import Map, read_header, read_map
@@ -147,7 +148,8 @@ def _check_faults(record: RoundRecord) -> Iterator[str]:
             f"{record.key}: both its half maps were made with one set of poses: their FSC shows consistency only. Deposit halves "
             "that were refined independently"
         )
-    for finding in (*superimposed(record, Settings()), *duplicates(record, Settings())):
+    limits = Settings()
+    for finding in (*superimposed(record, limits), *duplicates(record, limits), *common_signal(record, limits)):
         yield f"{record.key}: {finding.message}"
 
 
@@ -257,7 +259,7 @@ def _text(
     yield f"voxel size       {record.voxel_size_A:.6g} A"
     yield ""
     yield "Half maps"
-    yield from _halves(record.half_maps)
+    yield from _halves(record.half_maps, record.program)
     yield ""
     yield "Mask of the FSC"
     yield from _mask(mask)
@@ -296,11 +298,17 @@ def _resolution(curve: Curve) -> Iterator[str]:
     yield f"curve            {curve.name}{', noise substitution (Chen et al. 2013)' if curve.name.endswith('_corrected') else ''}"
 
 
-def _halves(halves: HalfMapsRecord) -> Iterator[str]:
-    yield f"  {origin_words(halves)}"
+def _halves(halves: HalfMapsRecord, program: str) -> Iterator[str]:
+    yield f"  {origin_words(halves, program)}"
     if halves.images[0] is not None and halves.images[1] is not None:
         yield f"  {halves.images[0]} and {halves.images[1]} particle images"
-    yield "  unfiltered, unsharpened, and in one frame; checked: not identical, not masked, their FSC is the recorded one"
+    yield "  tested: not identical, not masked, lying on each other, of one hand and contrast; their FSC is the recorded one"
+    if halves.origin == "found":
+        yield "  not tested: whether they are unfiltered and unsharpened, as EMDB wants them; please state it from what you know"
+    else:
+        yield "  unfiltered and unsharpened: made by refine_hooks"
+    if halves.independence != "independent":
+        yield "  not known: whether the halves were refined independently of each other; please state it from what you know"
 
 
 def _mask(mask: MaskRecord | None) -> Iterator[str]:

@@ -182,7 +182,7 @@ def show_round(record: RoundRecord, findings: Sequence["Finding"] = (), console:
     out = console or Console()
     head = f"{record.key}  {record.label}  ({record.program}, box {record.box_px}, {record.voxel_size_A:g} A per voxel)"
     out.print(head, style="bold", markup=False)
-    out.print(origin_words(record.half_maps), markup=False)
+    out.print(origin_words(record.half_maps, record.program), markup=False)
     for path in (record.half_maps.paths if record.half_maps else None) or ():
         out.print(f"  {path}", markup=False, soft_wrap=True)
     for text in _about(record):

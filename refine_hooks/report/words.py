@@ -19,6 +19,7 @@ _MASKS = {
     "user": "your mask",
     "unmasked": "no mask",
 }
+_GIVEN = "half maps as given; what was done to them before is not known"
 _ORIGINS = {
     "found": "unfiltered half maps found on disk",
     "merged": "half maps merged from the sums that the program wrote",
@@ -75,11 +76,17 @@ def mask_title(name: str) -> str:
     return _MASKS.get(name, f"mask {name}")
 
 
-def origin_words(half_maps: HalfMapsRecord | None) -> str:
-    """Where the half maps come from and what is known to be wrong with them, in one sentence."""
+def origin_words(half_maps: HalfMapsRecord | None, program: str) -> str:
+    """Where the half maps come from and what is known to be wrong with them, in one sentence.
+
+    Args:
+        half_maps: of a round.
+        program: of the same; of files that were given by name nobody knows what was done to them.
+    """
     if half_maps is None:
         return "No half maps: only the curves that the program keeps."
-    parts = [_ORIGINS[half_maps.origin]]
+    given = program == "files" and half_maps.origin == "found"
+    parts = [_GIVEN if given else _ORIGINS[half_maps.origin]]
     if half_maps.masked_by:
         parts.append(f"masked by {half_maps.masked_by}")
     if half_maps.joined_below_A is not None:
