@@ -8,16 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import cli
 
 from refine_hooks.files.mrc import Map, write_map
 from refine_hooks.log.records import LOG_LINE, RoundRecord
-
-
-def cli(*args: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from refine_hooks.cli import main; main()", *map(str, args)]
-    return subprocess.run(
-        command, capture_output=True, text=True, cwd=cwd, check=False, env={**os.environ, "COLUMNS": "120"}
-    )
 
 
 def halves(folder: Path, box_px: int = 32, voxel_size_A: float = 3.0) -> tuple[Path, Path]:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import cli
 from rich.console import Console
 from rounds_data import a_round, falling, healthy, held
-from test_cli import cli
 
 from refine_hooks import curves
 from refine_hooks.errors import InputError

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_line import cli
 from gemmi import cif
 from rounds_data import FREQUENCY, SHELLS, a_round, falling, healthy
 from scipy.ndimage import gaussian_filter
-from test_cli import cli
 
 from refine_hooks.errors import InputError
 from refine_hooks.files.mrc import Map, read_map, write_map

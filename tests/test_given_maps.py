@@ -4,8 +4,6 @@ import bz2
 import gzip
 import json
 import struct
-import subprocess
-import sys
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 import mrcfile
 import numpy as np
 import pytest
+from command_line import cli
 
 from refine_hooks import masks, measure
 from refine_hooks.errors import MapError, NotReadyError
@@ -192,9 +191,8 @@ def run_measure(folder: Path, stated_A: float, *options: str) -> dict[str, Any]:
     for half in (1, 2):
         noise = np.random.default_rng(half).normal(0, 0.3, signal.shape)
         write_map(folder / f"h{half}.mrc", Map((signal + noise).astype(np.float32), stated_A), "test")
-    arguments = ["measure", str(folder / "h1.mrc"), str(folder / "h2.mrc"), "--json", *options]
-    program = [sys.executable, "-c", "from refine_hooks.cli import main; main()"]
-    done = subprocess.run([*program, *arguments], capture_output=True, text=True, check=True)
+    done = cli("measure", folder / "h1.mrc", folder / "h2.mrc", "--json", *options)
+    assert done.returncode == 0, done.stderr
     record: dict[str, Any] = json.loads(done.stdout)
     return record
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_line import cli
 from heard import hear
 from particles_data import COUNT, some_particles, write_cistem_star, write_relion_star, write_stack
 from particles_data import columns as values_of
@@ -152,8 +153,7 @@ def test_a_command_that_is_killed_goes_on_when_it_is_given_again(tmp_path: Path,
 
 
 def run(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    program = [sys.executable, "-c", "from refine_hooks import cli; cli.main()", "reconstruct", *words]
-    return subprocess.run(program, cwd=folder, capture_output=True, text=True, check=False)
+    return cli("reconstruct", *words, cwd=folder)
 
 
 REFUSED = {

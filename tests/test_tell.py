@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import cli
 from prometheus_client.parser import text_string_to_metric_families
 from rounds_data import a_failure, a_round, falling, healthy
 from small_program import a_watch, lines_of, write_round
-from test_cli import cli
 
 from refine_hooks.audit import audit, judge
 from refine_hooks.audit.reading import Counts, counted

@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 
 import pytest
+from command_line import cli
 from rich.console import Console
 from rounds_data import a_failure, a_round, falling, healthy, reported
-from test_cli import cli
 
 from refine_hooks.audit import Finding, audit
 from refine_hooks.log.file import Journal, append
