@@ -76,7 +76,8 @@ def refine(folder: Path, *more: str, out: Path | None = None) -> subprocess.Pope
     environment = {**os.environ, "RELION_EXTERNAL_RECONSTRUCT_EXECUTABLE": str(launcher), "OMPI_ALLOW_RUN_AS_ROOT": "1"}
     environment |= {"OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "REFINE_HOOKS_OUT": str(out or folder / "refine_hooks")}
     arguments = (
-        "mpirun -n 3 --oversubscribe --mca mpi_yield_when_idle 1 relion_refine_mpi --o Refine3D/job001/run --auto_refine --split_random_halves "
+        "mpirun -n 3 --oversubscribe --mca mpi_yield_when_idle 1 "
+        "relion_refine_mpi --o Refine3D/job001/run --auto_refine --split_random_halves "
         "--i particles.star --ref ref.mrc --firstiter_cc --ini_high 50 --particle_diameter 90 --flatten_solvent --zero_mask "
         "--oversampling 0 --healpix_order 0 --auto_local_healpix_order 1 --offset_range 2 --offset_step 2 --sym C1 --norm --scale "
         "--low_resol_join_halves 60 --random_seed 1"
