@@ -109,7 +109,16 @@ def append(path: Path, lines: Iterable[LogLine]) -> list[Place]:
     Raises:
         StorageError: the disk is full, read-only or gone; nothing of these lines stays in the file.
     """
-    texts = [line.model_dump_json().encode() + b"\n" for line in lines]
+    return append_texts(path, [spelled(line) for line in lines])
+
+
+def spelled(line: LogLine) -> bytes:
+    """A line as it stands in the file, with its newline."""
+    return line.model_dump_json().encode() + b"\n"
+
+
+def append_texts(path: Path, texts: list[bytes]) -> list[Place]:
+    """`append` of lines that are spelled already."""
     try:
         with _opened_alone(path) as handle:
             end = _written(path, handle, b"".join(texts))

@@ -25,6 +25,7 @@ class KnownRounds:
     _attempted: set[tuple[Key, Origin | None]] = field(default_factory=set)  # with what was at hand then
     _compared: dict[Key, tuple[int, RoundSummary | Failed]] = field(default_factory=dict)
     _unchanged: dict[int, Round] = field(default_factory=dict)
+    _read_as: int = 0
 
     def active(self, rounds: Iterable[Round], retries: RetryQueue) -> list[Round]:
         """Without the rounds of the past: those that were finished at the last scan, and come from the adapter's memory.
@@ -32,6 +33,8 @@ class KnownRounds:
         A scan must cost what its open rounds cost.
         """
         before, unchanged, active = self._unchanged, {}, []
+        if self._read_as != self.index.replaced_at:  # the log is another one, and may hold less
+            self._read_as, before = self.index.replaced_at, {}
         for round_ in rounds:
             if round_.serial in before:
                 unchanged[round_.serial] = round_

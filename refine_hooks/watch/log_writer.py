@@ -1,15 +1,27 @@
-"""The log of a watch: a line is written to it first, and remembered then."""
+"""The log of a watch: a line is written to it first, and remembered then. What is cut off or deleted is written again."""
 
-from dataclasses import dataclass
+import hashlib
+import logging
+import os
+import zlib
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
-from refine_hooks.errors import InputError
+from refine_hooks.errors import InputError, StorageError
 from refine_hooks.log import file as journal
 from refine_hooks.log.folder import Store
 from refine_hooks.log.index import LogIndex
 from refine_hooks.log.records import LogLine
+from refine_hooks.model import Key
+
+logger = logging.getLogger(__name__)
+
+MOST_HELD_BYTES = 64 << 20  # of this watch's own lines, packed: some thousand rounds
+_CHUNK_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LogWriter:
     """Appends to the log of a store.
 
@@ -20,6 +32,10 @@ class LogWriter:
 
     store: Store
     index: LogIndex
+    _held: deque[tuple[bytes, bytes]] = field(default_factory=deque)  # digest of a line, and the line packed
+    _held_bytes: int = 0
+    _handle: int | None = None  # the file as it was written: it outlives its name
+    _end: int = 0  # of the last line that is known to be in it
 
     def append(self, line: LogLine) -> None:
         """Write a line to the log, then remember it: what is remembered is always on disk.
@@ -29,8 +45,13 @@ class LogWriter:
             StorageError: it cannot be written.
         """
         self.store.guard()
-        for offset, length in journal.append(self.store.log, [line]):
+        self._mend()
+        text = journal.spelled(line)
+        for offset, length in journal.append_texts(self.store.log, [text]):
             self.index.add(line, offset, length)
+            self._end = offset + length
+        self._hold(text)
+        self._open()
 
     def recall(self) -> list[str]:
         """Take into account what the log holds; a sentence for each line that is no line of ours.
@@ -45,3 +66,81 @@ class LogWriter:
         except OSError as error:
             raise InputError(f"{self.store.log}: cannot be read ({error.strerror})") from error
         return self.index.faults
+
+    def mended(self) -> str:
+        """Write again what has been cut off or deleted since; why that cannot be done now, empty where all is well."""
+        try:
+            self._mend()
+        except StorageError as error:
+            return str(error)
+        except OSError as error:
+            return f"{self.store.log}: cannot be read ({error.strerror})"
+        return ""
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    def _mend(self) -> None:
+        if self._handle is None:
+            return
+        try:
+            there = os.stat(self.store.log)
+        except FileNotFoundError:
+            before = self._keys()
+            self._restore()
+        else:
+            same = os.path.samestat(there, os.fstat(self._handle))
+            if same and there.st_size >= self._end:
+                return
+            before = self._keys()
+            logger.warning(f"{self.store.log}: was {'cut' if same else 'replaced'} while it is written to")
+            self._rewrite_own()
+        self.index.read()
+        self._open()
+        self._end = os.stat(self.store.log).st_size
+        lost = len(before - self._keys())
+        if lost:
+            logger.warning(
+                f"{self.store.log}: {lost} rounds of earlier watches are lost from it; what is still on disk of them is measured "
+                "again"
+            )
+
+    def _restore(self) -> None:
+        """Give a deleted log its name back: as long as it is open, all that it held is there."""
+        logger.warning(f"{self.store.log}: was deleted while it is written to; all that it held is written again")
+        self.store.write_parts(self.store.log, self._whole())
+
+    def _whole(self) -> Iterator[bytes]:
+        assert self._handle is not None
+        for start in range(0, self._end, _CHUNK_BYTES):
+            yield os.pread(self._handle, min(_CHUNK_BYTES, self._end - start), start)
+
+    def _rewrite_own(self) -> None:
+        """Append the lines of this watch that the file does not hold any more."""
+        with self.store.log.open("rb") as stream:
+            present = {hashlib.sha256(text).digest() for text in stream}
+        missing = [zlib.decompress(packed) for digest, packed in self._held if digest not in present]
+        if missing:
+            journal.append_texts(self.store.log, missing)
+            logger.warning(f"{self.store.log}: {len(missing)} lines of this watch are written to it again")
+
+    def _hold(self, text: bytes) -> None:
+        """Remember a line of this watch; of very many the oldest are left out."""
+        packed = zlib.compress(text)
+        self._held.append((hashlib.sha256(text).digest(), packed))
+        self._held_bytes += len(packed)
+        while self._held_bytes > MOST_HELD_BYTES and len(self._held) > 1:
+            self._held_bytes -= len(self._held.popleft()[1])
+
+    def _open(self) -> None:
+        """Keep the file open that has the name now."""
+        if self._handle is not None and os.path.samestat(os.fstat(self._handle), os.stat(self.store.log)):
+            return
+        self.close()
+        self._handle = os.open(self.store.log, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+    def _keys(self) -> set[Key]:
+        return {summary.key for summary in self.index.summaries()}

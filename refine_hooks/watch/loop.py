@@ -58,7 +58,7 @@ def run(w: Watch, ticks: Iterable[float], notifier: events.ChangeNotifier | None
 def _turn(w: Watch) -> Scan:
     """One turn of the loop: capture, audit of earlier rounds, scan; the rounds that are not finished."""
     w.retries.scans += 1
-    found = Scan(why_not=w.guard.lost())
+    found = Scan(why_not=w.guard.lost() or w.log.mended())
     if not found.why_not:
         capture(w)
         warn_if_stalled(w)

@@ -44,7 +44,10 @@ def begun(w: Watch) -> Iterator[None]:
             yield
         except KeyboardInterrupt:
             w.stopping.why = w.stopping.why if w.stopping.asked.is_set() else "interrupted"
-        _end(w)
+        try:
+            _end(w)
+        finally:
+            w.log.close()
 
 
 def _prepare(w: Watch) -> None:

@@ -1,0 +1,70 @@
+"""A log that is cut, emptied, deleted or replaced while a watch writes to it."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from small_program import a_watch, lines_of, write_round
+
+from refine_hooks.log.records import RoundRecord, Start, Stop
+from refine_hooks.watch import log_writer
+from refine_hooks.watch.loop import run
+
+FAST = {"automask": {"enabled": False}, "fsc": {"repeats": 2}}
+
+
+def deleted(log: Path) -> None:
+    log.unlink()
+
+
+def emptied(log: Path) -> None:
+    log.write_bytes(b"")
+
+
+def cut_within_a_line(log: Path) -> None:
+    os.truncate(log, log.stat().st_size - 100)
+
+
+def replaced_by_less(log: Path) -> None:
+    first = log.read_bytes().splitlines(keepends=True)[0]
+    log.with_name("other").write_bytes(first)
+    log.with_name("other").replace(log)
+
+
+HARMS = (deleted, emptied, cut_within_a_line, replaced_by_less)
+
+
+@pytest.mark.parametrize("harm", HARMS, ids=lambda harm: harm.__name__)
+@pytest.mark.parametrize("then", ["another round", "rest"])
+def test_a_log_that_is_harmed_while_it_is_written_holds_every_round_in_the_end(
+    tmp_path: Path, harm: Callable[[Path], None], then: str
+) -> None:
+    write_round(tmp_path, 1)
+    run(a_watch(tmp_path, overrides=FAST), [0.0])
+    said: list[str] = []
+    w = a_watch(tmp_path, said, FAST)
+
+    def ticks() -> Iterator[float]:
+        write_round(tmp_path, 2)
+        yield 0.0
+        harm(w.store.log)
+        if then == "another round":
+            write_round(tmp_path, 3)
+        yield 1.0
+        yield 2.0
+
+    run(w, ticks())
+    logged = [str(line.key) for line in lines_of(tmp_path, RoundRecord)]
+    assert sorted(logged) == ["run/1/1", "run/2/1"] + (["run/3/1"] if then == "another round" else [])
+    assert len(lines_of(tmp_path, Stop)) >= 1
+    assert lines_of(tmp_path, Start)
+    assert sum("while it is written to" in text for text in said) == 1
+
+
+def test_of_very_many_lines_only_the_last_ones_are_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_writer, "MOST_HELD_BYTES", 1)
+    w = a_watch(tmp_path, [], FAST)
+    write_round(tmp_path, 1)
+    run(w, [0.0])
+    assert len(w.log._held) == 1
