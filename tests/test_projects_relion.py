@@ -255,6 +255,20 @@ def test_references_of_gradient_refinement_under_the_name_unfil_are_filtered(pro
     assert (found["it009"].inputs.origin, found["final"].inputs.origin) == ("regularised", "found")
 
 
+def test_iterations_that_gradient_refinement_never_writes_are_not_missing(project: Path) -> None:
+    for half in (1, 2):
+        unfiltered = project / JOB / f"run_half{half}_class001_unfil.mrc"
+        shutil.copy(unfiltered, project / JOB / f"run_it005_half{half}_class001_unfil.mrc")
+    assert "it005" in rounds_of(project)
+    _optimisers_say(project, rlnDoGradientRefine=1)
+    for name in ("run_it000_optimiser.star", "run_it009_optimiser.star"):
+        shutil.copy(project / JOB / name, project / JOB / "run_it005_optimiser.star")
+    found = rounds_of(project)
+    assert list(found) == ["it000", "it009", "final"]
+    assert found["it009"].facts.own_numbers
+    assert found["it009"].facts.number is None
+
+
 @pytest.mark.parametrize("value", ["data_1@s.mrcs", "save_9", "_x", "'a", "$b", "Bär"])
 def test_values_of_a_star_file_are_what_stands_between_blanks(value: str) -> None:
     text = f"data_particles\n\nloop_\n_rlnImageName #1\n_rlnAngleRot #2\nx 2.5 stray\n{value} 1.5\n\n"

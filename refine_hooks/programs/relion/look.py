@@ -200,6 +200,4 @@ def _other_pixel_size(inputs: Inputs) -> tuple[str, ...]:
     except (RefineHooksError, OSError):
         return ()
     other = other_pixel_size(sizes_A, inputs.model.voxel_size_A, inputs.data.name)
-    return tuple(
-        f"{note}; all numbers here are by the latter: if the particles are right, they are off" for note in other
-    )
+    return tuple(f"{note}; what RELION wrote is by the latter" for note in other)

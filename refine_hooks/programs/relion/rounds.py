@@ -47,6 +47,9 @@ def _numbered(view: View, iteration: Iteration) -> Iterator[Round]:
         return
     if _is_the_end(view, iteration):
         return  # its maps are those of the final, un-numbered round
+    optimiser = view.optimiser(iteration)
+    if optimiser is not None and optimiser.gradient:
+        return  # gradient refinement writes its tables every tenth iteration only
     if _unfiltered_pairs(iteration):
         yield from _without_tables(view, iteration)
     elif any(what.endswith(".mrc") for _, what in iteration.files):

@@ -148,7 +148,7 @@ def read_optimiser(path: Path) -> Optimiser:
         corrects_fsc=general.whole("rlnDoSolventFscCorrection") == 1,
         external=general.whole("rlnDoExternalReconstruct") == 1,
         blush=general.whole("rlnDoBlush") == 1,
-        gradient=general.whole("rlnDoGradientRefine") == 1,
+        gradient=1 in (general.whole("rlnDoGradientRefine"), general.whole("rlnDoStochasticGradientDescent")),
         local_symmetry=bool(general.text("rlnLocalSymmetryFile")),
         symmetry=_symmetry_asked_for(text),
     )
