@@ -21,6 +21,7 @@ from refine_hooks.audit.reading import (
     shell_of,
     spread,
     stretches,
+    twice,
     values,
     whole_map,
 )
@@ -220,6 +221,8 @@ def _stays_above(record: RoundRecord, curve: Curve, level: float) -> bool:
 
 def _why_above(record: RoundRecord, curve: Curve) -> str:
     """The likely cause: the mask's own correlation, signal up to Nyquist, or halves that share particles."""
+    if count := twice(record):
+        return f"{count} particles are in both halves by the particle table: remove these duplicates first, and refine again"
     correlation, null = measured(curve), values(curve.randomised_mean)
     width = max(4, round(TAIL_SHARE * len(correlation)))
     if curve.mask and null.size and np.nan_to_num(null[-width:]).mean() > CORRELATES:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from math import hypot
 
-from refine_hooks.audit.reading import Finding, found
+from refine_hooks.audit.reading import Finding, found, twice
 from refine_hooks.audit.rules import Texts, rule_of_round
 from refine_hooks.log.checks import Checks
 from refine_hooks.log.records import RoundRecord
@@ -130,8 +130,9 @@ def masked_halves(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     )
 )
 def duplicates(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
-    """A flat floor of the unmasked FSC where no signal is left."""
+    """Particles that the program's table has in both halves, or a flat floor of the unmasked FSC where no signal is left."""
     checks = record.checks
+    yield from _twice(record)
     share = checks.common_noise_share if checks is not None else None
     if checks is None or share is None or not shares_noise(checks):
         return
@@ -143,6 +144,24 @@ def duplicates(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
         "to 0 beyond the signal. Look for particles that are in both halves, remove duplicates and refine again",
         share=share.value,
         share_sd=share.sd,
+    )
+
+
+def _twice(record: RoundRecord) -> Iterator[Finding]:
+    count, known = twice(record), record.checks.duplicates if record.checks is not None else None
+    if not count or known is None:
+        return
+    rows = ", ".join(str(row) for row in known.first_rows)
+    yield found(
+        record,
+        "duplicates",
+        "warning",
+        f"{count} particles are in both halves by the particle table ({known.images} the same image, {known.places} picked twice "
+        f"at one place of a micrograph; the first in rows {rows}): their noise is in both, and the resolution is too good. Remove "
+        "duplicates and refine again",
+        images=known.images,
+        places=known.places,
+        first_rows=list(known.first_rows),
     )
 
 

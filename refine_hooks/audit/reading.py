@@ -15,6 +15,7 @@ Values = NDArray[np.float64]
 Severity = Literal["note", "warning"]
 
 CORRELATES = 0.1  # RELION's postprocess, too, warns where randomised phases give more than this
+FEW_TWICE = 1e-3  # of the particles: so many may lie near another by chance
 SUPPORTED_SD = 3.0  # a shell is supported where it exceeds the null by so many of its standard deviations
 
 
@@ -193,6 +194,15 @@ def spread(numbers: Values) -> float:
     if len(numbers) < 5:
         return float("nan")
     return float(1.4826 * np.median(np.abs(numbers - np.median(numbers))))
+
+
+def twice(record: RoundRecord) -> int:
+    """Particles in both halves by the program's table, where they are more than neighbours that happen to touch."""
+    found_twice = record.checks.duplicates if record.checks is not None else None
+    if found_twice is None:
+        return 0
+    count = found_twice.images + found_twice.places
+    return count if found_twice.images or count > FEW_TWICE * (record.particles or 0) else 0
 
 
 def independent(record: RoundRecord) -> bool:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from refine_hooks.errors import ParticlesError
 from refine_hooks.files.star import Block
 from refine_hooks.particles import CTF_PHASE_FLIPPED, CTF_PLAIN, CTF_PREMULTIPLIED, Particles, table
+from refine_hooks.particles.doubles import Places
 from refine_hooks.particles.star import Texts, read_table
 
 _ANGLES = {"AngleRot": "phi_deg", "AngleTilt": "theta_deg", "AnglePsi": "psi_deg"}
@@ -41,9 +42,9 @@ _MICROSCOPE_NEEDED = ("Voltage", "SphericalAberration", "AmplitudeContrast")
 class _Star:
     """Columns of a data.star by label: from the particles' table, or spread out from the optics groups'."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, numbers: set[str], texts: set[str]) -> None:
         self.path = path
-        self.table = read_table(path, _IMAGE, _NUMBERS, {f"rln{label}" for label in _ZERNIKE})
+        self.table = read_table(path, _IMAGE, numbers, texts)
         blocks = self.table.others.values()
         tilts = [v for b in blocks for v in (b.values.get(_TILTS), *b.columns.get(_TILTS, ()))]
         self.stacks_of_tilts = "1" in tilts
@@ -106,7 +107,7 @@ def read_star(
     Raises:
         ParticlesError: every column that is missing, or something in the file that cannot be reconstructed.
     """
-    star = _Star(path)
+    star = _Star(path, _NUMBERS, {f"rln{label}" for label in _ZERNIKE})
     _refuse_unsupported(star)
     columns = _columns(star, known)
     image = star.table.numbers[_IMAGE]
@@ -124,6 +125,51 @@ def read_star(
         raise ParticlesError(f"{path}: has no particle of class {class_id}")
     read = table(columns, stacks=stacks, source=str(path), used=used, notes=notes, first_line=star.table.first_line)
     return replace(read, alternating=star.column("RandomSubset") is None)
+
+
+_PLACES = (
+    "OpticsGroup RandomSubset ClassNumber CoordinateX CoordinateY OriginX OriginY OriginXAngst OriginYAngst "
+    "MicrographOriginalPixelSize ImagePixelSize DetectorPixelSize Magnification HelicalTubeID"
+)
+
+
+def read_places(path: Path, class_id: int | None = None) -> Places | None:
+    """Where the particles of a RELION STAR file lie; None where it has no half sets, or holds tilts or segments of filaments.
+
+    Args:
+        path: ``run_data.star``.
+        class_id: only particles of this class (rlnClassNumber); None for all.
+
+    Raises:
+        ParticlesError: it cannot be read.
+    """
+    star = _Star(path, {f"rln{label}" for label in _PLACES.split()}, {"rlnMicrographName"})
+    half = star.column("RandomSubset")
+    if half is None or star.stacks_of_tilts or star.column("HelicalTubeID") is not None:
+        return None
+    rows = np.ones(half.size, bool)
+    classes = star.column("ClassNumber")
+    if class_id is not None and classes is not None:
+        rows = classes == class_id
+    stack, image = star.table.texts[_IMAGE].which, star.table.numbers[_IMAGE].astype(np.int64)
+    found = Places(1 + np.flatnonzero(rows), stack[rows], image[rows], half[rows].astype(np.int64))
+    micrograph = star.table.texts.get("rlnMicrographName")
+    x_A, y_A = (_centre_A(star, axis) for axis in "XY")
+    if micrograph is None or x_A is None or y_A is None:
+        return found
+    return replace(found, micrograph=micrograph.which[rows], x_A=x_A[rows], y_A=y_A[rows])
+
+
+def _centre_A(star: _Star, axis: str) -> NDArray[np.float64] | None:
+    """One coordinate of each particle in its micrograph, with the shift that it was refined to."""
+    coordinate_px = star.column(f"Coordinate{axis}")
+    missing: list[str] = []
+    pixel_A = _pixel_size(star, {}, missing)
+    if coordinate_px is None or missing:
+        return None
+    micrograph_A = star.column("MicrographOriginalPixelSize")
+    origin_A = _origin(star, axis, pixel_A)
+    return np.asarray(coordinate_px * (pixel_A if micrograph_A is None else micrograph_A) - origin_A, np.float64)
 
 
 def _columns(star: _Star, known: dict[str, float]) -> dict[str, Any]:

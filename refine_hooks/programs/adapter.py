@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from refine_hooks.log.checks import Duplicates
 from refine_hooks.model import Fingerprint, FscCurve, HalfMaps, InputFile, ProgramMask, Round
 from refine_hooks.particles import ParticlesJob
 from refine_hooks.programs._reading import Memory
@@ -90,6 +91,10 @@ class Project:
         Raises:
             ParticlesError: they should be there and are not, or cannot be reconstructed; says why.
         """
+        return None
+
+    def duplicates(self, round_: Round) -> Duplicates | None:
+        """Particles that are in both half sets by the program's own table; None where that is not known."""
         return None
 
     def viewing_directions(self, round_: Round) -> NDArray[np.float64] | None:

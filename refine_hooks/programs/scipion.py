@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from refine_hooks.log.checks import Duplicates
 from refine_hooks.log.folder import slug
 from refine_hooks.model import Fingerprint, FscCurve, HalfMaps, Origin, ProgramMask, Round
 from refine_hooks.particles import ParticlesJob
@@ -168,6 +169,11 @@ class ScipionProject(Project):
         """As the program's adapter has them."""
         project, inner = self._inner(round_)
         return project.masks(inner, halves)
+
+    def duplicates(self, round_: Round) -> Duplicates | None:
+        """As the program's adapter has them."""
+        project, inner = self._inner(round_)
+        return project.duplicates(inner)
 
     def viewing_directions(self, round_: Round) -> NDArray[np.float64] | None:
         """As the program's adapter has it."""

@@ -48,6 +48,7 @@ def measured(
         needs_bytes=needs_bytes,
         changed=lambda each: changed(config, each),
         viewing_directions=lambda each: _viewing_directions(config, each),
+        duplicates=config.opened.duplicates,
     )
     return measure_round(
         MeasureConfig(config.settings, config.store), round_, known.index.before(round_.key), callbacks

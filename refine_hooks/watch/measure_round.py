@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from refine_hooks import measure
 from refine_hooks.errors import NotReadyError
 from refine_hooks.files.mrc import Map
+from refine_hooks.log.checks import Checks, Duplicates
 from refine_hooks.log.folder import Store
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.measure import NamedMask
@@ -47,6 +48,7 @@ class Callbacks:
         masks: masks of the user and of the program, beside the sphere and the automask.
         changed: whether the inputs changed since the scan that found the round.
         viewing_directions: particles per bin of theta and phi.
+        duplicates: particles that are in both half sets.
     """
 
     half_maps: Callable[[Round], HalfMaps | None]
@@ -56,6 +58,7 @@ class Callbacks:
     needs_bytes: Callable[[int], None] = lambda size: None
     changed: Callable[[Round], bool] = lambda round_: False
     viewing_directions: Callable[[Round], NDArray[np.float64] | None] = lambda round_: None
+    duplicates: Callable[[Round], Duplicates | None] = lambda round_: None
 
 
 def measure_round(
@@ -90,6 +93,10 @@ def measure_round(
         config.store.require_room(needed_bytes)
     masks = list(callbacks.masks(round_, halves))
     measurement = measure.measure_halves(halves, round_.facts, config.settings, masks, reported)
+    twice = callbacks.duplicates(round_)
+    if twice is not None:
+        checks = measurement.checks or Checks()
+        measurement = replace(measurement, checks=checks.model_copy(update={"duplicates": twice}))
     if callbacks.changed(round_):
         raise NotReadyError(
             f"{round_.label}: its files changed while they were read; measured again once they are still"

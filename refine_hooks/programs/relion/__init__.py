@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from refine_hooks.log.checks import Duplicates
 from refine_hooks.model import FscCurve, HalfMaps, ProgramMask, Round
 from refine_hooks.particles import ParticlesJob
 from refine_hooks.programs._still import folder_state, state
 from refine_hooks.programs.adapter import Program, Project
 from refine_hooks.programs.relion import halves as of_round
 from refine_hooks.programs.relion.files import JOB_TYPES, Job, is_job_folder, job_folders
-from refine_hooks.programs.relion.particles import particles
+from refine_hooks.programs.relion.particles import duplicates, particles
 from refine_hooks.programs.relion.postprocess import postprocess_tables
 from refine_hooks.programs.relion.rounds import job_rounds
 from refine_hooks.programs.relion.spool import capture, spool_folder
@@ -70,6 +71,10 @@ class RelionProject(Project):
     def particles(self, round_: Round) -> ParticlesJob:
         """The particles of the round's own ``data.star``."""
         return particles(round_)
+
+    def duplicates(self, round_: Round) -> Duplicates | None:
+        """Particles that are in both half sets, by the round's own ``data.star``."""
+        return duplicates(round_)
 
     def viewing_directions(self, round_: Round) -> NDArray[np.float64] | None:
         """Particles per bin, from the particles' table of that round."""

@@ -9,9 +9,11 @@ import numpy as np
 from refine_hooks.errors import NotReadyError, ParticlesError
 from refine_hooks.files.reading import open_plain
 from refine_hooks.files.star import Block, parse_star
+from refine_hooks.log.checks import Duplicates
 from refine_hooks.model import Independence, Round
 from refine_hooks.particles import CTF_PHASE_FLIPPED, CTF_PLAIN, ParticlesJob, require_both_halves
-from refine_hooks.particles.relion import read_star
+from refine_hooks.particles.doubles import NEAR, in_both_halves
+from refine_hooks.particles.relion import read_places, read_star
 from refine_hooks.programs._reading import read_text
 
 NOTE = (
@@ -53,6 +55,19 @@ def particles(round_: Round) -> ParticlesJob:
     other = other_pixel_size(sizes_A, round_.facts.voxel_size_A, table)
     notes = (NOTE, *(f"{note}; this map is made with the former" for note in other))
     return ParticlesJob(rows, "relion", symmetry=symmetry, gridding=gridding, independence=independence, notes=notes)
+
+
+def duplicates(round_: Round) -> Duplicates | None:
+    """Particles that are in both half sets, by the round's own table; None where there is none, or it says nothing of places."""
+    inputs = round_.inputs
+    if inputs is None or inputs.data is None or inputs.kind != "class" or _is_helix(round_):
+        return None
+    class_id = round_.key.class_id if inputs.model is not None and len(inputs.model.classes) > 1 else None
+    try:
+        places = read_places(inputs.data, class_id)
+    except ParticlesError:
+        return None
+    return None if places is None else in_both_halves(places, NEAR * 2 * (round_.facts.sphere_radius_A or 0.0))
 
 
 def _how_summed(optimiser: Path) -> tuple[Block, bool]:
