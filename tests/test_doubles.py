@@ -85,7 +85,7 @@ def test_a_round_of_relion_records_its_duplicates_and_the_audit_names_them(tmp_p
     with tarfile.open(Path(__file__).parent / "data" / "relion_refine3d.tgz") as archive:
         archive.extractall(project, filter="data")
     table(project / JOB)
-    w = Watch(project, "relion", adapter_called("relion"), load_settings(program="relion"), Store(tmp_path / "out"))
+    w = Watch.of(project, "relion", adapter_called("relion"), load_settings(program="relion"), Store(tmp_path / "out"))
     run(w, [0.0, 1.0])
     final = next(r for r in read_journal(tmp_path / "out" / "rounds.jsonl").rounds if r.label == "final")
     assert final.checks is not None
