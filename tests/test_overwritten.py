@@ -200,8 +200,8 @@ def test_a_pair_that_is_written_over_while_it_is_copied_is_not_kept(program, spo
     program.number(1, 300.0)
     copy_whole = overwritten.copy_whole
 
-    def copied(source: Path, target: Path, size: int, mtime_ns: int) -> bool:
-        done = copy_whole(source, target, size, mtime_ns)
+    def copied(source: Path, target: Path, size: int, mtime_ns: int, keep: int) -> bool:
+        done = copy_whole(source, target, size, mtime_ns, keep)
         if source == program.pair[1]:
             program.write(0, 2, 200.0)
         return done

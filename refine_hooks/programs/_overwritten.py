@@ -23,7 +23,7 @@ from refine_hooks.files.mrc import read_header
 from refine_hooks.files.reading import parsed_json, read_text
 from refine_hooks.log.folder import slug
 from refine_hooks.model import Fingerprint, InputFile
-from refine_hooks.programs._saving import copy_whole, link, require_room, unwritable
+from refine_hooks.programs._saving import KEEP_FREE_BYTES, copy_whole, link, require_room, unwritable
 
 _LEDGER = "kept.json"
 _FOLDER = re.compile(r"it(\d+)")
@@ -101,6 +101,7 @@ def keep(
     whole: Callable[[Path], bool],
     rewritten: bool = True,
     still_s: float = _STILL_S,
+    keep_free_bytes: int = KEEP_FREE_BYTES,
 ) -> list[Path]:
     """Keep a pair of half maps if it is whole, still and not kept yet.
 
@@ -111,6 +112,7 @@ def keep(
         beside_it: files to keep with it (masks); those that are not there or not whole are left out.
         whole: whether a file proves by its own contents that it is whole, e.g. `whole_mrc`.
         rewritten: the program writes over its files, so that a link would change with them; False: it removes them.
+        keep_free_bytes: room on the disk that no copy is made into.
         still_s: how long the halves must have been as they are. 0 where the number proves that they are done.
 
     Returns:
@@ -129,7 +131,7 @@ def keep(
     if mixed is None or not all(whole(path) for path in pair):
         return []
     more = {path: state for path in beside_it if (state := _state(path)) is not None and whole(path)}
-    saved = _save([*pair, *more], [first, second, *more.values()], iteration, folder, rewritten)
+    saved = _save([*pair, *more], [first, second, *more.values()], iteration, folder, rewritten, keep_free_bytes)
     for wrong in mixed if saved else ():
         if wrong.iteration != iteration:
             shutil.rmtree(wrong.folder, ignore_errors=True)
@@ -163,20 +165,29 @@ def _apart_ns(files: Sequence[InputFile]) -> int:
 
 
 def _save(
-    paths: Sequence[Path], files: Sequence[InputFile], iteration: int, folder: Path, rewritten: bool
+    paths: Sequence[Path],
+    files: Sequence[InputFile],
+    iteration: int,
+    folder: Path,
+    rewritten: bool,
+    keep_free_bytes: int,
 ) -> list[Path]:
     """All files and the ledger under their final name together, or not at all."""
     target = folder / f"it{iteration:03d}"
     part = folder / f".{target.name}.{secrets.token_hex(4)}.part"
+
+    def copied(path: Path, file: InputFile) -> bool:
+        return copy_whole(path, part / file.name, file.size, file.mtime_ns, keep_free_bytes)
+
     try:
         for stale in folder.glob(".it*.part"):
             shutil.rmtree(stale, ignore_errors=True)
         part.mkdir(parents=True)
         if rewritten:
-            require_room(part, sum(file.size for file in files))
+            require_room(part, sum(file.size for file in files), keep_free_bytes)
         for path, file in zip(paths, files, strict=True):
             linked = None if rewritten else link(path, part / file.name)
-            if linked is False or (linked is None and not copy_whole(path, part / file.name, file.size, file.mtime_ns)):
+            if linked is False or (linked is None and not copied(path, file)):
                 return []
         if [_state(path) for path in paths[:2]] != list(files[:2]):
             return []

@@ -13,7 +13,7 @@ from pathlib import Path
 from refine_hooks.errors import StorageError
 
 _FICLONE = 0x40049409  # Linux: share the extents of one file with another
-_RESERVE_BYTES = 2_000_000_000
+KEEP_FREE_BYTES = 2_000_000_000  # where no settings are read: in front of one of the refinement's own programs
 
 
 def link(source: Path, target: Path) -> bool | None:
@@ -36,11 +36,11 @@ def link(source: Path, target: Path) -> bool | None:
     return True
 
 
-def copy_whole(source: Path, target: Path, size: int, mtime_ns: int) -> bool:
+def copy_whole(source: Path, target: Path, size: int, mtime_ns: int, keep_free_bytes: int = KEEP_FREE_BYTES) -> bool:
     """A copy of ``source`` as it was when it had this size and mtime; False where it is gone or has changed since.
 
     Raises:
-        StorageError: the spool cannot be written to.
+        StorageError: the spool cannot be written to, or less than ``keep_free_bytes`` would stay free.
     """
     temporary = _beside(target)
     try:
@@ -48,6 +48,7 @@ def copy_whole(source: Path, target: Path, size: int, mtime_ns: int) -> bool:
             try:
                 fcntl.ioctl(copy.fileno(), _FICLONE, stream.fileno())
             except OSError:
+                require_room(target.parent, size, keep_free_bytes)
                 shutil.copyfileobj(stream, copy, 1 << 20)
             copy.flush()
             after = os.fstat(stream.fileno())
@@ -57,6 +58,7 @@ def copy_whole(source: Path, target: Path, size: int, mtime_ns: int) -> bool:
             os.utime(copy.fileno(), ns=(after.st_atime_ns, after.st_mtime_ns))
             os.fsync(copy.fileno())  # the source may vanish as soon as the copy has its name
         os.replace(temporary, target)
+        _flush(target.parent)
     except FileNotFoundError:
         return False
     except OSError as error:
@@ -66,17 +68,26 @@ def copy_whole(source: Path, target: Path, size: int, mtime_ns: int) -> bool:
     return True
 
 
-def require_room(folder: Path, needed_bytes: int) -> None:
+def _flush(folder: Path) -> None:
+    """Make the names in a folder outlast a crash of the machine."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def require_room(folder: Path, needed_bytes: int, keep_free_bytes: int) -> None:
     """Refuse to copy into the last of the disk: the refinement needs it more.
 
     Raises:
-        StorageError: less than `_RESERVE_BYTES` would stay free.
+        StorageError: less than ``keep_free_bytes`` would stay free.
     """
     free_bytes = shutil.disk_usage(folder).free
-    if free_bytes < needed_bytes + _RESERVE_BYTES:
+    if free_bytes < needed_bytes + keep_free_bytes:
         raise StorageError(
-            f"{folder.parent}: {free_bytes / 1e9:.2f} GB are free; {needed_bytes / 1e9:.2f} GB of half maps are copied only where "
-            f"{_RESERVE_BYTES / 1e9:g} GB stay free; free some space, or name a folder elsewhere with --out"
+            f"{folder.parent}: {free_bytes / 1e9:.2f} GB are free; {needed_bytes / 1e9:.2f} GB are copied only where "
+            f"{keep_free_bytes / 1e9:g} GB stay free; free some space, lower min_free_GB, or name a folder elsewhere with --out"
         )
 
 

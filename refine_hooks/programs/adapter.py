@@ -41,6 +41,11 @@ class Project:
         self.memory = Memory()
         self.still = Still()
 
+    @property
+    def keep_free_bytes(self) -> int:
+        """Room on the disk that nothing is saved into: the refinement needs it more."""
+        return int(self.settings.keep.min_free_GB * 1e9)
+
     def watched_folders(self) -> Iterable[tuple[Path, bool]]:
         """Folders whose changes should be looked at once, each with whether to include its sub-folders."""
         return [(self.directory, False)]

@@ -155,7 +155,9 @@ class PairsProject(Project):
             numbered = self.names.numbers(found, (pair.run, pair.class_id))
             number = self._iteration_of(pair, numbered, overwritten.kept(folder))
             beside = self.names.beside(pair.halves[0])
-            saved += overwritten.keep(pair.halves, number, folder, beside_it=beside, whole=_whole)
+            saved += overwritten.keep(
+                pair.halves, number, folder, beside_it=beside, whole=_whole, keep_free_bytes=self.keep_free_bytes
+            )
         return saved
 
     def _iteration_of(self, pair: Pair, numbered: Numbered, kept: dict[int, Kept]) -> int | None:

@@ -37,6 +37,7 @@ class Desk:
         progress: told how many particles of how many are inserted.
         stop: asked after each block of particles.
         checkpoint: the file of partial sums; None keeps none.
+        require: asked before so many bytes of them are written; raises StorageError where they may not be.
         now: a clock in seconds.
     """
 
@@ -44,6 +45,7 @@ class Desk:
     stop: Callable[[], bool] = lambda: False
     checkpoint: Path | None = None
     now: Callable[[], float] = time.monotonic
+    require: Callable[[int], None] = lambda size: None
 
 
 def reconstructed(project: Project, round_: Round, settings: Settings, desk: Desk) -> HalfMaps | None:
@@ -208,6 +210,7 @@ class _Saving:
         if self.desk.checkpoint is None:
             return
         try:
+            self.desk.require(self.sums.nbytes)
             checkpoint.save(self.desk.checkpoint, self.what, done, self.sums)
         except StorageError as error:
             logger.warning(f"the partial sums are not saved: {error}")

@@ -80,7 +80,13 @@ def half_maps(config: WatchConfig, round_: Round) -> HalfMaps | None:
     if config.reconstruct == "always" or (config.reconstruct == "missing" and poor):
         from refine_hooks.reconstruct import Desk, reconstructed
 
-        desk = Desk(config.inserting, config.asked_to_stop.is_set, config.store.checkpoint_path(round_.key))
+        path = config.store.checkpoint_path(round_.key)
+        desk = Desk(
+            config.inserting,
+            config.asked_to_stop.is_set,
+            path,
+            require=lambda size: config.store.prepare(path, size),
+        )
         made = reconstructed(config.opened, round_, config.settings, desk)
         if made is not None and round_.fault:
             made = replace(made, notes=(*made.notes, f"what the program left cannot be used: {round_.fault}"))

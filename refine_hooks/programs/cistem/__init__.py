@@ -45,7 +45,7 @@ class CistemProject(Project):
         Raises:
             StorageError: the spool cannot be written to.
         """
-        given = self.directory, self.spool, self.memory
+        given = self.directory, self.spool, self.memory, self.keep_free_bytes
         return capture(*given) + capture_startup(*given)
 
     def half_maps(self, round_: Round) -> HalfMaps | None:

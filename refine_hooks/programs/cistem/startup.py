@@ -16,7 +16,7 @@ from pathlib import Path
 from refine_hooks.errors import RefineHooksError
 from refine_hooks.files.mrc import read_header
 from refine_hooks.programs._reading import Memory
-from refine_hooks.programs._saving import copy_whole, unwritable
+from refine_hooks.programs._saving import KEEP_FREE_BYTES, copy_whole, unwritable
 from refine_hooks.programs.cistem import dumps
 from refine_hooks.programs.cistem.dumps import STARTUP, Attempt, Dump
 
@@ -24,7 +24,12 @@ _MAP_NAME = re.compile(r"startup3d_.*?(\d{1,6})\.mrc")
 
 
 def capture_startup(
-    directory: Path, spool: Path, memory: Memory | None = None, *, about_to_merge: bool = False
+    directory: Path,
+    spool: Path,
+    memory: Memory | None = None,
+    keep_free_bytes: int = KEEP_FREE_BYTES,
+    *,
+    about_to_merge: bool = False,
 ) -> list[Path]:
     """Copy ab-initio's dumps when they are whole and another round's than the last that were copied.
 
@@ -50,7 +55,7 @@ def capture_startup(
         return []
     if not about_to_merge and not _merged(dumps.scratch(directory, STARTUP), there):
         return []
-    return _copied(root / str(number), there)
+    return _copied(root / str(number), there, keep_free_bytes)
 
 
 def arrival_numbers(root: Path) -> list[int]:
@@ -109,7 +114,7 @@ def _merged(scratch: Path, there: dict[int, dict[str, Dump]]) -> bool:
     return not waiting
 
 
-def _copied(folder: Path, there: dict[int, dict[str, Dump]]) -> list[Path]:
+def _copied(folder: Path, there: dict[int, dict[str, Dump]], keep_free_bytes: int) -> list[Path]:
     """Copies of all dumps that appear under their final name together, or not at all."""
     part = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
     saved = []
@@ -117,7 +122,7 @@ def _copied(folder: Path, there: dict[int, dict[str, Dump]]) -> list[Path]:
         for class_id, files in there.items():
             for name, dump in files.items():
                 (part / str(class_id)).mkdir(parents=True, exist_ok=True)
-                if not copy_whole(dump.path, part / str(class_id) / name, dump.size, dump.mtime_ns):
+                if not copy_whole(dump.path, part / str(class_id) / name, dump.size, dump.mtime_ns, keep_free_bytes):
                     return []
                 saved.append(folder / str(class_id) / name)
         if folder.exists():

@@ -34,7 +34,7 @@ class CryosparcProject(Project):
 
     def capture(self) -> list[Path]:
         """See `refine_hooks.programs.cryosparc.rounds.capture`."""
-        return capture(self.directory, self.spool, self.memory)
+        return capture(self.directory, self.spool, self.memory, self.keep_free_bytes)
 
     def half_maps(self, round_: Round) -> HalfMaps | None:
         """See `refine_hooks.programs.cryosparc.halves.half_maps`."""

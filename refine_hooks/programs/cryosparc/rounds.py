@@ -39,7 +39,7 @@ class Inputs:
     particle_tables: frozenset[str]
 
 
-def capture(directory: Path, spool: Path, memory: Memory) -> list[Path]:
+def capture(directory: Path, spool: Path, memory: Memory, keep_free_bytes: int) -> list[Path]:
     """Link (where that cannot be: copy) the half maps and masks of every iteration of jobs that still run.
 
     Raises:
@@ -62,6 +62,7 @@ def capture(directory: Path, spool: Path, memory: Memory) -> list[Path]:
                     whole=overwritten.whole_mrc,
                     rewritten=False,
                     still_s=_STILL_S,
+                    keep_free_bytes=keep_free_bytes,
                 )
     return saved
 

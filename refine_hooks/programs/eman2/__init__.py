@@ -29,7 +29,7 @@ class EmanProject(Project):
 
     def capture(self) -> list[Path]:
         """See `refine_hooks.programs.eman2.rounds.capture`."""
-        return capture(self.directory, self.spool, self.memory)
+        return capture(self.directory, self.spool, self.memory, self.keep_free_bytes)
 
     def half_maps(self, round_: Round) -> HalfMaps | None:
         """See `refine_hooks.programs.eman2.halves.half_maps`."""

@@ -37,7 +37,7 @@ class Inputs:
     masks: tuple[Path, ...] = ()
 
 
-def capture(directory: Path, spool: Path, memory: Memory) -> list[Path]:
+def capture(directory: Path, spool: Path, memory: Memory, keep_free_bytes: int) -> list[Path]:
     """Copy the halves as they were reconstructed, and the copies without a number, each time they are new.
 
     Raises:
@@ -52,12 +52,19 @@ def capture(directory: Path, spool: Path, memory: Memory) -> list[Path]:
         for iteration in run.halves:
             if run.unfiltered_in_place(iteration):
                 folder = _folder(spool, run, IN_PLACE)
-                saved += overwritten.keep(run.pair(iteration), iteration, folder, whole=whole, still_s=0)
+                saved += overwritten.keep(
+                    run.pair(iteration), iteration, folder, whole=whole, still_s=0, keep_free_bytes=keep_free_bytes
+                )
         for kind in KINDS if run.live() else ():
             iteration_of = run.iteration_of(kind)
             masks = run.masks_of(iteration_of) if kind == "unmasked" and iteration_of is not None else []
             saved += overwritten.keep(
-                run.unnumbered(kind), iteration_of, _folder(spool, run, kind), beside_it=masks, whole=whole
+                run.unnumbered(kind),
+                iteration_of,
+                _folder(spool, run, kind),
+                beside_it=masks,
+                whole=whole,
+                keep_free_bytes=keep_free_bytes,
             )
     return saved
 

@@ -5,6 +5,7 @@ spool/relion/<run>/discarded.json       which writing of a table was measured an
 """
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -17,12 +18,14 @@ from refine_hooks.files.atomic import beside
 from refine_hooks.files.reading import parsed_json, read_text
 from refine_hooks.log.folder import slug
 from refine_hooks.programs._reading import size_of
+from refine_hooks.programs._saving import KEEP_FREE_BYTES, require_room, unwritable
 from refine_hooks.programs.relion.external import read_external, require_arrays, state_of
 from refine_hooks.programs.relion.files import Job, job_folders, run_name, written_at
 
 SPOOL = "relion"
 DISCARDED = "discarded.json"
 _TABLE = "_external_reconstruct.star"
+_UNWRITABLE = {errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT}  # links that cannot be had are another matter
 _OF_ONE_HALF = re.compile(r"_half[12]_")
 
 
@@ -47,6 +50,7 @@ def keep(star: Path, spool: Path, *, links_only: bool = False) -> list[Path]:
     Raises:
         NotReadyError, SumsError: the table cannot be understood.
         OSError: neither linking nor copying is possible.
+        StorageError: a copy would take the last of the disk.
     """
     if not _OF_ONE_HALF.search(star.name):
         return []
@@ -64,6 +68,7 @@ def _keep_one(source: Path, target: Path, links_only: bool) -> Path:
         except OSError:
             if links_only:
                 raise
+            require_room(part.parent, source.stat().st_size, KEEP_FREE_BYTES)
             shutil.copy2(source, part)
             with part.open("rb") as stream:
                 os.fsync(stream.fileno())  # the source may vanish as soon as the copy has its name
@@ -86,6 +91,9 @@ def capture(directory: Path, spool: Path) -> list[Path]:
 
     Returns:
         The tables newly kept.
+
+    Raises:
+        StorageError: the spool cannot be written to.
     """
     saved = []
     for job in job_folders(directory):
@@ -101,7 +109,10 @@ def capture(directory: Path, spool: Path) -> list[Path]:
                     continue  # there is something better, and nothing to merge
                 require_arrays(read_external(star))
                 saved += keep(star, spool, links_only=True)[-1:]
-            except (RefineHooksError, OSError):
+            except OSError as error:
+                if error.errno in _UNWRITABLE:
+                    raise unwritable(folder, error) from error
+            except RefineHooksError:
                 continue
     return saved
 
