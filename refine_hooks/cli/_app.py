@@ -10,7 +10,7 @@ _CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 def _version(value: bool) -> None:
     if value:
-        from refine_hooks import __version__
+        from refine_hooks._version import __version__
 
         print(f"refine-hooks {__version__}")
         raise typer.Exit

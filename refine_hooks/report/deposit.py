@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from refine_hooks import __version__, fsc
+from refine_hooks import fsc
+from refine_hooks._version import __version__
 from refine_hooks.audit import Finding
 from refine_hooks.audit.halves import duplicates, superimposed
 from refine_hooks.audit.masks import alignment_limit

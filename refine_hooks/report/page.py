@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from refine_hooks import __version__
+from refine_hooks._version import __version__
 from refine_hooks.audit.reading import Finding
 from refine_hooks.files.reading import open_plain, read_bytes
 from refine_hooks.log.folder import Store

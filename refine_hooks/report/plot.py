@@ -71,25 +71,41 @@ def plot_curves(
         InputError: matplotlib is not installed, the ending is none of `KINDS`, or the round has no such curve.
         StorageError: the file cannot be written.
     """
-    shown = _chosen(record, names)
     with _drawing(path, width_cm) as axes:
-        for curve in _shared(other, shown):
-            assert other is not None
-            draw_curve(axes, other, curve, f"{curve_title(curve.name)}, {other.label}", shown, compared=True)
-        for curve in shown:
-            draw_curve(axes, record, curve, curve_title(curve.name), shown)
-        draw_null(axes, record, shown)
-        for finding in findings:
-            _draw_finding(axes, record, finding, shown)
-        draw_thresholds(axes, record, shown)
-        frequency_axes(axes, record.frequency_per_A[-1])
-        axes.set_ylabel("Fourier shell correlation")
-        if logarithmic:
-            axes.set_yscale("log", nonpositive="clip")
-            axes.set_ylim(1e-3, 1.3)
-        else:
-            lowest = min(float(np.nanmin(values(curve.correlation))) for curve in shown)
-            axes.set_ylim(max(min(-0.05, lowest - 0.03), -0.6), 1.05)
+        draw_curves(axes, record, names, other, logarithmic, findings)
+
+
+def draw_curves(
+    axes: Any,
+    record: RoundRecord,
+    names: Sequence[str] = (),
+    other: RoundRecord | None = None,
+    logarithmic: bool = False,
+    findings: Iterable[Finding] = (),
+) -> None:
+    """The same, drawn into axes.
+
+    Raises:
+        InputError: the round has no such curve.
+    """
+    shown = _chosen(record, names)
+    for curve in _shared(other, shown):
+        assert other is not None
+        draw_curve(axes, other, curve, f"{curve_title(curve.name)}, {other.label}", shown, compared=True)
+    for curve in shown:
+        draw_curve(axes, record, curve, curve_title(curve.name), shown)
+    draw_null(axes, record, shown)
+    for finding in findings:
+        _draw_finding(axes, record, finding, shown)
+    draw_thresholds(axes, record, shown)
+    frequency_axes(axes, record.frequency_per_A[-1])
+    axes.set_ylabel("Fourier shell correlation")
+    if logarithmic:
+        axes.set_yscale("log", nonpositive="clip")
+        axes.set_ylim(1e-3, 1.3)
+    else:
+        lowest = min(float(np.nanmin(values(curve.correlation))) for curve in shown)
+        axes.set_ylim(max(min(-0.05, lowest - 0.03), -0.6), 1.05)
 
 
 def plot_resolutions(
