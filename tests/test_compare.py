@@ -42,7 +42,7 @@ def test_rounds_of_one_key_are_compared_and_better_means_that_the_intervals_are_
     a = held((healthy(1, 20), healthy(2, 30), healthy(3, 30.0)))
     b = held((healthy(1, 26), healthy(2, 24), healthy(3, 30.1)))
     found = compare(a, b)
-    assert [pair.verdict for pair in found.rounds] == ["b is better", "a is better", "no different"]
+    assert [pair.verdict for pair in found.rounds] == ["b is better", "a is better", "unchanged within error"]
     assert all(pair.curve == "automask_corrected" for pair in found.rounds)
     assert (found.a, found.b) == (Key(run="run", iteration=3, class_id=1),) * 2
 
@@ -79,7 +79,7 @@ def test_curves_of_different_boxes_agree_where_they_are_one_function_of_frequenc
     assert 1 / found.frequency_per_A[-1] == pytest.approx(nyquist_A, rel=1e-6)
     for pair in found.curves:
         assert max(abs(d) for d in pair.difference if d is not None) < 0.01
-        assert pair.verdict == "no different"
+        assert pair.verdict == "unchanged within error"
 
 
 def test_a_cropped_box_of_the_same_extent_shares_every_shell() -> None:

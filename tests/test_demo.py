@@ -37,11 +37,11 @@ def test_rounds_get_better_under_the_automask(played: tuple[Path, Journal]) -> N
 def test_the_scaled_curve_rises_near_nyquist_where_the_masked_one_does_not(played: tuple[Path, Journal]) -> None:
     last = played[1].rounds[-1]
     near_nyquist = last.frequency_per_A[-1] * 2 / 3
-    assert tail(last, "sphere_scaled", near_nyquist) >= 0.3
-    assert tail(last, "automask_corrected", near_nyquist) < 0.15
-    scaled, ours = last.curve("sphere_scaled"), last.curve("automask_corrected")
+    scaled, ours = last.under_role("sphere", "scaled"), last.under_role("automask", "corrected")
     assert scaled is not None
     assert ours is not None
+    assert tail(last, scaled, near_nyquist) >= 0.3
+    assert tail(last, ours, near_nyquist) < 0.15
     assert scaled.resolution_A < ours.resolution_A  # type: ignore[operator]
 
 

@@ -57,8 +57,8 @@ def test_a_shell_without_a_value_keeps_its_row_and_the_unmeasured_end_has_none()
     assert y[44] == pytest.approx(curve[44], abs=1e-6)
 
 
-def test_no_xml_is_written_of_half_maps_that_are_not_honest() -> None:
-    with pytest.raises(InputError, match="no curve of honest half maps"):
+def test_no_xml_is_written_of_filtered_half_maps() -> None:
+    with pytest.raises(InputError, match="no FSC of unfiltered, unmasked half maps"):
         emdb_xml(healthy(half_maps=REGULARISED))
 
 
@@ -191,7 +191,7 @@ def refused(record: RoundRecord, folder: Path) -> str:
         (HalfMapsRecord(origin="merged", paths=("a", "b"), independence="shared_reference"), "consistency only"),
     ],
 )
-def test_half_maps_that_the_record_knows_to_be_dishonest_are_refused(
+def test_half_maps_that_the_record_finds_fault_with_are_refused(
     half_maps: HalfMapsRecord | None, why: str, tmp_path: Path
 ) -> None:
     assert why in refused(healthy(half_maps=half_maps, masks=()), tmp_path)

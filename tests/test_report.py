@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from refine_hooks.log.headline import with_headline
 from refine_hooks.log.records import HalfMapsRecord, RoundRecord
 from refine_hooks.report import data, file, pictures
 from refine_hooks.report.meaning import in_words
-from refine_hooks.report.words import Standing, round_name, verdict
+from refine_hooks.report.words import Standing, round_name, standing, verdict
 
 FINDINGS = (Path(__file__).resolve().parent.parent / "refine_hooks/guide/explanation/curves.md").read_text(
     encoding="utf-8"
@@ -125,6 +126,13 @@ def a_finding(rule: str, curve: str | None, severity: str = "warning") -> Findin
     return Finding(rule=rule, severity=severity, round="run/3/1", curve=curve, message=f"{curve} at 5.00 A is odd")
 
 
+def a_standing(record: RoundRecord, resolution_A: float, interval: tuple[float, float] | None = None) -> Standing:
+    """A round like this one, with another number."""
+    here = standing(record)
+    assert here is not None
+    return replace(here, label="Round 2", resolution_A=resolution_A, interval_A=interval)
+
+
 def number_of(record: RoundRecord) -> float:
     curve = record.headline_curve()
     assert curve is not None
@@ -139,12 +147,12 @@ def number_of(record: RoundRecord) -> float:
 def test_a_round_is_better_or_worse_only_where_the_intervals_are_apart(
     last: RoundRecord, before_A: float | None, interval: tuple[float, float], tone: str
 ) -> None:
-    previous = Standing("Round 2", "automask_corrected", before_A or number_of(last) + 0.3, interval)
+    previous = a_standing(last, before_A or number_of(last) + 0.3, interval)
     told = verdict(last, previous, [])
     assert told.tone == tone
     assert f"{number_of(last):.2f} Å" in told.headline
     assert f"was {previous.resolution_A:.2f} Å" in told.headline
-    assert (told.lying, told.accusation) == (None, "")
+    assert (told.suspicious, told.doubt) == (None, "")
 
 
 @pytest.mark.parametrize(("apart_shells", "tone"), [(0.01, "same"), (1.5, "worse")])
@@ -152,20 +160,20 @@ def test_rounds_without_intervals_differ_only_when_they_are_a_shell_apart(
     last: RoundRecord, apart_shells: float, tone: str
 ) -> None:
     before_A = 1 / (1 / number_of(last) + apart_shells * last.frequency_per_A[1])
-    told = verdict(last, Standing("Round 2", "automask_corrected", before_A), [])
+    told = verdict(last, a_standing(last, before_A), [])
     assert told.tone == tone
 
 
 def test_a_first_round_one_of_another_curve_and_one_without_a_number_are_not_compared(last: RoundRecord) -> None:
     assert verdict(last, None, []).tone == "first"
-    other = verdict(last, Standing("Round 2", "sphere", 20.0), [])
+    other = verdict(last, replace(a_standing(last, 20.0), curve="sphere", title="spherical mask"), [])
     assert (other.tone, "not comparable" in other.headline) == ("changed", True)
     filtered = with_headline(last.model_copy(update={"half_maps": HalfMapsRecord(origin="regularised")}))
     assert verdict(filtered, None, []).tone == "unknown"
     assert "filtered" in verdict(filtered, None, []).basis
 
 
-def test_the_scaled_curve_is_accused_first_and_its_claim_is_set_against_the_honest_number(last: RoundRecord) -> None:
+def test_the_scaled_curve_is_named_first_and_its_number_is_set_against_ours(last: RoundRecord) -> None:
     findings = [
         a_finding("not_honest", None),
         a_finding("alignment_limit", "automask_corrected"),
@@ -174,13 +182,13 @@ def test_the_scaled_curve_is_accused_first_and_its_claim_is_set_against_the_hone
     told = verdict(last, None, findings)
     scaled = last.curve("sphere_scaled")
     assert scaled is not None
-    assert told.lying == "sphere_scaled"
-    assert told.accusation == f"“sphere, scaled as cisTEM does” says {scaled.resolution_A:.2f} Å"
+    assert told.suspicious == "sphere_scaled"
+    assert told.doubt == f"spherical mask, volume-scaled shows {scaled.resolution_A:.2f} Å"
     assert told.why == all_texts()["scaled_curve"].why
-    assert f"Here: {number_of(last):.2f} Å." in told.do
+    assert f"Our estimate: {number_of(last):.2f} Å (automask, corrected)." in told.do
     own = verdict(last, None, findings[:2])
-    assert (own.lying, own.accusation) == ("automask_corrected", all_texts()["alignment_limit"].title)
-    assert verdict(last, None, findings[:1]).accusation == all_texts()["not_honest"].title
+    assert (own.suspicious, own.doubt) == ("automask_corrected", all_texts()["alignment_limit"].title)
+    assert verdict(last, None, findings[:1]).doubt == all_texts()["not_honest"].title
     assert "2 notes" in verdict(last, None, [a_finding("spike", "sphere", "note")] * 2).why
 
 
@@ -225,7 +233,7 @@ def test_every_rule_of_the_audit_has_words_of_its_own() -> None:
 
 @pytest.mark.parametrize("rule", re.findall(r"\.readme/([\w-]+)\.png\" width=\"420\"", FINDINGS))
 def test_the_guide_explains_each_finding_in_the_page_s_words_beside_a_small_picture(rule: str) -> None:
-    _, title, why, do = all_texts()[rule]
+    _, title, why, do, _ = all_texts()[rule]
     assert f'alt="{title}"> | **{title}.** {why} | {do} |' in FINDINGS
     picture = Path(__file__).resolve().parent.parent / ".readme" / f"{rule}.png"
     assert picture.stat().st_size < 150_000

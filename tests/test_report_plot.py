@@ -14,7 +14,7 @@ from refine_hooks.cli._app import app
 from refine_hooks.errors import InputError
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.report.plot import plot_curves, plot_resolutions
-from refine_hooks.report.words import curve_title
+from refine_hooks.report.words import title_of
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +34,13 @@ def text_of(svg: Path) -> str:
 def test_the_text_of_a_vector_figure_is_text_with_both_units_and_the_numbers(tmp_path: Path, last: RoundRecord) -> None:
     plot_curves(last, tmp_path / "fsc.svg")
     text = text_of(tmp_path / "fsc.svg")
-    for words in ("spatial frequency (1/Å)", "resolution (Å)", "0.143", "randomised phases"):
+    for words in ("spatial frequency (1/Å)", "resolution (Å)", "0.143", "phase-randomised FSC"):
         assert words in text
     for name in ("sphere", "automask_corrected"):
         curve = last.curve(name)
         assert curve is not None
-        assert f"{curve_title(name)} ({curve.resolution_A:.2f} Å)" in text
-    assert "no mask" not in text
+        assert f"{title_of(last, curve)} ({curve.resolution_A:.2f} Å)" in text
+    assert "unmasked" not in text
     assert "<image" not in (tmp_path / "fsc.svg").read_text()
 
 

@@ -43,6 +43,7 @@ FALLS = 1.25  # times, of the ratio of signal to noise over a tenth of the shell
         "The FSC re-crosses the threshold",
         "One number cannot describe this curve. A mask's edge, duplicates or aligned noise make a curve rise again.",
         "Quote the first crossing only, and find out what makes the curve rise again.",
+        doubt="the FSC re-crosses the threshold",
     ),
 )
 def recrossing(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
@@ -107,6 +108,7 @@ def _lone(correlation: Values, fall: int, first: int, last: int) -> bool:
         "A single shell stands out among shells near zero",
         "Both halves share a pattern at one frequency: high symmetry, few viewing directions, or a fixed pattern of the detector.",
         "It is no resolution: read the first crossing, and do not refine that far.",
+        doubt="a single shell stands out",
     ),
 )
 def spike(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
@@ -145,6 +147,7 @@ def _spikes(record: RoundRecord, level: float) -> Iterator[Finding]:
         "The FSC rises towards Nyquist",
         "Real signal only falls. A mask's edge, interpolation or particles in both halves make a rise.",
         "Read no number beyond the first crossing. Look for duplicates and widen the mask.",
+        doubt="the FSC rises towards Nyquist",
     ),
 )
 def rising_tail(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
@@ -186,6 +189,7 @@ def _tails(record: RoundRecord, level: float) -> Iterator[Finding]:
         "The FSC never falls below the threshold",
         "Either the halves are not independent (the same particle in both), or there is signal up to Nyquist.",
         "Look for duplicate particles first. If there are none, re-extract with a smaller pixel size.",
+        doubt="the FSC never falls below the threshold",
     ),
 )
 def never_below(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
@@ -258,6 +262,7 @@ def _identical(record: RoundRecord) -> bool:
         "The two half maps are the same map",
         "A correlation of one at all frequencies is no measurement.",
         "Find out which file was taken twice.",
+        doubt="not valid: both half maps are the same map",
     ),
 )
 def identical_halves(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
@@ -287,6 +292,7 @@ def identical_halves(record: RoundRecord, settings: Settings) -> Iterator[Findin
         "The FSC is truncated at the resolution limit of this iteration",
         "The program reconstructed no further than this. What looks like a crossing is the end of the data.",
         "Look at a later round, or raise the limit of the reconstruction.",
+        doubt="limited by the reconstruction: the FSC is truncated",
     ),
 )
 def truncation(record: RoundRecord, settings: Settings) -> Iterator[Finding]:

@@ -36,24 +36,28 @@ def shares_noise(checks: Checks) -> bool:
         "The half maps are of opposite hands",
         "They do not superimpose, so the FSC says nothing of the resolution.",
         "Mirror one half map, or take both from one job.",
+        doubt="not valid: the half maps are of opposite hands",
     ),
     Texts(
         "halves_inverted",
         "The half maps have opposite contrast",
         "One is the negative of the other, so the FSC says nothing of the resolution.",
         "Invert one half map, or take both from one job.",
+        doubt="not valid: the half maps have opposite contrast",
     ),
     Texts(
         "halves_turned",
         "The half maps are turned against each other",
         "They do not superimpose, so the FSC is too low.",
         "Align one half map to the other, or take both from one job.",
+        doubt="not valid: the half maps do not superimpose",
     ),
     Texts(
         "halves_shifted",
         "The half maps are shifted against each other",
         "They do not superimpose, so the FSC is too low.",
         "Move one half map onto the other, or take both from one job.",
+        doubt="not valid: the half maps do not superimpose",
     ),
 )
 def superimposed(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
@@ -98,6 +102,7 @@ def superimposed(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
         "The half maps were masked before",
         "The noise outside is gone, so the mask's own correlation cannot be measured.",
         "Measure half maps as they came out of the reconstruction.",
+        doubt="may be overestimated: the half maps were masked before",
     )
 )
 def masked_halves(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
@@ -127,6 +132,7 @@ def masked_halves(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
         "The halves share noise, as duplicated particles bring it",
         "Noise that is in both halves correlates, and the resolution is too good.",
         "Remove duplicated particles, or keep them in one half, and refine again.",
+        doubt="may be overestimated: the halves share noise",
     )
 )
 def duplicates(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
@@ -171,6 +177,7 @@ def _twice(record: RoundRecord) -> Iterator[Finding]:
         "The unmasked FSC is not the program's",
         "The same halves must give the same unmasked curve.",
         "Check that the half maps are those of this round.",
+        doubt="the half maps may be of another round",
     )
 )
 def against_program(record: RoundRecord, settings: Settings) -> Iterator[Finding]:

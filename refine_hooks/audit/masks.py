@@ -43,6 +43,7 @@ SMOOTH_SHARE = 0.1
         "Mask-induced correlation",
         "The phase-randomised FSC is far from zero where the resolution is read: that part is the mask's edge.",
         "Quote the corrected curve. Use a wider mask with a softer edge.",
+        doubt="may be overestimated: mask-induced correlation",
     ),
 )
 def mask_correlates(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
@@ -93,6 +94,7 @@ def _value_at(numbers: tuple[float | None, ...] | None, shell: int) -> float | N
         "The mask is too tight",
         "The corrected FSC dips where phases begin to be randomised: the mask alone explains the low resolution.",
         "Widen the mask or soften its edge.",
+        doubt="may be underestimated: the mask is too tight",
     ),
 )
 def mask_too_tight(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
@@ -140,6 +142,7 @@ def mask_too_tight(record: RoundRecord, settings: Settings) -> Iterator[Finding]
         "Mask and sphere disagree",
         "A large sphere holds mostly solvent, which hides signal. A mask that cuts the particle takes signal away.",
         "Quote the corrected curve under the mask, and look at the mask's outline.",
+        doubt="mask and sphere disagree",
     ),
 )
 def mask_and_sphere(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
@@ -243,6 +246,7 @@ def _without_solvent(record: RoundRecord, whole: Curve, fraction: float | None, 
         "Possible overfitting: the resolution lies within the alignment limit",
         "Up to that limit both halves were aligned to one map, so their noise agrees too, and the resolution may be overestimated.",
         "Refine once more with a coarser limit and see whether the number stays.",
+        doubt="may be overestimated: alignment limit {limit_A:.2f} Å",
     ),
 )
 def alignment_limit(record: RoundRecord, settings: Settings) -> Iterator[Finding]:

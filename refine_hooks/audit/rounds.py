@@ -33,6 +33,7 @@ SAME_CURVE = 0.05
         "The half maps are not independent, or not as reconstructed",
         "They were filtered, masked or joined, and the FSC shows that.",
         "Measure unfiltered, unmasked half maps.",
+        doubt="may be overestimated: the half maps are not independent",
     ),
 )
 def not_honest(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
@@ -80,6 +81,7 @@ def not_honest(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
         "Our FSC and the program's differ",
         "They should be one curve. They were made from other maps or under another mask.",
         "Find out which one is right before either is quoted.",
+        doubt="our FSC and the program's differ",
     ),
 )
 def reported_curve(record: RoundRecord, settings: Settings) -> Iterator[Finding]:

@@ -25,12 +25,15 @@ class Texts(NamedTuple):
         title: what was found.
         why: why it matters; may be empty.
         do: what to do; may be empty.
+        doubt: what a warning of it means for the resolution that the round is quoted with, said beside that number; empty where
+            it means nothing for it. Names in braces are filled in from the finding's evidence.
     """
 
     name: str
     title: str
     why: str = ""
     do: str = ""
+    doubt: str = ""
 
 
 RULES_OF_ONE_ROUND: list[OfRound] = []

@@ -19,7 +19,7 @@ from refine_hooks.log.file import Place
 from refine_hooks.log.lines import parsed_line, why_not
 from refine_hooks.log.records import Failed, LogLine, RoundRecord, Start, Stop
 from refine_hooks.log.skim import skimmed
-from refine_hooks.log.summary import Rounds, RoundSummary, summary_of
+from refine_hooks.log.summary import CurveIdentity, Rounds, RoundSummary, summary_of
 from refine_hooks.model import Key
 
 LONGEST_LINE = 64 << 20
@@ -65,7 +65,7 @@ class LogIndex:
     replaced_at: int = 0
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _rounds: Rounds = field(default_factory=Rounds)
-    _curves: dict[str, None] = field(default_factory=dict)
+    _curves: dict[str, CurveIdentity] = field(default_factory=dict)
     _failed: dict[Key, Failed] = field(default_factory=dict)
     _logged: dict[Key, int] = field(
         default_factory=dict
@@ -220,7 +220,7 @@ class LogIndex:
         before = self._rounds.by_key.get(summary.key)
         if before is not None:
             self._others.append(before.place)
-        self._curves.update(dict.fromkeys(summary.names))
+        self._curves.update((identity.name, identity) for identity in summary.identities)
         self._rounds.add(summary, place)
         _move_to_end(self._logged, summary.key, self.seq)
         _move_to_end(self._news, summary.key, self.seq)
@@ -338,10 +338,10 @@ class LogIndex:
         with self._lock:
             return list(self._rounds.by_key.values())
 
-    def curve_names(self) -> list[str]:
-        """The names of all curves of the log, in the order in which they came."""
+    def curves(self) -> list[CurveIdentity]:
+        """All curves of the log in the order in which they came, each as it was in the newest round that has it."""
         with self._lock:
-            return list(self._curves)
+            return list(self._curves.values())
 
     def failures(self) -> list[Failed]:
         """The rounds that failed and have not been measured since."""

@@ -272,6 +272,10 @@ class RoundRecord(Line):
         """The curve of a kind under the mask of that name, or under none; never one of the program's own."""
         return next((c for c in self.curves if c.mask == mask and c.kind == kind and not c.of_program), None)
 
+    def under_role(self, role: MaskRole | None, kind: CurveKind = "measured") -> Curve | None:
+        """The first curve of a kind under a mask of that role, or under none; never one of the program's own."""
+        return next((c for c in self.curves if c.kind == kind and not c.of_program and self.role(c) == role), None)
+
     def reported_curve(self, *made: ProgramCurve) -> Curve | None:
         """The first of the program's own curves that is one of these, in this order."""
         return next((c for one in made for c in self.curves if c.made == one), None)

@@ -1,18 +1,20 @@
 """What is known of a measured round while its record stays on disk, and which earlier rounds it is compared with."""
 
+import json
 from base64 import b64decode, b64encode
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 from math import isnan, nan
 from struct import Struct
 from sys import intern
 from typing import Any
 
 from refine_hooks.log.file import Place
-from refine_hooks.log.records import RoundRecord
-from refine_hooks.model import Fingerprint, Key, Origin
+from refine_hooks.log.records import Curve, CurveKind, RoundRecord
+from refine_hooks.model import Fingerprint, Independence, Key, MaskRole, Origin, ProgramCurve
 
 HISTORY = 12  # earlier rounds of its run and class that a round is compared with, and the best ones before them
 _OF_ANOTHER_CLASS = 6  # rounds of the run's first class before a round that is audited
@@ -25,12 +27,57 @@ Track = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
+class CurveIdentity:
+    """What a curve is: numbers of curves of one identity can be compared over the rounds.
+
+    Attributes:
+        made: of the program's own curves, which one it is.
+        mask: name of its mask.
+        role: what that mask is there for.
+        threshold: the level that its resolution is read at.
+        program: whose round it belongs to.
+    """
+
+    name: str
+    kind: CurveKind
+    made: ProgramCurve | None
+    mask: str | None
+    role: MaskRole | None
+    threshold: float
+    program: str
+
+    @property
+    def of_program(self) -> bool:
+        """Whether it is one of the program's own curves."""
+        return self.kind in ("reported", "randomised")
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether it was scaled to the volume of the particle."""
+        return self.kind == "scaled" or self.made == "scaled"
+
+
+_identity = lru_cache(4096)(CurveIdentity)  # of many rounds; each identity is held once
+
+
+def identity_of(record: RoundRecord, curve: Curve) -> CurveIdentity:
+    """What a curve of a record is."""
+    role = record.role(curve)
+    return _identity(curve.name, curve.kind, curve.made, curve.mask, role, curve.threshold, record.program)
+
+
+@dataclass(frozen=True, slots=True)
 class CurveSummary:
     """The number that was read off one curve; None where it has none."""
 
-    name: str
+    identity: CurveIdentity
     resolution_A: float | None
     interval_A: tuple[float, float] | None
+
+    @property
+    def name(self) -> str:
+        """The curve's name."""
+        return self.identity.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +89,7 @@ class RoundSummary:
         masks: names of its masks.
         shell_per_A: width of a shell.
         inputs: its fingerprint as JSON.
-        names: of its curves.
+        identities: what its curves are.
         numbers: resolution and interval of each, three float64; NaN for none.
         place: where its line stands in the log.
         number: how many rounds of its run and class were measured before it.
@@ -55,9 +102,10 @@ class RoundSummary:
     measured_at: datetime
     inputs: bytes
     origin: Origin | None
+    independence: Independence | None
     particles: int | None
     headline: str | None
-    names: tuple[str, ...]
+    identities: tuple[CurveIdentity, ...]
     numbers: bytes
     masks: tuple[str, ...]
     shell_per_A: float
@@ -73,7 +121,7 @@ class RoundSummary:
     @property
     def curves(self) -> tuple[CurveSummary, ...]:
         """Its curves in the order of the log."""
-        return tuple(self._curve(number) for number in range(len(self.names)))
+        return tuple(self._curve(number) for number in range(len(self.identities)))
 
     @property
     def headline_curve(self) -> CurveSummary | None:
@@ -83,19 +131,20 @@ class RoundSummary:
 
     def curve(self, name: str | None) -> CurveSummary | None:
         """The curve of that name, if there is one."""
-        return self._curve(self.names.index(name)) if name in self.names else None
+        number = next((number for number, one in enumerate(self.identities) if one.name == name), None)
+        return None if number is None else self._curve(number)
 
     def _curve(self, number: int) -> CurveSummary:
         resolution_A, coarse_A, fine_A = _READING.unpack_from(self.numbers, number * _READING.size)
         interval_A = None if isnan(coarse_A) else (coarse_A, fine_A)
-        return CurveSummary(self.names[number], None if isnan(resolution_A) else resolution_A, interval_A)
+        return CurveSummary(self.identities[number], None if isnan(resolution_A) else resolution_A, interval_A)
 
     def packed(self) -> list[Any]:
         """It as what JSON can hold, without its place."""
         return [
             *(self.key.run, self.key.iteration, self.key.class_id, self.label, self.program),
-            *(self.measured_at.isoformat(), self.inputs.decode(), self.origin, self.particles, self.headline),
-            *(self.names, b64encode(self.numbers).decode(), self.masks, self.shell_per_A),
+            *(self.measured_at.isoformat(), self.inputs.decode(), self.origin, self.independence, self.particles),
+            *(self.headline, _text_of(self.identities), b64encode(self.numbers).decode(), self.masks, self.shell_per_A),
         ]
 
     @classmethod
@@ -105,24 +154,11 @@ class RoundSummary:
         Raises:
             ValueError: it is none; TypeError and AttributeError, too.
         """
-        (
-            run,
-            iteration,
-            class_id,
-            label,
-            program,
-            at,
-            inputs,
-            origin,
-            particles,
-            headline,
-            names,
-            numbers,
-            masks,
-            shell,
-        ) = told
+        run, iteration, class_id, label, program, at, inputs, origin, independence, particles, *rest = told
+        headline, curves, numbers, masks, shell = rest
+        identities = _identities_in(curves)
         wrong = not (isinstance(iteration, int) and isinstance(class_id, int) and isinstance(shell, float))
-        if wrong or len(b64decode(numbers)) != len(names) * _READING.size:
+        if wrong or len(b64decode(numbers)) != len(identities) * _READING.size:
             raise ValueError("it is no summary of a round")
         return cls(
             key=_small_key(run, iteration, class_id),
@@ -131,13 +167,24 @@ class RoundSummary:
             measured_at=datetime.fromisoformat(at),
             inputs=inputs.encode(),
             origin=intern(origin) if origin else None,  # type: ignore[arg-type]
+            independence=intern(independence) if independence else None,  # type: ignore[arg-type]
             particles=particles,
             headline=intern(headline) if headline else None,
-            names=tuple(names),
+            identities=identities,
             numbers=b64decode(numbers),
             masks=tuple(masks),
             shell_per_A=shell,
         )
+
+
+@lru_cache(512)
+def _text_of(identities: tuple[CurveIdentity, ...]) -> str:
+    return json.dumps([astuple(identity) for identity in identities], separators=(",", ":"))
+
+
+@lru_cache(512)
+def _identities_in(text: str) -> tuple[CurveIdentity, ...]:
+    return tuple(_identity(*parts) for parts in json.loads(text))
 
 
 def _small_key(run: str, iteration: int, class_id: int) -> Key:
@@ -155,9 +202,10 @@ def summary_of(line: RoundRecord) -> RoundSummary:
         measured_at=line.measured_at,
         inputs=line.fingerprint.model_dump_json().encode(),
         origin=line.half_maps.origin if line.half_maps else None,
+        independence=line.half_maps.independence if line.half_maps else None,
         particles=line.particles,
         headline=intern(line.headline) if line.headline else None,
-        names=tuple(intern(curve.name) for curve in line.curves),
+        identities=tuple(identity_of(line, curve) for curve in line.curves),
         numbers=b"".join(_READING.pack(*(nan if number is None else number for number in one)) for one in readings),
         masks=tuple(intern(mask.name) for mask in line.masks),
         shell_per_A=1 / (line.box_px * line.voxel_size_A),
@@ -174,7 +222,8 @@ class Rounds:
 
     by_key: dict[Key, RoundSummary] = field(default_factory=dict)
     _tracks: dict[Track, list[Key]] = field(default_factory=dict)
-    _names: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
+    _masks: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
+    _curves: dict[tuple[CurveIdentity, ...], tuple[CurveIdentity, ...]] = field(default_factory=dict)
     _best: dict[Key, tuple[Key, ...]] = field(default_factory=dict)  # the rounds up to it that nothing is better than
 
     def add(self, summary: RoundSummary, place: Place) -> None:
@@ -185,16 +234,14 @@ class Rounds:
         number, earlier = (len(track), ()) if before is None else (before.number, before.earlier)
         if before is not None and before.fingerprint != summary.fingerprint:
             earlier = (*earlier, before.place)
-        names, masks = self._same(summary.names), self._same(summary.masks)
-        self.by_key[key] = replace(summary, place=place, number=number, earlier=earlier, names=names, masks=masks)
+        masks = self._masks.setdefault(summary.masks, summary.masks)  # as another round has them already
+        curves = self._curves.setdefault(summary.identities, summary.identities)
+        known = replace(summary, place=place, number=number, earlier=earlier, identities=curves, masks=masks)
+        self.by_key[key] = known
         at = _place_of(track, key.iteration)
         if before is None:
             track.insert(at, key)
         self._compare_from(track, at)
-
-    def _same(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        """Names as another round has them already."""
-        return self._names.setdefault(names, names)
 
     def _compare_from(self, track: Sequence[Key], at: int) -> None:
         for number in range(at, len(track)):

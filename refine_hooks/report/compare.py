@@ -14,16 +14,17 @@ import numpy as np
 from refine_hooks.audit.reading import Values, at, measured, resolution, values
 from refine_hooks.errors import InputError
 from refine_hooks.log.better import Change, change
+from refine_hooks.log.headline import best_curve
 from refine_hooks.log.records import Curve, RoundRecord
 from refine_hooks.log.summary import CurveSummary, RoundSummary, summary_of
 from refine_hooks.model import Key, Record
 
-Verdict = Literal["a is better", "b is better", "no different", "cannot be compared"]
+Verdict = Literal["a is better", "b is better", "unchanged within error", "cannot be compared"]
 
 _VERDICTS: dict[Change | None, Verdict] = {
     "better": "b is better",
     "worse": "a is better",
-    "same": "no different",
+    "same": "unchanged within error",
     None: "cannot be compared",
 }
 _SAME_SPACING = 1e-3  # of one shell, at the last shell
@@ -91,6 +92,7 @@ class Comparison(Record):
     interpolated: Literal["a", "b"] | None
     frequency_per_A: tuple[float, ...]
     curves: tuple[CurvePair, ...]
+    best: str | None
     only_a: tuple[str, ...]
     only_b: tuple[str, ...]
 
@@ -124,6 +126,7 @@ def compare(
     shared = [curve.name for curve in one.curves if other.curve(curve.name) is not None]
     if not shared:
         raise InputError(f"{one.key} of {names[0]} and {other.key} of {names[1]} have no curve in common")
+    common = best_curve([curve for curve in one.curves if curve.name in shared], one.masks)
     return Comparison(
         log_a=names[0],
         log_b=names[1],
@@ -135,6 +138,7 @@ def compare(
         interpolated=interpolated,
         frequency_per_A=tuple(frequency.tolist()),
         curves=tuple(_curve_pair(one, other, name, frequency) for name in shared),
+        best=common.name if common is not None else None,
         only_a=tuple(curve.name for curve in one.curves if curve.name not in shared),
         only_b=tuple(curve.name for curve in other.curves if curve.name not in shared),
     )

@@ -99,9 +99,9 @@ def _sampling(found: Comparison) -> str:
 
 
 def _best(found: Comparison) -> CurvePair:
+    """The curve that both rounds are quoted with, else the one that would be if only the common ones were there."""
     quoted = next((p.curve for p in found.rounds if p.a == found.a and p.b == found.b), None)
-    order = (quoted, "automask_corrected", "sphere", "unmasked")
-    return next((pair for name in order for pair in found.curves if pair.name == name), found.curves[0])
+    return next((pair for name in (quoted, found.best) for pair in found.curves if pair.name == name), found.curves[0])
 
 
 def _key(key: Key | None) -> str:

@@ -209,7 +209,7 @@ def _pair_faults(record: RoundRecord, paths: tuple[Path, ...], correlation: np.n
     if not finite.size or float(finite.min()) > _IDENTICAL:
         yield f"{' and '.join(str(path) for path in paths)}: are the same map; these are not two half maps"
         return
-    known = record.curve("unmasked")
+    known = record.under(None)
     if known is None:
         return
     before = values(known.correlation)[: len(measured(known))]
@@ -235,9 +235,7 @@ def _sha256(path: Path) -> str:
 
 def method_of(curve: Curve) -> str:
     """EMDB's word for how the resolution was read off a curve."""
-    levels = {crossing.level for crossing in curve.crossings} - {0.5}
-    level = levels.pop() if levels else next((x for x in METHODS if f"{x:g}" in curve.rule), 0.143)
-    return METHODS.get(level, "OTHER")
+    return METHODS.get(curve.threshold, "OTHER")
 
 
 def _text(
@@ -287,7 +285,7 @@ def _text(
 
 def _resolution(curve: Curve) -> Iterator[str]:
     number = (
-        "not stated: the curve never falls below the threshold"
+        f"not stated: the FSC never falls below {curve.threshold:g}"
         if curve.resolution_A is None
         else f"{curve.resolution_A:.2f} A"
     )
@@ -296,7 +294,7 @@ def _resolution(curve: Curve) -> Iterator[str]:
         yield f"90 % interval    {curve.interval_A[0]:.2f} to {curve.interval_A[1]:.2f} A"
     yield f"method           {method_of(curve)}"
     yield f"rule             {curve.rule}"
-    yield f"curve            {curve.name}{', noise substitution (Chen et al. 2013)' if curve.name.endswith('_corrected') else ''}"
+    yield f"curve            {curve.name}{', noise substitution (Chen et al. 2013)' if curve.kind == 'corrected' else ''}"
 
 
 def _halves(halves: HalfMapsRecord, program: str) -> Iterator[str]:

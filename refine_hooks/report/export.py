@@ -35,18 +35,18 @@ def export(record: RoundRecord, kind: str) -> str:
 
 
 def emdb_xml(record: RoundRecord) -> str:
-    """The headline curve as EMDB wants it: one coordinate for each shell from shell 0 on, and nothing else under the root.
+    """The curve of the headline as EMDB wants it: one coordinate for each shell from shell 0 on, and nothing else under the root.
 
     EMDB's checker takes row i for shell i, so no row is left out between shell 0 and the last measured one: a shell without a
     value in between is written as 0. Shells beyond the last measured one have no row; zeros there would be read as a crossing.
 
     Raises:
-        InputError: no curve of honest half maps.
+        InputError: no curve that a resolution may be quoted from was measured here.
     """
     curve = record.headline_curve()
     if curve is None:
         raise InputError(
-            f"{record.key}: has no curve of honest half maps to deposit; see 'refine-hooks show {record.key}'"
+            f"{record.key}: has no FSC of unfiltered, unmasked half maps to deposit; see 'refine-hooks show {record.key}'"
         )
     title = quoteattr(f"refine_hooks {curve.name}")
     shells = zip(record.frequency_per_A[: _measured([curve.correlation])], curve.correlation, strict=False)
@@ -74,11 +74,11 @@ def relion_star(record: RoundRecord) -> str:
     Raises:
         InputError: none of these curves was measured.
     """
-    curve = record.headline_curve() or record.curve("unmasked")
-    masked = record.curve(curve.mask) if curve is not None and curve.mask else None
-    unmasked = record.curve("unmasked")
+    unmasked = record.under(None)
+    curve = record.headline_curve() or unmasked
+    masked = record.under(curve.mask) if curve is not None and curve.mask else None
     known: dict[str, Shells | None] = {
-        "corrected": curve.correlation if curve and curve.name.endswith("_corrected") else None,
+        "corrected": curve.correlation if curve and curve.kind == "corrected" else None,
         "unmasked": unmasked.correlation if unmasked else None,
         "masked": masked.correlation if masked else None,
         "randomised": _randomised(masked),

@@ -158,8 +158,8 @@ class _WholeLog:
 
     def head(self) -> dict[str, Any]:
         starts = [line for line in self.log.lines if isinstance(line, Start)]
-        names = dict.fromkeys(curve.name for record in self.rounds.values() for curve in record.curves)
-        return page.head(self.out, names, self.log.failures, self.log.faults, starts[-1] if starts else None)
+        curves = {curve.name: curve.identity for summary in self.summaries for curve in summary.curves}
+        return page.head(self.out, curves.values(), self.log.failures, self.log.faults, starts[-1] if starts else None)
 
     def rows(self) -> Sequence[Row]:
         return self.all_rows

@@ -21,18 +21,34 @@ from refine_hooks.audit.reading import Finding
 from refine_hooks.files.reading import open_plain, read_bytes
 from refine_hooks.log.folder import Store
 from refine_hooks.log.records import Failed, Start
+from refine_hooks.log.summary import CurveIdentity
 from refine_hooks.model import Key
 from refine_hooks.report import data
 
 PICTURES = ("slices.png", "mask.png", "views.png")
 _ASSETS = Path(__file__).resolve().parent / "assets"
 _LARGEST_PX = 1 << 24  # no picture of ours comes near
-_SCRIPTS = ("base.js", "charts.js", "panels.js", "app.js")
+_SCRIPTS = (
+    "base.js",
+    "curves.js",
+    "axes.js",
+    "fsc.js",
+    "rounds.js",
+    "trend.js",
+    "verdict.js",
+    "curve_table.js",
+    "findings.js",
+    "provenance.js",
+    "state.js",
+    "keys.js",
+    "live.js",
+    "app.js",
+)
 
 
 def head(
     out: Path,
-    curves: Iterable[str],
+    curves: Iterable[CurveIdentity],
     failures: Iterable[Failed],
     faults: Iterable[str],
     start: Start | None,
@@ -41,11 +57,11 @@ def head(
 
     Args:
         out: the log's folder; names the log where no project is known.
-        curves: names of the curves that are to have a title and a colour.
+        curves: the curves of the log.
     """
     return {
         "title": title(out, start),
-        "curves": {name: data.style(name) for name in curves},
+        "curves": {curve.name: data.identity(curve) for curve in curves},
         "failures": [data.failure(line) for line in failures],
         "faults": list(faults),
         "provenance": data.provenance(start),

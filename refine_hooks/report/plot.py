@@ -16,22 +16,22 @@ from refine_hooks.audit.reading import Finding, values
 from refine_hooks.errors import InputError
 from refine_hooks.files.atomic import beside
 from refine_hooks.log.records import Curve, RoundRecord
-from refine_hooks.report import data
-from refine_hooks.report.words import curve_title
+from refine_hooks.log.summary import CurveIdentity, identity_of
+from refine_hooks.model import MaskRole
+from refine_hooks.report.words import curve_title, title_of
 
 KINDS = (".png", ".svg", ".pdf")
-NULL_SDS = 3.0
+RANDOMISED_SDS = 3.0
 _LETTER_CM, _HANDLE_CM = 0.125, 1.3  # width of a letter of the legend, and of the line before its text
 _CM = 1 / 2.54
-_COLOURS = {
-    "unmasked": "#777777",
+_COLOURS: dict[MaskRole | None, str] = {
     "sphere": "#0072B2",
     "automask": "#009E73",
     "refinement": "#D55E00",
-    "reported": "#E69F00",
 }
+_UNMASKED, _REPORTED = "#777777", "#E69F00"
 _USERS = ("#CC79A7", "#56B4E9", "#000000")
-_LINES = {"corrected": ("-", 1.6), "masked": ("-", 0.8), "scaled": ("--", 1.1)}
+_LINES = {"corrected": ("-", 1.6), "measured": ("-", 0.8), "scaled": ("--", 1.1), "randomised": (":", 1.1)}
 _STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 8,
@@ -56,7 +56,7 @@ def plot_curves(
     width_cm: float = 12.0,
     findings: Iterable[Finding] = (),
 ) -> None:
-    """The Fourier shell correlation of a round over 1/A (below) and A (above), with the null of its quoted curve.
+    """The Fourier shell correlation of a round over 1/A (below) and A (above), with the phase-randomised FSC of its quoted curve.
 
     Args:
         record: the round.
@@ -91,10 +91,10 @@ def draw_curves(
     shown = _chosen(record, names)
     for curve in _shared(other, shown):
         assert other is not None
-        draw_curve(axes, other, curve, f"{curve_title(curve.name)}, {other.label}", shown, compared=True)
+        draw_curve(axes, other, curve, f"{title_of(other, curve)}, {other.label}", shown, compared=True)
     for curve in shown:
-        draw_curve(axes, record, curve, curve_title(curve.name), shown)
-    draw_null(axes, record, shown)
+        draw_curve(axes, record, curve, title_of(record, curve), shown)
+    draw_randomised(axes, record, shown)
     for finding in findings:
         _draw_finding(axes, record, finding, shown)
     draw_thresholds(axes, record, shown)
@@ -111,7 +111,7 @@ def draw_curves(
 def plot_resolutions(
     rounds: Sequence[RoundRecord], path: Path, names: Sequence[str] = (), width_cm: float = 12.0
 ) -> None:
-    """The resolution of every round by each mask, finer upwards: A on the left, 1/A on the right.
+    """The resolution of every round by each mask, higher resolution upwards: A on the left, 1/A on the right.
 
     Args:
         rounds: rounds of one run and class, in their order.
@@ -126,8 +126,8 @@ def plot_resolutions(
     numbered = list(enumerate(rounds))
     drawn = _with_resolution(rounds, names)
     with _drawing(path, width_cm) as axes:
-        for name in drawn:
-            _draw_resolutions(axes, numbered, name, drawn)
+        for curve in drawn:
+            _draw_resolutions(axes, numbered, curve, drawn)
         axes.set_xticks(*_round_ticks([record.label for record in rounds]), rotation=30, ha="right")
         axes.set_xlim(-0.4, len(rounds) - 0.6)
         low, high = axes.get_ylim()
@@ -186,7 +186,7 @@ def _chosen(record: RoundRecord, names: Sequence[str]) -> list[Curve]:
         raise InputError(f"{record.key}: has no curve {', '.join(missing)}; it has {', '.join(known)}")
     if names:
         return [known[name] for name in names]
-    ours = [curve for name, curve in known.items() if not name.startswith("reported_") and name != "unmasked"]
+    ours = [curve for curve in record.curves if not curve.of_program and curve.mask is not None]
     return ours or list(known.values())
 
 
@@ -195,16 +195,23 @@ def _shared(other: RoundRecord | None, shown: Sequence[Curve]) -> list[Curve]:
     return [curve for curve in found if curve is not None]
 
 
-def _colour(name: str, all_names: Sequence[str]) -> str:
-    family = data.style(name)["family"]
-    if family in _COLOURS:
-        return _COLOURS[family]
-    users = list(dict.fromkeys(_base(one) for one in all_names if data.style(one)["family"] == "user"))
-    return _USERS[users.index(_base(name)) % len(_USERS)]
+def _colour(curve: CurveIdentity, shown: Sequence[CurveIdentity]) -> str:
+    """The colour of a curve's mask; each of the user's masks that is shown has its own."""
+    if curve.of_program:
+        return _REPORTED
+    if curve.mask is None:
+        return _UNMASKED
+    if curve.role in _COLOURS:
+        return _COLOURS[curve.role]
+    users = list(dict.fromkeys(one.mask for one in shown if not one.of_program and one.role not in (None, *_COLOURS)))
+    return _USERS[users.index(curve.mask) % len(_USERS)]
 
 
-def _base(name: str) -> str:
-    return name.removesuffix("_corrected").removesuffix("_scaled")
+def _line(curve: CurveIdentity) -> tuple[str, float]:
+    """Style and width of a curve's line: what was done to it."""
+    if curve.is_scaled:
+        return _LINES["scaled"]
+    return _LINES.get(curve.made or curve.kind, _LINES["measured"])
 
 
 def draw_curve(
@@ -220,8 +227,9 @@ def draw_curve(
         shown: all curves of the plot, so that each user's mask has its own colour.
         compared: draw it as one that others are compared with.
     """
-    line, width = _LINES[data.style(curve.name)["kind"]]
-    colour = _colour(curve.name, [one.name for one in shown])
+    identity = identity_of(record, curve)
+    line, width = _line(identity)
+    colour = _colour(identity, [identity_of(record, one) for one in shown])
     number = f" ({curve.resolution_A:.2f} Å)" if curve.resolution_A is not None else ""
     axes.plot(
         record.frequency_per_A,
@@ -244,23 +252,27 @@ def draw_thresholds(axes: Any, record: RoundRecord, shown: Sequence[Curve]) -> N
         axes.annotate(f"{level:g}", corner, (-2, 2), textcoords="offset points", ha="right", color="0.4")
 
 
-def draw_null(axes: Any, record: RoundRecord, shown: Sequence[Curve], name: str | None = None) -> None:
-    """The null of a curve, of the quoted one where no name is given, if it is drawn; there is none before the onset."""
+def draw_randomised(axes: Any, record: RoundRecord, shown: Sequence[Curve], name: str | None = None) -> None:
+    """The phase-randomised FSC of a curve, of the quoted one where no name is given, if it is drawn; none before the onset."""
     quoted = record.headline_curve()
     wanted = name or (quoted.name if quoted is not None else None)
     curve = next((one for one in shown if one.name == wanted), None)
     if curve is None or curve.randomised_mean is None or curve.randomised_sd is None:
         return
-    mean, reach = values(curve.randomised_mean), NULL_SDS * values(curve.randomised_sd)
+    mean, reach = values(curve.randomised_mean), RANDOMISED_SDS * values(curve.randomised_sd)
     beyond = np.arange(len(mean)) > (curve.randomised_from_shell or 0)
     known = axes.get_legend_handles_labels()[1]
-    label = f"randomised phases, mean ± {NULL_SDS:g} sd" if curve.randomised_from_shell else f"noise, ± {NULL_SDS:g} sd"
+    label = (
+        f"phase-randomised FSC, mean ± {RANDOMISED_SDS:g} sd"
+        if curve.randomised_from_shell
+        else f"noise, ± {RANDOMISED_SDS:g} sd"
+    )
     axes.fill_between(
         record.frequency_per_A,
         mean - reach,
         mean + reach,
         where=beyond.tolist(),
-        color=_colour(curve.name, [curve.name]),
+        color=_colour(identity_of(record, curve), [identity_of(record, one) for one in shown]),
         alpha=0.18,
         linewidth=0,
         label="_" * (label in known) + label,
@@ -307,30 +319,29 @@ def _round_lengths(low_per_A: float, high_per_A: float, most: int) -> list[float
     return sorted(chosen, reverse=True)
 
 
-def _with_resolution(rounds: Sequence[RoundRecord], names: Sequence[str]) -> list[str]:
-    known = dict.fromkeys(c.name for record in rounds for c in record.curves if c.resolution_A is not None)
+def _with_resolution(rounds: Sequence[RoundRecord], names: Sequence[str]) -> list[CurveIdentity]:
+    known = {c.name: identity_of(record, c) for record in rounds for c in record.curves if c.resolution_A is not None}
     missing = [name for name in names if name not in known]
     if missing or not known:
         have = ", ".join(known) or "none"
         raise InputError(f"no round has a resolution by {', '.join(missing) or 'any curve'}; there are: {have}")
     if names:
-        return list(names)
-    preferred = [name for name in known if data.style(name)["kind"] != "masked" or name == "sphere"]
-    ours = [name for name in preferred if not name.startswith("reported_")]
-    return ours or list(known)
+        return [known[name] for name in names]
+    ours = [one for one in known.values() if not one.of_program and (one.kind != "measured" or one.role == "sphere")]
+    return ours or list(known.values())
 
 
 def _draw_resolutions(
-    axes: Any, numbered: Sequence[tuple[int, RoundRecord]], name: str, all_names: Sequence[str]
+    axes: Any, numbered: Sequence[tuple[int, RoundRecord]], drawn: CurveIdentity, shown: Sequence[CurveIdentity]
 ) -> None:
-    found = [(at, c) for at, record in numbered if (c := record.curve(name)) is not None and c.resolution_A]
+    found = [(at, c) for at, record in numbered if (c := record.curve(drawn.name)) is not None and c.resolution_A]
     places = [at for at, _ in found]
     height = [1 / c.resolution_A for _, c in found if c.resolution_A]
-    line, width = _LINES[data.style(name)["kind"]]
-    colour = _colour(name, all_names)
-    axes.plot(places, height, "o", color=colour, linestyle=line, linewidth=width, markersize=3, label=curve_title(name))
+    line, width = _line(drawn)
+    colour, label = _colour(drawn, shown), curve_title(drawn)
+    axes.plot(places, height, "o", color=colour, linestyle=line, linewidth=width, markersize=3, label=label)
     for at, curve in found:
-        if curve.interval_A is not None and data.style(name)["kind"] == "corrected":
+        if curve.interval_A is not None and drawn.kind == "corrected":
             axes.plot([at, at], [1 / end for end in curve.interval_A], color=colour, linewidth=3, alpha=0.25)
 
 

@@ -65,6 +65,7 @@ class Row:
 
     Attributes:
         masks: mask -> resolution under it.
+        titles: mask -> its name in words.
         quoted: name and resolution of the measured curve that the round is quoted with.
         change: against the round before it, where that has the same curve.
     """
@@ -74,6 +75,7 @@ class Row:
     halves: str
     scaled: str
     masks: dict[str, str]
+    titles: dict[str, str]
     interval: str
     quoted: tuple[str, float] | None
     stated: str
@@ -90,14 +92,23 @@ def row_of(record: RoundRecord, findings: Sequence["Finding"]) -> Row:
         key=record.key,
         label=record.label,
         halves=record.half_maps.origin if record.half_maps else "none",
-        scaled=_length(record.curve("sphere_scaled")),
+        scaled=_length(record.under_role("sphere", "scaled")),
         masks={name: _under(record, name) for name in _mask_names(record)},
+        titles={mask.name: mask_title(mask.name, mask.role) for mask in record.masks},
         interval=_interval(best),
         quoted=None if measured is None or measured.resolution_A is None else (measured.name, measured.resolution_A),
-        stated=_number(record.reported.resolution_A if record.reported else None),
+        stated=_stated(record),
         particles="-" if record.particles is None else str(record.particles),
         counts=counted(findings),
     )
+
+
+def _stated(record: RoundRecord) -> str:
+    """The program's own number, with its level where that is another than ours."""
+    stated, best = record.reported, record.headline_curve()
+    if stated is None or stated.level is None or best is None or stated.level == best.threshold:
+        return _number(stated.resolution_A if stated else None)
+    return f"{stated.resolution_A:.2f} at {stated.level:g}"
 
 
 def show_rows(rows: Sequence[Row], failures: Iterable[Failed], console: Console | None = None) -> None:
@@ -118,15 +129,19 @@ def show_rows(rows: Sequence[Row], failures: Iterable[Failed], console: Console 
 
 
 def _columns(rows: Sequence[Row]) -> list[Column]:
-    known = {name for row in rows for name in row.masks}
-    order = [*_MASKS[:-1], *sorted(known - set(_MASKS)), _MASKS[-1]]  # the user's further ones, the automask last
+    known = {name: row.titles.get(name, name) for row in rows for name in row.masks}
+    order = [
+        *_MASKS[:-1],
+        *sorted(known.keys() - set(_MASKS)),
+        _MASKS[-1],
+    ]  # the user's further ones, the automask last
 
     def each(cell: Callable[[Row], str]) -> list[str]:
         return [cell(row) for row in rows]
 
     masks = [
         Column(
-            _narrow(mask_title(name)),
+            _narrow(known[name]),
             [row.masks.get(name, "-") for row in rows],
             need={"automask": 0, "sphere": 2}.get(name, 4),
             right=True,
@@ -155,7 +170,7 @@ def _mask_names(record: RoundRecord) -> list[str]:
 
 
 def _under(record: RoundRecord, mask: str) -> str:
-    return _length(record.curve(f"{mask}_corrected") or record.curve(mask))
+    return _length(record.under(mask, "corrected") or record.under(mask))
 
 
 def _narrow(title: str) -> str:
@@ -233,10 +248,10 @@ def _about(record: RoundRecord) -> list[str]:
 
 def _mask_words(mask: MaskRecord) -> str:
     if mask.volume_A3 <= 0:
-        return f"{mask_title(mask.name)}: none; {mask.note or 'it could not be made'}"
+        return f"{mask_title(mask.name, mask.role)}: none; {mask.note or 'it could not be made'}"
     where = f"{mask.path}, sha256 {mask.sha256}" if mask.path else "no file"
     volume = f"{mask.volume_A3 / 1e3:.4g} nm3, {100 * mask.volume_fraction:.2f} % of the box"
-    return f"{mask_title(mask.name)}: {volume} ({where}){f'; {mask.note}' if mask.note else ''}"
+    return f"{mask_title(mask.name, mask.role)}: {volume} ({where}){f'; {mask.note}' if mask.note else ''}"
 
 
 def show_findings(findings: Sequence["Finding"], console: Console | None = None) -> None:
@@ -289,7 +304,7 @@ def _reach(record: RoundRecord, curve: Curve) -> str:
 
 def _crossings(curve: Curve) -> str:
     """The first crossings of the threshold; the log holds them all."""
-    all_of_them = [c for c in curve.crossings if c.level != 0.5]
+    all_of_them = curve.crossings_at(curve.threshold)
     said = ", ".join(_crossing(c) for c in all_of_them[:3])
     return (said + (f", {len(all_of_them) - 3} more" if len(all_of_them) > 3 else "")) or "-"
 

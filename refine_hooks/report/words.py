@@ -1,41 +1,74 @@
-"""What the page says of a round in plain words: is it better, which curve misleads, and why."""
+"""What the page says of a round in plain words: is it better, which FSC curve is suspicious, and why."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from refine_hooks.audit import texts_of
 from refine_hooks.audit.reading import Finding, quoted
 from refine_hooks.log.better import change, overlap
-from refine_hooks.log.records import Analysis, HalfMapsRecord, RoundRecord
+from refine_hooks.log.records import Analysis, Curve, CurveKind, HalfMapsRecord, RoundRecord
+from refine_hooks.log.summary import CurveIdentity, CurveSummary, RoundSummary, identity_of
+from refine_hooks.model import Independence, MaskRole, Origin
 from refine_hooks.report.meaning import in_words
 
-Tone = Literal["better", "worse", "same", "changed", "first", "unknown"]
+Tone = Literal["better", "worse", "same", "changed", "first", "doubtful", "unknown"]
 
-_MASKS = {
-    "automask": "automask",
-    "refinement": "refinement's mask",
-    "sphere": "sphere",
-    "user": "your mask",
-    "unmasked": "no mask",
+_MASKS: dict[MaskRole, str] = {"automask": "automask", "refinement": "refinement mask", "sphere": "spherical mask"}
+_YOURS = "user"  # the name of the one mask that the user gives without a name
+_DONE: dict[CurveKind, str] = {"corrected": ", corrected", "scaled": ", volume-scaled"}
+_PROGRAMS = {
+    "cistem": "cisTEM",
+    "relion": "RELION",
+    "cryosparc": "cryoSPARC",
+    "eman2": "EMAN2",
+    "sphire": "SPHIRE",
+    "warp": "M",
+}
+_PROGRAM_CURVES = {
+    "reported_fsc": "FSC",
+    "reported_part_fsc": "Part_FSC",
+    "reported_gold_standard": "gold-standard FSC",
+    "reported_postprocess_unmasked": "postprocess, unmasked",
+    "reported_postprocess_masked": "postprocess, masked",
+    "reported_postprocess_corrected": "postprocess, corrected",
+    "reported_postprocess_randomised": "postprocess, phase-randomised",
 }
 _GIVEN = "half maps as given; what was done to them before is not known"
-_ORIGINS = {
-    "found": "unfiltered half maps found on disk",
-    "merged": "half maps merged from the sums that the program wrote",
+_ORIGINS: dict[Origin, str] = {
+    "found": "unfiltered half maps on disk",
+    "merged": "half maps from the Fourier sums that the program wrote",
     "reconstructed": "half maps reconstructed here from the particles and this round's parameters",
-    "regularised": "half maps that the program has filtered: not a source of a resolution",
+    "regularised": "half maps filtered by the program: no source of a resolution",
+}
+_INDEPENDENCE: dict[Independence, str] = {
+    "independent": "refined independently",
+    "shared_reference": "both halves aligned to one reference",
+    "one_set_of_poses": "both halves made with one set of poses",
+    "unknown": "independence not known",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The number of a round that the next one is compared with."""
+    """The number of a round that the next one is compared with.
+
+    Attributes:
+        curve: name of the curve that it is read from.
+        title: the same in words.
+        threshold: the level that it is read at.
+        origin: of the half maps; None where there are none.
+        independence: of the half maps.
+    """
 
     label: str
     curve: str
+    title: str
+    threshold: float
     resolution_A: float
     interval_A: tuple[float, float] | None = None
+    origin: Origin | None = None
+    independence: Independence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,41 +76,51 @@ class Verdict:
     """A round in the three answers that a reader wants first.
 
     Attributes:
-        tone: whether it is better than the round before.
+        tone: whether it is better than the round before; doubtful where a warning doubts its number.
         headline: the answer in a few words: "Better: 8.53 Å, was 10.42 Å".
-        basis: what that was read off, and what it was compared with.
-        lying: the curve that misleads most as the log names it; None where none does.
-        accusation: what not to trust, and what it claims; empty where nothing is to be doubted.
-        why: why it misleads, or that nothing does.
+        basis: what that was read from, and what it was compared with.
+        suspicious: the most suspicious FSC curve as the log names it; None where none is.
+        doubt: what is suspicious, and the number that it shows; empty where nothing is.
+        why: why it is suspicious, or that nothing is.
         do: what to do about it.
     """
 
     tone: Tone
     headline: str
     basis: str
-    lying: str | None
-    accusation: str
+    suspicious: str | None
+    doubt: str
     why: str
     do: str
 
 
-def curve_title(name: str) -> str:
+def program_name(program: str) -> str:
+    """A program as its authors write it."""
+    return _PROGRAMS.get(program, program)
+
+
+def curve_title(curve: CurveIdentity) -> str:
     """The name of a curve in words, as the page and the figures print it."""
-    if name.startswith("reported_"):
-        return f"program's own: {name.removeprefix('reported_').replace('_', ' ')}"
-    for ending, words in (("_corrected", ", corrected"), ("_scaled", ", scaled as cisTEM does")):
-        if name.endswith(ending):
-            return mask_title(name.removesuffix(ending)) + words
-    return mask_title(name)
+    if curve.of_program:
+        own = curve.name.partition("_")[2].replace("_", " ")
+        return f"{program_name(curve.program)} {_PROGRAM_CURVES.get(curve.name, own)}"
+    if curve.mask is None:
+        return "unmasked" + _DONE.get(curve.kind, "")
+    return mask_title(curve.mask, curve.role) + _DONE.get(curve.kind, "")
 
 
-def mask_title(name: str) -> str:
+def title_of(record: RoundRecord, curve: Curve) -> str:
+    """The name of a record's curve in words."""
+    return curve_title(identity_of(record, curve))
+
+
+def mask_title(name: str, role: MaskRole | None) -> str:
     """The name of a mask in words."""
-    return _MASKS.get(name, f"mask {name}")
+    return _MASKS.get(role or "user") or ("your mask" if name == _YOURS else f"mask {name}")
 
 
 def origin_words(half_maps: HalfMapsRecord | None, program: str) -> str:
-    """Where the half maps come from and what is known to be wrong with them, in one sentence.
+    """Where the half maps come from and what is known of them, in one sentence.
 
     Args:
         half_maps: of a round.
@@ -86,9 +129,9 @@ def origin_words(half_maps: HalfMapsRecord | None, program: str) -> str:
     if half_maps is None:
         return "No half maps: only the curves that the program keeps."
     given = program == "files" and half_maps.origin == "found"
-    parts = [_GIVEN if given else _ORIGINS[half_maps.origin]]
-    if half_maps.masked_by:
-        parts.append(f"masked by {half_maps.masked_by}")
+    parts = [_GIVEN if given else _ORIGINS[half_maps.origin], _INDEPENDENCE[half_maps.independence]]
+    if half_maps.masked_by or half_maps.masked != "none":
+        parts.append(f"masked by {half_maps.masked_by or f'a {half_maps.masked}'.replace('_', ' ')}")
     if half_maps.joined_below_A is not None:
         parts.append(f"joined below {half_maps.joined_below_A:g} Å")
     sentence = "; ".join(parts)
@@ -105,7 +148,28 @@ def standing(record: RoundRecord) -> Standing | None:
     curve = quoted(record)
     if curve is None or curve.resolution_A is None:
         return None
-    return Standing(record.label, curve.name, curve.resolution_A, curve.interval_A)
+    return _standing(record, CurveSummary(identity_of(record, curve), curve.resolution_A, curve.interval_A))
+
+
+def standing_of(summary: RoundSummary) -> Standing | None:
+    """The same from a round's summary."""
+    curve = summary.headline_curve
+    return None if curve is None else _standing(summary, curve)
+
+
+def _standing(round_: RoundRecord | RoundSummary, curve: CurveSummary) -> Standing:
+    assert curve.resolution_A is not None
+    halves = round_.half_maps if isinstance(round_, RoundRecord) else round_
+    return Standing(
+        label=round_.label,
+        curve=curve.name,
+        title=curve_title(curve.identity),
+        threshold=curve.identity.threshold,
+        resolution_A=curve.resolution_A,
+        interval_A=curve.interval_A,
+        origin=halves.origin if halves else None,
+        independence=halves.independence if halves else None,
+    )
 
 
 def verdict(record: RoundRecord, previous: Standing | None, findings: Sequence[Finding]) -> Verdict:
@@ -116,33 +180,73 @@ def verdict(record: RoundRecord, previous: Standing | None, findings: Sequence[F
         previous: the last earlier round of the same run and class that has a resolution.
         findings: the findings of this round.
     """
-    tone, headline, basis = _progress(record, standing(record), previous)
-    return Verdict(tone, headline, basis, *_doubt(record, findings))
+    here = standing(record)
+    doubt = None if here is None else _doubt_of_number(here, findings)
+    tone, headline, basis = _progress(record, here, previous)
+    if here is not None and doubt:
+        tone, headline = "doubtful", f"{here.resolution_A:.2f} Å, {doubt}"
+    return Verdict(tone, headline, basis, *_suspicious(record, findings))
+
+
+def _doubt_of_number(here: Standing, findings: Sequence[Finding]) -> str:
+    """What the first warning of the curve of the headline, or of the half maps, means for the number."""
+    for finding in findings:
+        doubt = texts_of(finding.rule).doubt
+        if finding.severity == "warning" and finding.curve in (None, here.curve) and doubt:
+            return doubt.format_map(_Known(finding.evidence))
+    return ""
+
+
+class _Known(dict[str, Any]):
+    """A finding's evidence; what is not there is left open."""
+
+    def __init__(self, evidence: Mapping[str, Any]) -> None:
+        super().__init__(evidence)
+
+    def __missing__(self, name: str) -> float:
+        return float("nan")
 
 
 def _progress(record: RoundRecord, here: Standing | None, previous: Standing | None) -> tuple[Tone, str, str]:
     if here is None:
-        return "unknown", "No resolution that can be stood by", _why_none(record)
-    number, curve = f"{here.resolution_A:.2f} Å", f"“{curve_title(here.curve)}”{_between(here)}"
+        return "unknown", _no_number(record), _why_none(record)
+    number = f"{here.resolution_A:.2f} Å"
+    read = _read(here)
     if previous is None:
-        return "first", number, f"Read off {curve}. There is no earlier round to compare with."
-    before = f"{previous.resolution_A:.2f} Å"
-    if previous.curve != here.curve:
-        return (
-            "changed",
-            f"{number}, not comparable",
-            f"Read off {curve}; the {before} of {round_name(previous.label)} were read off “{curve_title(previous.curve)}”.",
-        )
-    against = f"Read off {curve}; compared with {round_name(previous.label)}"
+        return "first", number, f"{read}. There is no earlier round to compare with."
+    before, earlier = f"{previous.resolution_A:.2f} Å", round_name(previous.label)
+    other = _unlike(here, previous)
+    if other:
+        return "changed", f"{number}, not comparable", f"{read}; the {before} of {earlier} are from {other}."
+    against = f"{read}; compared with {earlier}"
     tone = change(previous, here, record.frequency_per_A[1])
     if tone is None or tone == "same":
-        why = "the intervals overlap" if overlap(previous, here) else "less than a shell apart"
-        return "same", f"No different: {number}, was {before}", f"{against}: {why}."
+        why = "the intervals overlap" if overlap(previous, here) else "less than one Fourier shell apart"
+        return "same", f"Unchanged within error: {number}, was {before}", f"{against}: {why}."
     return tone, f"{tone.capitalize()}: {number}, was {before}", f"{against}."
 
 
-def _between(here: Standing) -> str:
-    return f" (90 %: {here.interval_A[0]:.2f} to {here.interval_A[1]:.2f} Å)" if here.interval_A else ""
+def _read(here: Standing) -> str:
+    """Criterion, curve and interval: "FSC = 0.143, automask, corrected; 90 % CI 8.6-8.1 Å"."""
+    interval = f"; 90 % CI {here.interval_A[0]:.2f}\N{EN DASH}{here.interval_A[1]:.2f} Å" if here.interval_A else ""
+    return f"FSC = {here.threshold:g}, {here.title}{interval}"
+
+
+def _unlike(here: Standing, previous: Standing) -> str:
+    """What the number before was read from, where the two are not of one kind; empty where they are."""
+    if previous.curve != here.curve:
+        return previous.title
+    if previous.threshold != here.threshold:
+        return f"FSC = {previous.threshold:g}"
+    if previous.origin != here.origin:
+        return _ORIGINS[previous.origin] if previous.origin else "a round without half maps"
+    if previous.independence != here.independence:
+        return f"half maps of another kind ({_INDEPENDENCE[previous.independence or 'unknown']})"
+    return ""
+
+
+def _no_number(record: RoundRecord) -> str:
+    return "No resolution: this round has no half maps" if record.half_maps is None else "No resolution"
 
 
 def _why_none(record: RoundRecord) -> str:
@@ -150,37 +254,48 @@ def _why_none(record: RoundRecord) -> str:
         return "The only half maps are filtered by the program."
     curve = quoted(record)
     if curve is None:
-        return "There is no curve to read it off."
+        return "There is no FSC curve."
     if curve.note:
         return in_words(curve.note, ())
-    return f"“{curve_title(curve.name)}” has no crossing of the threshold."
+    return f"The FSC ({title_of(record, curve)}) does not cross {curve.threshold:g}."
 
 
-def _doubt(record: RoundRecord, findings: Sequence[Finding]) -> tuple[str | None, str, str, str]:
-    """The first warning about a curve, scaled curves first; else the first warning; else a clean bill."""
+def _suspicious(record: RoundRecord, findings: Sequence[Finding]) -> tuple[str | None, str, str, str]:
+    """The first warning about a curve, scaled curves first; else the first warning; else that there is none."""
     warnings = [finding for finding in findings if finding.severity == "warning"]
     scaled = {curve.name for curve in record.curves if curve.is_scaled}
     warnings.sort(key=lambda finding: (finding.curve is None, finding.curve not in scaled))
     if not warnings:
         notes = f" {len(findings)} notes below." if len(findings) > 1 else " One note below." if findings else ""
-        return None, "", f"No curve of this round is caught misleading.{notes}", ""
+        return None, "", f"{_nothing_found(record)}{notes}", ""
     worst = warnings[0]
     known = texts_of(worst.rule)
     why = known.why or in_words(worst.message, titles(record))
-    if worst.curve is None:
-        return None, known.title, why, known.do
     curve = record.curve(worst.curve)
     number = quoted(record)
-    if curve is not None and number is not None and curve.name == number.name:
+    if curve is None or (number is not None and curve.name == number.name):
         return worst.curve, known.title, why, known.do
-    claim = f" says {curve.resolution_A:.2f} Å" if curve is not None and curve.resolution_A is not None else ""
-    read = f" Here: {number.resolution_A:.2f} Å." if number is not None and number.resolution_A is not None else ""
-    return worst.curve, f"“{curve_title(worst.curve)}”{claim}", why, known.do + read
+    claim = f" shows {curve.resolution_A:.2f} Å" if curve.resolution_A is not None else ""
+    return worst.curve, f"{title_of(record, curve)}{claim}", why, known.do + _our_estimate(record)
+
+
+def _nothing_found(record: RoundRecord) -> str:
+    if record.half_maps is None:
+        return "Not assessed: there are no half maps."
+    return "No FSC curve of this round is suspicious."
+
+
+def _our_estimate(record: RoundRecord) -> str:
+    """The round's number with its curve, where it was measured here under a mask that follows the particle."""
+    curve = record.headline_curve()
+    if curve is None or curve.resolution_A is None or record.role(curve) in (None, "sphere"):
+        return ""
+    return f" Our estimate: {curve.resolution_A:.2f} Å ({title_of(record, curve)})."
 
 
 def titles(record: RoundRecord) -> list[tuple[str, str]]:
     """Name and title of a round's curves."""
-    return [(curve.name, curve_title(curve.name)) for curve in record.curves]
+    return [(curve.name, title_of(record, curve)) for curve in record.curves]
 
 
 def analysis_words(analysis: Analysis | None) -> list[str]:

@@ -12,13 +12,21 @@ from numpy.typing import NDArray
 from refine_hooks.errors import StorageError
 from refine_hooks.files.mrc import Map
 from refine_hooks.log.folder import Store
+from refine_hooks.log.headline import best_curve
 from refine_hooks.log.masks import MaskRecord
-from refine_hooks.log.records import Curve, HalfMapsRecord, RoundRecord
+from refine_hooks.log.records import Curve, CurveKind, HalfMapsRecord, RoundRecord
 from refine_hooks.measure import Measurement
-from refine_hooks.model import HalfMaps, Key, Origin, rank
+from refine_hooks.model import HalfMaps, Key, MaskRole, Origin, rank
 
 logger = logging.getLogger(__name__)
 
+_IN_ONE_LINE: set[tuple[CurveKind, MaskRole | None]] = {
+    ("corrected", "automask"),
+    ("corrected", "user"),
+    ("corrected", "refinement"),
+    ("measured", "sphere"),
+    ("scaled", "sphere"),
+}
 _LABEL_AT = 224  # of an MRC header, bytes
 
 
@@ -79,7 +87,7 @@ def write_masks(
         record, path = mask.record, None
         if record.path is not None:
             path = Path(record.path)
-        elif keep and mask.values is not None and record.name != "sphere":
+        elif keep and mask.values is not None and record.role != "sphere":
             path = store.mask_path(key, label, record.name)
             store.write_map(
                 path, Map(mask.values, measurement.voxel_size_A), f"refine_hooks mask {record.name}: {key} {label}"
@@ -109,7 +117,7 @@ def one_line(record: RoundRecord) -> str:
     """A round in one line for people: its key, and each mask's resolution with its interval."""
     numbers = []
     for curve in record.curves:
-        if curve.name in ("automask_corrected", "user_corrected", "refinement_corrected", "sphere", "sphere_scaled"):
+        if (curve.kind, record.role(curve)) in _IN_ONE_LINE:
             value = (
                 f"no crossing to {_end_A(record, curve):.2f} A"
                 if curve.resolution_A is None
@@ -141,9 +149,9 @@ def write_pictures(
     """
     from refine_hooks.report.pictures import write_pictures as draw
 
-    mask = next((m.values for m in measurement.masks if m.record.name == "automask"), None)
-    numbers = {curve.name: curve.resolution_A for curve in measurement.curves}
-    resolution_A = numbers.get("automask_corrected") or numbers.get("sphere") or numbers.get("unmasked")
+    mask = next((m.values for m in measurement.masks if m.record.role == "automask"), None)
+    best = best_curve(measurement.curves, [m.record for m in measurement.masks])
+    resolution_A = best.resolution_A if best is not None else None
     try:
         draw(store, key, label, Map(measurement.average, measurement.voxel_size_A), mask, angular, resolution_A)
     except StorageError:

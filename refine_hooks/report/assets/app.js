@@ -1,79 +1,58 @@
-// State, selection, keyboard, theme; and where the data come from: the page itself, or the server that sent it.
-const embedded = JSON.parse($("data").textContent), live = embedded.mode === "live";
-const state = { logs: [], log: null, rows: [], track: "", key: null, compare: "", logarithmic: false, overrides: {}, plots: {}, active: null, detail: null, other: null, seq: 0,
-  visible: (c) => state.overrides[c.name] ?? c.shown,
-  plotted: (name) => state.plots[name] ?? plottedAtFirst(name),
-  headline: () => { const r = [...state.rows].reverse().find((x) => x.headline); return r && r.headline; } };
-const charts = {};
-
-function plottedAtFirst(name) {
-  const base = name.replace(/_(corrected|scaled)$/, ""), all = state.log.curves;
-  if (name === "unmasked" || all[name].family === "reported") return false;
-  return name !== base || !(base + "_corrected" in all);
-}
-
-const source = live ? {
-  async logs() { return (await got("api/logs")).logs; },
-  async open(id) { const log = await got(`api/log/${id}?after=0`); return { ...log, details: {} }; },
-  async detail(log, key) { return (log.details[key] ||= await got(`api/log/${log.id}/round?key=${encodeURIComponent(key)}`)); },
-} : {
-  async logs() { return embedded.logs; },
-  async open(id) { return embedded.logs.find((l) => l.id === id); },
-  async detail(log, key) { return log.details[key] || null; },
-};
-
-async function got(url) {
-  const answer = await fetch(url, { cache: "no-store" });
-  if (!answer.ok) throw new Error(`${url}: ${answer.status} ${await answer.text()}`);
-  return answer.json();
-}
-
-function allRows() { return state.log ? state.log.rows : []; }
-function trackOf(row) { return row.run + "\n" + row.class; }
-
-function tracked() {
-  if (!state.track) return allRows();
-  return allRows().filter((r) => trackOf(r) === state.track).sort((a, b) => a.iteration - b.iteration);
-}
-
+// Opening a log, selecting a round, and putting everything on the page.
 async function openLog(id) {
   state.log = await source.open(id);
   state.log.rows ||= [];
   state.seq = state.log.seq || 0;
   Object.assign(state, { track: "", compare: "", key: null, overrides: {}, plots: {} });
-  const newest = allRows().find((r) => r.key === linkedTo()) || allRows().at(-1);
-  $("title").textContent = state.log.title; document.title = state.log.title + " – refine_hooks";
+  const first = allRounds().find((r) => r.key === linkedTo()) || mostUseful(allRows()) || allRounds().at(-1);
+  $("title").textContent = state.log.title;
+  document.title = state.log.title + " – refine_hooks";
   $("where").textContent = state.log.provenance?.project || "";
+  if (first && severalTracks(allRounds())) state.track = trackOf(first);
   showTracks();
-  await select(newest ? newest.key : null);
+  await select(first ? first.key : null);
 }
 
 // The address may name a round, so that one round can be pointed out to a colleague.
-function linkedTo() { const m = /^#round=(.+)$/.exec(location.hash); try { return m && decodeURIComponent(m[1]); } catch { return null; } }
+function linkedTo() {
+  const found = /^#round=(.+)$/.exec(location.hash);
+  try { return found && decodeURIComponent(found[1]); } catch { return null; }
+}
 
 function showTracks() {
-  const tracks = [...new Set(allRows().map(trackOf))];
-  $("track-pick").hidden = tracks.length < 2;
-  fill($("track"), el("option", { value: "" }, "all"), tracks.map((t) => { const [run, k] = t.split("\n"); return el("option", { value: t }, `${run}, class ${k}`); }));
+  const tracks = new Map();
+  for (const row of allRounds()) tracks.set(trackOf(row), [...(tracks.get(trackOf(row)) || []), row]);
+  $("track-pick").hidden = tracks.size < 2;
+  const options = [...tracks].map(([track, rows]) => el("option", { value: track }, trackTitle(rows, state.log.curves)));
+  fill($("track"), el("option", { value: "" }, "all runs and classes"), options);
   $("track").value = state.track;
+}
+
+// A round of whatever run and class.
+function goTo(key) {
+  const row = allRounds().find((r) => r.key === key);
+  if (row && state.track) state.track = trackOf(row);
+  showTracks();
+  return select(key);
 }
 
 async function select(key) {
   state.key = key;
-  state.rows = tracked();
-  const row = allRows().find((r) => r.key === key) || null;
-  const [detail, other] = await Promise.all([key && source.detail(state.log, key), comparedDetail()]);
+  state.rows = listed();
+  const row = allRounds().find((r) => r.key === key) || null;
+  const [detail, other] = await Promise.all([key && !row?.failed && source.detail(state.log, key), comparedDetail()]);
   if (state.key !== key) return;  // another round was chosen meanwhile
-  Object.assign(state, { detail, other, row });
+  Object.assign(state, { detail: detail || null, other, row });
   if (key) history.replaceState(null, "", "#round=" + encodeURIComponent(key));
-  if (detail && !detail.curves.some((c) => c.name === state.active && state.visible(c))) state.active = row.headline || detail.curves[0]?.name;
+  const shown = detail ? curvesOf(detail) : [];
+  if (!shown.some((c) => c.name === state.active && state.visible(c))) state.active = row?.headline || shown[0]?.name;
   showEverything();
 }
 
 function compareKey() {
   if (state.compare !== "previous") return state.compare;
-  const i = state.rows.findIndex((r) => r.key === state.key), before = i > 0 ? earlier(state.rows, i) || state.rows[i - 1] : null;
-  return before ? before.key : "";
+  const i = state.rows.findIndex((r) => r.key === state.key);
+  return (i > 0 && earlier(state.rows, i)?.key) || "";
 }
 
 async function comparedDetail() {
@@ -83,19 +62,29 @@ async function comparedDetail() {
   return detail && { ...detail, label: allRows().find((r) => r.key === key)?.label };
 }
 
+function hasCurves() { return Boolean(state.detail && state.detail.curves.length); }
+function hasNumbers() { return state.rows.some((r) => Object.keys(r.res).length); }
+
 function showEverything() {
-  showVerdict(state.detail, state.row, activate);
-  showRounds(state.rows, state, select);
-  showFailures(state.log.failures || [], state.log.faults || []);
+  const named = trackParts(allRounds());
+  showAlarm(newestFailure(), state.key, (key) => goTo(key).catch(fault));
+  showVerdict(state.detail, state.row, named, activate);
+  showList();
   showWatch();
   showCompare();
   showResolution();
-  for (const card of ["fsc", "findings", "provenance"]) $(card).closest(".card").hidden = !state.detail;
+  $("fsc").closest(".card").hidden = !hasCurves();
+  for (const card of ["findings", "provenance"]) $(card).closest(".card").hidden = !state.detail;
   showPictures(state.detail?.pictures);
+  if (hasCurves()) showFsc();
   if (!state.detail) return;
-  showFsc();
-  showFindings(state.detail.findings);
+  showFindings(state.detail.shown.findings);
   showProvenance(state.detail, state.row, state.log);
+}
+
+function showList() {
+  showRounds(state.rows, state, state.track ? {} : trackParts(allRounds()), select);
+  showFaults(state.log.failures || [], new Set(allRows().map((r) => r.key)), state.log.faults || []);
 }
 
 function activate(curve) { state.active = curve.name; state.overrides[curve.name] = true; showFsc(); }
@@ -104,118 +93,47 @@ function showFsc() {
   const { detail, other } = state, place = state.row.label;
   showCurves(detail, state, (c, on) => { state.overrides[c.name] = on; showFsc(); }, activate);
   charts.fsc?.destroy();
-  charts.fsc = fscChart($("fsc"), detail, other, state, (u) => {
-    const idx = u.cursor.idx, at = idx === null || idx === undefined ? null : Math.round(u.data[0][idx] * detail.box_px * detail.voxel_size_A);
-    const shell = at !== null && at < detail.shells && u.cursor.left >= 0 ? at : null, title = showHere(detail, shell, place);
-    readout($("fsc"), u, title, shell === null ? null : detail.curves.filter(state.visible).map((c) => [c, correlation(c.values[shell])]));
-  });
+  charts.fsc = fscChart($("fsc"), detail, other, state, (u) => readFsc(u, detail, place));
   showHere(detail, null, place);
   showKey(detail, state, other);
   if ($("values").open) showValues(detail, state);
 }
 
+function readFsc(u, detail, place) {
+  const idx = u.cursor.idx, known = idx !== null && idx !== undefined && u.cursor.left >= 0;
+  const at = known ? Math.round(u.data[0][idx] * detail.box_px * detail.voxel_size_A) : detail.shown.shells;
+  const shell = at < detail.shown.shells ? at : null, title = showHere(detail, shell, place);
+  const shown = curvesOf(detail).filter(state.visible);
+  readout($("fsc"), u, title, shell === null ? null : shown.map((c) => [c, correlation(c.values[shell])]));
+}
+
 function showResolution() {
   const curves = state.log.curves;
   charts.resolution?.destroy();
-  charts.resolution = state.rows.length ? resolutionChart($("resolution"), state.rows, curves, state, select) : null;
-  fill($("resolution-legend"), Object.entries(curves).map(([name, c]) => el("button", { type: "button", "data-plot": name, "aria-pressed": String(state.plotted(name)), onclick: () => { state.plots[name] = !state.plotted(name); showResolution(); } },
-    el("span", { class: "swatch", "data-kind": c.kind, color: colour({ name, ...c }) }), c.title)));
+  charts.resolution = null;
+  $("resolution").closest(".card").hidden = !hasNumbers();
+  if (!hasNumbers()) return;
+  charts.resolution = resolutionChart($("resolution"), state.rows, curves, state, select);
+  const known = Object.values(curves).filter((c) => state.rows.some((row) => row.res[c.name]));
+  const flip = (c) => () => { state.plots[c.name] = !state.plotted(c.name); showResolution(); };
+  fill($("resolution-legend"), known.map((c) => el("button",
+    { type: "button", "data-plot": c.name, "aria-pressed": String(state.plotted(c.name)), onclick: flip(c) }, swatch(c), c.title)));
 }
 
 function showCompare() {
-  const near = state.rows.filter((r) => r.key !== state.key).slice(-200).reverse();
-  fill($("compare"), el("option", { value: "" }, "no other round"), el("option", { value: "previous" }, "the round before"), near.map((r) => el("option", { value: r.key }, r.label)));
+  const near = state.rows.filter((r) => r.key !== state.key && !r.failed).slice(-200).reverse();
+  fill($("compare"), el("option", { value: "" }, "no other round"), el("option", { value: "previous" }, "the round before"),
+    near.map((r) => el("option", { value: r.key }, r.label)));
   $("compare").value = state.compare;
   if ($("compare").selectedIndex < 0) $("compare").value = state.compare = "";
 }
 
 function compareWith(value) { state.compare = value; return select(state.key); }
 
-function step(by) {
-  const i = state.rows.findIndex((r) => r.key === state.key), to = Math.min(state.rows.length - 1, Math.max(0, i + by));
-  if (state.rows[to] && to !== i) select(state.rows[to].key);
-}
-
-function readAlong(by) {
-  const u = charts.fsc, n = state.detail.shells;
-  if (!u) return;
-  const idx = Math.min(n - 1, Math.max(0, (u.cursor.idx ?? 0) + by));
-  u.setCursor({ left: u.valToPos(u.data[0][idx], "x"), top: 10 });
-}
-
-function onKey(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || /^(SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
-  const arrows = { ArrowLeft: -1, ArrowRight: 1, ArrowDown: -1, ArrowUp: 1 };
-  if (event.key in arrows) {
-    if (event.shiftKey && document.activeElement === $("fsc")) readAlong(arrows[event.key]);
-    else if (event.shiftKey || (/Up|Down/.test(event.key) && document.activeElement !== $("rounds"))) return;
-    else step(arrows[event.key]);
-  } else if (event.key === "Home") step(-Infinity);
-  else if (event.key === "End") step(Infinity);
-  else if (event.key === "c") compareWith(state.compare ? "" : "previous");
-  else if (event.key === "l") switchScale();
-  else if (event.key === "d") switchTheme();
-  else return;
-  event.preventDefault();
-}
-
-function switchScale() {
-  state.logarithmic = !state.logarithmic;
-  $("scale").setAttribute("aria-pressed", String(state.logarithmic));
-  if (state.detail) showFsc();
-}
-
-const preferred = matchMedia("(prefers-color-scheme: dark)");
-function theme() { return stored("theme") || (preferred.matches ? "dark" : "light"); }
-function applyTheme(name) { document.documentElement.dataset.theme = name; if (state.detail) { showFsc(); showResolution(); } }
-function switchTheme() { const other = document.documentElement.dataset.theme === "dark" ? "light" : "dark"; stored("theme", other); applyTheme(other); }
-
 function resized() {
-  for (const [name, u] of Object.entries(charts)) if (u && $(name).clientWidth) u.setSize({ width: $(name).clientWidth, height: $(name).clientHeight });
-}
-
-// New rounds: the reader who looks at the newest one is taken along, any other is only told.
-async function arrived(id) {
-  if (!state.log || state.log.id !== id) return;
-  const news = await got(`api/log/${id}?after=${state.seq}`);
-  if (!state.log || state.log.id !== id) return;
-  const following = !state.key || allRows().at(-1)?.key === state.key, known = new Map(allRows().map((r) => [r.key, r]));
-  const fresh = news.rows.filter((r) => !known.has(r.key)), remeasured = news.rows.filter((r) => known.has(r.key) && known.get(r.key).at !== r.at);
-  const byKey = news.restarted ? new Map() : known;
-  for (const row of news.rows) byKey.set(row.key, row);
-  for (const row of remeasured) delete state.log.details[row.key];
-  Object.assign(state.log, news, { rows: [...byKey.values()], details: news.restarted ? {} : state.log.details });
-  state.seq = news.seq;
-  showWatch();
-  if (!fresh.length && !news.restarted && !remeasured.length) { state.rows = tracked(); showRounds(state.rows, state, select); showFailures(state.log.failures, state.log.faults); return; }
-  showTracks();
-  const newest = allRows().at(-1);
-  if (fresh.length && !following) toast(`${newest.label} has been measured.`, newest.key);
-  await select(newest && (following || !byKey.has(state.key)) ? newest.key : state.key);
-}
-
-function toast(text, key) {
-  const node = $("toast");
-  fill(node, text, el("button", { type: "button", onclick: () => { node.hidden = true; state.track = ""; showTracks(); select(key); } }, "Show it"));
-  node.hidden = false;
-}
-
-function listen() {
-  const node = $("live"), stream = new EventSource("api/events");
-  node.hidden = false;
-  const say = (words, lost) => { node.textContent = words; node.dataset.state = lost ? "lost" : "open"; };
-  stream.onopen = () => { say("connected"); showWatch(); if (state.log) arrived(state.log.id).catch(fault); };
-  stream.onerror = () => say("connection lost; trying again", true);
-  stream.addEventListener("log", (event) => arrived(JSON.parse(event.data).id).catch(fault));
-  stream.addEventListener("logs", () => showLogs().then(() => state.log || !state.logs.length ? null : openLog(state.logs[0].id)).catch(fault));
-}
-
-// Live is what a watch is that was heard of just now, not what a connection is.
-function showWatch() {
-  const node = $("live"), words = { live: "live", stopped: "stopped: no watch is running", stalled: "stalled: the watch was not heard of lately", "not watched": "not watched" };
-  if (!live || !state.log || node.dataset.state === "lost") return;
-  node.textContent = words[state.log.watch] || "connected";
-  node.dataset.watch = state.log.watch || "";
+  for (const [name, u] of Object.entries(charts)) {
+    if (u && $(name).clientWidth) u.setSize({ width: $(name).clientWidth, height: $(name).clientHeight });
+  }
 }
 
 async function showLogs() {
@@ -225,7 +143,17 @@ async function showLogs() {
   if (state.log) $("log").value = state.log.id;
 }
 
-function fault(error) { console.error(error); $("toast").hidden = false; fill($("toast"), String(error.message || error)); }
+function fault(error) {
+  console.error(error);
+  $("toast").hidden = false;
+  fill($("toast"), String(error.message || error));
+}
+
+function chooseTrack(value) {
+  state.track = value;
+  const rows = listed(), useful = mostUseful(rows.filter((r) => !r.failed)) || rows.at(-1);
+  return select((rows.find((r) => r.key === state.key) || useful)?.key);
+}
 
 async function begin() {
   applyTheme(theme());
@@ -233,13 +161,15 @@ async function begin() {
   $("theme").addEventListener("click", switchTheme);
   $("scale").addEventListener("click", switchScale);
   $("compare").addEventListener("change", (e) => compareWith(e.target.value).catch(fault));
-  $("track").addEventListener("change", (e) => { state.track = e.target.value; const rows = tracked(); select((rows.find((r) => r.key === state.key) || rows.at(-1))?.key).catch(fault); });
+  $("track").addEventListener("change", (e) => chooseTrack(e.target.value).catch(fault));
   $("log").addEventListener("change", (e) => openLog(e.target.value).catch(fault));
-  $("values").addEventListener("toggle", () => { if ($("values").open && state.detail) showValues(state.detail, state); });
-  document.addEventListener("keydown", onKey);
+  $("values").addEventListener("toggle", () => { if ($("values").open && hasCurves()) showValues(state.detail, state); });
+  addEventListener("keydown", onKey);
+  addEventListener("beforeprint", resized);
   new ResizeObserver(resized).observe($("fsc"));
+  new ResizeObserver(resized).observe($("resolution"));
   await showLogs();
-  if (state.logs.length) await openLog(state.logs[0].id); else fill($("verdict"), el("h1", {}, "No log is here yet."));
+  if (state.logs.length) await openLog(state.logs[0].id); else fill($("verdict"), el("h1", {}, "There is no log yet."));
   if (live) listen();
   document.documentElement.dataset.ready = "true";
 }

@@ -18,9 +18,11 @@ function el(tag, attributes, ...children) {
 
 function fill(node, ...children) { node.replaceChildren(...children.flat().filter((c) => c !== null && c !== undefined && c !== false)); }
 
-function unpacked(text) {
-  if (!text) return null;
-  const raw = atob(text), values = new Array(raw.length / 2);
+// Numbers over the shells: a plain array, or packed as 16-bit integers of 1/10000.
+function unpacked(numbers) {
+  if (!numbers) return null;
+  if (Array.isArray(numbers)) return numbers;
+  const raw = atob(numbers.packed), values = new Array(raw.length / 2);
   for (let i = 0; i < values.length; i++) {
     let v = raw.charCodeAt(2 * i) | (raw.charCodeAt(2 * i + 1) << 8);
     if (v >= 32768) v -= 65536;
@@ -45,13 +47,12 @@ function stored(name, value) {
   return null;
 }
 
-// Colour says which mask, the line's kind says what was done to its curve.
-const users = [];
-function colour(curve) {
-  if (curve.family !== "user") return css("--" + curve.family);
-  const base = curve.name.replace(/_(corrected|scaled)$/, "");
-  if (!users.includes(base)) users.push(base);
-  return css("--user" + (users.indexOf(base) % 3));
+
+// 2026-11-28T09:15:00+00:00 as a reader's own day and time.
+function localTime(text, withDay = true) {
+  const at = new Date(text), two = (n) => String(n).padStart(2, "0");
+  const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`, time = `${two(at.getHours())}:${two(at.getMinutes())}`;
+  return withDay ? `${day} ${time}` : time;
 }
-const WIDTH = { corrected: 2.6, masked: 1.3, scaled: 1.8 };
-function dash(curve) { return curve.kind === "scaled" ? [7, 4] : curve.family === "reported" ? [2, 3] : undefined; }
+
+function plural(n, word) { return `${n} ${word}${n === 1 ? "" : "s"}`; }

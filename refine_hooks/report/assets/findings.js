@@ -1,0 +1,25 @@
+// Pictures and findings of a round.
+function showPictures(pictures) {
+  $("pictures-card").hidden = !pictures || !pictures.length;
+  fill($("pictures"), (pictures || []).map((p) => el("figure", {},
+    el("img", { src: p.src, alt: p.caption, width: p.width, height: p.height, decoding: "async" }),
+    el("figcaption", {}, p.caption))));
+}
+
+function showFindings(findings) {
+  const rank = (f) => (f.severity === "warning" ? 0 : 1), sorted = [...findings].sort((a, b) => rank(a) - rank(b));
+  fill($("findings"), sorted.length ? sorted.map(showFinding) : el("p", { class: "quiet" }, "There are no findings."));
+}
+
+function showFinding(f) {
+  const told = Object.entries(f.evidence).map(([k, v]) => [k.replace(/_/g, " "), typeof v === "object" ? JSON.stringify(v) : String(v)]);
+  const evidence = [["rule", f.rule], ["curve", f.curve], ["shells", f.shells && `${f.shells[0]} to ${f.shells[1]}`], ...told];
+  return el("div", { class: "finding", "data-severity": f.severity, "data-rule": f.rule },
+    el("h3", {}, el("b", {}, f.severity === "warning" ? "⚠ Warning" : "Note"), " ", f.title), el("p", {}, f.told),
+    el("details", {}, el("summary", {}, "Evidence"), pairs(evidence)));
+}
+
+function pairs(entries) {
+  const known = entries.filter(([, v]) => v !== null && v !== undefined && v !== "");
+  return el("dl", {}, known.map(([k, v]) => [el("dt", {}, k), el("dd", {}, v)]).flat());
+}

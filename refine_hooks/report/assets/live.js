@@ -1,0 +1,53 @@
+// The live page: new rounds, and whether a watch is running.
+
+// The reader who looks at the newest round is taken along, any other only hears of it.
+async function arrived(id) {
+  if (!state.log || state.log.id !== id) return;
+  const news = await got(`api/log/${id}?after=${state.seq}`);
+  if (!state.log || state.log.id !== id) return;
+  const following = !state.key || allRows().at(-1)?.key === state.key, known = new Map(allRows().map((r) => [r.key, r]));
+  const fresh = news.rows.filter((r) => !known.has(r.key));
+  const again = news.rows.filter((r) => known.has(r.key) && known.get(r.key).at !== r.at);
+  const byKey = news.restarted ? new Map() : known;
+  for (const row of news.rows) byKey.set(row.key, row);
+  for (const row of again) delete state.log.details[row.key];
+  Object.assign(state.log, news, { rows: [...byKey.values()], details: news.restarted ? {} : state.log.details });
+  state.seq = news.seq;
+  showWatch();
+  if (!fresh.length && !news.restarted && !again.length) { state.rows = listed(); showList(); return; }
+  const newest = allRows().at(-1);
+  if (fresh.length && following) state.track = state.track && trackOf(newest);
+  showTracks();
+  if (fresh.length && !following) toast(`${newest.label} has been measured.`, newest.key);
+  await select(newest && (following || !byKey.has(state.key)) ? newest.key : state.key);
+}
+
+function toast(text, key) {
+  const node = $("toast");
+  fill(node, text, el("button", { type: "button", onclick: () => { node.hidden = true; goTo(key).catch(fault); } }, "Show it"));
+  node.hidden = false;
+}
+
+function listen() {
+  const node = $("live"), stream = new EventSource("api/events");
+  node.hidden = false;
+  const say = (words, lost) => { node.textContent = words; node.dataset.state = lost ? "lost" : "open"; };
+  stream.onopen = () => { say("connected"); showWatch(); if (state.log) arrived(state.log.id).catch(fault); };
+  stream.onerror = () => say("connection lost; trying again", true);
+  stream.addEventListener("log", (event) => arrived(JSON.parse(event.data).id).catch(fault));
+  stream.addEventListener("logs", () => showLogs().then(() => {
+    return state.log || !state.logs.length ? null : openLog(state.logs[0].id);
+  }).catch(fault));
+}
+
+// Live is what a watch is that was heard of just now, not what a connection is.
+const WATCH = {
+  live: "live", stopped: "stopped: no watch is running", stalled: "stalled: no sign of the watch lately",
+  "not watched": "not watched",
+};
+function showWatch() {
+  const node = $("live");
+  if (!live || !state.log || node.dataset.state === "lost") return;
+  node.textContent = WATCH[state.log.watch] || "connected";
+  node.dataset.watch = state.log.watch || "";
+}

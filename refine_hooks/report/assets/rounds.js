@@ -1,0 +1,102 @@
+// The list of rounds: measured ones and failed ones, the newest first, and the words for where a round belongs.
+const ROW_PX = 50;
+
+function trackOf(row) { return row.run + "\n" + row.class; }
+function severalTracks(rows) { return rows.some((row) => trackOf(row) !== trackOf(rows[0])); }
+function runName(row) { return row.run.split("/").pop(); }
+
+// What tells the tracks of a log apart: the run's name, the class, or both.
+function trackParts(rows) {
+  return { run: new Set(rows.map((r) => r.run)).size > 1, class: rows.some((r) => r.class !== rows[0].class) };
+}
+
+function trackWords(row, named) {
+  return [named.run && runName(row), named.class && `class ${row.class}`].filter(Boolean).join(", ");
+}
+
+// "job012, class 2 · it009 · 2026-11-28 09:15"
+function placeWords(row, named) {
+  return [trackWords(row, named), row.label, localTime(row.at)].filter(Boolean).join(" · ");
+}
+
+function roundNumber(row, named) { return named ? `${runName(row).slice(0, 10)} ${row.iteration}` : String(row.iteration); }
+
+// Only the rows in sight exist, so that five thousand rounds scroll like fifty.
+function showRounds(rows, state, named, onPick) {
+  const node = $("rounds"), n = rows.length, spacer = el("div", { role: "presentation" });
+  spacer.style.height = n * ROW_PX + "px";
+  node.style.height = n * ROW_PX + 2 + "px";
+  $("round-count").textContent = n ? String(n) : "";
+  const draw = () => {
+    const first = Math.max(0, Math.floor(node.scrollTop / ROW_PX) - 4), made = [];
+    const last = Math.min(n, first + Math.ceil((node.clientHeight || 600) / ROW_PX) + 8);
+    for (let i = first; i < last; i++) made.push(roundRow(rows, n - 1 - i, i, state, named, onPick));
+    fill(spacer, made);
+    node.setAttribute("aria-activedescendant", "round-" + rows.findIndex((r) => r.key === state.key));
+  };
+  fill(node, spacer);
+  const at = n - 1 - rows.findIndex((r) => r.key === state.key);
+  const above = at * ROW_PX < node.scrollTop, below = (at + 1) * ROW_PX > node.scrollTop + node.clientHeight;
+  if (at < n && (above || below)) node.scrollTop = Math.max(0, (at - 2) * ROW_PX);
+  node.onscroll = draw;
+  draw();
+}
+
+function roundRow(rows, index, position, state, named, onPick) {
+  const row = rows[index], [warnings] = row.found || [0, 0], change = row.failed ? null : changeOf(rows, index);
+  const node = el("div", {
+    class: "row", role: "option", id: "round-" + index, "aria-selected": String(row.key === state.key), title: row.key,
+    "aria-posinset": position + 1, "aria-setsize": rows.length, onclick: () => onPick(row.key),
+  },
+  el("b", {}, row.label), el("span", { class: "number" }, row.failed ? "failed" : headlineNumber(row, state.log.curves)),
+  el("small", {},
+    warnings ? el("span", { class: "warn", title: plural(warnings, "warning") }, `⚠ ${warnings} `) : "",
+    [trackWords(row, named), localTime(row.at, false), row.particles && `${count(row.particles)} particles`]
+      .filter(Boolean).join(" · ")),
+  el("small", { class: change ? change.tone : "", title: change ? change.why : null }, change ? change.text : ""));
+  node.dataset.failed = String(Boolean(row.failed));
+  node.style.top = position * ROW_PX + "px";
+  return node;
+}
+
+// A number that the program states stands with its level, so that nobody takes it for ours.
+function headlineNumber(row, curves) {
+  const r = row.headline && row.res[row.headline], curve = curves[row.headline];
+  if (!r) return "–";
+  return isOfProgram(curve) ? `program: ${angstrom(r[0])}${r[1] === 0.5 ? " (0.5)" : ""}` : angstrom(r[0]);
+}
+
+// Against the last round of its run and class that has a number: only like is compared, and only what exceeds the error.
+function changeOf(rows, index) {
+  const row = rows[index], before = earlier(rows, index), name = row.headline;
+  const here = name ? row.res[name] : null, there = before && name ? before.res[name] : null;
+  if (!here || !there || before.headline !== name || likeness(row, name) !== likeness(before, name)) return null;
+  const by = here[0] - there[0], text = `${by < 0 ? "−" : "+"}${Math.abs(by).toFixed(2)}`;
+  const known = here.length > 2 && there.length > 2, apart = known && (here[2] < there[3] || there[2] < here[3]);
+  if (!apart) return { text, tone: "unchanged", why: known ? "unchanged within error" : "no interval is known" };
+  return { text, tone: by < 0 ? "up" : "down", why: by < 0 ? "better" : "worse" };
+}
+
+function earlier(rows, index) {
+  for (let i = index - 1; i >= 0; i--) {
+    if (trackOf(rows[i]) === trackOf(rows[index]) && !rows[i].failed && rows[i].headline) return rows[i];
+  }
+  return null;
+}
+
+// A round that was measured and could not be measured again stands in the list already; so do not the faults of the log.
+function showFaults(failures, known, faults) {
+  const again = failures.filter((f) => known.has(f.key));
+  fill($("failures"),
+    again.map((f) => el("p", { class: "failed" }, `${f.label} (${f.key}) could not be measured again: ${f.reason}`)),
+    faults.map((f) => el("p", { class: "failed" }, f)));
+}
+
+// One run or class, for the selector: name, dates, rounds and the best number of ours.
+function trackTitle(rows, curves) {
+  const numbers = rows.filter((r) => r.headline && r.res[r.headline] && !isOfProgram(curves[r.headline]));
+  const best = Math.min(...numbers.map((r) => r.res[r.headline][0]));
+  const days = [...new Set([rows[0], rows.at(-1)].map((r) => localTime(r.at).slice(0, 10)))].join(" to ");
+  const found = [`${rows[0].run}, class ${rows[0].class}`, plural(rows.length, "round"), days];
+  return [...found, numbers.length && `best ${angstrom(best)}`].filter(Boolean).join(" · ");
+}

@@ -1,0 +1,109 @@
+// The plot of all rounds: drawn as 1/d, so that equal steps are equal gains of detail.
+
+// Only like is joined with like: one run and class, one curve, one level, half maps of one origin and independence.
+function likeness(row, name) {
+  return [row.run, row.class, row.origin, row.independence, row.res[name][1]].join("\n");
+}
+
+function trendGroups(rows, names, curves) {
+  const groups = [];
+  for (const name of names) {
+    const found = new Map();
+    for (const row of rows) {
+      if (!row.res[name]) continue;
+      const like = likeness(row, name);
+      if (!found.has(like)) found.set(like, { name, curve: curves[name], rows: new Set(), first: row });
+      found.get(like).rows.add(row);
+    }
+    groups.push(...found.values());
+  }
+  return groups;
+}
+
+// What a program states, and what filtered half maps give, is no measurement of ours: hollow points, and no line.
+function isOurs(group) { return !isOfProgram(group.curve) && group.first.origin !== "regularised"; }
+
+// Undefined is passed over by the line; null, where a round of the same run and class failed, breaks it.
+function trendValues(rows, group, which) {
+  return rows.map((row) => {
+    if (row.failed) return row.run === group.first.run && row.class === group.first.class ? null : undefined;
+    const r = group.rows.has(row) ? row.res[group.name] : undefined;
+    return r && r[which] ? 1 / r[which] : undefined;
+  });
+}
+
+function trendSeries(group, count) {
+  const ours = isOurs(group), stroke = colour(group.curve), fill = ours ? stroke : css("--card");
+  return {
+    label: group.curve.title, stroke, width: ours ? width(group.curve) : 0, dash: dash(group.curve),
+    points: { show: !ours || count < 120 || group.rows.size < 2, size: ours ? 6 : 8, fill, stroke, width: 1.5 },
+  };
+}
+
+function resolutionChart(node, rows, curves, state, onPick) {
+  const names = Object.keys(curves).filter((name) => state.plotted(name));
+  const groups = trendGroups(rows, names, curves), data = [rows.map((_, i) => i)], series = [{}], bands = [];
+  for (const group of groups) {
+    data.push(trendValues(rows, group, 0));
+    series.push(trendSeries(group, rows.length));
+    const isHeadline = [...group.rows].some((row) => row.headline === group.name && row.res[group.name].length > 2);
+    if (!isHeadline || !isOurs(group)) continue;
+    for (const end of [3, 2]) {
+      data.push(trendValues(rows, group, end));
+      series.push({ stroke: "transparent", width: 0, points: { show: false } });
+    }
+    bands.push({ series: [series.length - 2, series.length - 1], fill: colour(group.curve) + "2e" });
+  }
+  return new uPlot({
+    width: node.clientWidth, height: node.clientHeight, legend: { show: false }, series, bands,
+    scales: { x: { time: false, range: [-0.5, Math.max(rows.length - 0.5, 0.5)] }, y: { range: trendRange } },
+    axes: trendAxes(rows),
+    cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
+    hooks: {
+      setCursor: [(u) => resolutionReadout(node, u, rows, names, curves)],
+      draw: [(u) => trendMarks(u, rows, state)],
+      ready: [(u) => u.over.addEventListener("click", () => rows[u.cursor.idx] && onPick(rows[u.cursor.idx].key))],
+    },
+  }, data, node);
+}
+
+function trendRange(_, min, max) {
+  const room = 0.12 * (max - min || min);
+  return min === null ? [0, 1] : [min - room, max + room];
+}
+
+function trendAxes(rows) {
+  const titled = { labelSize: 18, labelGap: 2, labelFont: "12px system-ui, sans-serif" };
+  const named = severalTracks(rows);
+  return [
+    axis({ ...titled, size: 32, label: named ? "run and iteration" : "iteration",
+      splits: (u) => ticksOfRounds(rows.length, u.bbox.width / devicePixelRatio, named ? 110 : 50),
+      values: (_, s) => s.map((i) => (rows[i] ? roundNumber(rows[i], named) : "")) }),
+    axis({ ...titled, size: 58, label: "resolution (Å)",
+      splits: (u, _, low, high) => roundLengths(low, high, u.bbox.height / devicePixelRatio, 26),
+      values: (_, s) => s.map(lengthLabel) }),
+  ];
+}
+
+// The selected round, and the rounds that failed.
+function trendMarks(u, rows, state) {
+  const { top, height } = u.bbox, px = devicePixelRatio;
+  rows.forEach((row, i) => {
+    const x = inDevicePixels(u, i, "x");
+    if (row.key === state.key) line(u, x, top, x, top + height, css("--mark"), [3, 3]);
+    if (row.failed) label(u, "✕", x, top + height - 6 * px, css("--bad"), "center");
+  });
+}
+
+function resolutionReadout(node, u, rows, names, curves) {
+  const row = rows[u.cursor.idx];
+  const text = (r) => angstrom(r[0]) + (r.length > 2 ? ` (${r[2].toFixed(2)}–${r[3].toFixed(2)})` : "");
+  const lines = row && names.filter((n) => row.res[n]).map((n) => [curves[n], text(row.res[n])]);
+  readout(node, u, row ? row.label + (row.failed ? ": failed" : "") : "", lines);
+}
+
+function ticksOfRounds(n, width, apart) {
+  const step = Math.max(1, Math.ceil(n / Math.max(2, width / apart))), ticks = [];
+  for (let i = 0; i < n; i += step) ticks.push(i);
+  return ticks;
+}
