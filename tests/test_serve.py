@@ -69,7 +69,7 @@ def test_the_page_its_rounds_and_one_round_are_given(log: Path) -> None:
     assert told["rows"][0]["found"] is not None
     assert told["title"] == "project"
     one = asked.get(f"/api/log/{told['id']}/round", params={"key": "run/2/1"}).json()
-    assert one["verdict"]["headline"]
+    assert one["shown"]["verdict"]["headline"]
     assert {curve["name"] for curve in one["curves"]} >= {"sphere", "automask_corrected"}
     assert one["pictures"][0]["caption"].startswith("Average")
 

@@ -131,7 +131,7 @@ def _difference(record: RoundRecord, own: Curve, reported: Curve, settings: Sett
         record,
         "reported_curve",
         "warning" if mean > SAME_CURVE else "note",
-        f"{own.name} and the program's {reported.name.removeprefix('reported_')} should be one curve and are not: {said}, "
+        f"{own.name} and the program's {reported.name} should be one curve and are not: {said}, "
         f"{mean:.2f} apart on average and {abs(one[worst] - other[worst]):.2f} at {at(record, worst):.2f} A. They were made from "
         "other half maps, another mask or another rule: compare the files named in the record",
         curve=own.name,

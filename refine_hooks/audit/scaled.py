@@ -141,9 +141,7 @@ def _finding(record: RoundRecord, curve: Curve, same: list[Curve], doubt: _Doubt
     peak = max(late, key=lambda shell: correlation[shell], default=None)
     sds, needed = doubt.behind / max(doubt.noise_sd, 1e-9), max(doubt.behind, 0.0) / SUPPORTED_SD
     grave = not doubt.supported or (peak is not None and correlation[peak] >= 2 * level)
-    name = curve.name + "".join(
-        f" (in the program's own table: {other.name.removeprefix('reported_')})" for other in same
-    )
+    name = curve.name + "".join(f" (in the program's own table: {other.name})" for other in same)
     said = [name + " shows noise as resolution."]
     if not doubt.supported:
         said.append(

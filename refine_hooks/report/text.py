@@ -94,7 +94,7 @@ def row_of(record: RoundRecord, findings: Sequence["Finding"]) -> Row:
         halves=record.half_maps.origin if record.half_maps else "none",
         scaled=_length(record.under_role("sphere", "scaled")),
         masks={name: _under(record, name) for name in _mask_names(record)},
-        titles={mask.name: mask_title(mask.name, mask.role) for mask in record.masks},
+        titles={curve.mask: mask_title(curve.mask, record.role(curve)) for curve in record.curves if curve.mask},
         interval=_interval(best),
         quoted=None if measured is None or measured.resolution_A is None else (measured.name, measured.resolution_A),
         stated=_stated(record),

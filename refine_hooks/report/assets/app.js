@@ -23,7 +23,9 @@ function showTracks() {
   const tracks = new Map();
   for (const row of allRounds()) tracks.set(trackOf(row), [...(tracks.get(trackOf(row)) || []), row]);
   $("track-pick").hidden = tracks.size < 2;
-  const options = [...tracks].map(([track, rows]) => el("option", { value: track }, trackTitle(rows, state.log.curves)));
+  const options = [...tracks].map(([track, rows]) => {
+    return el("option", { value: track }, trackTitle(rows, state.log.curves));
+  });
   fill($("track"), el("option", { value: "" }, "all runs and classes"), options);
   $("track").value = state.track;
 }
@@ -117,12 +119,14 @@ function showResolution() {
   const known = Object.values(curves).filter((c) => state.rows.some((row) => row.res[c.name]));
   const flip = (c) => () => { state.plots[c.name] = !state.plotted(c.name); showResolution(); };
   fill($("resolution-legend"), known.map((c) => el("button",
-    { type: "button", "data-plot": c.name, "aria-pressed": String(state.plotted(c.name)), onclick: flip(c) }, swatch(c), c.title)));
+    { type: "button", "data-plot": c.name, "aria-pressed": String(state.plotted(c.name)), onclick: flip(c) },
+    swatch(c), c.title)));
 }
 
 function showCompare() {
   const near = state.rows.filter((r) => r.key !== state.key && !r.failed).slice(-200).reverse();
-  fill($("compare"), el("option", { value: "" }, "no other round"), el("option", { value: "previous" }, "the round before"),
+  fill($("compare"),
+    el("option", { value: "" }, "no other round"), el("option", { value: "previous" }, "the round before"),
     near.map((r) => el("option", { value: r.key }, r.label)));
   $("compare").value = state.compare;
   if ($("compare").selectedIndex < 0) $("compare").value = state.compare = "";
@@ -163,7 +167,9 @@ async function begin() {
   $("compare").addEventListener("change", (e) => compareWith(e.target.value).catch(fault));
   $("track").addEventListener("change", (e) => chooseTrack(e.target.value).catch(fault));
   $("log").addEventListener("change", (e) => openLog(e.target.value).catch(fault));
-  $("values").addEventListener("toggle", () => { if ($("values").open && hasCurves()) showValues(state.detail, state); });
+  $("values").addEventListener("toggle", () => {
+    if ($("values").open && hasCurves()) showValues(state.detail, state);
+  });
   addEventListener("keydown", onKey);
   addEventListener("beforeprint", resized);
   new ResizeObserver(resized).observe($("fsc"));

@@ -7,16 +7,18 @@ function $(id) { return document.getElementById(id); }
 function el(tag, attributes, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes || {})) {
-    if (value === null || value === undefined || value === false) continue;
+    if (isNothing(value) || value === false) continue;
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
     else if (name === "color") node.style.borderColor = value;
     else node.setAttribute(name, value === true ? "" : value);
   }
-  for (const child of children.flat()) if (child !== null && child !== undefined && child !== false) node.append(child);
+  for (const child of children.flat()) if (!isNothing(child) && child !== false) node.append(child);
   return node;
 }
 
-function fill(node, ...children) { node.replaceChildren(...children.flat().filter((c) => c !== null && c !== undefined && c !== false)); }
+function fill(node, ...children) {
+  node.replaceChildren(...children.flat().filter((c) => !isNothing(c) && c !== false));
+}
 
 // Numbers over the shells: a plain array, or packed as 16-bit integers of 1/10000.
 function unpacked(numbers) {
@@ -31,10 +33,11 @@ function unpacked(numbers) {
   return values;
 }
 
-function angstrom(value) { return value === null || value === undefined ? "–" : value.toFixed(value < 9.995 ? 2 : 1) + " Å"; }
-function interval(range) { return range && range.length === 2 ? range[0].toFixed(2) + "–" + range[1].toFixed(2) + " Å" : ""; }
-function correlation(value) { return value === null || value === undefined ? "–" : value.toFixed(4); }
-function count(value) { return value === null || value === undefined ? "–" : value.toLocaleString("en"); }
+function isNothing(value) { return value === null || value === undefined; }
+function angstrom(value) { return isNothing(value) ? "–" : value.toFixed(value < 9.995 ? 2 : 1) + " Å"; }
+function interval(range) { return range ? range[0].toFixed(2) + "–" + range[1].toFixed(2) + " Å" : ""; }
+function correlation(value) { return isNothing(value) ? "–" : value.toFixed(4); }
+function count(value) { return isNothing(value) ? "–" : value.toLocaleString("en"); }
 function when(text) { return text ? text.replace("T", " ").replace(/\+00:00$|Z$/, " UTC") : ""; }
 function css(name) { return getComputedStyle(document.documentElement).getPropertyValue(name).trim(); }
 
@@ -51,7 +54,8 @@ function stored(name, value) {
 // 2026-11-28T09:15:00+00:00 as a reader's own day and time.
 function localTime(text, withDay = true) {
   const at = new Date(text), two = (n) => String(n).padStart(2, "0");
-  const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`, time = `${two(at.getHours())}:${two(at.getMinutes())}`;
+  const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+  const time = `${two(at.getHours())}:${two(at.getMinutes())}`;
   return withDay ? `${day} ${time}` : time;
 }
 

@@ -4,13 +4,14 @@ function showCurves(detail, state, onVisible, onActive) {
   const suspicious = new Set(warned.map((f) => f.curve)), levels = levelsOf(curves);
   const number = levels.length === 1 ? `resolution at ${shownLevel(levels[0])}` : "resolution";
   const titles = ["Curve", number, "90 % CI", "crossings", "FSC at cursor", "phase-randomised FSC at cursor"];
-  const body = curves.map((curve) => el("tr", { "data-curve": curve.name, "data-active": String(curve.name === state.active) },
+  const isActive = (curve) => String(curve.name === state.active);
+  const body = curves.map((curve) => el("tr", { "data-curve": curve.name, "data-active": isActive(curve) },
     el("td", {},
       el("input", { type: "checkbox", checked: state.visible(curve), "aria-label": "Show " + curve.title,
         onchange: (e) => onVisible(curve, e.target.checked) }),
       swatch(curve),
       el("button", { type: "button", title: "Show this curve's phase-randomised FSC and crossings",
-        "aria-pressed": String(curve.name === state.active), onclick: () => onActive(curve) }, curve.title),
+        "aria-pressed": isActive(curve), onclick: () => onActive(curve) }, curve.title),
       suspicious.has(curve.name) && el("span", { class: "suspicious", title: "a warning is about this curve" }, " ⚠")),
     el("td", { class: "n" }, curve.resolution_A ? angstrom(curve.resolution_A) + levelOf(curve, levels) : "–"),
     el("td", { class: "n" }, interval(curve.interval_A)),
@@ -51,8 +52,9 @@ function showKey(detail, state, other) {
     : active.kind === "scaled" ? "The shaded band is its own noise (± 3 sd)"
       : "The dotted line is its phase-randomised FSC, the shaded band mean ± 3 sd";
   const strip = active.interval_A ? "; the shaded strip is the 90 % interval of the resolution" : "";
-  $("fsc-key").textContent = `Selected: ${active.title}. ${band}${strip}. Dots are crossings downwards, rings upwards.` +
-    (other ? ` Dotted and pale: ${other.label}.` : "") + (active.note ? ` ${active.note}` : "");
+  $("fsc-key").textContent = `Selected: ${active.title}. ${band}${strip}. ` +
+    "Dots are crossings downwards, rings upwards." + (other ? ` Dotted and pale: ${other.label}.` : "") +
+    (active.note ? ` ${active.note}` : "");
 }
 
 function showValues(detail, state) {
@@ -60,6 +62,7 @@ function showValues(detail, state) {
   const columns = curves.map((c) => unpacked(c.correlation));
   const head = ["shell", "Å", ...curves.map((c) => c.title)].map((t) => el("th", { scope: "col", class: "n" }, t));
   const rows = f.map((v, k) => el("tr", {}, el("th", { scope: "row", class: "n" }, String(k)),
-    el("td", { class: "n" }, v ? (1 / v).toFixed(2) : "∞"), columns.map((c) => el("td", { class: "n" }, correlation(c[k])))));
+    el("td", { class: "n" }, v ? (1 / v).toFixed(2) : "∞"),
+    columns.map((c) => el("td", { class: "n" }, correlation(c[k])))));
   fill($("values-table"), el("table", {}, el("thead", {}, el("tr", {}, head)), el("tbody", {}, rows)));
 }

@@ -30,7 +30,8 @@ function dash(curve) { return DASH[lineKind(curve)] || (isOfProgram(curve) ? [3,
 
 // A line as it is drawn in the plot, for tables and legends.
 function swatch(curve) {
-  const node = el("span", { class: "swatch", "data-kind": lineKind(curve), "data-program": isOfProgram(curve), color: colour(curve) });
+  const told = { "data-kind": lineKind(curve), "data-program": String(isOfProgram(curve)) };
+  const node = el("span", { class: "swatch", ...told, color: colour(curve) });
   node.style.borderTopWidth = width(curve) + "px";
   return node;
 }

@@ -12,8 +12,10 @@ function showFindings(findings) {
 }
 
 function showFinding(f) {
-  const told = Object.entries(f.evidence).map(([k, v]) => [k.replace(/_/g, " "), typeof v === "object" ? JSON.stringify(v) : String(v)]);
-  const evidence = [["rule", f.rule], ["curve", f.curve], ["shells", f.shells && `${f.shells[0]} to ${f.shells[1]}`], ...told];
+  const text = (v) => (typeof v === "object" ? JSON.stringify(v) : String(v));
+  const told = Object.entries(f.evidence).map(([k, v]) => [k.replace(/_/g, " "), text(v)]);
+  const shells = f.shells && `${f.shells[0]} to ${f.shells[1]}`;
+  const evidence = [["rule", f.rule], ["curve", f.curve], ["shells", shells], ...told];
   return el("div", { class: "finding", "data-severity": f.severity, "data-rule": f.rule },
     el("h3", {}, el("b", {}, f.severity === "warning" ? "⚠ Warning" : "Note"), " ", f.title), el("p", {}, f.told),
     el("details", {}, el("summary", {}, "Evidence"), pairs(evidence)));

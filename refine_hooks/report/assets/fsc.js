@@ -1,4 +1,4 @@
-// The plot of a round's curves. It is made anew when what it shows changes, and redrawn when the theme or the width does.
+// The plot of a round's curves: made anew when what it shows changes, redrawn when the theme or the width does.
 const FLOOR = 1e-3;
 
 function floored(values, logarithmic) {

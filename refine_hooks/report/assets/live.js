@@ -5,7 +5,8 @@ async function arrived(id) {
   if (!state.log || state.log.id !== id) return;
   const news = await got(`api/log/${id}?after=${state.seq}`);
   if (!state.log || state.log.id !== id) return;
-  const following = !state.key || allRows().at(-1)?.key === state.key, known = new Map(allRows().map((r) => [r.key, r]));
+  const following = !state.key || allRows().at(-1)?.key === state.key;
+  const known = new Map(allRows().map((r) => [r.key, r]));
   const fresh = news.rows.filter((r) => !known.has(r.key));
   const again = news.rows.filter((r) => known.has(r.key) && known.get(r.key).at !== r.at);
   const byKey = news.restarted ? new Map() : known;
@@ -24,7 +25,8 @@ async function arrived(id) {
 
 function toast(text, key) {
   const node = $("toast");
-  fill(node, text, el("button", { type: "button", onclick: () => { node.hidden = true; goTo(key).catch(fault); } }, "Show it"));
+  const show = () => { node.hidden = true; goTo(key).catch(fault); };
+  fill(node, text, el("button", { type: "button", onclick: show }, "Show it"));
   node.hidden = false;
 }
 

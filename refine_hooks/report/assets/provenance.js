@@ -3,7 +3,7 @@ function showProvenance(detail, row, log) {
   const links = detail.links || {}, shown = detail.shown;
   fill($("provenance"),
     el("h3", {}, "Half maps"), pairs(halfMapFacts(detail, row, links)),
-    shown.analysis.length > 0 && [el("h3", {}, "Further measurements of these half maps"), ...shown.analysis.map(sentence)],
+    shown.analysis.length > 0 && el("h3", {}, "Further measurements of these half maps"), shown.analysis.map(sentence),
     el("h3", {}, "Resolution criteria"), el("div", { class: "scroll" }, criteria(curvesOf(detail))),
     detail.masks.map((mask, i) => maskFacts(mask, shown.masks[i].title, links)),
     el("h3", {}, "This round"), pairs(roundFacts(detail, row)),
@@ -52,9 +52,11 @@ function maskFacts(mask, title, links) {
 
 function roundFacts(detail, row) {
   const at = (input) => when(new Date(input.mtime_ns / 1e6).toISOString().slice(0, 19) + "Z");
-  const inputs = detail.fingerprint.inputs.map((i) => el("div", {}, el("code", {}, i.name), ` ${count(i.size)} bytes, ${at(i)}`));
+  const inputs = detail.fingerprint.inputs.map((i) =>
+    el("div", {}, el("code", {}, i.name), ` ${count(i.size)} bytes, ${at(i)}`));
   const took = detail.measured_in_s ? `, in ${detail.measured_in_s.toFixed(1)} s` : "";
-  return [["key", el("code", {}, detail.key)], ["measured", when(row.at) + took], ["inputs", inputs.length ? inputs : null]];
+  const known = inputs.length ? inputs : null;
+  return [["key", el("code", {}, detail.key)], ["measured", when(row.at) + took], ["inputs", known]];
 }
 
 function logFacts(start, detail) {

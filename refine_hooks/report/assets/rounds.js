@@ -19,7 +19,9 @@ function placeWords(row, named) {
   return [trackWords(row, named), row.label, localTime(row.at)].filter(Boolean).join(" · ");
 }
 
-function roundNumber(row, named) { return named ? `${runName(row).slice(0, 10)} ${row.iteration}` : String(row.iteration); }
+function roundNumber(row, named) {
+  return named ? `${runName(row).slice(0, 10)} ${row.iteration}` : String(row.iteration);
+}
 
 // Only the rows in sight exist, so that five thousand rounds scroll like fifty.
 function showRounds(rows, state, named, onPick) {
@@ -43,30 +45,39 @@ function showRounds(rows, state, named, onPick) {
 }
 
 function roundRow(rows, index, position, state, named, onPick) {
-  const row = rows[index], [warnings] = row.found || [0, 0], change = row.failed ? null : changeOf(rows, index);
+  const row = rows[index], [warnings] = row.found || [0, 0];
   const node = el("div", {
     class: "row", role: "option", id: "round-" + index, "aria-selected": String(row.key === state.key), title: row.key,
     "aria-posinset": position + 1, "aria-setsize": rows.length, onclick: () => onPick(row.key),
   },
-  el("b", {}, row.label), el("span", { class: "number" }, row.failed ? "failed" : headlineNumber(row, state.log.curves)),
+  el("b", {}, row.label),
+  el("span", { class: "number" }, row.failed ? "failed" : headlineNumber(row, state.log.curves)),
   el("small", {},
     warnings ? el("span", { class: "warn", title: plural(warnings, "warning") }, `⚠ ${warnings} `) : "",
     [trackWords(row, named), localTime(row.at, false), row.particles && `${count(row.particles)} particles`]
       .filter(Boolean).join(" · ")),
-  el("small", { class: change ? change.tone : "", title: change ? change.why : null }, change ? change.text : ""));
+  beside(row, rows, index, state.log.curves));
   node.dataset.failed = String(Boolean(row.failed));
   node.style.top = position * ROW_PX + "px";
   return node;
 }
 
-// A number that the program states stands with its level, so that nobody takes it for ours.
+// Below the number: whose it is where it is not ours, else the change.
+function beside(row, rows, index, curves) {
+  const r = row.headline && row.res[row.headline];
+  if (r && isOfProgram(curves[row.headline])) return el("small", {}, `program, FSC ${Number(r[1].toPrecision(3))}`);
+  const change = row.failed ? null : changeOf(rows, index);
+  return el("small", { class: change?.tone, title: change?.why }, change?.text);
+}
+
+// A number that the program states is set apart, so that nobody takes it for ours.
 function headlineNumber(row, curves) {
   const r = row.headline && row.res[row.headline], curve = curves[row.headline];
   if (!r) return "–";
-  return isOfProgram(curve) ? `program: ${angstrom(r[0])}${r[1] === 0.5 ? " (0.5)" : ""}` : angstrom(r[0]);
+  return isOfProgram(curve) ? el("i", {}, angstrom(r[0])) : angstrom(r[0]);
 }
 
-// Against the last round of its run and class that has a number: only like is compared, and only what exceeds the error.
+// Against the last round of its run and class that has a number: like with like, and only what exceeds the error.
 function changeOf(rows, index) {
   const row = rows[index], before = earlier(rows, index), name = row.headline;
   const here = name ? row.res[name] : null, there = before && name ? before.res[name] : null;
@@ -84,7 +95,7 @@ function earlier(rows, index) {
   return null;
 }
 
-// A round that was measured and could not be measured again stands in the list already; so do not the faults of the log.
+// What the list does not say: rounds that were measured and could not be measured again, and the log's own faults.
 function showFaults(failures, known, faults) {
   const again = failures.filter((f) => known.has(f.key));
   fill($("failures"),

@@ -2,8 +2,8 @@
 const embedded = JSON.parse($("data").textContent), live = embedded.mode === "live";
 const charts = {};
 const state = {
-  logs: [], log: null, rows: [], track: "", key: null, compare: "", logarithmic: false, overrides: {}, plots: {}, active: null,
-  detail: null, other: null, row: null, seq: 0,
+  logs: [], log: null, rows: [], track: "", key: null, compare: "", logarithmic: false, overrides: {}, plots: {},
+  active: null, detail: null, other: null, row: null, seq: 0,
   visible: (curve) => state.overrides[curve.name] ?? curve.visible,
   plotted: (name) => state.plots[name] ?? plottedAtFirst(name),
 };
@@ -38,7 +38,8 @@ function allRows() { return state.log ? state.log.rows : []; }
 
 // Measured rounds, and those that failed and were never measured.
 function allRounds() {
-  const known = new Set(allRows().map((r) => r.key)), failed = (state.log?.failures || []).filter((f) => !known.has(f.key));
+  const known = new Set(allRows().map((r) => r.key));
+  const failed = (state.log?.failures || []).filter((f) => !known.has(f.key));
   return [...allRows(), ...failed.map((f) => ({ ...f, failed: true, res: {}, headline: null, particles: null }))];
 }
 
@@ -50,7 +51,8 @@ function listed() {
 
 // The newest round with a number of ours, else the newest with any number, else the newest.
 function mostUseful(rows) {
-  const newest = (wanted) => rows.findLast((r) => r.headline && r.res[r.headline] && wanted(state.log.curves[r.headline]));
+  const hasNumber = (r) => r.headline && r.res[r.headline];
+  const newest = (wanted) => rows.findLast((r) => hasNumber(r) && wanted(state.log.curves[r.headline]));
   return newest((curve) => !isOfProgram(curve)) || newest(() => true) || rows.at(-1) || null;
 }
 

@@ -23,7 +23,8 @@ function answer(tone, words) {
 
 function suspicion(v, detail) {
   if (v.doubt) return answer("doubtful", v.doubt);
-  return detail.half_maps ? el("h1", { "data-mark": "✓", "data-tone": "clear" }, "Nothing") : answer("unknown", "Not assessed");
+  if (!detail.half_maps) return answer("unknown", "Not assessed");
+  return el("h1", { "data-mark": "✓", "data-tone": "clear" }, "Nothing");
 }
 
 function furtherLinks(detail, curve, onCurve) {
@@ -42,8 +43,8 @@ function rowVerdict(row, place) {
   if (!row) return el("h1", {}, "No round has been measured yet.");
   const r = row.headline ? row.res[row.headline] : null;
   return el("div", { class: "answer" }, place, answer(r ? "first" : "unknown", r ? angstrom(r[0]) : "No resolution"),
-    el("p", { class: "quiet" }, "The curves of this round are in the log; the report holds those of the newest rounds only. " +
-      "The live page (refine-hooks serve) shows every round."));
+    el("p", { class: "quiet" }, "The curves of this round are in the log; " +
+      "the report holds those of the newest rounds only. The live page (refine-hooks serve) shows every round."));
 }
 
 // The newest round failed: that is what one must see first, whatever round is shown.
