@@ -160,12 +160,12 @@ def test_many_threads_that_ask_for_different_rounds_get_each_its_own_findings(tm
     for log in (alone, shared):
         log.index.refresh()
     keys = [line.key for line in lines]
-    expected = {key: alone.detail(key)["findings"] for key in keys}
+    expected = {key: alone.detail(key)["shown"]["findings"] for key in keys}
     assert sum(map(bool, expected.values())) > 3
 
     def asked(number: int) -> list[tuple[Key, list[Any]]]:
         order = keys[number:] + keys[:number]
-        return [(key, shared.detail(key)["findings"]) for key in order]
+        return [(key, shared.detail(key)["shown"]["findings"]) for key in order]
 
     with ThreadPoolExecutor(4) as threads:
         answers = [answer for one in threads.map(asked, range(0, 40, 10)) for answer in one]

@@ -46,7 +46,7 @@ def by_report(log: Path, config: list[object], capsys: pytest.CaptureFixture[str
     text = target.read_text(encoding="utf-8")
     data = text.partition('{"mode":"file"')[2].partition("</script>")[0]
     (content,) = json.loads('{"mode":"file"' + data)["logs"]
-    return {found["rule"] for found in content["details"][LAST]["findings"]}
+    return {found["rule"] for found in content["details"][LAST]["shown"]["findings"]}
 
 
 def by_the_page(log: Path, config: list[object], capsys: pytest.CaptureFixture[str]) -> set[str]:
@@ -57,7 +57,7 @@ def by_the_page(log: Path, config: list[object], capsys: pytest.CaptureFixture[s
 
     asked = TestClient(application(logs, Hub(), never), base_url="http://127.0.0.1")
     told = asked.get(f"/api/log/{next(iter(logs.logs))}/round", params={"key": LAST}).json()
-    return {found["rule"] for found in told["findings"]}
+    return {found["rule"] for found in told["shown"]["findings"]}
 
 
 READERS: dict[str, Callable[[Path, list[object], pytest.CaptureFixture[str]], set[str]]] = {

@@ -21,7 +21,7 @@ from refine_hooks.log.file import Place
 from refine_hooks.log.folder import index_path
 from refine_hooks.log.summary import RoundSummary
 
-FORMAT = 1
+FORMAT = 2
 WORTH_KEEPING = 4 << 20  # bytes of a log; fewer are read in no time
 
 Entry = tuple[Place, RoundSummary | None]
