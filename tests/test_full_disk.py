@@ -27,7 +27,7 @@ def driven(*arguments: str, mounts: bool = False) -> dict[str, Any]:
 
 
 def test_a_disk_that_refuses_any_one_change_or_all_from_then_on_costs_nothing(tmp_path: Path) -> None:
-    found = driven("injected", str(tmp_path), "6")
+    found = driven("injected", str(tmp_path), "13")
     assert found["faults"] == []
     assert min(found["changes"].values()) > 40
 
