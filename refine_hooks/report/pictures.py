@@ -247,12 +247,22 @@ def _binned(volume: Volume, step: int) -> Volume:
 
 def _fitted(volume: Volume, edge_px: int) -> Volume:
     """``volume`` with an edge near ``edge_px``: binned when larger, interpolated when smaller."""
-    from scipy.ndimage import zoom
-
     if volume.shape[0] >= edge_px:
         return _binned(volume, volume.shape[0] // edge_px)
-    enlarged: Volume = zoom(volume, edge_px / volume.shape[0], order=1)
-    return enlarged
+    return _enlarged(volume, edge_px)
+
+
+def _enlarged(volume: Volume, edge_px: int) -> Volume:
+    """Linear interpolation, corner to corner, one axis after the other."""
+    last = volume.shape[0] - 1
+    at = np.linspace(0, last, edge_px)
+    below = np.minimum(at.astype(np.intp), max(last - 1, 0))
+    share = (at - below).astype(np.float32)
+    for axis in (2, 1, 0):
+        low, high = (np.take(volume, np.minimum(below + step, last), axis) for step in (0, 1))
+        along = share.reshape([-1 if each == axis else 1 for each in range(3)])
+        volume = low + along * (high - low)
+    return volume
 
 
 def _contrast(values: NDArray[np.float32]) -> tuple[float, float]:
