@@ -182,7 +182,7 @@ def _action(w: Watch, round_: Round, origin: str) -> tuple[Action, str]:
 
 def _reads(project: Path, round_: Round) -> Iterator[ReadFile]:
     """The files of the fingerprint and those that the adapter's own inputs name."""
-    named = [project / file.name for file in round_.fingerprint.inputs]
+    named = [project / file.path for file in round_.fingerprint.inputs]
     for path in dict.fromkeys([*named, *_paths_in(round_.inputs)]):
         if path.is_dir():
             continue

@@ -4,14 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from refine_hooks.errors import InputError
 from refine_hooks.files.mrc import Map, Volume
+from refine_hooks.files.names import meant, told, told_in
 
 Origin = Literal["found", "merged", "reconstructed", "regularised"]
 _RANKS = {None: 0, "regularised": 1, "reconstructed": 2, "merged": 3, "found": 3}
@@ -30,6 +31,10 @@ def rank(origin: Origin | None) -> int:
     return _RANKS[origin]
 
 
+Name = Annotated[str, BeforeValidator(lambda value: told(value) if isinstance(value, str) else value)]
+Prose = Annotated[str, BeforeValidator(lambda value: told_in(value) if isinstance(value, str) else value)]
+
+
 class Record(BaseModel):
     """Frozen, strict about its fields, and without NaN."""
 
@@ -39,7 +44,7 @@ class Record(BaseModel):
 class Key(Record):
     """Which round: ``RUN/ITERATION/CLASS`` on the command line. A run may hold slashes; classes count from 1."""
 
-    run: str = Field(min_length=1)
+    run: Name = Field(min_length=1)
     iteration: int = Field(ge=0)
     class_id: int = Field(ge=1)
 
@@ -65,15 +70,15 @@ class Reported(Record):
 
     resolution_A: float
     level: float | None = Field(default=None, description="null where no level of an FSC was used, or it is not known")
-    rule: str | None = Field(default=None, description="in words")
+    rule: Prose | None = Field(default=None, description="in words")
 
 
 class ProgramWarning(Record):
     """A warning that the program itself gave of a round or of its run."""
 
     code: WarningCode
-    text: str = Field(description="the program's own words")
-    source: str | None = Field(default=None, description="where it was read")
+    text: Prose = Field(description="the program's own words")
+    source: Prose | None = Field(default=None, description="where it was read")
 
 
 class ProgramMaskParameters(Record):
@@ -83,8 +88,8 @@ class ProgramMaskParameters(Record):
     made: Literal["supplied", "automask", "none"] | None = Field(
         default=None, description="given to the program, made by it, or not used at all; null where nobody knows"
     )
-    source: str | None = Field(default=None, description="in words")
-    file: str | None = None
+    source: Prose | None = Field(default=None, description="in words")
+    file: Name | None = None
     radius_A: float | None = None
     filter_A: float | None = None
     rebin: float | None = Field(default=None, description="share of the strongest voxels that cisTEM's automask keeps")
@@ -94,11 +99,19 @@ class ProgramMaskParameters(Record):
 
 
 class InputFile(Record):
-    """One input of a round as it was when the round was measured; ``name`` is relative to the project where it can be."""
+    """One input of a round as it was when the round was measured.
 
-    name: str
+    ``name`` is relative to the project where it can be, and told as `refine_hooks.files.names` does; ``path`` is usable.
+    """
+
+    name: Name
     size: int
     mtime_ns: int
+
+    @property
+    def path(self) -> Path:
+        """Where it is, relative to the project where it can be."""
+        return Path(meant(self.name))
 
 
 class Fingerprint(Record):

@@ -68,7 +68,7 @@ def _sources(store: Store, record: RoundRecord) -> list[Path]:
     mask = record.mask(curve.mask)
     if mask is None or (mask.path is None and mask.role != "sphere"):
         return []
-    paths = [store.out / path for path in (*halves.paths, *([mask.path] if mask.path else []))]
+    paths = [store.path(path) for path in (*halves.paths, *([mask.path] if mask.path else []))]
     return paths if all(path.is_file() for path in paths) else []
 
 
@@ -97,7 +97,7 @@ def _measured(store: Store, record: RoundRecord, settings: Settings) -> Analysis
     assert halves.paths is not None
     logger.info(f"{record.key} {record.label}: analysing directions, criteria and B factor")
     try:
-        one, two = (read_map(store.out / path, record.voxel_size_A) for path in halves.paths)
+        one, two = (read_map(store.path(path), record.voxel_size_A) for path in halves.paths)
         mask = record.mask(curve.mask or "")
         assert mask is not None
         values = _mask(store, record, mask)
@@ -129,7 +129,7 @@ def _mask(store: Store, record: RoundRecord, mask: MaskRecord) -> Volume:
         if not isinstance(sizes, SphereParameters):
             raise MapError(f"{record.key}: the mask {mask.name!r} has no file")
         return masks.sphere(record.box_px, record.voxel_size_A, sizes.radius_A, sizes.edge_A)
-    path = store.out / mask.path
+    path = store.path(mask.path)
     found = read_map(path, record.voxel_size_A)
     values, _ = masks.checked(found.voxels, found.voxel_size_A, record.box_px, record.voxel_size_A, str(path))
     total = float(values.sum(dtype="float64"))

@@ -89,7 +89,7 @@ def _check_rounds(opened: Project) -> list[Round]:
 def _check_inputs(project: Path, spool: Path, round_: Round) -> None:
     spooled = {(path.name, path.stat().st_size) for path in spool.rglob("*") if path.is_file()}
     for file in round_.fingerprint.inputs:
-        there = (project / file.name).is_file() or (Path(file.name).name, file.size) in spooled
+        there = (project / file.path).is_file() or (file.path.name, file.size) in spooled
         _require(there, f"{round_.key}: {file.name} is in the project or in the spool")
 
 

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import time
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,19 @@ from pathlib import Path
 from refine_hooks.errors import StorageError
 from refine_hooks.files.atomic import beside
 from refine_hooks.files.mrc import Map, write_map
+from refine_hooks.files.names import meant, told
 from refine_hooks.model import Key
 
+_LONGEST = 100  # characters; names of files may have 255 bytes, and ours have endings
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _HALF_WRITTEN = re.compile(r"\..+\.(?:[0-9a-f]{8}|\d+)\.part")
 OWN_FOLDERS = ("half_maps", "masks", "pictures", "sharpened", "analysis", "checkpoints", "spool")
 _ABANDONED_AFTER_S = 3600.0  # longer than a hook in front of merge3d takes to save one dump
+
+
+def path_of(folder: Path, text: str) -> Path:
+    """The file that a path in a record means, whose log lies in ``folder``."""
+    return folder / meant(text)
 
 
 def index_path(log: Path) -> Path:
@@ -28,8 +36,14 @@ def index_path(log: Path) -> Path:
 
 
 def slug(text: str) -> str:
-    """``text`` as one component of a path: no slash, no blank, never hidden, never empty."""
-    return _UNSAFE.sub("_", text).strip("._") or "_"
+    """``text`` as one component of a path: no slash, no blank, never hidden, never empty, never long."""
+    return (_UNSAFE.sub("_", told(text)).strip("._") or "_")[:_LONGEST]
+
+
+def component(text: str) -> str:
+    """``text`` as one component of a path that belongs to it alone: what had to be changed in it is told by a suffix."""
+    plain = slug(text)
+    return plain if plain == text else f"{plain[: _LONGEST - 9]}-{zlib.crc32(os.fsencode(text)):08x}"
 
 
 def _spelled(count: int) -> str:
@@ -92,15 +106,19 @@ class Store:
 
     def checkpoint_path(self, key: Key) -> Path:
         """Where the partial sums of a round are kept while it is being reconstructed from its particles."""
-        return self.out / "checkpoints" / f"{slug(str(key))}.sums"
+        return self.out / "checkpoints" / f"{component(str(key))}.sums"
 
     def _stem(self, folder: str, key: Key, label: str) -> Path:
-        run = [slug(part) for part in key.run.split("/") if part]
+        run = [component(part) for part in key.run.split("/") if part]
         return self.out.joinpath(folder, *run, f"{slug(label)}_class{key.class_id}")
 
     def relative(self, path: Path) -> str:
         """``path`` as it is written into a record: relative to the log's folder where it lies below it or beside it."""
-        return os.path.relpath(path, self.out)
+        return told(os.path.relpath(path, self.out))
+
+    def path(self, text: str) -> Path:
+        """The file that a record's path means."""
+        return path_of(self.out, text)
 
     def make(self) -> None:
         """Make the folder itself. Only what begins to write does: later it is there, or nothing is written.

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from refine_hooks.model import MaskRole, ProgramMaskParameters, Record
+from refine_hooks.model import MaskRole, Name, ProgramMaskParameters, Prose, Record
 
 
 class SphereParameters(Record):
@@ -86,7 +86,7 @@ class MaskRecord(Record):
 
     name: str
     role: MaskRole
-    path: str | None = None
+    path: Name | None = None
     sha256: str | None = None
     volume_A3: float = Field(description="sum of the soft mask; 0 where there is none")
     volume_fraction: float = Field(description="share of the box")
@@ -96,4 +96,4 @@ class MaskRecord(Record):
     sum_of_squares: float | None = Field(default=None, description="over its voxels")
     parameters: MaskParameters | None = None
     signal_outside: SignalOutside | None = None
-    note: str | None = None
+    note: Prose | None = None

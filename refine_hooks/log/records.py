@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, Field, TypeAdapter, field_validator, model_validator
 
+from refine_hooks.files.names import told
 from refine_hooks.log.checks import Checks
 from refine_hooks.log.masks import MaskRecord
 from refine_hooks.model import (
@@ -22,9 +23,11 @@ from refine_hooks.model import (
     Key,
     Masked,
     MaskRole,
+    Name,
     Origin,
     ProgramCurve,
     ProgramWarning,
+    Prose,
     Record,
     Reported,
 )
@@ -45,11 +48,11 @@ class HalfMapsRecord(Record):
         default="unknown",
         description="whether noise can agree in the halves by the way they were refined; the limit is alignment_limit_A",
     )
-    paths: tuple[str, str] | None = Field(
+    paths: tuple[Name, Name] | None = Field(
         default=None, description="relative to the log's folder; null when retention removed them"
     )
     masked: Masked = Field(default="none", description="what the maps have been multiplied by")
-    masked_by: str | None = Field(default=None, description="the same in words")
+    masked_by: Prose | None = Field(default=None, description="the same in words")
     joined_below_A: float | None = Field(default=None, description="shells coarser than this are common to both halves")
     valid_shells: int | None = Field(default=None, description="shells beyond this one are empty or filtered away")
     images: tuple[int | None, int | None] = Field(default=(None, None), description="particle images in each half")
@@ -111,8 +114,8 @@ class Curve(Record):
         default=None,
         description="of a program's curve: the largest difference when it is counted its way from these maps",
     )
-    rule: str = Field(description="how resolution_A was read off the curve")
-    note: str | None = None
+    rule: Prose = Field(description="how resolution_A was read off the curve")
+    note: Prose | None = None
 
     @property
     def of_program(self) -> bool:
@@ -202,12 +205,26 @@ class Start(Line):
 
     type: Literal["start"] = "start"
     started_at: AwareDatetime
-    project: str
+    project: Name
     program: str
     versions: dict[str, str]
     settings: dict[str, Any]
     host: str
     pid: int
+
+    @field_validator("settings", mode="before")
+    @classmethod
+    def _told(cls, settings: Any) -> Any:
+        """Settings name files, too."""
+        return _names_told(settings)
+
+
+def _names_told(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_names_told(name): _names_told(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_names_told(one) for one in value]
+    return told(value) if isinstance(value, str) else value
 
 
 class RoundRecord(Line):
@@ -215,7 +232,7 @@ class RoundRecord(Line):
 
     type: Literal["round"] = "round"
     program: str
-    label: str
+    label: Name
     measured_at: AwareDatetime
     key: Key
     fingerprint: Fingerprint
@@ -249,7 +266,7 @@ class RoundRecord(Line):
     curves: tuple[Curve, ...] = ()
     checks: Checks | None = Field(default=None, description="what was tested of the halves, with the numbers")
     analysis: Analysis | None = Field(default=None, description="further measurements, made on request")
-    notes: tuple[str, ...] = Field(default=(), description="what a reader must know of this round, in words")
+    notes: tuple[Prose, ...] = Field(default=(), description="what a reader must know of this round, in words")
     measured_in_s: float | None = None
 
     @model_validator(mode="after")
@@ -301,10 +318,10 @@ class Failed(Line):
     type: Literal["failed"] = "failed"
     failed_at: AwareDatetime
     program: str
-    label: str
+    label: Name
     key: Key
     fingerprint: Fingerprint
-    reason: str
+    reason: Prose
 
 
 class Stop(Line):
@@ -312,7 +329,7 @@ class Stop(Line):
 
     type: Literal["stop"] = "stop"
     stopped_at: AwareDatetime
-    reason: str
+    reason: Prose
     rounds_measured: int
     rounds_failed: int
 

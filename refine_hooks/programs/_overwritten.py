@@ -21,7 +21,7 @@ from refine_hooks.errors import RefineHooksError
 from refine_hooks.files.atomic import beside
 from refine_hooks.files.mrc import read_header
 from refine_hooks.files.reading import parsed_json, read_text
-from refine_hooks.log.folder import slug
+from refine_hooks.log.folder import component
 from refine_hooks.model import Fingerprint, InputFile
 from refine_hooks.programs._saving import KEEP_FREE_BYTES, copy_whole, link, require_room, unwritable
 
@@ -54,7 +54,7 @@ class Kept:
     def file(self, name: str) -> Path | None:
         """The copy of another file of that name; None where none was kept, or it is discarded."""
         path = self.folder / name
-        return path if not self.discarded and any(file.name == name for file in self.files) else None
+        return path if not self.discarded and any(file.path == Path(name) for file in self.files) else None
 
     def fingerprinted(self, run: str) -> tuple[InputFile, ...]:
         """The two halves as inputs of a round: under names that the project never has, since there they are written over."""
@@ -65,7 +65,7 @@ class Kept:
 
 def spool_folder(spool: Path, program: str, run: str, class_id: int = 1) -> Path:
     """Where the kept pairs of one class of one run lie."""
-    return spool.joinpath(program, *(slug(part) for part in run.split("/") if part), f"class{class_id}")
+    return spool.joinpath(program, *(component(part) for part in run.split("/") if part), f"class{class_id}")
 
 
 def kept(folder: Path) -> dict[int, Kept]:

@@ -22,7 +22,7 @@ def pairs_of(settings: Settings) -> Pairs:
         raise SettingsError(
             "generic.half1: is empty; give an expression for the half maps' names in a settings file (--config)"
         )
-    patterns = tuple(re.compile(text) for text in (own.half1, own.half2) if text)
+    patterns = tuple(re.compile(text, re.DOTALL) for text in (own.half1, own.half2) if text)
     numbered = "iteration" in patterns[0].groupindex
     facts = Facts(
         voxel_size_A=own.voxel_size_A or None,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from refine_hooks.errors import InputError
 from refine_hooks.files.mrc import Map, MrcHeader, read_header, read_map, read_voxels
-from refine_hooks.log.folder import slug
+from refine_hooks.log.folder import component
 from refine_hooks.model import Independence, Masked, Origin
 from refine_hooks.programs import _overwritten as overwritten
 from refine_hooks.programs._overwritten import Kept
@@ -125,7 +125,7 @@ def key_of(match: re.Match[str], name: str) -> _Key:
     wrong = [f"{what} {groups[what]!r}" for what in ("iteration", "class") if not (groups.get(what) or "0").isdecimal()]
     if wrong:
         raise InputError(f"{name}: {' and '.join(wrong)} is no number; correct the pattern")
-    run = "/".join(slug(part) for part in (groups.get("run") or "run").split("/"))
+    run = "/".join(component(part) for part in (groups.get("run") or "run").split("/"))
     iteration = groups.get("iteration")
     return run, int(groups.get("class") or 1), None if iteration is None else int(iteration), groups.get("state") or ""
 

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from refine_hooks.files.names import told
 from refine_hooks.log.checks import Duplicates
-from refine_hooks.log.folder import slug
+from refine_hooks.log.folder import component
 from refine_hooks.model import Fingerprint, FscCurve, HalfMaps, Origin, ProgramMask, Round
 from refine_hooks.particles import ParticlesJob
 from refine_hooks.programs.adapter import Adapter, Program, Project
@@ -110,7 +111,7 @@ class ScipionProject(Project):
         """The project inside a protocol, opened once; what it saves lies in a part of the spool of its own."""
         with self._lock:
             if protocol.name not in self._inside:
-                spool = self.spool / "scipion" / slug(protocol.name) / "spool"
+                spool = self.spool / "scipion" / component(protocol.name) / "spool"
                 self._inside[protocol.name] = _of(protocol).open(protocol.folder, self.settings, spool)
             return self._inside[protocol.name]
 
@@ -204,5 +205,5 @@ def _outer(directory: Path, protocol: Protocol, inner: Round) -> Round:
 def _outer_fingerprint(directory: Path, protocol: Protocol, fingerprint: Fingerprint) -> Fingerprint:
     """Names relative to the protocol's folder made relative to the project."""
     below = protocol.folder.relative_to(directory)
-    inputs = tuple(file.model_copy(update={"name": str(below / file.name)}) for file in fingerprint.inputs)
+    inputs = tuple(file.model_copy(update={"name": told(str(below / file.path))}) for file in fingerprint.inputs)
     return fingerprint.model_copy(update={"inputs": inputs})

@@ -23,7 +23,7 @@ from refine_hooks.errors import InputError, RefineHooksError
 from refine_hooks.files.atomic import beside
 from refine_hooks.files.mrc import Map, read_header, read_map
 from refine_hooks.fourier import transform
-from refine_hooks.log.folder import Store, slug
+from refine_hooks.log.folder import Store, path_of, slug
 from refine_hooks.log.masks import MaskRecord
 from refine_hooks.log.records import Curve, HalfMapsRecord, RoundRecord
 from refine_hooks.report.export import emdb_xml
@@ -68,7 +68,7 @@ def prepared(record: RoundRecord, folder: Path, findings: tuple[Finding, ...] = 
         faults += _file_faults(record, halves)
     curve = record.headline_curve()
     mask = record.mask(curve.mask) if curve is not None and curve.mask else None
-    mask_file = None if mask is None or mask.path is None else folder / mask.path
+    mask_file = None if mask is None or mask.path is None else path_of(folder, mask.path)
     if mask is not None and mask_file is not None:
         faults += _mask_faults(mask, mask_file)
     if faults:
@@ -156,7 +156,7 @@ def _check_faults(record: RoundRecord) -> Iterator[str]:
 
 def _paths(record: RoundRecord, folder: Path) -> tuple[Path, ...]:
     paths = record.half_maps.paths if record.half_maps is not None else None
-    return tuple(folder / path for path in paths) if paths else ()
+    return tuple(path_of(folder, path) for path in paths) if paths else ()
 
 
 def _file_faults(record: RoundRecord, paths: tuple[Path, ...]) -> list[str]:

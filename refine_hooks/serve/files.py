@@ -10,7 +10,7 @@ from starlette.responses import FileResponse
 from starlette.types import Receive, Scope, Send
 
 from refine_hooks.errors import InputError
-from refine_hooks.log.folder import Store, slug
+from refine_hooks.log.folder import Store, path_of, slug
 from refine_hooks.log.index import LogIndex
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.report import page
@@ -61,7 +61,7 @@ def opened_map(log: LogIndex, record: RoundRecord, name: str) -> tuple[int, str]
     path = maps_of(record).get(name)
     if path is None:
         raise InputError(f"{record.key}: has no {name!r}")
-    handle = opened_below(log.out / path, roots(log))
+    handle = opened_below(path_of(log.out, path), roots(log))
     if os.pread(handle, 4, _MRC_WORD_AT) != _MRC_WORD:
         os.close(handle)
         raise InputError(f"{record.key}: the file of {name!r} is no map")

@@ -74,7 +74,7 @@ def half_maps(config: WatchConfig, round_: Round) -> HalfMaps | None:
         InputError: what is there cannot be used, and the particles cannot stand in for it.
         RefineHooksError: see `refine_hooks.programs.adapter.Project.half_maps`.
     """
-    read_ahead(config.project / file.name for file in round_.fingerprint.inputs)
+    read_ahead(config.project / file.path for file in round_.fingerprint.inputs)
     halves = None if round_.fault else config.opened.half_maps(round_)
     poor = halves is None or halves.origin == "regularised"
     if config.reconstruct == "always" or (config.reconstruct == "missing" and poor):
@@ -147,7 +147,7 @@ def changed(config: WatchConfig, round_: Round) -> bool:
     Files that differ are only a reason to scan again: their names may have been given to another round since, while this one's
     are in the spool.
     """
-    if not any(_differs(config.project / known.name, known) for known in round_.fingerprint.inputs):
+    if not any(_differs(config.project / known.path, known) for known in round_.fingerprint.inputs):
         return False
     try:
         rounds = list(config.opened.rounds())

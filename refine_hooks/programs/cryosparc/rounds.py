@@ -6,6 +6,7 @@ from pathlib import Path
 
 from refine_hooks.errors import NotReadyError, RefineHooksError
 from refine_hooks.files.mrc import MrcHeader, read_header
+from refine_hooks.files.names import told
 from refine_hooks.model import Facts, Fingerprint, InputFile, Key, Origin, Reported, Round
 from refine_hooks.programs import _overwritten as overwritten
 from refine_hooks.programs._overwritten import Kept
@@ -174,7 +175,7 @@ def _fingerprint(directory: Path, job: Job, iteration: Iteration, inputs: Inputs
 
 
 def _renamed(file: InputFile, where: Path) -> InputFile:
-    return file.model_copy(update={"name": str(where / file.name)})
+    return file.model_copy(update={"name": told(str(where / file.path))})
 
 
 def _missing(inputs: Inputs, *, newest: bool, ended: bool) -> tuple[str, ...]:

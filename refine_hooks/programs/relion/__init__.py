@@ -46,7 +46,7 @@ class RelionProject(Project):
                 job.folder,
                 seen,
                 lambda job=job: job_rounds(self.directory, job, self.settings, self.spool),  # type: ignore[misc]
-                lambda round_: [self.directory / known.name for known in round_.fingerprint.inputs],
+                lambda round_: [self.directory / known.path for known in round_.fingerprint.inputs],
             )
 
     def capture(self) -> list[Path]:

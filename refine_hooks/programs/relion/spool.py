@@ -16,7 +16,7 @@ from pathlib import Path
 from refine_hooks.errors import RefineHooksError
 from refine_hooks.files.atomic import beside
 from refine_hooks.files.reading import parsed_json, read_text
-from refine_hooks.log.folder import slug
+from refine_hooks.log.folder import component
 from refine_hooks.programs._reading import size_of
 from refine_hooks.programs._saving import KEEP_FREE_BYTES, require_room, unwritable
 from refine_hooks.programs.relion.external import read_external, require_arrays, state_of
@@ -31,7 +31,7 @@ _OF_ONE_HALF = re.compile(r"_half[12]_")
 
 def spool_folder(spool: Path, run: str) -> Path:
     """Where the kept arrays of a run lie."""
-    return spool.joinpath(SPOOL, *(slug(part) for part in run.split("/")))
+    return spool.joinpath(SPOOL, *(component(part) for part in run.split("/")))
 
 
 def keep(star: Path, spool: Path, *, links_only: bool = False) -> list[Path]:
