@@ -25,6 +25,24 @@ def true_fsc(iteration: int) -> np.ndarray:
     return fsc(*(transform(half.voxels) for half in half_maps_of(iteration)))
 
 
+def floored_fsc(iteration: int) -> np.ndarray:
+    """The FSC in shells [i - 1, i), as cryoDRGN counts them."""
+    one, two = (np.fft.fftn(half.voxels.astype(float)) for half in half_maps_of(iteration))
+    k = np.stack(np.meshgrid(*(np.fft.fftfreq(BOX, 1 / BOX),) * 3, indexing="ij"))
+    shell = 1 + np.floor(np.sqrt((k**2).sum(axis=0))).astype(int).ravel()
+    cross, power1, power2 = (
+        np.bincount(shell, values.ravel())[: BOX // 2]
+        for values in ((one * two.conj()).real, np.abs(one) ** 2, np.abs(two) ** 2)
+    )
+    return np.r_[1.0, cross[1:] / np.sqrt(power1 * power2)[1:]]
+
+
+def brought_to_shells(iteration: int) -> np.ndarray:
+    """`floored_fsc` at our shells: the mean of both neighbours."""
+    floored = floored_fsc(iteration)
+    return np.r_[1.0, (floored[1:-1] + floored[2:]) / 2, floored[-1], np.nan]
+
+
 def dated(paths: Iterable[Path], iteration: float) -> None:
     """Give files the times of an iteration, one second after the other."""
     for second, path in enumerate(paths):
@@ -89,7 +107,7 @@ def nextpyp(project: Path, iteration: int) -> None:
     maps = project / "frealign" / "maps"
     one, two = half_maps_of(iteration)
     files = [put(maps / f"t20s_r01_half{k}.mrc", m) for k, m in ((1, one), (2, two))]
-    number = put(maps / f"t20s_r01_{iteration:02d}.mrc", merged(one, two))
+    number = put(maps / f"t20s_r01_{iteration + 1:02d}.mrc", merged(one, two))  # its first iteration is 2
     shells = np.arange(1, BOX // 2 + 1)
     columns = [shells / (BOX * VOXEL_A), *(true_fsc(i)[1:] for i in range(1, iteration + 1))]
     table = put_text(maps / "t20s_r01_fsc.txt", "")
@@ -138,11 +156,30 @@ def dynamo(project: Path, iteration: int) -> None:
 def cryodrgn(project: Path, iteration: int) -> None:
     one, two = half_maps_of(iteration)
     files = [put(project / f"half_map_{h}.mrc", m) for h, m in (("a", one), ("b", two))]
-    rows = [(shell / BOX, *(value,) * 5) for shell, value in enumerate(true_fsc(iteration)[:-1])]
+    rows = [(shell / BOX, *(value,) * 5) for shell, value in enumerate(floored_fsc(iteration))]
     head = 'pixres "No Mask" Spherical Loose Tight Corrected\n'
     table = head + "".join(" ".join(f"{x:.6f}" for x in row) + "\n" for row in rows)
     put(project / "backproject.mrc", merged(one, two))
     dated([*files, put_text(project / "fsc-vals.txt", table)], iteration)
+
+
+def pytom(project: Path, iteration: int) -> None:
+    one, two = half_maps_of(iteration)
+    files = [write_em(project / f"{iteration}-{half}.em", m) for half, m in (("Even", one), ("Odd", two))]
+    filtered = write_em(project / f"{iteration}-EvenFiltered.em", one)
+    table = put_text(project / f"{iteration}-FSC.dat", "\n".join(f"{v:.6f}" for v in true_fsc(iteration)[1:]) + "\n")
+    dated([*files, filtered, table], iteration)
+
+
+def frealign(project: Path, iteration: int) -> None:
+    put_text(project / "mparameters", "MODE 1\ndata_input virus\n")
+    for old in (project / "scratch").glob(f"virus_{iteration - 1}_r1_map?.mrc"):
+        old.unlink()
+    one, two = half_maps_of(iteration)
+    dated(
+        [put(project / "scratch" / f"virus_{iteration}_r1_map{k}.mrc", m) for k, m in ((1, one), (2, two))], iteration
+    )
+    dated([put(project / f"virus_{iteration}_r1.mrc", merged(one, two))], iteration)
 
 
 def thunder(project: Path, iteration: int) -> None:
@@ -178,6 +215,7 @@ class Imitation:
     curve: str | None = None
     labels: tuple[str, ...] = ("it001", "it002", "it003")
     settings: tuple[tuple[str, float], ...] = ()
+    true: Callable[[int], np.ndarray] = true_fsc
 
     def finished(self, project: Path) -> Path:
         project.mkdir(parents=True, exist_ok=True)
@@ -190,11 +228,15 @@ PROGRAMS = {
     "stopgap": Imitation(stopgap, "found"),
     "emclarity": Imitation(emclarity, "regularised", curve="gold"),
     "simple": Imitation(simple, "found", late=1, curve="fsc"),
-    "nextpyp": Imitation(nextpyp, "found", late=1, curve="fsc"),
+    "nextpyp": Imitation(nextpyp, "found", late=1, curve="fsc", labels=("it002", "it003", "it004")),
     "warp": Imitation(warp, "found", curve="unmasked", labels=("0faded00", "0fadecff", "0fadecfe")),
     "dynamo": Imitation(dynamo, "found", curve="bandpass", settings=(("voxel_size_A", VOXEL_A),)),
     "thunder": Imitation(thunder, "found", curve="fsc"),
     "recovar": Imitation(recovar, "found", live=1, late=1, labels=("it000",)),
     "dynamight": Imitation(dynamight, "found", live=1, late=1, labels=("it000",)),
-    "cryodrgn": Imitation(cryodrgn, "found", live=1, late=1, curve="unmasked", labels=("it000",)),
+    "cryodrgn": Imitation(
+        cryodrgn, "found", live=1, late=1, curve="unmasked", labels=("it000",), true=brought_to_shells
+    ),
+    "pytom": Imitation(pytom, "found", curve="fsc", settings=(("voxel_size_A", VOXEL_A),)),
+    "frealign": Imitation(frealign, "found", live=3, late=1),
 }

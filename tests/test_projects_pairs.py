@@ -9,7 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 from opened import Opened
-from pairs_data import PROGRAMS, VOXEL_A, dated, nextpyp, put, put_text, simple, stopgap_classes, true_fsc, write_em
+from pairs_data import (
+    PROGRAMS,
+    VOXEL_A,
+    brought_to_shells,
+    dated,
+    floored_fsc,
+    nextpyp,
+    put,
+    put_text,
+    simple,
+    stopgap_classes,
+    true_fsc,
+    write_em,
+)
 from small_program import BOX, half_maps_of
 
 from refine_hooks.audit.rounds import not_honest
@@ -87,8 +100,8 @@ def test_every_iteration_that_is_watched_keeps_its_own_half_maps_and_curve(name:
             assert curve is not None
             told = np.array(curve.correlation, float)
             good = np.isfinite(told)
-            assert good[1 : BOX // 2].all()
-            np.testing.assert_allclose(told[good], true_fsc(iteration)[good], atol=1e-4)
+            assert good[1 : BOX // 2 - 1].all()
+            np.testing.assert_allclose(told[good], program.true(iteration)[good], atol=1e-4)
     assert not list((out / "spool").rglob("*.mrc")), "copies are removed once the half maps are written"
 
 
@@ -102,6 +115,51 @@ def test_halves_of_one_set_of_poses_are_recorded_and_reported_as_such(name: str,
     assert record.half_maps is not None
     assert record.half_maps.independence == "one_set_of_poses"
     assert any("one set of poses" in finding.message for finding in not_honest(record, Settings()))
+
+
+def test_the_merged_map_that_is_the_halves_sum_tells_their_iteration_whatever_the_times_say(tmp_path: Path) -> None:
+    nextpyp(tmp_path, 1)
+    nextpyp(tmp_path, 2)
+    maps = tmp_path / "frealign" / "maps"
+    for k, half in enumerate(half_maps_of(1), 1):  # the merged map of iteration 3 is there, its halves are not yet
+        dated([put(maps / f"t20s_r01_half{k}.mrc", half)], 9)
+    rounds = {round_.key.iteration: round_ for round_ in rounds_of("nextpyp", tmp_path)}
+    assert rounds[2].missing == (KEPT_FIRST,)
+    for k, half in enumerate(half_maps_of(2), 1):
+        dated([put(maps / f"t20s_r01_half{k}.mrc", half)], -9)
+    rounds = {round_.key.iteration: round_ for round_ in rounds_of("nextpyp", tmp_path)}
+    assert rounds[3].missing == (KEPT_FIRST,)
+
+
+def test_states_of_m_follow_their_chain_and_not_their_times(tmp_path: Path) -> None:
+    project = PROGRAMS["warp"].finished(tmp_path / "project")
+    versions = project / "species" / "ribosome_1a2b3c4d" / "versions"
+    before = ""
+    for name in ("0fadecff", "0faded00", "0fadecfe"):
+        put_text(
+            versions / name / "ribosome.species", f'<Species><Param Name="PreviousVersion" Value="{before}"/></Species>'
+        )
+        before = name
+    assert [round_.label for round_ in rounds_of("warp", project)] == ["0fadecff", "0faded00", "0fadecfe"]
+
+
+def test_a_species_without_versions_is_copied_before_it_is_written_over(tmp_path: Path) -> None:
+    project = PROGRAMS["warp"].finished(tmp_path / "project")
+    shutil.rmtree(project / "species" / "ribosome_1a2b3c4d" / "versions")
+    (waiting,) = rounds_of("warp", project)
+    assert waiting.missing == (KEPT_FIRST,)
+    run(watched("warp", project, tmp_path / "out"), [0.0, 1.0])
+    (record,) = read_journal(tmp_path / "out" / "rounds.jsonl").rounds
+    assert (record.key.iteration, record.half_maps is not None) == (1, True)
+
+
+@pytest.mark.parametrize("header_A", [1.0, 3.0])
+def test_a_default_pixel_size_is_doubted(header_A: float, tmp_path: Path) -> None:
+    for letter, half in zip("ab", half_maps_of(1), strict=True):
+        dated([put(tmp_path / f"half_map_{letter}.mrc", Map(half.voxels, header_A))], 1)
+    adapter = adapter_called("cryodrgn").open(tmp_path, Settings(), tmp_path / "spool")
+    (round_,) = adapter.rounds()
+    assert any("told no pixel size" in note for note in round_.facts.notes) == (header_A == 1.0)
 
 
 def test_what_is_written_over_is_first_copied_and_measured_from_the_copy(tmp_path: Path) -> None:
@@ -138,7 +196,7 @@ def test_iterations_that_nobody_watched_keep_their_curves(tmp_path: Path) -> Non
     project = PROGRAMS["nextpyp"].finished(tmp_path / "project")
     adapter = Opened("nextpyp")
     rounds = rounds_of("nextpyp", project)
-    assert [(r.label, r.inputs.origin) for r in rounds] == [("it001", None), ("it002", None), ("it003", "found")]
+    assert [(r.label, r.inputs.origin) for r in rounds] == [("it002", None), ("it003", None), ("it004", "found")]
     for iteration, round_ in enumerate(rounds[:2], 1):
         (curve,) = adapter.reported(project, round_)
         np.testing.assert_allclose(curve.correlation[1:], true_fsc(iteration)[1:], atol=1e-4)
@@ -349,11 +407,11 @@ def test_an_em_file_is_read_in_both_byte_orders_and_refused_where_it_is_none(tmp
 def test_older_tables_and_names_of_cryodrgn_are_read(tmp_path: Path) -> None:
     for half, volume in zip((1, 2), half_maps_of(1), strict=True):
         put(tmp_path / f"vol_half-map{half}.mrc", volume)
-    rows = "".join(f"{k} {k / BOX} {v}\n" for k, v in enumerate(true_fsc(1)[:-1]))
+    rows = "".join(f"{k} {k / BOX} {v}\n" for k, v in enumerate(floored_fsc(1)))
     put_text(tmp_path / "vol_fsc-vals.txt", rows)
     (round_,) = rounds_of("cryodrgn", tmp_path)
     (curve,) = Opened("cryodrgn").reported(tmp_path, round_)
-    np.testing.assert_allclose(curve.correlation[:-1], true_fsc(1)[:-1], atol=1e-6)
+    np.testing.assert_allclose(curve.correlation[:-2], brought_to_shells(1)[:-2], atol=1e-6)
 
 
 @pytest.mark.parametrize("text", ["", "no numbers at all\n", "0.1\n", "nan nan\n" * 9])
@@ -363,7 +421,7 @@ def test_a_table_that_holds_no_curve_is_passed_over(name: str, text: str, tmp_pa
     project = program.finished(tmp_path / "project")
     adapter, store = Opened(name), Store(tmp_path / "out")
     for path in project.rglob("*"):
-        if path.suffix in (".txt", ".star", ".fsc", ".bin"):
+        if path.suffix in (".txt", ".star", ".fsc", ".bin", ".dat"):
             path.write_text(text)
             dated([path], program.live)
     adapter.capture(project, store.spool)

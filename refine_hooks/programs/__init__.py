@@ -35,6 +35,8 @@ ADAPTERS: dict[str, str] = {
     "thunder": "refine_hooks.programs.thunder:ADAPTER",
     "recovar": "refine_hooks.programs.recovar:ADAPTER",
     "dynamight": "refine_hooks.programs.dynamight:ADAPTER",
+    "pytom": "refine_hooks.programs.pytom:ADAPTER",
+    "frealign": "refine_hooks.programs.frealign:ADAPTER",
     "generic": "refine_hooks.programs.generic:ADAPTER",
 }
 GROUP = "refine_hooks.programs"

@@ -6,6 +6,8 @@ The table's columns are pixel frequency and one or more FSCs (with a line of nam
 import re
 from pathlib import Path
 
+import numpy as np
+
 from refine_hooks.files.reading import read_text
 from refine_hooks.model import FscCurve, Round
 from refine_hooks.programs.curve_tables import at_shells, rows_of_numbers
@@ -26,7 +28,8 @@ def _reported(round_: Round) -> list[FscCurve]:
     if not names and rows.shape[1] == 3:
         rows = rows[:, 1:]
     names = (names or ["pixres", "unmasked"])[1 : rows.shape[1]]
-    frequency_per_A = rows[:, 0] / inputs.voxel_size_A
+    # Row i is the FSC of the shell [i - 1, i), written beside i / box (fsc.py), so half a shell is taken off.
+    frequency_per_A = np.maximum(rows[:, 0] - 0.5 / inputs.box_px, 0.0) / inputs.voxel_size_A
     return [
         FscCurve(name, at_shells(frequency_per_A, column, inputs.box_px, inputs.voxel_size_A))
         for name, column in zip(names, rows.T[1:], strict=False)
@@ -46,6 +49,7 @@ def _column_names(table: Path) -> list[str]:
 
 ADAPTER = Pairs(
     program="cryodrgn",
+    default_voxel_A=1.0,
     marks=("half_map_[ab].mrc", "*_half-map[12].mrc"),
     folders=(".",),
     kinds=(

@@ -29,7 +29,7 @@ def _tables(half: Path) -> tuple[Path, ...]:
 
 ADAPTER = Pairs(
     program="emclarity",
-    marks=("FSC/cycle*fsc_GLD.txt", "cycle*_class*_REF_*.mrc", "class_0_Locations_*.mrc"),
+    marks=("FSC/cycle*fsc_GLD.txt", "cycle*_class*_REF_*.mrc"),
     folders=(".", "FSC"),
     kinds=(
         Kind(
@@ -37,11 +37,6 @@ ADAPTER = Pairs(
             "regularised",
             independence="independent",
             notes=("emClarity filters its references by their own FSC",),
-        ),
-        Kind(
-            (re.compile(r"(?P<run>class_0_Locations_.+)_(?P<half>ODD|EVE)\.mrc"),),
-            "regularised",
-            notes=("whether emClarity filtered these averages is not known here",),
         ),
     ),
     overwritten=True,

@@ -32,6 +32,8 @@ class Kind:
         origin: ``found`` where the maps are neither filtered nor regularised.
         independence: whether noise can agree in the two by the way this program refines.
         valid_shells: the last shell with data, from the box in px.
+        removed: the program removes them later, so copies are what is recorded.
+        before: the name of the state before that of a half map; states are numbered along this chain.
         header: what a file says of its voxels, where it is no MRC file.
     """
 
@@ -42,6 +44,8 @@ class Kind:
     independence: Independence = "unknown"
     valid_shells: Callable[[int], int] | None = None
     notes: tuple[str, ...] = ()
+    removed: bool = False
+    before: Callable[[Path], str | None] | None = None
     header: Callable[[Path], MrcHeader] = read_header
 
     def read(self, path: Path, voxel_size_A: float | None) -> Map:
@@ -138,14 +142,32 @@ def _best(candidates: list[Pair]) -> Pair:
 
 
 def _with_numbers(pairs: list[Pair]) -> Iterator[Pair]:
-    """States are numbered in the order of their times, and classes that the program counts from 0 are counted from 1."""
+    """States are numbered along their chain, else by their times; classes that the program counts from 0 are counted from 1."""
+    after = _places_in_chain(pairs)
     order: dict[tuple[str, int], int] = {}
     from_zero = {pair.run for pair in pairs if pair.class_id == 0}
-    for pair in sorted(pairs, key=lambda p: (p.newest_ns, p.state)):
+    for pair in sorted(pairs, key=lambda p: (after.get((p.run, p.class_id, p.state), 0), p.newest_ns, p.state)):
         number = pair.iteration
         if pair.state:
             number = order[pair.run, pair.class_id] = order.get((pair.run, pair.class_id), 0) + 1
         yield replace(pair, iteration=number, class_id=pair.class_id + (pair.run in from_zero))
+
+
+def _places_in_chain(pairs: list[Pair]) -> dict[tuple[str, int, str], int]:
+    """How many known states came before each state that says which one did."""
+    before = {
+        (pair.run, pair.class_id, pair.state): pair.kind.before(next(iter(pair.files.values())))
+        for pair in pairs
+        if pair.state and pair.kind.before is not None
+    }
+    places = {}
+    for (run, class_id, state), previous in before.items():
+        seen, at = {state}, previous
+        while at is not None and at not in seen and (run, class_id, at) in before:
+            seen.add(at)
+            at = before[run, class_id, at]
+        places[run, class_id, state] = len(seen) - 1
+    return places
 
 
 def written_ns(path: Path) -> int | None:

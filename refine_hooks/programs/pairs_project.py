@@ -11,7 +11,17 @@ from refine_hooks.model import KEPT_FIRST, Facts, Fingerprint, FscCurve, HalfMap
 from refine_hooks.programs import _overwritten as overwritten
 from refine_hooks.programs._overwritten import Kept
 from refine_hooks.programs.adapter import Project, fingerprint_of
-from refine_hooks.programs.names import Kind, Numbered, Pair, at_rest, iteration_of, key_of, pairs_in, unequal
+from refine_hooks.programs.names import (
+    Kind,
+    Numbered,
+    Pair,
+    at_rest,
+    iteration_of,
+    key_of,
+    pairs_in,
+    unequal,
+    written_ns,
+)
 from refine_hooks.settings import Settings
 
 
@@ -50,6 +60,9 @@ class Names:
         kinds: the best first.
         overwritten: the program writes pairs whose names carry no number over the last ones: copies are kept.
         numbered: names of files that carry the iteration of such a pair; of all pairs, where they name no run.
+        belongs_to: which of the numbered files such a pair belongs to, where the times do not tell it.
+        skipped: whether nothing is looked at in a folder.
+        default_voxel_A: the voxel size that a header has where the program was told none.
         beside: the program's own files that belong to a pair (curves, masks), whether they are there or not.
         curves_of_old: the program keeps curves of iterations whose half maps it has written over.
         halves: whether a pair is one of half maps at all, and not of two classes.
@@ -64,6 +77,9 @@ class Names:
     kinds: tuple[Kind, ...]
     overwritten: bool = False
     numbered: re.Pattern[str] | None = None
+    belongs_to: Callable[[tuple[Path, Path], Numbered], int | None] | None = None
+    skipped: Callable[[Path], bool] = lambda folder: False
+    default_voxel_A: float | None = None
     beside: Callable[[Path], tuple[Path, ...]] = lambda half: ()
     curves_of_old: bool = False
     halves: Callable[[Pair], bool] = lambda pair: True
@@ -79,7 +95,7 @@ class Names:
         found = []
         for wildcard in self.folders:
             found += [directory] if wildcard == "." else sorted(directory.glob(wildcard))
-        return list(dict.fromkeys(found))
+        return [folder for folder in dict.fromkeys(found) if not self.skipped(folder)]
 
     def _names(self, directory: Path) -> Iterator[str]:
         for folder in self.folders_in(directory):
@@ -161,6 +177,11 @@ class PairsProject(Project):
         return saved
 
     def _iteration_of(self, pair: Pair, numbered: Numbered, kept: dict[int, Kept]) -> int | None:
+        belongs_to, halves = self.names.belongs_to, pair.halves
+        if belongs_to is not None and halves is not None and numbered:
+            files = (*halves, *(path for _, path in list(numbered)[-2:]))
+            state = tuple((path, written_ns(path)) for path in files)
+            return self.memory.of(state, lambda: belongs_to(halves, numbered))
         return None if not numbered and self.names.needs_number(pair) else iteration_of(pair, numbered, kept)
 
     def discard(self, round_: Round) -> None:
@@ -310,10 +331,17 @@ class PairsProject(Project):
         given_A = self.settings.program.voxel_size_A or self.names.facts.voxel_size_A
         fault = unequal(halves, headers, given_A)
         voxel_size_A = given_A or headers[0].voxel_size_A[0] or None
+        notes = plain.facts.notes
+        if not given_A and voxel_size_A is not None and voxel_size_A == self.names.default_voxel_A:
+            notes = (
+                *notes,
+                f"the header states {voxel_size_A:g} A, as {self.names.program} writes it where it was told no pixel size: if it "
+                "is wrong, so is every number here; give the true one: voxel_size_A in [program]",
+            )
         return replace(
             plain,
             fingerprint=_with_voxel_size(plain.fingerprint, given_A),
-            facts=replace(plain.facts, voxel_size_A=voxel_size_A),
+            facts=replace(plain.facts, voxel_size_A=voxel_size_A, notes=notes),
             fault=fault,
             complete=fault is None and (inputs.kept is not None or at_rest(halves, self.settings.watch.settle_s)),
             inputs=replace(inputs, box_px=headers[0].nx, voxel_size_A=voxel_size_A),
@@ -331,7 +359,7 @@ class PairsProject(Project):
             return None
         kind = inputs.kind
         one, two = (kind.read(path, inputs.voxel_size_A) for path in inputs.halves)
-        stays = inputs.kept is None and kind.header is read_header
+        stays = inputs.kept is None and kind.header is read_header and not kind.removed
         return HalfMaps(
             one,
             two,

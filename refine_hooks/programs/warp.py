@@ -1,20 +1,24 @@
 """Warp/M: each species has a folder, and in it one folder for each of its states, with the half maps, the mask and the curves.
 
-``species/<name>_<id>/versions/<hash>/`` holds what M committed; the files in the species' own folder are the newest state again.
+``species/<name>_<id>/versions/<hash>/`` holds what M committed; the files in the species' own folder are the newest state again. A
+species that is not versioned has only these, and they are written over.
 M itself masks the half maps by a sphere and cuts three shells before Nyquist, before it measures anything.
 """
 
 import re
+from pathlib import Path
 
 import numpy as np
 
 from refine_hooks.errors import RefineHooksError
+from refine_hooks.files.reading import read_text
 from refine_hooks.model import Facts, FscCurve, ProgramCurve, Round
 from refine_hooks.programs.curve_tables import at_shells
 from refine_hooks.programs.names import Kind
 from refine_hooks.programs.pairs import Inputs, Pairs, mask_called
 from refine_hooks.programs.relion.star import read_star
 
+_PREVIOUS = re.compile(r"""Name=["']PreviousVersion["']\s+Value=["']([^"']*)["']""")
 _CURVES: dict[ProgramCurve, str] = {
     "unmasked": "wrpFSCUnmasked",
     "masked": "wrpFSCMasked",
@@ -47,10 +51,24 @@ def _reported(round_: Round) -> list[FscCurve]:
     return curves
 
 
+def _state_before(half: Path) -> str | None:
+    """The version that a version was made from, as its ``*.species`` says (PreviousVersion); None where it says none."""
+    for table in sorted(half.parent.glob("*.species")):
+        try:
+            found = _PREVIOUS.search(read_text(table))
+        except OSError:
+            continue
+        if found and found[1]:
+            return re.split(r"[/\\]", found[1].rstrip("/\\"))[-1]
+    return None
+
+
 ADAPTER = Pairs(
     program="warp",
     marks=("species/*/*.species", "species/*/*_half[12].mrc", "*.population"),
-    folders=("species/*/versions/*",),
+    folders=("species/*/versions/*", "species/*"),
+    skipped=lambda folder: (folder / "versions").is_dir(),
+    overwritten=True,
     kinds=(
         Kind(
             (re.compile(r"species/(?P<run>[^/]+)/versions/(?P<state>[^/]+)/.+_half(?P<half>[12])\.mrc"),),
@@ -59,10 +77,20 @@ ADAPTER = Pairs(
             masked="sphere",
             masked_by="M's sphere (diameter of the box less 32 px, soft edge of 15 px)",
             valid_shells=lambda box_px: box_px // 2 - 3,
+            before=_state_before,
+        ),
+        Kind(
+            (re.compile(r"species/(?P<run>[^/]+)/[^/]+_half(?P<half>[12])\.mrc"),),
+            "found",
+            independence="independent",
+            masked="sphere",
+            masked_by="M's sphere (diameter of the box less 32 px, soft edge of 15 px)",
+            valid_shells=lambda box_px: box_px // 2 - 3,
+            notes=("this species keeps no versions: its half maps are written over, and counted as they were seen",),
         ),
     ),
     beside=lambda half: tuple(half.with_name(f"{half.stem[:-6]}{ending}") for ending in ("_fsc.star", "_mask.mrc")),
-    facts=Facts(notes=("M's states have no number: they are counted in the order of their times",)),
+    facts=Facts(notes=("M's states have no number: they are counted along their chain of versions",)),
     reported=_reported,
     masks=mask_called("_mask.mrc"),
 )
