@@ -48,13 +48,14 @@ FALLS = 1.25  # times, of the ratio of signal to noise over a tenth of the shell
 )
 def recrossing(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """A curve that falls below the level and comes back: either the first fall is a dip, or the return is an artefact."""
-    yield from one_cause(record, _recrossings(record, settings.fsc.threshold))
+    yield from one_cause(record, _recrossings(record))
 
 
-def _recrossings(record: RoundRecord, level: float) -> Iterator[Finding]:
+def _recrossings(record: RoundRecord) -> Iterator[Finding]:
     for curve in honest_curves(record):
         correlation = measured(curve)
-        fall = falls_after(correlation, level)
+        level = curve.threshold
+        fall = falls_after(correlation, curve.threshold)
         back = [] if fall is None else stretches(correlation >= level, fall + 1)
         if fall is not None and back and not all(_lone(correlation, fall, *one) for one in back):
             yield _recrossing(record, curve, level, fall, back)
@@ -113,13 +114,13 @@ def _lone(correlation: Values, fall: int, first: int, last: int) -> bool:
 )
 def spike(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """Single shells that stand out beyond the resolution: high symmetry, a tilt axis, a fixed pattern of the detector."""
-    yield from one_cause(record, _spikes(record, settings.fsc.threshold))
+    yield from one_cause(record, _spikes(record))
 
 
-def _spikes(record: RoundRecord, level: float) -> Iterator[Finding]:
+def _spikes(record: RoundRecord) -> Iterator[Finding]:
     for curve in honest_curves(record):
         correlation = measured(curve)
-        fall = falls_after(correlation, level)
+        fall = falls_after(correlation, curve.threshold)
         high = [] if fall is None else stretches(correlation >= SPIKE, fall + 1)
         lone = [one for one in high if fall is not None and _lone(correlation, fall, *one)]
         if not lone:
@@ -129,7 +130,7 @@ def _spikes(record: RoundRecord, level: float) -> Iterator[Finding]:
         yield found(
             record,
             "spike",
-            "warning" if peak >= level and is_quoted(record, curve) else "note",
+            "warning" if peak >= curve.threshold and is_quoted(record, curve) else "note",
             f"{curve.name} has a spike of {peak:.2f} at {at(record, top[0]):.2f} A among shells near zero. It is not resolution: "
             "high symmetry, few views or a fixed pattern of the detector make spikes. Read the first crossing, and do not "
             "refine that far",
@@ -152,13 +153,13 @@ def _spikes(record: RoundRecord, level: float) -> Iterator[Finding]:
 )
 def rising_tail(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """A curve that falls and then climbs towards its end."""
-    yield from one_cause(record, _tails(record, settings.fsc.threshold))
+    yield from one_cause(record, _tails(record))
 
 
-def _tails(record: RoundRecord, level: float) -> Iterator[Finding]:
+def _tails(record: RoundRecord) -> Iterator[Finding]:
     for curve in honest_curves(record):
         correlation = measured(curve)
-        fall = falls_after(correlation, level)
+        fall = falls_after(correlation, curve.threshold)
         width = max(4, round(TAIL_SHARE * len(correlation)))
         if fall is None or len(correlation) - fall <= 2 * width:
             continue
@@ -194,8 +195,7 @@ def _tails(record: RoundRecord, level: float) -> Iterator[Finding]:
 )
 def never_below(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """Curves that are above the level in every shell up to Nyquist; said once, of the one that matters most."""
-    level = settings.fsc.threshold
-    above = [curve for curve in honest_curves(record) if _stays_above(record, curve, level)]
+    above = [curve for curve in honest_curves(record) if _stays_above(record, curve)]
     if not above or _identical(record):
         return
     curve = next((c for c in above if c is quoted(record)), above[0])
@@ -208,7 +208,8 @@ def never_below(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
         "warning"
         if any(c is whole_map(record) or c is record.under(None) or c is quoted(record) for c in above)
         else "note",
-        f"{curve.name} never falls below {level:g}: it still is {end:.2f} at Nyquist ({at(record, last):.2f} A), and no resolution "
+        f"{curve.name} never falls below {curve.threshold:g}: it still is {end:.2f} at Nyquist ({at(record, last):.2f} A), and no "
+        "resolution "
         f"can be read off it{f' (nor off {listed(others)})' if others else ''}. {_why_above(record, curve)}",
         curve=curve.name,
         shells=(last - 3, last),
@@ -218,9 +219,9 @@ def never_below(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     )
 
 
-def _stays_above(record: RoundRecord, curve: Curve, level: float) -> bool:
+def _stays_above(record: RoundRecord, curve: Curve) -> bool:
     correlation = measured(curve)
-    return 4 <= len(correlation) >= len(record.frequency_per_A) and float(correlation[1:].min()) >= level
+    return 4 <= len(correlation) >= len(record.frequency_per_A) and float(correlation[1:].min()) >= curve.threshold
 
 
 def _why_above(record: RoundRecord, curve: Curve) -> str:
@@ -325,8 +326,8 @@ def truncation(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
 def _cut_at(record: RoundRecord, curve: Curve, settings: Settings) -> int | None:
     """The last shell of a curve that was cut while it was above the level; None for one that fell by itself."""
     correlation = measured(curve)
-    fall = falls_after(correlation, settings.fsc.threshold)
+    fall = falls_after(correlation, curve.threshold)
     if fall is not None:
         return fall if len(correlation) - fall > NEAR_SHELLS and not correlation[fall + 1 :].any() else None
     ends = 3 <= len(correlation) < len(record.frequency_per_A)
-    return len(correlation) - 1 if ends and float(correlation[1:].min()) >= settings.fsc.threshold else None
+    return len(correlation) - 1 if ends and float(correlation[1:].min()) >= curve.threshold else None

@@ -48,19 +48,19 @@ SMOOTH_SHARE = 0.1
 )
 def mask_correlates(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """Randomised phases still correlate under a mask where its resolution is read: the mask correlates, not the molecule."""
-    level, limit = settings.fsc.threshold, settings.audit.disagree_shells
+    limit = settings.audit.disagree_shells
     whole = whole_map(record)
     for name in mask_names(record):
         curve, corrected = record.under(name), record.under(name, "corrected")
         claims = corrected or curve
-        number = None if claims is None else resolution(record, claims, level)
+        number = None if claims is None else resolution(record, claims)
         if curve is None or claims is None or curve.randomised_mean is None or number is None:
             continue
         shell = round(shell_of(record, number))
         null, sd = (_value_at(numbers, shell) for numbers in (curve.randomised_mean, curve.randomised_sd))
         if null is None or null <= max(CORRELATES, 3 * (sd or 0.0)):
             continue
-        elsewhere = None if whole is None else resolution(record, whole, level)
+        elsewhere = None if whole is None else resolution(record, whole)
         borne_out = elsewhere is not None and shell - shell_of(record, elsewhere) <= limit
         yield found(
             record,
@@ -99,7 +99,6 @@ def _value_at(numbers: tuple[float | None, ...] | None, shell: int) -> float | N
 )
 def mask_too_tight(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """The corrected curve collapses where the phases begin to be randomised, and recovers: the correction eats the signal."""
-    level = settings.fsc.threshold
     for name in mask_names(record):
         curve, corrected = record.under(name), record.under(name, "corrected")
         if curve is None or corrected is None or curve.randomised_from_shell is None:
@@ -113,8 +112,8 @@ def mask_too_tight(record: RoundRecord, settings: Settings) -> Iterator[Finding]
         if not after.size:
             continue
         recovered = float(after[-3:].min())
-        fall = falls_after(fixed, level)
-        collapses = fall is not None and fall <= lowest and recovered >= level
+        fall = falls_after(fixed, corrected.threshold)
+        collapses = fall is not None and fall <= lowest and recovered >= corrected.threshold
         gap = float(masked[lowest] - fixed[lowest])
         if recovered - fixed[lowest] < RECOVERY or not (collapses or gap > GAP):
             continue
@@ -150,13 +149,13 @@ def mask_and_sphere(record: RoundRecord, settings: Settings) -> Iterator[Finding
 
     The finer one is said of the quoted curve's mask alone, the coarser one of every mask.
     """
-    level, limit, whole = settings.fsc.threshold, settings.audit.disagree_shells, whole_map(record)
-    number = None if whole is None else resolution(record, whole, level)
+    limit, whole = settings.audit.disagree_shells, whole_map(record)
+    number = None if whole is None else resolution(record, whole)
     if whole is None or number is None:
         return
     for name in mask_names(record):
         curve = record.under(name, "corrected") or record.under(name)
-        own = None if curve is None else resolution(record, curve, level)
+        own = None if curve is None else resolution(record, curve, whole.threshold)
         if curve is None or own is None:
             continue
         shells = shell_of(record, own) - shell_of(record, number)
@@ -165,7 +164,7 @@ def mask_and_sphere(record: RoundRecord, settings: Settings) -> Iterator[Finding
         outside = _signal_outside(record, name)
         if shells < 0 and outside is not None and outside >= BESIDE:  # `signal_outside` says it
             continue
-        yield _apart(record, name, curve, own, whole, number, level)
+        yield _apart(record, name, curve, own, whole, number, whole.threshold)
 
 
 def _apart(
@@ -251,9 +250,9 @@ def _without_solvent(record: RoundRecord, whole: Curve, fraction: float | None, 
 )
 def alignment_limit(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """The resolution lies inside the shells in which both halves were aligned to one reference, or within one of them."""
-    limit_A, level = record.alignment_limit_A, settings.fsc.threshold
+    limit_A = record.alignment_limit_A
     curve = record.headline_curve()
-    number = None if curve is None else resolution(record, curve, level)
+    number = None if curve is None else resolution(record, curve)
     if not limit_A or curve is None or number is None or independent(record):
         return
     shells = shell_of(record, limit_A) - shell_of(record, number)

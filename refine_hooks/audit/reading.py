@@ -147,9 +147,10 @@ def between(record: RoundRecord, one_A: float, other_A: float) -> tuple[int, int
     return round(first), round(last)
 
 
-def resolution(record: RoundRecord, curve: Curve, level: float) -> float | None:
-    """What the record read off the curve in A, else the first crossing of ``level``, linear in frequency."""
-    if curve.resolution_A is not None:
+def resolution(record: RoundRecord, curve: Curve, level: float | None = None) -> float | None:
+    """What the record read off the curve in A, else the first crossing of its own level, or of another, linear in frequency."""
+    level = curve.threshold if level is None else level
+    if curve.resolution_A is not None and level == curve.threshold:
         return curve.resolution_A
     correlation = measured(curve)
     shell = falls_after(correlation, level)

@@ -61,7 +61,7 @@ def not_honest(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
         )
         yield found(record, "not_honest", "warning", text, independence=halves.independence)
     curve = quoted(record)
-    number = None if curve is None else resolution(record, curve, settings.fsc.threshold)
+    number = None if curve is None else resolution(record, curve)
     joined = halves.joined_below_A
     if joined and curve is not None and number is not None and number >= joined:
         text = (
@@ -115,12 +115,12 @@ def _named(record: RoundRecord, role: str) -> str | None:
 def _difference(record: RoundRecord, own: Curve, reported: Curve, settings: Settings) -> Iterator[Finding]:
     one, other = measured(own), measured(reported)
     stop = min(len(one), len(other))
-    falls = [falls_after(curve[:stop], settings.fsc.threshold) for curve in (one, other)]
+    falls = [falls_after(curve[:stop], own.threshold) for curve in (one, other)]
     last = max((fall for fall in falls if fall is not None), default=stop - 1) + 1
     if last < 3:
         return
     mean = float(np.abs(one[1:last] - other[1:last]).mean())
-    numbers = [resolution(record, curve, settings.fsc.threshold) for curve in (own, reported)]
+    numbers = [resolution(record, curve, own.threshold) for curve in (own, reported)]
     places = [shell_of(record, number) for number in numbers if number]
     apart = places[0] - places[1] if len(places) == 2 else None
     if mean <= SAME_CURVE and (apart is None or abs(apart) <= settings.audit.disagree_shells):
@@ -165,7 +165,7 @@ def reported_number(record: RoundRecord, settings: Settings) -> Iterator[Finding
     fine_A = curve.interval_A[1] if curve.interval_A is not None and not half else own
     severity: Severity = "warning" if shells > 0 and stated < fine_A else "note"
     better = "finer" if shells > 0 else "coarser"
-    level = "0.5" if half else f"{settings.fsc.threshold:g}"
+    level = "0.5" if half else f"{curve.threshold:g}"
     yield found(
         record,
         "reported_number",
@@ -182,7 +182,7 @@ def reported_number(record: RoundRecord, settings: Settings) -> Iterator[Finding
 
 
 def _read_like(record: RoundRecord, curve: Curve, half: bool, settings: Settings) -> float | None:
-    return curve.resolution_at_half_A if half else resolution(record, curve, settings.fsc.threshold)
+    return curve.resolution_at_half_A if half else resolution(record, curve)
 
 
 def _other_readings(record: RoundRecord, half: bool, settings: Settings) -> Iterator[float]:

@@ -55,20 +55,19 @@ def scaled_curve(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     Part_FSC = FSC/(f + (1-f)|FSC|) multiplies noise by up to 1/f, f the particle's share of the mask (Grant, Rohou &
     Grigorieff 2018, doi:10.7554/eLife.35383). What is tested is the FSC behind each of its values, against the noise of that.
     """
-    level = settings.fsc.threshold
     own = [curve for curve in record.curves if curve.kind == "scaled"]
     told: set[str] = set()
     for curve in own:
-        doubt = _doubt(record, curve, level)
+        doubt = _doubt(record, curve, curve.threshold)
         if doubt is not None:
             same = [other for other in record.curves if _is_same(curve, other)]
             told |= {other.name for other in same}
-            yield _finding(record, curve, same, doubt, level)
+            yield _finding(record, curve, same, doubt, curve.threshold)
     for curve in record.curves:
         if curve.is_scaled and curve not in own and curve.name not in told:
-            doubt = _doubt(record, curve, level)
+            doubt = _doubt(record, curve, curve.threshold)
             if doubt is not None:
-                yield _finding(record, curve, [], doubt, level)
+                yield _finding(record, curve, [], doubt, curve.threshold)
 
 
 def _is_same(own: Curve, reported: Curve) -> bool:

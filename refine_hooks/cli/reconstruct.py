@@ -222,20 +222,20 @@ def _write(job: ParticlesJob, name: str, settings: Settings, paths: tuple[Path, 
         for number, (path, half) in enumerate(zip(paths, (halves.half1, halves.half2), strict=True), 1):
             write_map(path, half, f"refine_hooks reconstructed half {number}: {name}")
         checkpoint.unlink(missing_ok=True)
-        logger.info(_resolution(halves))
+        logger.info(_resolution(halves, settings.fsc.threshold))
     for path in paths:
         print(path)
 
 
-def _resolution(halves: HalfMaps) -> str:
+def _resolution(halves: HalfMaps, level: float) -> str:
     from refine_hooks import curves, fsc
     from refine_hooks.fourier import shell_frequency_per_A, transform
 
     one, two = halves.half1, halves.half2
     correlation = fsc.fsc(transform(one.voxels), transform(two.voxels))
-    value_A = curves.resolution_A(correlation, shell_frequency_per_A(one.box_px, one.voxel_size_A), 0.143)
+    value_A = curves.resolution_A(correlation, shell_frequency_per_A(one.box_px, one.voxel_size_A), level)
     images = " + ".join(str(number) for number in halves.images)
-    return f"{images} particles; unmasked FSC {'never below' if value_A is None else 'below'} 0.143" + (
+    return f"{images} particles; unmasked FSC {'never below' if value_A is None else 'below'} {level:g}" + (
         "" if value_A is None else f" from {value_A:.2f} A"
     )
 
