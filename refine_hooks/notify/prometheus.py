@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from refine_hooks.audit.judge import Judge
 from refine_hooks.audit.reading import Counts
@@ -9,23 +10,21 @@ from refine_hooks.log.summary import RoundSummary
 from refine_hooks.log.watching import watching
 from refine_hooks.model import Key
 
+if TYPE_CHECKING:
+    from prometheus_client import Metric
+
 _HELP = {
-    "refine_hooks_watch_running": ("gauge", "1 while a watch writes into the log, 0 when it has ended"),
-    "refine_hooks_watch_heartbeat_timestamp_seconds": (
-        "gauge",
-        "when the watch that writes into the log was last alive",
-    ),
-    "refine_hooks_rounds_measured": ("gauge", "rounds that the log holds a measurement of"),
-    "refine_hooks_rounds_failed": ("gauge", "rounds that failed and have not been measured since"),
-    "refine_hooks_findings": ("gauge", "findings of the audit by severity"),
-    "refine_hooks_iteration": ("gauge", "newest iteration of each run and class"),
-    "refine_hooks_particles": ("gauge", "particles of the newest round of each run and class"),
-    "refine_hooks_headline_resolution_angstrom": (
-        "gauge",
-        "resolution of the newest round of each run and class by the curve that it is quoted by",
-    ),
-    "refine_hooks_resolution_angstrom": ("gauge", "resolution of the newest round of each run and class by curve"),
-    "refine_hooks_measured_timestamp_seconds": ("gauge", "when the newest round of each run and class was measured"),
+    "refine_hooks_watch_running": "1 while a watch writes into the log, 0 when it has ended",
+    "refine_hooks_watch_heartbeat_timestamp_seconds": "when the watch that writes into the log was last alive",
+    "refine_hooks_rounds_measured": "rounds that the log holds a measurement of",
+    "refine_hooks_rounds_failed": "rounds that failed and have not been measured since",
+    "refine_hooks_findings": "findings of the audit by severity",
+    "refine_hooks_iteration": "newest iteration of each run and class",
+    "refine_hooks_particles": "particles of the newest round of each run and class",
+    "refine_hooks_headline_resolution_angstrom": "resolution of the newest round of each run and class by the curve that it is "
+    "quoted by",
+    "refine_hooks_resolution_angstrom": "resolution of the newest round of each run and class by curve",
+    "refine_hooks_measured_timestamp_seconds": "when the newest round of each run and class was measured",
 }
 
 Labels = Mapping[str, str]
@@ -61,7 +60,28 @@ def state_of(judge: Judge, name: str = "") -> LogState:
 
 def prometheus_text(states: Iterable[LogState]) -> str:
     """All metrics of some logs; ends with a newline as the format wants."""
-    return _text(sample for state in states for sample in _samples(state))
+    from prometheus_client import CollectorRegistry, generate_latest  # takes long, and few watches tell metrics
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Families(list(states)))
+    return generate_latest(registry).decode()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Families:
+    """What a registry collects: the families in one order, without those that have no sample."""
+
+    states: Sequence[LogState]
+
+    def collect(self) -> Iterator["Metric"]:
+        from prometheus_client import Metric
+
+        families = {name: Metric(name, what, "gauge") for name, what in _HELP.items()}
+        for state in self.states:
+            for short, labels, value in _samples(state):
+                name = f"refine_hooks_{short}"
+                families[name].add_sample(name, dict(labels), value)
+        yield from (family for family in families.values() if family.samples)
 
 
 def _samples(state: LogState) -> Iterator[Sample]:
@@ -93,25 +113,3 @@ def _of_round(where: Labels, summary: RoundSummary) -> Iterator[Sample]:
             yield "headline_resolution_angstrom", {**where, "curve": curve.name}, curve.resolution_A
         yield "resolution_angstrom", {**where, "curve": curve.name}, curve.resolution_A
     yield "measured_timestamp_seconds", where, summary.measured_at.timestamp()
-
-
-def _text(samples: Iterable[Sample]) -> str:
-    """Families in one order, each with its help and type once; samples of a family stand together, as the format wants."""
-    families: dict[str, list[str]] = {name: [] for name in _HELP}
-    for name, labels, value in samples:
-        families[f"refine_hooks_{name}"].append(_sample(labels, value))
-    return "".join(_family(name, lines) for name, lines in families.items() if lines)
-
-
-def _family(name: str, samples: Iterable[str]) -> str:
-    kind, what = _HELP[name]
-    return f"# HELP {name} {what}\n# TYPE {name} {kind}\n" + "".join(f"{name}{sample}\n" for sample in samples)
-
-
-def _sample(labels: Labels, value: float) -> str:
-    named = ",".join(f'{name}="{_escaped(text)}"' for name, text in labels.items())
-    return f"{{{named}}} {value:.10g}" if named else f" {value:.10g}"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
