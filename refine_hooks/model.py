@@ -162,6 +162,7 @@ class Round:
         complete: the inputs prove by their own contents that they are whole, so no time has to pass.
         inputs: whatever the adapter needs to find the halves again (a dataclass of paths, never open files). Its ``origin``,
             where it has one, says before anything is read where the half maps will come from (None: there are none).
+        formerly: keys under which the same inputs may have been measured before the program had named this round.
         serial: of this object's making. A round that an adapter gives from memory, because nothing of it has changed, keeps it.
     """
 
@@ -174,6 +175,7 @@ class Round:
     fault: str | None = None
     complete: bool = False
     inputs: Any = None
+    formerly: tuple[Key, ...] = ()
     serial: int = field(default_factory=lambda: next(_serials), init=False, compare=False, repr=False)
 
 

@@ -20,6 +20,7 @@ from refine_hooks.files import lock
 from refine_hooks.files.mrc import read_map, write_map
 from refine_hooks.log.file import read_journal
 from refine_hooks.log.folder import Store, slug
+from refine_hooks.log.index import LogIndex
 from refine_hooks.log.records import Failed, RoundRecord, Stop
 from refine_hooks.model import Key
 from refine_hooks.notify import messages
@@ -350,6 +351,47 @@ def test_a_clock_that_jumps_loses_no_round_and_repeats_none(
     run(w, ticks())
     assert rounds_in(w) == ["package_1/2/1", "package_unknown/AutoRefine3D/3/1"]
     assert failures_in(w) == []
+
+
+def test_a_round_whose_entry_comes_after_the_wait_stands_under_its_later_name_only(tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    database = cistem_project.begin(folder)
+    settings = load_settings(
+        overrides={
+            "watch": {"settle_s": 0.0, "metadata_wait_s": 0.0},
+            "fsc": {"repeats": 2},
+            "automask": {"enabled": False},
+        }
+    )
+    w = Watch.of(folder, "cistem", cistem, settings, Store(tmp_path / "out"))  # type: ignore[arg-type]
+    unnamed = []
+
+    def ticks() -> Iterator[float]:
+        cistem_project.write_parameters(folder, "AutoRefine3D", 2)
+        for name, content in cistem_project.dumps(2).items():
+            (folder / "Scratch" / "AutoRefine3D" / name).write_bytes(content)
+        yield 0.0
+        yield 1.0
+        unnamed.extend(rounds_in(w))
+        cistem_project.commit(database, 2)
+        cistem_project.wipe(folder, "AutoRefine3D")
+        yield 2.0
+        yield 3.0
+
+    run(w, ticks())
+    assert unnamed == ["package_unknown/AutoRefine3D/2/1"]
+    journal = read_journal(w.store.log)
+    index = LogIndex(w.store.log)
+    index.read()
+    for rounds in (journal.rounds, w.index.summaries(), index.summaries()):
+        assert [str(each.key) for each in rounds] == ["package_1/2/1"]
+    assert str(journal.rounds[0].supersedes) == "package_unknown/AutoRefine3D/2/1"
+    assert [summary.number for summary in index.summaries()] == [0]
+    ours = [p for p in w.store.out.rglob("*") if p.is_file() and p.parent != w.store.out and "spool" not in p.parts]
+    assert {p.relative_to(w.store.out).parts[1] for p in ours} == {"package_1"}
+    once_more = Watch.of(folder, "cistem", cistem, settings, Store(tmp_path / "out"))  # type: ignore[arg-type]
+    run(once_more, [0.0, 1.0])
+    assert (once_more.counts.done, len(rounds_in(w))) == (0, 2)
 
 
 def test_a_hook_that_hangs_is_ended_with_all_its_children_and_the_rounds_go_on(project: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -20,6 +21,8 @@ from refine_hooks.log.records import Failed, LogLine, RoundRecord, Start
 from refine_hooks.model import Key
 
 _LOCK_PATIENCE_S, _LOCK_EVERY_S = 60.0, 0.01
+
+Said = TypeVar("Said", RoundRecord, RoundRecord | Failed)
 
 Place = tuple[int, int]  # offset of a line's first byte, and its length in bytes, newline included
 # Logs that hold more than was reported as written: where they really end, and how long they were left.
@@ -41,14 +44,23 @@ class Journal:
     @property
     def rounds(self) -> tuple[RoundRecord, ...]:
         """The measured rounds in the order of the log; a round measured again stands under its last measurement only."""
-        latest = {line.key: line for line in self.lines if isinstance(line, RoundRecord)}
-        return tuple(latest.values())
+        return tuple(_last_words(line for line in self.lines if isinstance(line, RoundRecord)))
 
     @property
     def failures(self) -> tuple[Failed, ...]:
         """The failed rounds that have not been measured since."""
-        last: dict[Key, LogLine] = {line.key: line for line in self.lines if isinstance(line, RoundRecord | Failed)}
-        return tuple(line for line in last.values() if isinstance(line, Failed))
+        last = _last_words(line for line in self.lines if isinstance(line, RoundRecord | Failed))
+        return tuple(line for line in last if isinstance(line, Failed))
+
+
+def _last_words(lines: Iterable[Said]) -> Iterable[Said]:
+    """The last line on each round, in the order of their first ones, without rounds that are known by another key since."""
+    last: dict[Key, Said] = {}
+    for line in lines:
+        if isinstance(line, RoundRecord) and line.supersedes is not None:
+            last.pop(line.supersedes, None)
+        last[line.key] = line
+    return last.values()
 
 
 def read_journal(path: Path) -> Journal:

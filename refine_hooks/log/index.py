@@ -71,6 +71,7 @@ class LogIndex:
         default_factory=dict
     )  # seq of the last line on a round, in the order of these lines
     _news: dict[Key, int] = field(default_factory=dict)  # the same, of whatever readers know of it
+    _superseded: dict[Key, RoundSummary] = field(default_factory=dict)
     _read: int = 0
     _lines: int = 0
     _last: stored.Mark | None = None
@@ -152,13 +153,14 @@ class LogIndex:
             return
         self._kept = end = sum(self._last.place)
         entries: dict[Place, RoundSummary | None] = dict.fromkeys(self._others)
-        entries |= {known.place: known for known in self._rounds.by_key.values()}
+        known = self._rounds.by_key.values()
+        entries |= {one.place: one if one.supersedes is None else None for one in known}
         stored.save(self.path, self._last, ((place, entries[place]) for place in sorted(entries) if place[0] < end))
 
     def _forget(self) -> None:
         self._others, self._kept = [], 0
         self._rounds, self._failed, self._curves = Rounds(), {}, {}
-        self._logged, self._news = {}, {}
+        self._logged, self._news, self._superseded = {}, {}, {}
         self.start, self.ended, self.faults, self.fault_count = None, False, [], 0
         self._read, self._lines, self._last = 0, 0, None
         self.seq += 1
@@ -220,10 +222,27 @@ class LogIndex:
         before = self._rounds.by_key.get(summary.key)
         if before is not None:
             self._others.append(before.place)
+        if summary.supersedes is not None:
+            self._supersede(summary.supersedes)
         self._curves.update((identity.name, identity) for identity in summary.identities)
         self._rounds.add(summary, place)
         _move_to_end(self._logged, summary.key, self.seq)
         _move_to_end(self._news, summary.key, self.seq)
+
+    def _supersede(self, key: Key) -> None:
+        """The round of a key is known by another one now: readers that knew it begin anew."""
+        known = self._rounds.remove(key)
+        if known is not None:
+            self._superseded[key] = known
+            self._others.append(known.place)
+        for held in (self._failed, self._logged, self._news):
+            held.pop(key, None)
+        self.replaced_at = self.seq
+
+    def superseded(self) -> list[RoundSummary]:
+        """What was known of the rounds that stand under another key now, and under theirs no more."""
+        with self._lock:
+            return [known for key, known in self._superseded.items() if key not in self._rounds.by_key]
 
     def tell_news(self, keys: Iterable[Key]) -> None:
         """Note that what readers derive of some rounds has changed, without a new line."""

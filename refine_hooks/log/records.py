@@ -268,6 +268,11 @@ class RoundRecord(Line):
     analysis: Analysis | None = Field(default=None, description="further measurements, made on request")
     notes: tuple[Prose, ...] = Field(default=(), description="what a reader must know of this round, in words")
     measured_in_s: float | None = None
+    supersedes: Key | None = Field(
+        default=None,
+        description="the key that these inputs stood under before the program named the round; its lines before this one count "
+        "no more",
+    )
 
     @model_validator(mode="after")
     def _of_one_box(self) -> Self:

@@ -94,6 +94,7 @@ class RoundSummary:
         place: where its line stands in the log.
         number: how many rounds of its run and class were measured before it.
         earlier: lines of the same round that were measured from other inputs.
+        supersedes: the key that the same inputs stood under before.
     """
 
     key: Key
@@ -112,6 +113,7 @@ class RoundSummary:
     place: Place = (0, 0)
     number: int = 0
     earlier: tuple[Place, ...] = ()
+    supersedes: Key | None = None
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -209,6 +211,7 @@ def summary_of(line: RoundRecord) -> RoundSummary:
         numbers=b"".join(_READING.pack(*(nan if number is None else number for number in one)) for one in readings),
         masks=tuple(intern(mask.name) for mask in line.masks),
         shell_per_A=1 / (line.box_px * line.voxel_size_A),
+        supersedes=line.supersedes,
     )
 
 
@@ -242,6 +245,23 @@ class Rounds:
         if before is None:
             track.insert(at, key)
         self._compare_from(track, at)
+
+    def remove(self, key: Key) -> RoundSummary | None:
+        """Forget a round, as if its line had never come; gives what was known of it."""
+        known = self.by_key.pop(key, None)
+        if known is None:
+            return None
+        track = self._tracks[_track(key)]
+        at = track.index(key)
+        del track[at], self._best[key]
+        for other in track:
+            summary = self.by_key[other]
+            if summary.number > known.number:
+                self.by_key[other] = replace(summary, number=summary.number - 1)
+        if not track:
+            del self._tracks[_track(key)]
+        self._compare_from(track, at)
+        return known
 
     def _compare_from(self, track: Sequence[Key], at: int) -> None:
         for number in range(at, len(track)):

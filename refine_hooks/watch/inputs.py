@@ -50,9 +50,10 @@ def measured(
         viewing_directions=lambda each: _viewing_directions(config, each),
         duplicates=config.opened.duplicates,
     )
-    return measure_round(
-        MeasureConfig(config.settings, config.store), round_, known.index.before(round_.key), callbacks
-    )
+    previous = known.index.before(round_.key)
+    record = measure_round(MeasureConfig(config.settings, config.store), round_, previous, callbacks)
+    former = known.formerly(round_)
+    return record.model_copy(update={"supersedes": former}) if record is not None and former is not None else record
 
 
 def _worth_measuring(known: KnownRounds, round_: Round, halves: HalfMaps | None) -> bool:

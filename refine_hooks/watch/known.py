@@ -106,6 +106,14 @@ class KnownRounds:
         same = isinstance(last, RoundSummary) and _lacking(last) and last.fingerprint == round_.fingerprint
         return last if isinstance(last, RoundSummary) and same else None
 
+    def formerly(self, round_: Round) -> Key | None:
+        """The key that these very inputs stand under in the log, from a time when the program had not named the round yet."""
+        for key in round_.formerly:
+            last = self.index.last(key)
+            if last is not None and last.fingerprint.inputs and last.fingerprint.inputs == round_.fingerprint.inputs:
+                return key
+        return None
+
     def safe(self, round_: Round) -> bool:
         """Whether the log holds half maps of this very state, so that what was captured for it is no longer needed."""
         last = self.index.last(round_.key)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from refine_hooks.audit.judge import Judge
 from refine_hooks.log.folder import Store
+from refine_hooks.log.index import LogIndex
 from refine_hooks.log.summary import RoundSummary
 from refine_hooks.model import Key
 from refine_hooks.settings import KeepSettings
@@ -55,6 +56,15 @@ class Retention:
             if expired(self.keep, summary.number, len(series), warned=counts is None or counts.warnings > 0):
                 _remove(self.store, summary)
                 self._removed.add(summary.place[0])
+
+
+def remove_superseded(store: Store, index: LogIndex) -> None:
+    """Remove the files of rounds that stand under another key now; those of that key were made from the same inputs."""
+    for summary in index.superseded():
+        _remove(store, summary)
+        one = store.picture_path(summary.key, summary.label, "x")
+        for path in (*one.parent.glob(f"{one.name[:-1]}*"), store.analysis_path(summary.key, summary.label)):
+            path.unlink(missing_ok=True)
 
 
 def _remove(store: Store, summary: RoundSummary) -> None:

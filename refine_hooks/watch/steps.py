@@ -5,6 +5,7 @@ import logging
 from refine_hooks.log.records import Failed, RoundRecord
 from refine_hooks.model import Key, Round
 from refine_hooks.watch import products
+from refine_hooks.watch.retention import remove_superseded
 from refine_hooks.watch.state import Watch
 
 logger = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ def count_and_say(w: Watch, line: RoundRecord | Failed) -> None:
 def remove_expired(w: Watch, key: Key) -> None:
     """Remove the maps of rounds that need not stay, now that another one has come."""
     try:
+        remove_superseded(w.store, w.index)
         w.retention.apply(key)
     except Exception as error:
         why = error or type(error).__name__

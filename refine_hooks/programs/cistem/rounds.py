@@ -164,6 +164,7 @@ def _known(project: Project, path: Path, content: Content, match: Match) -> Roun
         inputs=Sources(
             refinement.id, reconstruction.class_id, path, reconstruction.id, attempt, match.superseded, found
         ),
+        formerly=_unnamed(attempt, refinement) if attempt else (),
     )
 
 
@@ -198,6 +199,14 @@ def _unknown(project: Project, match: Match, watch: WatchSettings, content: Cont
         complete=not missing and not faults,
         inputs=Sources(attempt.refinement_id, attempt.class_id, attempt=attempt, superseded=match.superseded),
     )
+
+
+def _unnamed(attempt: Attempt, refinement: Refinement) -> tuple[Key, ...]:
+    """The keys that dumps may have been measured under while the database had no entry of them."""
+    runs = [f"package_unknown/{attempt.panel}"]
+    if attempt.panel == GENERATE:
+        runs.append(f"package_{refinement.package_id}/generate3d")
+    return tuple(Key(run=run, iteration=attempt.refinement_id, class_id=attempt.class_id) for run in runs)
 
 
 def _unproven(directory: Path, memory: Memory, attempt: Attempt) -> list[str]:
