@@ -181,9 +181,12 @@ def test_what_no_program_claims_is_told_with_each_program_s_reason(
 ) -> None:
     (tmp_path / "notes.txt").touch()
     assert command(monkeypatch, tmp_path) == 1
+    first = capsys.readouterr()
+    assert "--why says" in first.out
+    assert "--program" in first.err
+    assert command(monkeypatch, tmp_path, "--why") == 1
     said = capsys.readouterr()
     assert all(f"not {name}'s: " in said.out for name in projects.adapter_names())
-    assert "--program" in said.err
     told = explained(monkeypatch, capsys, tmp_path)
     assert told["program"] is None
     assert all(claim["recognises"] is False and claim["why"] for claim in told["claims"])
@@ -268,3 +271,11 @@ def test_rounds_without_half_maps_are_told_to_come_from_the_particles_where_that
     first = told["rounds"][0]
     assert (first["origin"], first["action"]) == ("none", action)
     assert "particles" in first["why"]
+
+
+def test_a_folder_inside_a_project_is_answered_with_the_project(
+    relion: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (relion / "Extract" / "job002").mkdir(parents=True)
+    assert command(monkeypatch, relion / "Extract" / "job002") == 1
+    assert f"give its project {relion} (relion)" in capsys.readouterr().err

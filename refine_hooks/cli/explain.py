@@ -26,7 +26,7 @@ def explain(
 ) -> None:
     """Say what a directory is and why, which rounds it has, what each would be measured from, and what is missing.
 
-    Nothing is written anywhere. Exits with 1, and each program's reason, where no program or more than one claims the directory.
+    Nothing is written anywhere. Exits with 1 where no program or more than one claims the directory; with ``--why``, each program's reason is printed.
     """
     import dataclasses
     import json
@@ -45,7 +45,9 @@ def explain(
         if as_json:
             print(json.dumps({"project": str(project.absolute()), "program": None, "claims": _tables(found)}, indent=2))
         else:
-            print("\n".join([str(project.absolute()), *_claims(found, "")]))
+            told = found if why else [claim for claim in found if claim.recognises is not False]
+            hint = [] if why else ["  --why says what each program's project would have to hold"]
+            print("\n".join([str(project.absolute()), *_claims(told, ""), *hint]))
         raise
     explanation = explained(w, found)
     if as_json:

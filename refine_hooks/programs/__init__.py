@@ -17,6 +17,7 @@ from refine_hooks.errors import ProjectError
 from refine_hooks.programs.adapter import PARTS, Adapter
 
 logger = logging.getLogger(__name__)
+_LEVELS_ABOVE = 3  # a job's parts lie so far below their project
 
 ADAPTERS: dict[str, str] = {
     "cistem": "refine_hooks.programs.cistem:ADAPTER",
@@ -154,6 +155,17 @@ def claim(directory: Path, name: str = "") -> tuple[str, Adapter]:
     return chosen, adapter_called(chosen)
 
 
+def _project_around(directory: Path) -> tuple[Path, str] | None:
+    """The nearest folder above that one program claims, with the program's name."""
+    for above in list(directory.absolute().parents)[:_LEVELS_ABOVE]:
+        if not os.access(above, os.R_OK | os.X_OK):
+            return None
+        claimants = [each.adapter for each in claims(above) if each.recognises]
+        if len(claimants) == 1:
+            return above, claimants[0]
+    return None
+
+
 def chosen_of(directory: Path, found: list[Claim]) -> str:
     """The name of the one adapter that claims a directory.
 
@@ -168,9 +180,9 @@ def chosen_of(directory: Path, found: list[Claim]) -> str:
         empty = not any(directory.iterdir())
         state = "is empty" if empty else "is not a project of a program that is known here"
         known = ", ".join(each.adapter for each in found)
-        raise ProjectError(
-            f"{directory}: {state}; name the project's own folder, or its program with --program ({known})"
-        )
+        around = _project_around(directory)
+        own = f"give its project {around[0]} ({around[1]})" if around else "give the project's own folder"
+        raise ProjectError(f"{directory}: {state}; {own}, or name its program with --program ({known})")
     if len(claimants) > 1:
         raise ProjectError(f"{directory}: is claimed by {' and '.join(claimants)}; choose one with --program")
     return claimants[0]
