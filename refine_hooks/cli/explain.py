@@ -26,7 +26,8 @@ def explain(
 ) -> None:
     """Say what a directory is and why, which rounds it has, what each would be measured from, and what is missing.
 
-    Nothing is written anywhere. Exits with 1 where no program or more than one claims the directory; with ``--why``, each program's reason is printed.
+    Nothing is written anywhere. Exits with 1 where no program or more than one claims the directory; with ``--why``, each program's
+    reason is printed.
     """
     import dataclasses
     import json
