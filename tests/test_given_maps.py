@@ -207,3 +207,14 @@ def test_a_header_of_exactly_1_A_is_doubted_and_the_option_or_the_settings_say_b
         assert record["voxel_size_A"] == wanted_A
         assert not any("exactly 1 A" in note for note in record["notes"])
     assert not any("exactly 1 A" in note for note in run_measure(tmp_path, 1.2)["notes"])
+
+
+@pytest.mark.parametrize(("factor", "fits"), [(1.001, True), (1.005, False), (1.02, False)])
+def test_whether_a_mask_fits_has_one_answer(factor: float, fits: bool) -> None:
+    told = masks.misfits((24, 24, 24), 3.0 * factor, 24, 3.0)
+    assert bool(told) is not fits
+    if fits:
+        masks.checked(np.ones((24, 24, 24), np.float32), 3.0 * factor, 24, 3.0, "m.mrc")
+    else:
+        with pytest.raises(MapError, match="voxel size"):
+            masks.checked(np.ones((24, 24, 24), np.float32), 3.0 * factor, 24, 3.0, "m.mrc")

@@ -401,8 +401,14 @@ def with_solvent_mask(project: Path, name: str) -> None:
 @pytest.mark.parametrize("label", ["it009", "final"])
 @pytest.mark.parametrize(
     ("box_px", "voxel_size_A", "told"),
-    [(None, 5.0, "is not there any more"), (24, 5.0, ""), (24, 4.0, "voxel size is 4 A"), (30, 5.0, "box is 30 px")],
-    ids=["deleted", "fits", "other voxel size", "other box"],
+    [
+        (None, 5.0, "is not there any more"),
+        (24, 5.0, ""),
+        (24, 4.0, "voxel size is 4 A"),
+        (24, 5.03, "voxel size is 5.03 A"),
+        (30, 5.0, "box is 30 x 30 x 30"),
+    ],
+    ids=["deleted", "fits", "other voxel size", "slightly other voxel size", "other box"],
 )
 def test_the_solvent_mask_of_an_iteration_is_found_or_said_in_words(
     label: str, box_px: int | None, voxel_size_A: float, told: str, project: Path, tmp_path: Path

@@ -29,6 +29,13 @@ _SIGNED_SINCE_VERSION, _LARGEST_SIGNED = 20140, 127
 
 Volume = NDArray[np.float32]
 
+_SAME_VOXEL_SIZE = 2e-3  # relative
+
+
+def same_voxel_size(one_A: float, other_A: float) -> bool:
+    """Whether two voxel sizes are one, within what headers and tables round them to."""
+    return abs(one_A - other_A) <= _SAME_VOXEL_SIZE * other_A
+
 
 @dataclass(frozen=True, slots=True)
 class Map:

@@ -3,7 +3,7 @@
 from refine_hooks.masks.automask import Automask, Claim, automask
 from refine_hooks.masks.given import doubt
 from refine_hooks.masks.outside import Outside, signal_outside
-from refine_hooks.masks.shapes import checked, cosine_edge, says_nothing, sphere
+from refine_hooks.masks.shapes import checked, cosine_edge, misfits, says_nothing, sphere
 
 __all__ = [
     "Automask",
@@ -13,6 +13,7 @@ __all__ = [
     "checked",
     "cosine_edge",
     "doubt",
+    "misfits",
     "says_nothing",
     "signal_outside",
     "sphere",

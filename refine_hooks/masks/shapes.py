@@ -5,12 +5,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import MapError
+from refine_hooks.files.mrc import same_voxel_size
 from refine_hooks.fourier import in_slabs
 
 Volume = NDArray[np.float32]
 
 # Headers keep voxel sizes as float32 and programs round them to three or four digits.
-_SAME_VOXEL_SIZE = 2e-3
 _ROUNDING = 1e-5
 _SMALLEST_VOXEL_A = 0.05
 _LEAST_BYTE = -128
@@ -59,6 +59,25 @@ def says_nothing(voxel_size_A: float, box_px: int) -> bool:
     return voxel_size_A < _SMALLEST_VOXEL_A or abs(voxel_size_A - 1) < 1e-6 or abs(voxel_size_A * box_px - 1) < 1e-3
 
 
+def misfits(shape: tuple[int, ...], mask_voxel_size_A: float, box_px: int, voxel_size_A: float) -> list[str]:
+    """Why a mask does not fit half maps: every reason in words, and what to do. Asked here of the user's and of programs' masks.
+
+    Args:
+        shape: of the mask, in voxels.
+        mask_voxel_size_A: its voxel size.
+        box_px: box of the half maps.
+        voxel_size_A: voxel size of the half maps.
+    """
+    faults = []
+    if shape != (box_px,) * 3:
+        box, halves = (" x ".join(str(n) for n in one) for one in (shape, [box_px] * 3))
+        faults.append(f"the mask's box is {box}, the half maps' is {halves}; make it in the half maps' box")
+    if not same_voxel_size(mask_voxel_size_A, voxel_size_A):
+        sizes = f"the mask's voxel size is {mask_voxel_size_A:g} A, the half maps' is {voxel_size_A:g} A"
+        faults.append(f"{sizes}; resample the mask or correct its header")
+    return faults
+
+
 def checked(
     values: Volume, mask_voxel_size_A: float, box_px: int, voxel_size_A: float, name: str
 ) -> tuple[Volume, str | None]:
@@ -77,14 +96,7 @@ def checked(
         MapError: another box, another voxel size, voxels that are not finite or below 0, or nothing inside; all faults at once.
     """
     low, high = float(values.min(initial=0)), float(values.max(initial=0))
-    faults = []
-    if values.shape != (box_px,) * 3:
-        shape = " x ".join(str(n) for n in values.shape)
-        halves = " x ".join([str(box_px)] * 3)
-        faults.append(f"{name}: the mask's box is {shape}, the half maps' is {halves}; make it in the half maps' box")
-    if abs(mask_voxel_size_A - voxel_size_A) > _SAME_VOXEL_SIZE * voxel_size_A:
-        sizes = f"the mask's voxel size is {mask_voxel_size_A:g} A, the half maps' is {voxel_size_A:g} A"
-        faults.append(f"{name}: {sizes}; resample the mask or correct its header")
+    faults = [f"{name}: {fault}" for fault in misfits(values.shape, mask_voxel_size_A, box_px, voxel_size_A)]
     if not (np.isfinite(low) and np.isfinite(high)):
         faults.append(f"{name}: the mask holds NaN or infinite voxels; nothing can be measured under it")
     elif low < -_ROUNDING * max(high, 1.0):

@@ -4,10 +4,8 @@ from pathlib import Path
 
 from refine_hooks import masks
 from refine_hooks.files.maps import read_given_map, stated_voxel_size_A
-from refine_hooks.files.mrc import Map
+from refine_hooks.files.mrc import Map, same_voxel_size
 from refine_hooks.measure.under import NamedMask
-
-_CLOSE = 2e-3
 
 
 def read_users_mask(name: str, path: Path, half: Map, voxel_size_A: float = 0.0) -> NamedMask:
@@ -26,7 +24,7 @@ def read_users_mask(name: str, path: Path, half: Map, voxel_size_A: float = 0.0)
         NotReadyError, MapError: the file cannot be read.
     """
     stated_A = voxel_size_A or stated_voxel_size_A(path)
-    fits = abs(stated_A - half.voxel_size_A) <= _CLOSE * half.voxel_size_A
+    fits = same_voxel_size(stated_A, half.voxel_size_A)
     if voxel_size_A or fits:
         return NamedMask(name, read_given_map(path, voxel_size_A or None), path)
     mask = read_given_map(path, half.voxel_size_A if masks.says_nothing(stated_A, half.box_px) else None)

@@ -11,7 +11,7 @@ from refine_hooks.analysis.blocks import Blocks, in_blocks
 from refine_hooks.analysis.masked import MaskedBefore, masked_before
 from refine_hooks.analysis.signal import most_negative
 from refine_hooks.errors import MapError
-from refine_hooks.files.mrc import Map, Volume
+from refine_hooks.files.mrc import Map, Volume, same_voxel_size
 from refine_hooks.fourier import (
     Curve,
     HalfTransform,
@@ -28,7 +28,6 @@ from refine_hooks.settings import Settings
 # Where a map holds nothing, float32 rounding leaves this share of its strongest shell's power at most.
 _EMPTY_SHELL = 1e-11
 _SAME = 1 - 1e-6
-_SAME_VOXEL_SIZE = 2e-3
 _SAME_PLACE = 0.05  # of a voxel
 _LEFT_OUTSIDE = 1e-3  # of the noise power; a mask leaves less
 _LEVEL = 0.01  # of the noise's standard deviation: a lower level of the solvent makes no difference under any mask
@@ -79,7 +78,7 @@ def require_compatible(one: Map, other: Map, name: str) -> None:
     if one.voxels.shape != other.voxels.shape:
         boxes = (" x ".join(str(n) for n in m.voxels.shape) for m in (one, other))
         faults.append("{}: its box is {} voxels, the half map's is {}; make both in the same box".format(name, *boxes))
-    if abs(one.voxel_size_A - other.voxel_size_A) > _SAME_VOXEL_SIZE * other.voxel_size_A:
+    if not same_voxel_size(one.voxel_size_A, other.voxel_size_A):
         faults.append(
             f"{name}: its voxel size is {one.voxel_size_A:g} A, the half map's is {other.voxel_size_A:g} A;"
             " correct the header that is wrong, or resample"

@@ -21,7 +21,7 @@ from refine_hooks.audit.reading import measured, values
 from refine_hooks.audit.signal import common_signal
 from refine_hooks.errors import InputError, RefineHooksError
 from refine_hooks.files.atomic import beside
-from refine_hooks.files.mrc import Map, read_header, read_map
+from refine_hooks.files.mrc import Map, read_header, read_map, same_voxel_size
 from refine_hooks.fourier import transform
 from refine_hooks.log.folder import Store, path_of, slug
 from refine_hooks.log.masks import MaskRecord
@@ -37,7 +37,6 @@ METHODS = {
     0.5: "FSC 0.5 CUT-OFF",
 }  # EMDB's vocabulary for the resolution method
 _SAME_FSC = 2e-3
-_SAME_VOXEL_SIZE = 2e-3
 # A sphere that touches the box leaves 48 % of a cube; a map that is one constant in more of it was masked more tightly.
 _CONSTANT_SHARE = 0.55
 _IDENTICAL = 0.9999
@@ -181,7 +180,7 @@ def _map_faults(record: RoundRecord, path: Path, volume: Map) -> Iterator[str]:
     if volume.box_px != record.box_px:
         yield f"{path}: its box is {volume.box_px} px, the record's is {record.box_px} px; it is not the map that was measured"
     stated_A = read_header(path).voxel_size_A
-    if max(abs(size_A / record.voxel_size_A - 1) for size_A in stated_A) > _SAME_VOXEL_SIZE:
+    if not all(same_voxel_size(size_A, record.voxel_size_A) for size_A in stated_A):
         said = " x ".join(f"{size_A:g}" for size_A in stated_A)
         yield (
             f"{path}: its header states voxels of {said} A, the record {record.voxel_size_A:g} A: EMDB takes the header's word. "

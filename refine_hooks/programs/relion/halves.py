@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from refine_hooks import masks
 from refine_hooks.curves.relion import postprocess_fsc
-from refine_hooks.errors import MapError, NotReadyError, RefineHooksError
+from refine_hooks.errors import NotReadyError, RefineHooksError
 from refine_hooks.files.mrc import read_map
 from refine_hooks.model import (
     FscCurve,
@@ -206,21 +207,16 @@ def _loaded(job: Job, names: list[Path], halves: HalfMaps, what: str) -> Program
             continue
         try:
             mask = read_map(path)
-            _require_fit(mask.box_px, mask.voxel_size_A, halves)
         except RefineHooksError as error:
             faults.append(f"{name}: {error.faults[0]}")
+            continue
+        misfits = masks.misfits(mask.voxels.shape, mask.voxel_size_A, halves.half1.box_px, halves.half1.voxel_size_A)
+        if misfits:
+            faults.append(f"{name}: {misfits[0]}")
             continue
         return ProgramMask(mask, path, ProgramMaskParameters(source=what, file=str(name)), None)
     parameters = ProgramMaskParameters(source=what, file=str(names[0]))
     return ProgramMask(None, None, parameters, f"{what} cannot be used: {'; '.join(faults)}")
-
-
-def _require_fit(box_px: int, voxel_size_A: float, halves: HalfMaps) -> None:
-    half = halves.half1
-    if box_px != half.box_px:
-        raise MapError(f"its box is {box_px} px, the half maps' {half.box_px} px")
-    if abs(voxel_size_A - half.voxel_size_A) > 0.01 * half.voxel_size_A:
-        raise MapError(f"its voxel size is {voxel_size_A:g} A, the half maps' {half.voxel_size_A:g} A")
 
 
 def viewing_directions(round_: Round) -> NDArray[np.float64] | None:

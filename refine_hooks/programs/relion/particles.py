@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from refine_hooks.errors import NotReadyError, ParticlesError
+from refine_hooks.files.mrc import same_voxel_size
 from refine_hooks.files.reading import open_plain
 from refine_hooks.files.star import Block, parse_star
 from refine_hooks.log.checks import Duplicates
@@ -20,7 +21,6 @@ NOTE = (
     "RELION masks the images to the particle's sphere and brings them to one norm before insertion; here they are inserted as they "
     "are, so that these half maps are noisier than its _unfil pair"
 )
-_SAME = 2e-3
 _HEAD_BYTES = 1 << 20
 _SKIPS_GRIDDING_SINCE = 4
 _REFUSED = {
@@ -117,7 +117,7 @@ def pixel_sizes_A(table: Path) -> tuple[float, ...]:
 
 def other_pixel_size(sizes_A: tuple[float, ...], model_A: float | None, table: Path | str) -> tuple[str, ...]:
     """A word where the model's pixel size is that of no particle: a table is wrong, or the particles were rescaled since."""
-    if not model_A or not sizes_A or any(abs(size_A - model_A) <= _SAME * model_A for size_A in sizes_A):
+    if not model_A or not sizes_A or any(same_voxel_size(size_A, model_A) for size_A in sizes_A):
         return ()
     listed = ", ".join(f"{size_A:g}" for size_A in sizes_A[:4])
     return (f"{table}: its pixel size is {listed} A, the model table's is {model_A:g} A",)
