@@ -170,7 +170,7 @@ def _action(w: Watch, round_: Round, origin: str) -> tuple[Action, str]:
     if round_.fault:
         return "fail", f"{settle}: {round_.fault}"
     words = ["again, since its files have changed"] if w.index.last(round_.key) else []
-    words.append("at once: its files are whole" if round_.complete else settle)
+    words.append("ready to measure" if round_.complete else settle)
     particles = w.opened.keeps_particles
     if origin in ("none", "regularised") and particles and w.config.reconstruct != "never":
         words.append("from the particles where they can be had")

@@ -207,7 +207,7 @@ SPEAKS = [
         "warning",
         "which files",
     ),
-    ("never_below", masked(FADING), "warning", "the voxels are too large"),
+    ("never_below", masked(FADING), "warning", "the FSC reaches Nyquist"),
     ("never_below", masked(np.maximum(falling(30), 0.25)), "warning", "duplicates"),
     ("never_below", a_round({"sphere": falling(20), "user": np.maximum(falling(30), 0.2)}), "note", "levelled off"),
     ("recrossing", masked(falling(30) + 0.4 * (np.abs(SHELL - 50) < 5)), "warning", "above it again between"),
@@ -257,7 +257,7 @@ SPEAKS = [
         "limit_unsupported",
         healthy(alignment_limit_A=4.0),
         "warning",
-        "may flatter. Set the next round's high-resolution",
+        "may be overestimated. Set the next round's",
     ),
     (
         "limit_unsupported",
@@ -274,8 +274,8 @@ SPEAKS = [
     ("anisotropy", by_direction(0.05, 1.1), "warning", "views are missing: 0.05 of the mean noise power about"),
     ("anisotropy", by_direction(0.7, 3.3), "warning", "some views are preferred: 3.30 of the mean"),
     ("reported_curve", a_round({"sphere": falling(26), "reported_fsc": falling(34)}), "warning", "should be one curve"),
-    ("reported_number", healthy(reported=reported(3.5, "FSC = 0.143")), "warning", "shells finer"),
-    ("reported_number", healthy(reported=reported(12.0, "FSC = 0.143")), "note", "shells coarser"),
+    ("reported_number", healthy(reported=reported(3.5, "FSC = 0.143")), "warning", "A better ("),
+    ("reported_number", healthy(reported=reported(12.0, "FSC = 0.143")), "note", "A worse ("),
     ("not_honest", healthy(half_maps=HalfMapsRecord(origin="regularised", paths=("a", "b"))), "warning", "filtered"),
     (
         "not_honest",

@@ -217,7 +217,7 @@ def test_quiet_verbose_and_the_log_file_may_stand_behind_the_command(tmp_path: P
     assert "nothing" in loud.stderr
     quiet = cli("once", tmp_path, "-q", "--log-file", tmp_path / "messages.txt")
     assert (quiet.returncode, quiet.stderr) == (0, "")
-    assert "INFO refine_hooks.watch.session: nothing more to do" in (tmp_path / "messages.txt").read_text()
+    assert "INFO refine_hooks.watch.session: done" in (tmp_path / "messages.txt").read_text()
 
 
 @pytest.mark.parametrize("output", [">&-", ">/dev/full", "2>/dev/full", "2>&-", "| true"])

@@ -183,7 +183,7 @@ def refused(record: RoundRecord, folder: Path) -> str:
         (HalfMapsRecord(origin="merged", paths=None), "were removed"),
         (
             HalfMapsRecord(origin="merged", paths=("a", "b"), joined_below_A=40.0),
-            "one map in the shells coarser than 40 A",
+            "one map up to 40 A",
         ),
         (HalfMapsRecord(origin="merged", paths=("a", "b")), "a: cannot be read"),
         (HalfMapsRecord(origin="found", paths=("a", "b"), masked="mask"), "were multiplied by a mask before"),

@@ -174,7 +174,7 @@ def test_an_adapter_that_raises_anything_never_ends_the_watch(project: Path, fun
     said: list[str] = []
     write_round(project, 2)
     w = a_watch(project, said, **{function: raising})
-    assert run(w, [float(n) for n in range(8)]) == "nothing more to do"
+    assert run(w, [float(n) for n in range(8)]) == "done"
     done = {str(line.key) for line in lines_of(project, RoundRecord)}
     failed = {str(line.key) for line in lines_of(project, Failed)}
     assert done | failed == {"run/1/1", "run/2/1"}

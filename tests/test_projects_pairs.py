@@ -159,7 +159,7 @@ def test_a_default_pixel_size_is_doubted(header_A: float, tmp_path: Path) -> Non
         dated([put(tmp_path / f"half_map_{letter}.mrc", Map(half.voxels, header_A))], 1)
     adapter = adapter_called("cryodrgn").open(tmp_path, Settings(), tmp_path / "spool")
     (round_,) = adapter.rounds()
-    assert any("told no pixel size" in note for note in round_.facts.notes) == (header_A == 1.0)
+    assert any("no pixel size was given" in note for note in round_.facts.notes) == (header_A == 1.0)
 
 
 def test_what_is_written_over_is_first_copied_and_measured_from_the_copy(tmp_path: Path) -> None:

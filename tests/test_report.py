@@ -284,7 +284,7 @@ def test_the_outline_lies_on_the_mask_s_edge_and_the_frame_holds_the_mask() -> N
     distance = np.hypot(pictures.PANEL_PX - rows - centre[0], columns - centre[1]) * edge / pictures.PANEL_PX
     radius_px = 6.0 * np.sqrt(2 * np.log(2))
     assert np.abs(distance - radius_px).max() < 1.6
-    assert "smoothed to 8 Å" in caption
+    assert "low-pass filtered to 8 Å" in caption
     assert "bar is" in caption
 
 

@@ -34,7 +34,7 @@ def text_of(svg: Path) -> str:
 def test_the_text_of_a_vector_figure_is_text_with_both_units_and_the_numbers(tmp_path: Path, last: RoundRecord) -> None:
     plot_curves(last, tmp_path / "fsc.svg")
     text = text_of(tmp_path / "fsc.svg")
-    for words in ("spatial frequency (1/Å)", "resolution (Å)", "0.143", "phase-randomised FSC"):
+    for words in ("spatial frequency (Å⁻¹)", "resolution (Å)", "0.143", "phase-randomised FSC"):
         assert words in text
     for name in ("sphere", "automask_corrected"):
         curve = last.curve(name)
@@ -65,7 +65,7 @@ def test_a_round_is_compared_with_another_and_curves_are_chosen(tmp_path: Path, 
 def test_resolution_by_round_names_every_round_and_both_units(tmp_path: Path, log: Path) -> None:
     plot_resolutions(live_logs.rounds_of(log), tmp_path / "r.svg")
     text = text_of(tmp_path / "r.svg")
-    for words in ("it1", "it2", "it3", "resolution (Å)", "spatial frequency (1/Å)", "automask, corrected"):
+    for words in ("it1", "it2", "it3", "resolution (Å)", "spatial frequency (Å⁻¹)", "automask, corrected"):
         assert words in text
 
 

@@ -236,7 +236,7 @@ def _why_above(record: RoundRecord, curve: Curve) -> str:
             "itself; give it a softer edge, or quote its corrected curve"
         )
     if _still_falls(measured(record.under(None) or curve), width):
-        return "It is still falling, so there is signal up to Nyquist: the voxels are too large; use a smaller pixel"
+        return "It is still falling, so the FSC reaches Nyquist: re-extract with a smaller pixel size"
     return (
         "It has levelled off, which resolution does not do: look for particles that are in both halves (duplicates, overlapping "
         "segments), then for a mask that correlates by itself"

@@ -122,7 +122,7 @@ def mask_too_tight(record: RoundRecord, settings: Settings) -> Iterator[Finding]
             "mask_too_tight",
             "warning" if collapses else "note",
             f"{corrected.name} drops to {fixed[lowest]:.2f} at {at(record, lowest):.2f} A, {lowest - onset} shells beyond where "
-            f"phases begin to be randomised, and comes back to {recovered:.2f}: the mask {name!r} is so tight that low "
+            f"phases begin to be randomised, and rises again to {recovered:.2f}: the mask {name!r} is so tight that low "
             "resolution leaks through it. "
             + ("The first crossing is this dip, not the resolution; widen" if collapses else "Widen")
             + " the mask or give it a softer edge",
@@ -176,7 +176,8 @@ def _apart(
     quote = None
     if shells < 0:
         text = (
-            f"{curve.name} ends at {own:.2f} A and {whole.name} at {number:.2f} A, {-shells:.0f} shells finer: the mask "
+            f"{curve.name} ends at {own:.2f} A and {whole.name} at {number:.2f} A, {own - number:.2f} A better ({-shells:.0f} "
+            "Fourier shells): the mask "
             f"{name!r} {_why_coarser(record, name)}"
         )
     else:
@@ -265,8 +266,8 @@ def alignment_limit(record: RoundRecord, settings: Settings) -> Iterator[Finding
     )
     if inside:
         text += (
-            "Inside it they agree in noise, too, and the number flatters: quote it only when a round with a limit coarser than "
-            f"{number:.1f} A confirms it"
+            "Inside it they agree in noise, too, and the resolution may be overestimated: quote it only when a round with a limit "
+            f"coarser than {number:.1f} A confirms it"
         )
     else:
         text += "A fall just there can be the limit's doing: compare with a round of a coarser limit"
@@ -318,8 +319,8 @@ def _limit_advised(record: RoundRecord, coarse: float) -> str:
     if independent(record):
         return f"Set the next round's high-resolution limit to {supported} or coarser"
     return (
-        f"Both halves were aligned to one reference there, so even {supported} may flatter. Set the next round's high-resolution "
-        "limit coarser than that, and finer again only up to what a round shows beyond its own limit"
+        f"Both halves were aligned to one reference there, so even {supported} may be overestimated. Set the next round's "
+        "high-resolution limit coarser than that, and finer again only up to what a round shows beyond its own limit"
     )
 
 

@@ -65,7 +65,7 @@ def not_honest(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     joined = halves.joined_below_A
     if joined and curve is not None and number is not None and number >= joined:
         text = (
-            f"{curve.name} ends at {number:.2f} A, but the halves are one map in the shells coarser than {joined:.1f} A: the "
+            f"{curve.name} ends at {number:.2f} A, but the halves are one map up to {joined:.1f} A: the "
             "number is that of the joining. Take half maps that were not joined"
         )
         yield found(record, "not_honest", "warning", text, curve=curve.name, joined_below_A=joined, resolution_A=number)
@@ -164,14 +164,14 @@ def reported_number(record: RoundRecord, settings: Settings) -> Iterator[Finding
     shells = shell_of(record, stated) - shell_of(record, own)
     fine_A = curve.interval_A[1] if curve.interval_A is not None and not half else own
     severity: Severity = "warning" if shells > 0 and stated < fine_A else "note"
-    better = "finer" if shells > 0 else "coarser"
+    better = "better" if shells > 0 else "worse"
     level = "0.5" if half else f"{curve.threshold:g}"
     yield found(
         record,
         "reported_number",
         severity,
         f"the program states {stated:.2f} A ({record.reported.rule or 'rule not stated'}), {curve.name} crosses {level} at "
-        f"{own:.2f} A: {abs(shells):.0f} shells {better}",
+        f"{own:.2f} A: {abs(stated - own):.2f} A {better} ({abs(shells):.0f} Fourier shells)",
         curve=curve.name,
         quote=f"Quote the number whose mask and rule are known: {own:.2f} A",
         shells=between(record, stated, own),

@@ -22,7 +22,7 @@ _PROGRAM_WARNINGS: dict[WarningCode, str] = {
     "Compare with the corrected curve, and refine on with a softer mask",
     "never_below_0.8": "It left the correction for its mask out, so its own number may be the mask's",
     "unmasked_beyond_masked": "Its mask takes signal away: look at the mask's outline, and widen it",
-    "randomised_fsc_large": "Its mask correlates by itself: give it a softer edge and less detail",
+    "randomised_fsc_large": "Mask-induced correlation: give it a softer edge and less detail",
     "other": "See the program's own output",
 }
 

@@ -86,7 +86,7 @@ def log_settings(log: LogIndex, config: Path | None = None) -> Settings:
 
 
 def open_log(place: Path) -> LogIndex:
-    """The log that ``place`` means, its rounds left on disk; lines that are none of ours are told on standard error.
+    """The log that ``place`` means, its rounds left on disk; lines that are none of ours are named on standard error.
 
     Raises:
         InputError: there is none, or none of its lines can be read.

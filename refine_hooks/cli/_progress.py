@@ -97,7 +97,7 @@ def tell_compiling() -> None:
 
 
 class Pace:
-    """How many a second, from the first number that was told of one piece of work; numbers that fall begin another."""
+    """How many a second, from the first number of one piece of work; numbers that fall begin another."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock

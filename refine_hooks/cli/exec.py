@@ -21,7 +21,7 @@ def execute(
     """Run COMMAND; if it is cisTEM's merge3d, save all dumps first.
 
     Put it in front of $command in cisTEM's run profile. The command replaces this process: its process id, arguments, output
-    and exit code are its own. Whatever goes wrong with saving is told on standard error and never stops the refinement.
+    and exit code are its own. Whatever goes wrong with saving is written to standard error and never stops the refinement.
     Exit code 127: there is no such command; 126: it may not be run.
     """
     from refine_hooks.cli._exec import save_then_become

@@ -53,7 +53,7 @@ class HalfMapsRecord(Record):
     )
     masked: Masked = Field(default="none", description="what the maps have been multiplied by")
     masked_by: Prose | None = Field(default=None, description="the same in words")
-    joined_below_A: float | None = Field(default=None, description="shells coarser than this are common to both halves")
+    joined_below_A: float | None = Field(default=None, description="up to this resolution both halves are one map")
     valid_shells: int | None = Field(default=None, description="shells beyond this one are empty or filtered away")
     images: tuple[int | None, int | None] = Field(default=(None, None), description="particle images in each half")
 

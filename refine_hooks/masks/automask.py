@@ -63,7 +63,7 @@ class Automask:
 
 @dataclass(frozen=True, slots=True)
 class _Tested:
-    """One mask, and what it correlates by itself at the claimed shell, which is None where nothing is claimed."""
+    """One mask, and what it correlates by itself at the resolution shell, which is None where nothing is claimed."""
 
     reach_A: float
     edge_A: float
@@ -160,7 +160,7 @@ def _best(tried: list[_Tested]) -> _Tested:
 
 def _doubt(best: _Tested) -> str:
     return (
-        f"at the claimed shell {best.shell:.1f} the mask by itself correlates {best.null:.3f}, more than chance "
+        f"at the resolution shell {best.shell:.1f} the mask by itself correlates {best.null:.3f}, more than chance "
         f"({best.chance:.3f}), and a looser one hardly less: the correction matters here"
     )
 

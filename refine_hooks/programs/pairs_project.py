@@ -335,7 +335,7 @@ class PairsProject(Project):
         if not given_A and voxel_size_A is not None and voxel_size_A == self.names.default_voxel_A:
             notes = (
                 *notes,
-                f"the header states {voxel_size_A:g} A, as {self.names.program} writes it where it was told no pixel size: if it "
+                f"the header states {voxel_size_A:g} A, as {self.names.program} writes it where no pixel size was given: if it "
                 "is wrong, so is every number here; give the true one: voxel_size_A in [program]",
             )
         return replace(

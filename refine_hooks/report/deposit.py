@@ -119,7 +119,7 @@ def _record_faults(record: RoundRecord) -> Iterator[str]:
         yield f"{key}: its half maps were removed by the [keep] settings; measure it again with keep.half_maps = 'all'"
     if halves.joined_below_A is not None:
         yield (
-            f"{key}: its half maps are one map in the shells coarser than {halves.joined_below_A:g} A, so they are not "
+            f"{key}: its half maps are one map up to {halves.joined_below_A:g} A, so they are not "
             "independent there. Deposit the run's last round, whose halves are not joined, or reconstruct this one from its "
             "particles"
         )

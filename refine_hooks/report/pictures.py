@@ -49,7 +49,7 @@ def write_pictures(
         average: the average of the two half maps.
         mask: soft mask [z, y, x] in 0..1 of the same box, or None.
         angular: views per bin [theta 0..180, phi 0..360], or None.
-        resolution_A: what the slices are smoothed to; not at all where None.
+        resolution_A: what the slices are low-pass filtered to; not at all where None.
 
     Returns:
         The files written: ``slices.png``, then ``mask.png`` and ``views.png`` where there is something to show.
@@ -127,11 +127,11 @@ def slices_picture(
         panels.append(_ticked(panel[::-1], across, 1 - up))
     bar_A = _bar_length(edge * voxel_size_A)
     panels[0][-10:-7, 8 : 8 + round(bar_A / voxel_size_A / edge * PANEL_PX)] = _BAR_RGB
-    where = ", ".join(f"{axis} = {index * voxel_size_A:.0f} Å" for axis, index in zip("zyx", at, strict=True))
+    where = ", ".join(f"{plane} {index + 1}" for plane, index in zip(("XY", "XZ", "YZ"), at, strict=True))
     outline = "The orange line is the edge of the mask (value 0.5)" if mask is not None else "No mask"
-    smoothed = f", smoothed to {resolution_A:.3g} Å" if resolution_A else ""
+    smoothed = f", low-pass filtered to {resolution_A:.3g} Å" if resolution_A else ""
     caption = (
-        f"Average of the two half maps{smoothed}, through its densest part: across z, y and x at {where} from the corner. "
+        f"Average of the two half maps{smoothed}, through its densest part: slices {where} of {len(average)}. "
         f"{outline}; the bar is {bar_A:g} Å."
     )
     return _side_by_side(panels), caption
@@ -203,8 +203,9 @@ def views_picture(angular: NDArray[np.float64]) -> tuple[Picture, str]:
     picture[..., 3] = np.where(inside, 255, 0)
     empty = float(area[angular == 0].sum())
     caption = (
-        "Directions of view, theta 0 at the top, phi 0 to 360 from left to right, equal areas; dark is none, yellow "
-        f"{top:.3g} times an even spread or more. {angular.sum():.0f} views, none in {100 * empty:.0f} % of the sphere."
+        "Viewing directions (orientation distribution): theta 0 at the top, phi 0 to 360 from left to right, equal areas; colour = "
+        f"density relative to uniform, from none (dark) to {top:.3g} (yellow). {angular.sum():.0f} particles, none in "
+        f"{100 * empty:.0f} % of the sphere."
     )
     return picture, caption
 

@@ -134,7 +134,7 @@ def plot_resolutions(
         lengths = _round_lengths(max(low, 1e-4), high, 8)
         axes.set_yticks([1 / length for length in lengths], [f"{length:g}" for length in lengths])
         axes.set_ylabel("resolution (Å)")
-        axes.secondary_yaxis("right").set_ylabel("spatial frequency (1/Å)")
+        axes.secondary_yaxis("right").set_ylabel("spatial frequency (Å⁻¹)")
 
 
 @contextmanager
@@ -294,7 +294,7 @@ def _draw_finding(axes: Any, record: RoundRecord, finding: Finding, shown: Seque
 def frequency_axes(axes: Any, last_per_A: float) -> None:
     """1/A below and A above."""
     axes.set_xlim(0, last_per_A)
-    axes.set_xlabel("spatial frequency (1/Å)")
+    axes.set_xlabel("spatial frequency (Å⁻¹)")
     above = axes.secondary_xaxis("top")
     lengths = _round_lengths(last_per_A / 50, last_per_A, 9)
     above.set_xticks([1 / length for length in lengths], [f"{length:g}" for length in lengths])

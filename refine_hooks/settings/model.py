@@ -48,10 +48,10 @@ class WatchSettings(Section):
         30.0,
         gt=0,
         le=DAY_S,
-        description="'once' waits this long for a locked database; a lock older than this is told as left behind",
+        description="'once' waits this long for a locked database; a lock older than this counts as left behind",
     )
     stalled_after_s: float = Field(
-        86400.0, gt=0, le=3650 * DAY_S, description="no new round for this long is told as a stalled watch"
+        86400.0, gt=0, le=3650 * DAY_S, description="no new round for this long counts as a stalled watch"
     )
 
     @model_validator(mode="before")
@@ -160,7 +160,7 @@ class AuditSettings(Section):
 
 
 class NotifySettings(Section):
-    """Who is told, and of what; targets are apprise URLs."""
+    """Who gets messages, and of what; targets are apprise URLs."""
 
     targets: tuple[str, ...] = ()
     on: tuple[Literal["round", "finding", "failed", "stalled", "finished"], ...] = (

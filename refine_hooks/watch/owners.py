@@ -130,7 +130,7 @@ class Stopping:
     """
 
     asked: threading.Event
-    why: str = "nothing more to do"
+    why: str = "done"
     in_hand: bool = False
 
     @contextmanager

@@ -110,7 +110,7 @@ def _masked_by(optimiser: Optimiser | None, kind: str, round_: Round) -> _Mask:
     if optimiser is None or not optimiser.flattens or kind == "body" or round_.key.iteration == 0:
         return INSCRIBED
     if optimiser.solvent_mask:
-        return "mask", f"the refinement's mask {optimiser.solvent_mask}"
+        return "mask", f"the refinement mask {optimiser.solvent_mask}"
     sphere = f"diameter {optimiser.particle_diameter_A or 0:g} A, soft edge of {optimiser.mask_edge_px:g} px outside it"
     return "sphere", f"the particle's sphere ({sphere})"
 

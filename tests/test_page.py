@@ -1,0 +1,189 @@
+"""What the page says of a log, and what it shows first: in words, and in a real browser over logs made for it."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import chromium
+import pytest
+from rounds_data import a_failure, a_round, falling, healthy
+
+from refine_hooks.audit import audit
+from refine_hooks.log.file import append, read_journal
+from refine_hooks.log.folder import Store
+from refine_hooks.log.headline import with_headline
+from refine_hooks.log.records import Failed, HalfMapsRecord, RoundRecord
+from refine_hooks.model import Key, Reported
+from refine_hooks.report import data
+from refine_hooks.report.file import report_html
+from refine_hooks.report.words import standing, verdict
+
+ASSETS = Path(data.__file__).parent / "assets"
+browser_test = [
+    pytest.mark.browser,
+    pytest.mark.skipif(chromium.PROGRAM is None, reason="chromium is not on PATH"),
+]
+
+
+def judged(record: RoundRecord, previous: RoundRecord | None = None) -> Any:
+    before = None if previous is None else standing(previous)
+    return verdict(record, before, [one for one in audit([record]) if one.round == str(record.key)])
+
+
+def with_program_s_curves_alone(iteration: int = 1, **more: Any) -> RoundRecord:
+    shape = falling(30)
+    scaled = shape / (0.1 + 0.9 * abs(shape))
+    scaled[50:] = 0.3
+    return a_round({"reported_fsc": shape, "reported_part_fsc": scaled}, iteration, half_maps=None, masks=(), **more)
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+
+
+def test_no_advice_quotes_a_number_of_a_curve_that_it_does_not_advise() -> None:
+    told = judged(with_program_s_curves_alone())
+    assert told.suspicious == "reported_part_fsc"
+    assert told.do
+    assert "Å" not in told.do, "the program's own sphere is no curve under a mask that follows the particle"
+
+
+def test_a_number_that_a_warning_doubts_carries_the_doubt_and_is_not_better() -> None:
+    halves = HalfMapsRecord(origin="merged", independence="shared_reference", paths=("a", "b"))
+    record = healthy(2, alignment_limit_A=5.0, half_maps=halves)
+    told = judged(record, healthy(1, 20.0, half_maps=halves))
+    here = standing(record)
+    assert here is not None
+    assert told.headline == f"{here.resolution_A:.2f} Å, may be overestimated: alignment limit 5.00 Å"
+    assert told.tone == "doubtful"
+
+
+def test_rounds_of_half_maps_of_another_kind_are_not_compared() -> None:
+    merged = healthy(1, half_maps=HalfMapsRecord(origin="merged", paths=("a", "b")))
+    found = healthy(2, 40.0, half_maps=HalfMapsRecord(origin="found", paths=("a", "b")))
+    assert judged(found, merged).tone == "changed"
+    assert "Fourier sums" in judged(found, merged).basis
+
+
+def test_a_round_without_half_maps_says_why_it_has_no_number_and_is_not_cleared() -> None:
+    bare = with_headline(
+        a_round({"reported_fsc": falling(30)}, half_maps=None, masks=()).model_copy(update={"curves": ()})
+    )
+    told = judged(bare)
+    assert told.headline == "No resolution: this round has no half maps"
+    assert "suspicious" not in told.why.lower()
+
+
+def test_the_page_gets_the_record_itself_so_that_a_new_field_needs_nothing_in_between() -> None:
+    record = healthy()
+    detail = data.detail(record, None, [])
+    assert set(RoundRecord.model_fields) - set(detail) == {"frequency_per_A", "voxels_in_shell"}
+    assert set(detail["curves"][0]) == set(type(record.curves[0]).model_fields)
+    assert isinstance(detail["curves"][0]["correlation"]["packed"], str)
+
+
+# --- in the browser ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[chromium.Page]:
+    with chromium.page(tmp_path_factory.mktemp("profile")) as page:
+        yield page
+
+
+@pytest.fixture
+def page(browser: chromium.Page) -> Iterator[chromium.Page]:
+    browser.complaints.clear()
+    yield browser
+    assert browser.complaints == []
+    browser.ask("Page.navigate", url="about:blank")
+
+
+def opened(page: chromium.Page, folder: Path, *lines: RoundRecord | Failed) -> None:
+    """The report of a log of these lines, each measured a minute after the one before, in the browser."""
+    start = lines[0].measured_at if isinstance(lines[0], RoundRecord) else lines[0].failed_at
+    for minute, line in enumerate(lines):
+        when = "measured_at" if isinstance(line, RoundRecord) else "failed_at"
+        append(folder / "rounds.jsonl", [line.model_copy(update={when: start + timedelta(minutes=minute)})])
+    journal = read_journal(folder / "rounds.jsonl")
+    report = folder / "report.html"
+    report.write_text(report_html(Store(folder), journal, audit(journal)), encoding="utf-8")
+    page.open(report.as_uri())
+
+
+def text(page: chromium.Page, selector: str) -> str:
+    return str(page.run(f"document.querySelector({selector!r})?.textContent ?? ''"))
+
+
+def selected(page: chromium.Page) -> str:
+    return str(page.run("document.querySelector('.row[aria-selected=true]')?.title"))
+
+
+def of_run(record: RoundRecord, run: str, class_id: int = 1) -> RoundRecord:
+    key = Key(run=run, iteration=record.key.iteration, class_id=class_id)
+    return record.model_copy(update={"key": key})
+
+
+class TestInTheBrowser:
+    """One browser for all."""
+
+    pytestmark = browser_test
+
+    def test_it_opens_on_the_newest_round_with_a_number_of_ours(self, page: chromium.Page, tmp_path: Path) -> None:
+        bare = of_run(with_program_s_curves_alone(1), "Class3D/job020")
+        opened(page, tmp_path, healthy(1), healthy(2), bare)
+        assert selected(page) == "run/2/1"
+        options = page.run("[...document.querySelectorAll('#track option')].map((o) => o.textContent)")
+        assert len(options) == 3
+        assert any("2 rounds" in option and "best" in option for option in options)
+        assert text(page, "#verdict h2").startswith("run · Round 2 · 20"), "the verdict names its run, and when"
+
+    def test_a_newest_round_that_failed_is_seen_first(self, page: chromium.Page, tmp_path: Path) -> None:
+        opened(page, tmp_path, healthy(1), healthy(2), a_failure(3, "half 2 is torn: copy it again"))
+        assert "half 2 is torn" in text(page, "#alarm")
+        assert not page.run("document.querySelector('#alarm').hidden")
+        rows = page.run("[...document.querySelectorAll('#rounds .row')].map((r) => r.dataset.failed)")
+        assert rows == ["true", "false", "false"]
+        page.press("End")
+        page.until("document.querySelector('#verdict h1').textContent.includes('could not be measured')")
+        assert page.run("document.querySelector('#fsc').closest('.card').hidden")
+
+    def test_a_round_without_curves_says_why_and_hides_empty_panels(self, page: chromium.Page, tmp_path: Path) -> None:
+        bare = with_headline(healthy(1, half_maps=None).model_copy(update={"curves": (), "masks": ()}))
+        opened(page, tmp_path, bare)
+        assert "this round has no half maps" in text(page, "#verdict h1")
+        for chart in ("#fsc", "#resolution"):
+            assert page.run(f"document.querySelector('{chart}').closest('.card').hidden")
+
+    def test_a_change_within_the_error_has_no_colour(self, page: chromium.Page, tmp_path: Path) -> None:
+        opened(page, tmp_path, healthy(1), healthy(2, 30.1), healthy(3, 40.0))
+        tones = page.run("[...document.querySelectorAll('#rounds .row')].map((r) => r.lastChild.className)")
+        assert tones == ["up", "unchanged", ""]
+
+    def test_a_program_s_number_is_set_apart_with_its_level(self, page: chromium.Page, tmp_path: Path) -> None:
+        opened(page, tmp_path, with_program_s_curves_alone(1))
+        assert "program, FSC 0.143" in text(page, ".row")
+
+    def test_a_line_of_the_trend_joins_only_like_with_like(self, page: chromium.Page) -> None:
+        scripts = "".join(
+            (ASSETS / name).read_text("utf-8") for name in ("base.js", "curves.js", "rounds.js", "trend.js")
+        )
+        rows = """const row = (iteration, more) => ({ run: "run", class: 1, origin: "merged", independence: "unknown",
+            res: { automask: [8, 0.143] }, iteration, ...more });
+            const rows = [row(1), row(2), row(3, { origin: "regularised" }), row(4, { res: { automask: [9, 0.5] } }),
+              row(5, { class: 2 }), row(6, { independence: "independent" }), row(7)];
+            const groups = trendGroups(rows, ["automask"], { automask: { kind: "measured" } });
+            return groups.map((g) => [...g.rows].map((r) => r.iteration));"""
+        assert page.run(f"(() => {{ {scripts}\n{rows} }})()") == [[1, 2, 7], [3], [4], [5], [6]]
+        broken = """const failed = { run: "run", class: 1, failed: true, res: {} };
+            const rows = [{ run: "run", class: 1, res: { a: [8, 0.143] } }, failed, { run: "b", class: 1, res: {} }];
+            return trendValues(rows, { name: "a", first: rows[0], rows: new Set([rows[0]]) }, 0).map((v) => v === null);"""
+        assert page.run(f"(() => {{ {scripts}\n{broken} }})()") == [False, True, False], "a failed round is a gap"
+
+    def test_the_level_of_each_number_is_said_where_they_differ(self, page: chromium.Page, tmp_path: Path) -> None:
+        record = healthy(1, reported=Reported(resolution_A=20.2, level=0.5, rule="FSC = 0.5"))
+        own = record.curves[0].model_copy(update={"name": "reported_gold_standard", "kind": "reported", "made": "fsc"})
+        own = own.model_copy(update={"threshold": 0.5, "resolution_A": 20.2, "mask": None})
+        opened(page, tmp_path, record.model_copy(update={"curves": (*record.curves, own)}))
+        assert "20.2 Å at 0.5" in text(page, "[data-curve=reported_gold_standard]")
+        assert "at 0.143" in text(page, "[data-curve=automask_corrected]")
