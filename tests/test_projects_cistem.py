@@ -2,6 +2,7 @@ import errno
 import fcntl
 import gzip
 import os
+import shutil
 import sqlite3
 import sys
 import time
@@ -21,10 +22,11 @@ from refine_hooks.log.file import read_journal
 from refine_hooks.log.folder import Store
 from refine_hooks.masks.cistem import cistem_automask, sphere_masked
 from refine_hooks.model import HalfMaps, Round
+from refine_hooks.programs import adapter_called
 from refine_hooks.programs.cistem.half_maps import half_maps
 from refine_hooks.programs.cistem.particles import _results
 from refine_hooks.programs.cistem.program_mask import moved_by
-from refine_hooks.settings import Settings
+from refine_hooks.settings import Settings, load_settings
 from refine_hooks.testing import check_adapter, fingerprint
 from refine_hooks.watch.loop import Watch, run
 
@@ -758,3 +760,46 @@ def test_a_voxel_size_that_the_user_gives_is_that_of_the_half_maps(tmp_path: Pat
     assert halves is not None
     assert (round_.facts.voxel_size_A, halves.half1.voxel_size_A, halves.half2.voxel_size_A) == (2.75, 2.75, 2.75)
     assert round_.fingerprint != scene.only_round().fingerprint, "measured again where another voxel size is given"
+
+
+POOR = {"automask": {"enabled": False}, "fsc": {"repeats": 2}, "watch": {"settle_s": 0.0, "metadata_wait_s": 0.0}}
+
+
+def require_nothing_poorer(folder: Path, store: Store, rounds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Watch a project to its end, delete the spool, and start `watch` and `once` anew."""
+
+    def started(reconstruct: Any) -> Watch:
+        settings = load_settings(program="cistem", overrides=POOR)
+        w = Watch.of(folder, "cistem", adapter_called("cistem"), settings, store, reconstruct)
+        run(w, [0.0, 1.0])
+        return w
+
+    def no_particles(*_: object) -> None:
+        pytest.fail("half maps are reconstructed although better ones are there")
+
+    monkeypatch.setattr("refine_hooks.reconstruct.reconstructed", no_particles)
+    assert started("never").counts.measured == rounds
+    before = read_journal(store.log).rounds
+    assert {record.half_maps.origin for record in before if record.half_maps} <= {"merged", "found"}
+    maps = fingerprint(store.out / "half_maps")
+    shutil.rmtree(store.spool)
+    for reconstruct in ("never", "missing"):
+        assert started(reconstruct).counts.done == 0
+    assert read_journal(store.log).rounds == before
+    assert fingerprint(store.out / "half_maps") == maps
+
+
+@pytest.mark.shared
+def test_a_replayed_project_keeps_its_rounds_when_the_spool_is_deleted(
+    replay: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_nothing_poorer(*replay, len(MAPS), monkeypatch)
+
+
+def test_a_project_keeps_its_rounds_when_the_spool_is_deleted(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.parameters(2)
+    scene.dumps(project.dumps(2))
+    scene.capture()
+    project.commit(scene.database, 2)
+    project.wipe(scene.folder, AUTO)
+    require_nothing_poorer(scene.folder, scene.store, 1, monkeypatch)

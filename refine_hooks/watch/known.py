@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from refine_hooks.log.index import LogIndex
 from refine_hooks.log.records import Failed
@@ -16,10 +17,12 @@ class KnownRounds:
 
     Attributes:
         index: the log.
+        project: the folder that inputs are named from.
         may_reconstruct: whether half maps are made from the particles.
     """
 
     index: LogIndex
+    project: Path
     may_reconstruct: bool
     _poorer: dict[Key, Fingerprint] = field(default_factory=dict)  # states that give less than the log holds
     _attempted: set[tuple[Key, Origin | None]] = field(default_factory=set)  # with what was at hand then
@@ -81,7 +84,18 @@ class KnownRounds:
             return True
         known_origin = hasattr(round_.inputs, "origin")
         best = max(rank(at_hand(round_)), rank("reconstructed") if self.may_reconstruct else 0)
-        return known_origin and best < rank(known.origin)
+        if not known_origin or best > rank(known.origin):
+            return False
+        if best == rank(known.origin) and not self._gone(known.fingerprint, round_.fingerprint):
+            return False
+        self._poorer[round_.key] = round_.fingerprint
+        return True
+
+    def _gone(self, before: Fingerprint, here: Fingerprint) -> bool:
+        """Whether the program says that a round is as it was, while all that it was measured from is gone."""
+        if not before.inputs or not before.revision or before.revision != here.revision:
+            return False
+        return not any((self.project / file.name).exists() for file in before.inputs)
 
     def attempted(self, round_: Round) -> None:
         """Remember that a round was measured, or found not worth it, from what is at hand now."""

@@ -100,7 +100,7 @@ class Watch:
             retries=RetryQueue(),
             schedule=Schedule(settings.watch.poll_s, settings.watch.settle_s, clock),
             log=LogWriter(store, view.index),
-            known=KnownRounds(view.index, reconstruct != "never"),
+            known=KnownRounds(view.index, project, reconstruct != "never"),
             observers=Observers(view),
             retention=Retention(store, settings.keep, view.judge),
             at_capture=threading.Lock(),
