@@ -29,6 +29,8 @@ _BETTER, _BETTER_SD = 1.1, 5.0
 _CANDIDATES = 3
 _SEEN_Z = 7.0
 _ITERATIONS = 4
+_LEAST_SLOPE = 0.1  # of what the shells have on average, in any direction
+_FARTHEST_DEG = 60.0  # a fit that goes farther has lost its way: such turns are looked for elsewhere
 _LONGEST_STEP_PX = 1.5
 _UNKNOWN_PX = 0.5  # of the coarse box: what its peaks are good to
 _LARGEST_TURN = 0.3  # rad, of one step
@@ -160,6 +162,8 @@ def _refined(
     low = fit.solved(np.array(peak.shift, float) * few / coarse)
     turn, angle_sd = low.certain()
     angle = float(np.linalg.norm(turn))
+    if np.rad2deg(angle) > _FARTHEST_DEG:
+        angle = 0.0
     shift, shift_sd = low.shift * box_px / few, low.shift_sd * box_px / few
     if not angle:
         one, two = (_middle(half, many) for half in transforms)
@@ -353,18 +357,35 @@ def _fine_shift(one: Complex, two: Complex, box_px: int, start: Vector) -> tuple
         found = _likeness(one, moved, shells, box_px)
         alike = found.alike
         gain = alike / (1 - alike**2)
-        product = (one * np.conj(moved)).imag * ((gain * found.scale1 * found.scale2)[shells] * weight)
-        right = np.array([float((f * product).sum()) for f in frequencies])
-        held = (gain * alike)[shells] * weight
-        normal = np.array([[float((f * g * held).sum()) for f in frequencies] for g in frequencies])
-        if np.linalg.eigvalsh(normal)[0] <= 0:
+        product = one * np.conj(moved) * ((gain * found.scale1 * found.scale2)[shells] * weight)
+        right = np.array([float((f * product.imag).sum()) for f in frequencies])
+        spread, slope = (
+            np.array([[float((f * g * held).sum()) for f in frequencies] for g in frequencies])
+            for held in ((gain * alike)[shells] * weight, product.real)
+        )
+        if np.linalg.eigvalsh(spread)[0] <= 0:
             return start, _UNKNOWN_PX
-        step = np.asarray(np.linalg.solve(normal, right))
-        sd = float(np.sqrt(1 / np.linalg.eigvalsh(normal)[0]))
+        step, covariance = _solution(slope, spread, right)
+        sd = float(np.sqrt(np.linalg.eigvalsh(covariance)[-1]))
         shift = shift + _limited(step, _LONGEST_STEP_PX)
         if np.abs(step).max() < 0.02:
             break
     return shift, sd
+
+
+def _solution(
+    slope: NDArray[np.float64], spread: NDArray[np.float64], right: Vector
+) -> tuple[Vector, NDArray[np.float64]]:
+    """Step and its covariance, where ``slope`` is what the halves themselves have and ``spread`` the variance of ``right``.
+
+    A rod says less of a shift along itself than its shells say on average: there the slope is less than the spread.
+    """
+    values, vectors = np.linalg.eigh(spread)
+    root = vectors / np.sqrt(values)
+    own, axes = np.linalg.eigh(root.T @ slope @ root)
+    inverse = root @ axes / np.maximum(own, _LEAST_SLOPE)
+    step = inverse @ (axes.T @ root.T @ right)
+    return np.asarray(step), np.asarray(inverse @ inverse.T)
 
 
 class _TurnFit:

@@ -12,6 +12,7 @@ from refine_hooks.settings import Settings
 SHIFT_PX = 0.2
 SHIFT_SD = 4.0
 TURN_DEG = 2.0
+TURN_SD = 5.0
 SHARE_SD = 3.0
 LEAST_SHARE = 0.003
 
@@ -22,6 +23,12 @@ def shifted(checks: Checks) -> float | None:
         return None
     length = hypot(*checks.shift_px)
     return length if length > max(SHIFT_PX, SHIFT_SD * (checks.shift_sd_px or 0.0)) else None
+
+
+def turned(checks: Checks) -> float | None:
+    """Angle between the halves in degrees where it is one."""
+    angle = checks.rotated_deg or 0.0
+    return angle if angle >= TURN_DEG and angle > TURN_SD * (checks.rotated_sd_deg or 0.0) else None
 
 
 def shares_noise(checks: Checks) -> bool:
@@ -65,15 +72,15 @@ def superimposed(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     checks = record.checks
     if checks is None:
         return
-    length, turned = shifted(checks), checks.rotated_deg or 0.0
+    length, angle = shifted(checks), turned(checks)
     if checks.mirrored:
         name, text = "halves_mirrored", "half map 2 is the other hand of half map 1: mirror one of them"
     elif checks.inverted:
         name, text = "halves_inverted", "half map 2 has the opposite contrast of half map 1: multiply one of them by -1"
-    elif turned >= TURN_DEG:
+    elif angle is not None:
         name, text = (
             "halves_turned",
-            f"half map 2 is turned by {turned:.1f} degrees against half map 1: align one to the other",
+            f"half map 2 is turned by {angle:.1f} degrees against half map 1: align one to the other",
         )
     elif length is not None:
         assert checks.shift_px is not None
@@ -93,6 +100,7 @@ def superimposed(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
         shift_px=checks.shift_px,
         shift_sd_px=checks.shift_sd_px,
         turned_deg=checks.rotated_deg,
+        turned_sd_deg=checks.rotated_sd_deg,
     )
 
 

@@ -47,6 +47,7 @@ class Checks(Record):
     mirrored: bool | None = Field(default=None, description="half 2 is of the other hand")
     inverted: bool | None = Field(default=None, description="half 2 has the opposite contrast")
     rotated_deg: float | None = Field(default=None, description="half 2 against half 1")
+    rotated_sd_deg: float | None = None
     superposition_correlation: float | None = Field(
         default=None, description="of the low-passed halves, as they lie in the box"
     )

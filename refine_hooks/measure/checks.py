@@ -56,6 +56,7 @@ def checks_of(
         mirrored=laid.mirrored if laid else None,
         inverted=laid.inverted if laid else None,
         rotated_deg=laid.turned_deg if laid else None,
+        rotated_sd_deg=laid.turned_sd_deg if laid else None,
         noise_outside=before.noise_outside if before else None,
         common_noise_share=Share(value=common.value, sd=common.sd) if common and common.flat else None,
         background_level=pair.levels,
