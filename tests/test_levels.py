@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from rich.console import Console
-from rounds_data import FREQUENCY, SHELLS, Values, falling, healthy, kind_of
+from rounds_data import FREQUENCY, SHELLS, Values, a_round, falling, healthy, kind_of
 
 from refine_hooks import curves
 from refine_hooks.audit import audit
@@ -108,3 +108,9 @@ def test_rounds_at_two_levels_are_not_compared(half: RoundRecord) -> None:
     verdict = data.detail(half, before, [])["shown"]["verdict"]
     assert verdict["tone"] == "changed"
     assert "FSC = 0.143" in verdict["basis"]
+
+
+def test_a_round_without_maps_and_curves_has_a_summary() -> None:
+    nothing = {"box_px": 0, "voxel_size_A": 0.0, "frequency_per_A": (0.0,), "voxels_in_shell": (0,)}
+    record = a_round({}, half_maps=None, masks=(), **nothing)
+    assert summary_of(record).shell_per_A == 0.0

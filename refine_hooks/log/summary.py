@@ -197,6 +197,7 @@ def _small_key(run: str, iteration: int, class_id: int) -> Key:
 def summary_of(line: RoundRecord) -> RoundSummary:
     """The summary of a record that stands nowhere in particular; what repeats in every line is held once."""
     readings = ((curve.resolution_A, *(curve.interval_A or (None, None))) for curve in line.curves)
+    edge_A = line.box_px * line.voxel_size_A
     return RoundSummary(
         key=_small_key(line.key.run, line.key.iteration, line.key.class_id),
         label=line.label,
@@ -210,7 +211,7 @@ def summary_of(line: RoundRecord) -> RoundSummary:
         identities=tuple(identity_of(line, curve) for curve in line.curves),
         numbers=b"".join(_READING.pack(*(nan if number is None else number for number in one)) for one in readings),
         masks=tuple(intern(mask.name) for mask in line.masks),
-        shell_per_A=1 / (line.box_px * line.voxel_size_A),
+        shell_per_A=1 / edge_A if edge_A else 0.0,  # a round without maps and curves has no box
         supersedes=line.supersedes,
     )
 
