@@ -3,9 +3,9 @@
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from refine_hooks.errors import RefineHooksError
 from refine_hooks.files import file_system
@@ -13,6 +13,7 @@ from refine_hooks.log.records import Failed
 from refine_hooks.log.summary import RoundSummary
 from refine_hooks.model import KEPT_FIRST, Round
 from refine_hooks.programs import Claim
+from refine_hooks.programs.unused import unused_half_maps, used_by
 from refine_hooks.watch.loop import Watch
 
 Action = Literal["measure", "record", "capture", "wait", "fail", "nothing"]
@@ -59,6 +60,14 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class UnusedFile:
+    """A half map, by its name, that belongs to no round, and why nothing is measured from it."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """A project at this moment.
 
@@ -78,6 +87,7 @@ class Explanation:
     kept: int
     out: Place
     rounds: tuple[ExplainedRound, ...]
+    unused: tuple[UnusedFile, ...]
     faults: tuple[str, ...]
 
 
@@ -95,6 +105,7 @@ def explain(w: Watch, claims: Iterable[Claim] = ()) -> Explanation:
     except Exception as error:  # a watch waits, whatever the reason
         faults.append(f"the rounds cannot be looked at now: {error or type(error).__name__}")
         rounds = []
+    unused = unused_half_maps(w.opened, rounds)
     faults += [f"{folder}: cannot be read" for folder in file_system.unreadable(w.opened.watched_folders)]
     return Explanation(
         project=str(w.project),
@@ -107,6 +118,7 @@ def explain(w: Watch, claims: Iterable[Claim] = ()) -> Explanation:
         kept=sum(1 for path in w.store.spool.rglob("*") if path.is_file()),
         out=_place(w, past),
         rounds=tuple(_explained(w, round_) for round_ in rounds),
+        unused=tuple(UnusedFile(_relative(w.project, each.path), each.reason) for each in unused),
         faults=tuple(faults),
     )
 
@@ -182,25 +194,15 @@ def _action(w: Watch, round_: Round, origin: str) -> tuple[Action, str]:
 
 def _reads(project: Path, round_: Round) -> Iterator[ReadFile]:
     """The files of the fingerprint and those that the adapter's own inputs name."""
-    named = [project / file.path for file in round_.fingerprint.inputs]
-    for path in dict.fromkeys([*named, *_paths_in(round_.inputs)]):
+    for path in used_by(project, round_):
         if path.is_dir():
             continue
         try:
             size: int | None = path.stat().st_size
         except OSError:
             size = None
-        yield ReadFile(str(path.relative_to(project) if path.is_relative_to(project) else path), size)
+        yield ReadFile(_relative(project, path), size)
 
 
-def _paths_in(inputs: Any) -> Iterator[Path]:
-    if isinstance(inputs, Path):
-        yield inputs
-    elif isinstance(inputs, dict):
-        yield from _paths_in(list(inputs.values()))
-    elif isinstance(inputs, list | tuple | set | frozenset):
-        for each in inputs:
-            yield from _paths_in(each)
-    elif is_dataclass(inputs):
-        for each in fields(inputs):
-            yield from _paths_in(getattr(inputs, each.name))
+def _relative(project: Path, path: Path) -> str:
+    return str(path.relative_to(project) if path.is_relative_to(project) else path)

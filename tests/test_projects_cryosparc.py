@@ -35,6 +35,7 @@ from refine_hooks.particles.cryosparc import read_cs
 from refine_hooks.programs import claim
 from refine_hooks.programs.cryosparc.halves import read_fsc_table
 from refine_hooks.programs.cryosparc.job import read_filter_radii, read_job, read_log
+from refine_hooks.programs.unused import unused_half_maps
 from refine_hooks.reconstruct import Desk, half_maps_of
 from refine_hooks.settings import Settings
 from refine_hooks.testing import check_adapter
@@ -247,6 +248,16 @@ def test_the_kind_of_job_says_whether_its_halves_are_independent(tmp_path: Path,
     opened = cryosparc.open(project, Settings(), tmp_path / "spool")
     halves = [opened.half_maps(round_) for round_ in opened.rounds()]
     assert {pair.independence for pair in halves if pair is not None} == {independence}
+
+
+def test_half_maps_of_a_job_that_refines_none_are_named_with_the_reason(tmp_path: Path) -> None:
+    project = write_project(tmp_path / "project", 1)
+    write_project(tmp_path / "other", 1, kind="volume_tools")
+    (tmp_path / "other" / "J5").rename(project / "J6")
+    opened = cryosparc.open(project, Settings(), tmp_path / "spool")
+    unused = unused_half_maps(opened, opened.rounds())
+    assert {each.path.parent.name for each in unused} == {"J6"}
+    assert all("volume_tools" in each.reason for each in unused)
 
 
 def test_a_flexible_reconstruction_gives_one_round_with_and_one_without_its_deformations(tmp_path: Path) -> None:

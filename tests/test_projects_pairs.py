@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from pairs_data import (
 from small_program import BOX, half_maps_of
 
 from refine_hooks.audit.rounds import not_honest
+from refine_hooks.cli import main
 from refine_hooks.errors import ProjectError
 from refine_hooks.files.mrc import Map, read_map
 from refine_hooks.log.file import read_journal
@@ -35,6 +37,7 @@ from refine_hooks.model import KEPT_FIRST, Round
 from refine_hooks.programs import adapter_called, claim, claims
 from refine_hooks.programs.curve_tables import at_shells
 from refine_hooks.programs.dynamo import em_header
+from refine_hooks.programs.unused import unused_half_maps
 from refine_hooks.settings import Settings, load_settings
 from refine_hooks.testing import check_adapter
 from refine_hooks.watch.loop import Watch, run
@@ -160,6 +163,33 @@ def test_a_default_pixel_size_is_doubted(header_A: float, tmp_path: Path) -> Non
     adapter = adapter_called("cryodrgn").open(tmp_path, Settings(), tmp_path / "spool")
     (round_,) = adapter.rounds()
     assert any("no pixel size was given" in note for note in round_.facts.notes) == (header_A == 1.0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_half_maps_under_other_names_are_not_passed_over_in_silence(name: str, tmp_path: Path) -> None:
+    project = PROGRAMS[name].finished(tmp_path / "project")
+    opened = adapter_called(name).open(project, settings_of(name), tmp_path / "spool")
+    assert unused_half_maps(opened, opened.rounds()) == []
+    folder = next(path.parent for path in sorted(project.rglob("*")) if path.suffix in (".mrc", ".em"))
+    put(folder / "mine_half_A.mrc", half_maps_of(1)[0])
+    (found,) = unused_half_maps(opened, opened.rounds())
+    assert (found.path.name, "its name is none" in found.reason) == ("mine_half_A.mrc", True)
+
+
+def test_once_exits_with_1_where_half_maps_are_there_and_none_was_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = tmp_path / "project"
+    put_text(project / "mparameters", "MODE 1\n")
+    (project / "scratch").mkdir()
+    put(project / "scratch" / "other_half1.mrc", half_maps_of(1)[0])
+    monkeypatch.setattr(sys, "argv", ["refine-hooks", "once", str(project), "--out", str(tmp_path / "out")])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr().err
+    assert ended.value.code == 1
+    assert "scratch/other_half1.mrc: not used: its name is none" in said
+    assert "none was measured" in said
 
 
 def test_what_is_written_over_is_first_copied_and_measured_from_the_copy(tmp_path: Path) -> None:

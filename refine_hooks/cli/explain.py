@@ -95,7 +95,16 @@ def _lines(it: Explanation, why: bool) -> list[str]:
     lines.append(f"rounds: {len(it.rounds)}")
     for round_ in it.rounds:
         lines += _round_lines(round_)
-    return lines
+    return [*lines, *_unused_lines(it)]
+
+
+def _unused_lines(it: Explanation) -> list[str]:
+    """Half maps that belong to no round, one line a reason."""
+    by_reason: dict[str, list[str]] = {}
+    for file in it.unused:
+        by_reason.setdefault(file.reason, []).append(file.name)
+    lines = [f"half maps that are not used: {len(it.unused)}"] if it.unused else []
+    return [*lines, *(f"  {', '.join(names)}: {reason}" for reason, names in by_reason.items())]
 
 
 def _round_lines(round_: ExplainedRound) -> list[str]:

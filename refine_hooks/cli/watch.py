@@ -22,6 +22,7 @@ from refine_hooks.cli._options import (
     Reconstruct,
     overrides_of,
 )
+from refine_hooks.errors import RefineHooksError
 from refine_hooks.files import file_system
 from refine_hooks.watch import events
 
@@ -64,6 +65,7 @@ def watch(
             project, out, config, program, overrides, in_watch=True, inserting=partial(progress, what="particles")
         )
         why = _watch(w, until_idle)
+        _say_unused(w)
     if why == "interrupted":
         raise typer.Exit(130)
 
@@ -83,6 +85,24 @@ def _watch(w: Watch, until_idle: float | None) -> str:
     finally:
         if notifier is not None:
             notifier.close()
+
+
+def _say_unused(w: Watch) -> bool:
+    """Name the half maps that belong to no round; True where half maps are there and the log holds a measurement of none."""
+    from refine_hooks.programs.unused import in_words, unused_half_maps
+
+    try:
+        rounds = list(w.opened.rounds())
+    except (RefineHooksError, OSError):
+        return False  # said by the scans before
+    unused = unused_half_maps(w.opened, rounds)
+    for line in in_words(unused, w.project):
+        logger.warning(line)
+    seen = unused or any(getattr(each.inputs, "halves", None) is not None for each in rounds)
+    none_measured = bool(seen) and all(each.origin is None for each in w.index.summaries())
+    if none_measured:
+        logger.error(f"{w.project}: half maps are there, and none was measured; 'refine-hooks explain' says why")
+    return none_measured
 
 
 @app.command(short_help="Measure every round that is there now.")
@@ -110,7 +130,8 @@ def once(
         inserting = partial(progress, what="particles")
         w = open_watch(project, out, config, program, overrides, in_watch=False, progress=progress, inserting=inserting)
         why = run(w, two_scans(w))
-    if w.waits.waiting:
+    none_measured = _say_unused(w)
+    if w.waits.waiting or none_measured:
         raise typer.Exit(1)
     if why == "interrupted":
         raise typer.Exit(130)

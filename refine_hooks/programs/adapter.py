@@ -1,6 +1,7 @@
 """What a refinement program is here: an `Adapter`, which opens a directory as a `Project`."""
 
-from collections.abc import Callable, Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +17,7 @@ from refine_hooks.programs._still import Still
 from refine_hooks.settings import Settings
 
 
-class Project:
+class Project(ABC):
     """One directory, opened as one program's. What it remembers is its own; nothing in the directory is opened for writing.
 
     An adapter makes a class of this one and gives at least `rounds` and `half_maps`. `capture` may run in a thread of its own.
@@ -50,12 +51,21 @@ class Project:
         """Folders whose changes should be looked at once, each with whether to include its sub-folders."""
         return [(self.directory, False)]
 
+    def folders_with_maps(self) -> Iterable[Path]:
+        """Folders in which half maps that belong to no round are looked for."""
+        for folder, with_subfolders in self.watched_folders():
+            yield from below(folder) if with_subfolders else [folder]
+
+    def why_unused(self, path: Path) -> str | None:
+        """Why a half map that belongs to no round is not used; None where that needs no word."""
+        return "its name is none that the program gives the half maps of a round"
+
+    @abstractmethod
     def rounds(self) -> Iterable[Round]:
         """Every round and class that is on disk or in the spool now, oldest first; called again and again.
 
         A round that is given from memory, and so is unchanged, keeps its ``serial``.
         """
-        raise NotImplementedError
 
     def capture(self) -> list[Path]:
         """Save into the spool what the program is about to delete; returns what was newly saved.
@@ -65,6 +75,7 @@ class Project:
         """
         return []
 
+    @abstractmethod
     def half_maps(self, round_: Round) -> HalfMaps | None:
         """Find or merge the two half maps; None where the round has none (it is then recorded with the reported curves).
 
@@ -72,7 +83,6 @@ class Project:
             NotReadyError: they are being written at this moment.
             RefineHooksError: they cannot be used; says why.
         """
-        raise NotImplementedError
 
     def reported(self, round_: Round) -> list[FscCurve]:
         """The program's own curves.
@@ -106,7 +116,7 @@ class Project:
         """Particles per bin [theta 0..180, phi 0..360], where the program keeps or implies them."""
         return None
 
-    def discard(self, round_: Round) -> None:
+    def discard(self, round_: Round) -> None:  # noqa: B027 - most programs save nothing
         """Remove what `capture` saved for this round, after its half maps are safely on disk."""
 
 
@@ -152,6 +162,21 @@ class Program(Adapter):
     def open(self, directory: Path, settings: Settings, spool: Path) -> Project:
         """See `Adapter.open`."""
         return self.project(directory, settings, spool)
+
+
+_BELOW = 2
+
+
+def below(folder: Path, depth: int = _BELOW) -> Iterator[Path]:
+    """A folder and those below it, to a depth; hidden ones are left out."""
+    yield folder
+    try:
+        inside = sorted(each for each in folder.iterdir() if not each.name.startswith(".")) if depth else []
+    except OSError:
+        return
+    for each in inside:
+        if each.is_dir():
+            yield from below(each, depth - 1)
 
 
 def fingerprint_of(directory: Path, paths: Iterable[Path], revision: str = "") -> Fingerprint:

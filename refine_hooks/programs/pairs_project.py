@@ -144,6 +144,12 @@ class PairsProject(Project):
         above = {parent for folder in folders for parent in folder.parents if parent.is_relative_to(directory)}
         return [(folder, False) for folder in dict.fromkeys([directory, *sorted(above), *folders])]
 
+    def why_unused(self, path: Path) -> str | None:
+        """Nothing of a pair that a better one of the same round stands for, or of which a copy is measured."""
+        name = path.relative_to(self.directory).as_posix()
+        known = any(pattern.fullmatch(name) for kind in self.names.kinds for pattern in kind.names)
+        return None if known else super().why_unused(path)
+
     def reported(self, round_: Round) -> list[FscCurve]:
         """The program's own curves."""
         return self.names.reported(round_)

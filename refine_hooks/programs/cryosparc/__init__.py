@@ -13,7 +13,7 @@ from refine_hooks.model import FscCurve, HalfMaps, ProgramMask, Round
 from refine_hooks.particles import ParticlesJob
 from refine_hooks.programs.adapter import Program, Project
 from refine_hooks.programs.cryosparc import halves as of_round
-from refine_hooks.programs.cryosparc.files import evidence, job_folders
+from refine_hooks.programs.cryosparc.files import all_job_folders, evidence, job_folders, job_of
 from refine_hooks.programs.cryosparc.rounds import capture, rounds
 
 
@@ -27,6 +27,17 @@ class CryosparcProject(Project):
         """The folders of refinements, and the project for new jobs; particles lie in folders below those of other jobs."""
         folders = [job.folder for job in job_folders(self.directory, self.memory)]
         return [(self.directory, False), *((folder, False) for folder in folders if folder != self.directory)]
+
+    def folders_with_maps(self) -> Iterable[Path]:
+        """All job folders, whatever the job is."""
+        return [self.directory, *all_job_folders(self.directory)]
+
+    def why_unused(self, path: Path) -> str | None:
+        """The kind of job, or its name."""
+        job = job_of(path.parent, self.memory)
+        if not job.table.refines:
+            return f"a job of the kind {job.table.type} refines no half maps"
+        return super().why_unused(path)
 
     def rounds(self) -> Iterable[Round]:
         """Every iteration and class of every refinement, those whose files were saved and are gone since included."""

@@ -89,12 +89,18 @@ def job_folders(directory: Path, memory: Memory | None = None) -> list[Job]:
     """The refinements of a project in the order of their numbers, or the one job that ``directory`` itself is."""
     memory = memory or Memory()
     if is_job_folder(directory):
-        return [_job(directory, memory)]
-    jobs = [_job(directory / name, memory) for name in _job_names(directory)]
+        return [job_of(directory, memory)]
+    jobs = [job_of(directory / name, memory) for name in _job_names(directory)]
     return [job for job in jobs if job.table.refines]
 
 
-def _job(folder: Path, memory: Memory) -> Job:
+def all_job_folders(directory: Path) -> list[Path]:
+    """The folders of all jobs of a project, whatever their kind."""
+    return [directory / name for name in _job_names(directory)]
+
+
+def job_of(folder: Path, memory: Memory) -> Job:
+    """The job of a folder; its table is empty where there is none."""
     try:
         table = memory.file(read_job, folder / "job.json")
     except RefineHooksError:

@@ -23,6 +23,10 @@ class EmanProject(Project):
         folders = [run.folder for run in runs(self.directory, self.memory)]
         return [(self.directory, False), *((folder, False) for folder in folders if folder != self.directory)]
 
+    def why_unused(self, path: Path) -> str | None:
+        """Nothing of EMAN2's other copies of a round, which are filtered or masked further."""
+        return None if path.name.startswith("threed_") else super().why_unused(path)
+
     def rounds(self) -> Iterable[Round]:
         """Every iteration from 1 on."""
         return rounds(self.directory, self.spool, self.memory)

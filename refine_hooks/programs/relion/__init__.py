@@ -15,7 +15,7 @@ from refine_hooks.particles import ParticlesJob
 from refine_hooks.programs._still import folder_state, state
 from refine_hooks.programs.adapter import Program, Project
 from refine_hooks.programs.relion import halves as of_round
-from refine_hooks.programs.relion.files import JOB_TYPES, Job, is_job_folder, job_folders
+from refine_hooks.programs.relion.files import JOB_TYPES, Job, is_job_folder, is_refinement_s, job_folders
 from refine_hooks.programs.relion.particles import duplicates, particles
 from refine_hooks.programs.relion.postprocess import postprocess_tables
 from refine_hooks.programs.relion.rounds import job_rounds
@@ -32,6 +32,10 @@ class RelionProject(Project):
         """The folders of refinements and post-processings; particles lie elsewhere."""
         folders = [self.directory / name for name in (*JOB_TYPES, "PostProcess") if (self.directory / name).is_dir()]
         return [(self.directory, False), *((folder, True) for folder in folders)]
+
+    def why_unused(self, path: Path) -> str | None:
+        """Nothing of the filtered maps of a round that is measured from better ones."""
+        return None if is_refinement_s(path.name) else super().why_unused(path)
 
     def rounds(self) -> Iterable[Round]:
         """Every round and class of every refinement that is on disk now, oldest first within each job."""

@@ -105,6 +105,11 @@ def _marks_a_job(name: str) -> bool:
     return found is not None and found["what"] in ("model.star", "optimiser.star")
 
 
+def is_refinement_s(name: str) -> bool:
+    """Whether a refinement gives a file this name."""
+    return _FILE.fullmatch(name) is not None
+
+
 def job_folders(directory: Path, memory: Memory | None = None) -> list[Job]:
     """All refinement jobs of a project, or the one job that ``directory`` itself is, in the order of their numbers."""
     memory = memory or Memory()
