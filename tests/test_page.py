@@ -44,6 +44,7 @@ def with_program_s_curves_alone(iteration: int = 1, **more: Any) -> RoundRecord:
 def test_no_advice_quotes_a_number_of_a_curve_that_it_does_not_advise() -> None:
     told = judged(with_program_s_curves_alone())
     assert told.suspicious == "reported_part_fsc"
+    assert (told.tone, "reported by test" in told.headline) == ("reported", True), "it is no measurement of ours"
     assert told.do
     assert "Å" not in told.do, "the program's own sphere is no curve under a mask that follows the particle"
 
@@ -179,6 +180,19 @@ class TestInTheBrowser:
             const rows = [{ run: "run", class: 1, res: { a: [8, 0.143] } }, failed, { run: "b", class: 1, res: {} }];
             return trendValues(rows, { name: "a", first: rows[0], rows: new Set([rows[0]]) }, 0).map((v) => v === null);"""
         assert page.run(f"(() => {{ {scripts}\n{broken} }})()") == [False, True, False], "a failed round is a gap"
+
+    def test_the_trend_is_drawn_over_rounds_hours_or_particles(self, page: chromium.Page, tmp_path: Path) -> None:
+        opened(page, tmp_path, healthy(1, particles=500), healthy(2, 33.0, particles=900), healthy(3))
+        drawn = "document.querySelector('#resolution canvas').toDataURL()"
+        seen = [page.run(drawn)]
+        for over in ("hours", "particles", "round"):
+            page.run(
+                f"(s => {{ s.value = '{over}'; s.dispatchEvent(new Event('change')); }})(document.querySelector('#over'))"
+            )
+            page.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+            seen.append(page.run(drawn))
+        assert len(set(seen[:3])) == 3
+        assert seen[3] == seen[0]
 
     def test_the_level_of_each_number_is_said_where_they_differ(self, page: chromium.Page, tmp_path: Path) -> None:
         record = healthy(1, reported=Reported(resolution_A=20.2, level=0.5, rule="FSC = 0.5"))

@@ -33,7 +33,7 @@ from refine_hooks.report.words import (
 STEP = 1e-4
 UNDEFINED = -32768
 _LARGEST = 32767
-_DIGITS = 6  # significant ones of other arrays
+_DIGITS = 7  # significant ones of other numbers
 _FROM_THE_BOX = {"frequency_per_A", "voxels_in_shell"}  # the page counts them itself
 _FEW = 12  # numbers; a shorter array is sent as it is
 
@@ -48,16 +48,16 @@ def packed(values: Iterable[float | None] | None) -> str | None:
 
 
 def _compact(value: Any, shells: int) -> Any:
-    """JSON with its long arrays of numbers packed or rounded: ``{"packed": TEXT}`` for correlations over the shells."""
+    """JSON with its numbers rounded, and correlations over the shells packed: ``{"packed": TEXT}``."""
     if isinstance(value, dict):
         return {name: _compact(part, shells) for name, part in value.items()}
     if not isinstance(value, list):
-        return value
+        return float(f"{value:.{_DIGITS}g}") if isinstance(value, float) else value
     if len(value) < _FEW or not all(one is None or isinstance(one, int | float) for one in value):
         return [_compact(one, shells) for one in value]
     if len(value) == shells and max((abs(one) for one in value if one is not None), default=0.0) <= STEP * _LARGEST:
         return {"packed": packed(value)}
-    return [float(f"{one:.{_DIGITS}g}") if isinstance(one, float) else one for one in value]
+    return [_compact(one, shells) for one in value]
 
 
 def row(summary: RoundSummary, counts: Counts | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from refine_hooks.log.summary import CurveIdentity, CurveSummary, RoundSummary, 
 from refine_hooks.model import Independence, MaskRole, Origin
 from refine_hooks.report.meaning import in_words
 
-Tone = Literal["better", "worse", "same", "changed", "first", "doubtful", "unknown"]
+Tone = Literal["better", "worse", "same", "changed", "first", "reported", "doubtful", "unknown"]
 
 _MASKS: dict[MaskRole, str] = {"automask": "automask", "refinement": "refinement mask", "sphere": "spherical mask"}
 _YOURS = "user"  # the name of the one mask that the user gives without a name
@@ -76,7 +76,8 @@ class Verdict:
     """A round in the three answers that a reader wants first.
 
     Attributes:
-        tone: whether it is better than the round before; doubtful where a warning doubts its number.
+        tone: whether it is better than the round before; reported where the number is the program's own, doubtful where a warning
+            doubts it.
         headline: the answer in a few words: "Better: 8.53 Å, was 10.42 Å".
         basis: what that was read from, and what it was compared with.
         suspicious: the most suspicious FSC curve as the log names it; None where none is.
@@ -183,6 +184,10 @@ def verdict(record: RoundRecord, previous: Standing | None, findings: Sequence[F
     here = standing(record)
     doubt = None if here is None else _doubt_of_number(here, findings)
     tone, headline, basis = _progress(record, here, previous)
+    if here is not None and record.headline_curve() is None:
+        by = program_name(record.program)
+        tone, headline = "reported", f"{here.resolution_A:.2f} Å, reported by {by}"
+        basis = f"Not measured here. {basis}"
     if here is not None and doubt:
         tone, headline = "doubtful", f"{here.resolution_A:.2f} Å, {doubt}"
     return Verdict(tone, headline, basis, *_suspicious(record, findings))

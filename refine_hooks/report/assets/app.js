@@ -166,6 +166,7 @@ async function begin() {
   $("scale").addEventListener("click", switchScale);
   $("compare").addEventListener("change", (e) => compareWith(e.target.value).catch(fault));
   $("track").addEventListener("change", (e) => chooseTrack(e.target.value).catch(fault));
+  $("over").addEventListener("change", (e) => { state.over = e.target.value; showResolution(); });
   $("log").addEventListener("change", (e) => openLog(e.target.value).catch(fault));
   $("values").addEventListener("toggle", () => {
     if ($("values").open && hasCurves()) showValues(state.detail, state);

@@ -108,6 +108,6 @@ function trackTitle(rows, curves) {
   const numbers = rows.filter((r) => r.headline && r.res[r.headline] && !isOfProgram(curves[r.headline]));
   const best = Math.min(...numbers.map((r) => r.res[r.headline][0]));
   const days = [...new Set([rows[0], rows.at(-1)].map((r) => localTime(r.at).slice(0, 10)))].join(" to ");
-  const found = [`${rows[0].run}, class ${rows[0].class}`, plural(rows.length, "round"), days];
-  return [...found, numbers.length && `best ${angstrom(best)}`].filter(Boolean).join(" · ");
+  const found = [`${rows[0].run}, class ${rows[0].class}`, numbers.length && `best ${angstrom(best)}`];
+  return [...found, plural(rows.length, "round"), days].filter(Boolean).join(" · ");
 }

@@ -2,7 +2,8 @@
 const embedded = JSON.parse($("data").textContent), live = embedded.mode === "live";
 const charts = {};
 const state = {
-  logs: [], log: null, rows: [], track: "", key: null, compare: "", logarithmic: false, overrides: {}, plots: {},
+  logs: [], log: null, rows: [], track: "", key: null, compare: "", logarithmic: false, over: "round",
+  overrides: {}, plots: {},
   active: null, detail: null, other: null, row: null, seq: 0,
   visible: (curve) => state.overrides[curve.name] ?? curve.visible,
   plotted: (name) => state.plots[name] ?? plottedAtFirst(name),

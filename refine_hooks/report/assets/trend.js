@@ -40,9 +40,24 @@ function trendSeries(group, count) {
   };
 }
 
-function resolutionChart(node, rows, curves, state, onPick) {
+// What the rounds are drawn over: their order, the hours since the first, or how many particles they have.
+const OVER = {
+  round: { title: "iteration", of: (row, i) => i },
+  hours: { title: "hours since the first round", of: (row, _, first) => hoursBetween(first, row) },
+  particles: { title: "particles", of: (row) => row.particles },
+};
+
+function hoursBetween(first, row) { return (Date.parse(row.at) - Date.parse(first.at)) / 36e5; }
+
+function placed(all, over) {
+  const places = all.map((row, i) => ({ row, x: OVER[over].of(row, i, all[0]) }));
+  return places.filter((p) => !isNothing(p.x)).sort((a, b) => a.x - b.x);
+}
+
+function resolutionChart(node, all, curves, state, onPick) {
   const names = Object.keys(curves).filter((name) => state.plotted(name));
-  const groups = trendGroups(rows, names, curves), data = [rows.map((_, i) => i)], series = [{}], bands = [];
+  const places = placed(all, state.over), rows = places.map((p) => p.row), xs = places.map((p) => p.x);
+  const groups = trendGroups(rows, names, curves), data = [xs], series = [{}], bands = [];
   for (const group of groups) {
     data.push(trendValues(rows, group, 0));
     series.push(trendSeries(group, rows.length));
@@ -56,15 +71,20 @@ function resolutionChart(node, rows, curves, state, onPick) {
   }
   return new uPlot({
     width: node.clientWidth, height: node.clientHeight, legend: { show: false }, series, bands,
-    scales: { x: { time: false, range: [-0.5, Math.max(rows.length - 0.5, 0.5)] }, y: { range: trendRange } },
-    axes: trendAxes(rows),
+    scales: { x: { time: false, range: roomAbout(xs, state.over) }, y: { range: trendRange } },
+    axes: trendAxes(rows, state.over),
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
     hooks: {
       setCursor: [(u) => resolutionReadout(node, u, rows, names, curves)],
-      draw: [(u) => trendMarks(u, rows, state)],
+      draw: [(u) => trendMarks(u, rows, xs, state)],
       ready: [(u) => u.over.addEventListener("click", () => rows[u.cursor.idx] && onPick(rows[u.cursor.idx].key))],
     },
   }, data, node);
+}
+
+function roomAbout(xs, over) {
+  const low = Math.min(...xs), high = Math.max(...xs), room = over === "round" ? 0.5 : 0.04 * (high - low) || 1;
+  return xs.length ? [low - room, high + room] : [0, 1];
 }
 
 function trendRange(_, min, max) {
@@ -72,13 +92,16 @@ function trendRange(_, min, max) {
   return min === null ? [0, 1] : [min - room, max + room];
 }
 
-function trendAxes(rows) {
+function trendAxes(rows, over) {
   const titled = { labelSize: 18, labelGap: 2, labelFont: "12px system-ui, sans-serif" };
   const named = severalTracks(rows);
+  const byRound = over !== "round" ? {} : {
+    splits: (u) => ticksOfRounds(rows.length, u.bbox.width / devicePixelRatio, named ? 110 : 50),
+    values: (_, s) => s.map((i) => (rows[i] ? roundNumber(rows[i], named) : "")),
+  };
+  const title = named && over === "round" ? "run and iteration" : OVER[over].title;
   return [
-    axis({ ...titled, size: 32, label: named ? "run and iteration" : "iteration",
-      splits: (u) => ticksOfRounds(rows.length, u.bbox.width / devicePixelRatio, named ? 110 : 50),
-      values: (_, s) => s.map((i) => (rows[i] ? roundNumber(rows[i], named) : "")) }),
+    axis({ ...titled, size: 32, label: title, ...byRound }),
     axis({ ...titled, size: 58, label: "resolution (Å)",
       splits: (u, _, low, high) => roundLengths(low, high, u.bbox.height / devicePixelRatio, 26),
       values: (_, s) => s.map(lengthLabel) }),
@@ -86,10 +109,10 @@ function trendAxes(rows) {
 }
 
 // The selected round, and the rounds that failed.
-function trendMarks(u, rows, state) {
+function trendMarks(u, rows, xs, state) {
   const { top, height } = u.bbox, px = devicePixelRatio;
   rows.forEach((row, i) => {
-    const x = inDevicePixels(u, i, "x");
+    const x = inDevicePixels(u, xs[i], "x");
     if (row.key === state.key) line(u, x, top, x, top + height, css("--mark"), [3, 3]);
     if (row.failed) label(u, "✕", x, top + height - 6 * px, css("--bad"), "center");
   });

@@ -1,8 +1,10 @@
 // The three answers that a reader wants first: is it better, which FSC curve is suspicious, why and what to do.
-const MARKS = { better: "▲", worse: "▼", same: "=", changed: "≠", first: "●", doubtful: "⚠", unknown: "–" };
+const MARKS = {
+  better: "▲", worse: "▼", same: "=", changed: "≠", first: "●", reported: "●", doubtful: "⚠", unknown: "–",
+};
 const TONES = {
   better: "better", worse: "worse", same: "unchanged within error", changed: "not comparable", first: "first round",
-  doubtful: "doubtful", unknown: "no resolution",
+  reported: "reported by the program", doubtful: "doubtful", unknown: "no resolution",
 };
 
 function showVerdict(detail, row, named, onCurve) {
