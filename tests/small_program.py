@@ -18,7 +18,7 @@ from refine_hooks.log.folder import Store
 from refine_hooks.model import Facts, HalfMaps, Key, Round
 from refine_hooks.programs.adapter import Project, fingerprint_of
 from refine_hooks.settings import Settings, load_settings
-from refine_hooks.watch.config import Reconstruct
+from refine_hooks.watch.config import Reconstruct, untold
 from refine_hooks.watch.loop import Watch
 
 BOX = 24
@@ -128,13 +128,20 @@ def a_watch(
     *,
     reconstruct: Reconstruct = "never",
     store: Store | None = None,
+    inserting: Callable[[int, int], None] = untold,
     **changes: Callable[..., Any],
 ) -> Watch:
     settings = load_settings(overrides={"watch": {"settle_s": 0.0}, **(overrides or {})})
     if said is not None:
         hear(said)
     return Watch.of(
-        project, "test", program(**changes), settings, store or Store(project / "refine_hooks"), reconstruct
+        project,
+        "test",
+        program(**changes),
+        settings,
+        store or Store(project / "refine_hooks"),
+        reconstruct,
+        inserting=inserting,
     )
 
 

@@ -265,3 +265,13 @@ def test_check_config_shows_where_each_setting_comes_from(tmp_path: Path) -> Non
     assert "REFINE_HOOKS_WATCH_POLL_S" in lines["poll_s"]
     assert "cistem.toml" in lines["metadata_wait_s"]
     assert "# from" not in lines["seed"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_shell_is_given_a_completion_of_its_own(shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
+    done = cli("--show-completion", shell)
+    assert done.returncode == 0
+    assert "refine-hooks" in done.stdout
+    assert "COMPLETE" in done.stdout
+    assert "--install-completion" in cli("--help").stdout

@@ -313,20 +313,24 @@ def test_a_watch_that_is_stopped_while_it_reconstructs_goes_on_the_next_time(job
     project.mkdir()
     write_round(project, 1)
 
-    def watch() -> Watch:
-        w = a_watch(
+    def watch(**told: Any) -> Watch:
+        return a_watch(
             project,
             said,
             {"reconstruct": {"block_particles": 5, "threads": 1}},
             particles=lambda directory, round_: job,
             half_maps=lambda directory, round_, store: None,
             reconstruct="missing",
+            **told,
         )
-        return w
 
     said = hear()
-    stopped = watch()
-    stopped.inserting = lambda done, total: stopped.stop.set() if done == 10 else None
+
+    def stop(done: int, total: int) -> None:
+        if done == 10:
+            stopped.stopping.asked.set()
+
+    stopped = watch(inserting=stop)
     watch_through(stopped, [0.0, 10.0])
     assert lines_of(project, RoundRecord) == []
     assert lines_of(project, Failed) == []

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from heard import hear
 from small_program import BOX, a_watch, fingerprint, half_maps_of, lines_of, program, write_round
 
 from refine_hooks.errors import StorageError
@@ -23,7 +25,9 @@ from refine_hooks.files.mrc import Map, read_map, write_map
 from refine_hooks.log.file import read_journal
 from refine_hooks.log.folder import Store
 from refine_hooks.log.records import Failed, RoundRecord, Start, Stop
-from refine_hooks.model import HalfMaps, Round
+from refine_hooks.model import Facts, HalfMaps, Round
+from refine_hooks.reconstruct import Desk, _Foretelling
+from refine_hooks.watch.config import Reconstruct
 from refine_hooks.watch.loop import run, two_scans
 
 
@@ -445,6 +449,56 @@ def test_a_signal_lets_the_round_in_hand_be_finished(project: Path, number: int,
     assert run(w, [0.0, 1.0]) == why
     assert len(lines_of(project, RoundRecord)) == 1
     assert lines_of(project, Stop)[-1].reason == why
+
+
+def test_a_signal_at_rest_speaks_of_no_round_in_hand(tmp_path: Path) -> None:
+    said: list[str] = []
+    w = a_watch(tmp_path, said)
+
+    def ticks() -> Iterator[float]:
+        yield 0.0
+        os.kill(os.getpid(), signal.SIGINT)
+        yield 1.0
+
+    assert run(w, ticks()) == "interrupted"
+    assert any("interrupted: stopping" in text for text in said)
+    assert not any("in hand" in text for text in said)
+
+
+@pytest.mark.parametrize(("reconstruct", "told"), [("missing", True), ("never", False)])
+def test_what_is_reconstructed_is_said_before_it_begins(
+    project: Path, monkeypatch: pytest.MonkeyPatch, reconstruct: Reconstruct, told: bool
+) -> None:
+    write_round(project, 2)
+    listed = program().rounds
+
+    def without_half_maps(*given: Any) -> list[Round]:
+        facts = Facts(voxel_size_A=3.0, sphere_radius_A=30.0, particles=70_000)
+        return [replace(each, facts=facts, inputs=SimpleNamespace(origin=None)) for each in listed(*given)]
+
+    said: list[str] = []
+    began: list[int] = []
+
+    def reconstructed(_: object, round_: Round, __: object, desk: Desk) -> HalfMaps:
+        assert any("2 rounds" in text and "140000 particles" in text for text in said)
+        began.append(desk.in_all)
+        return HalfMaps(*half_maps_of(round_.key.iteration), "reconstructed")
+
+    monkeypatch.setattr("refine_hooks.reconstruct.reconstructed", reconstructed)
+    w = a_watch(project, said, rounds=without_half_maps, half_maps=lambda *_: None, reconstruct=reconstruct)
+    run(w, two_scans(w))
+    assert began == ([140_000, 0] if told else [])
+    assert any("--reconstruct never" in text for text in said) == told
+
+
+def test_how_long_all_rounds_take_is_said_after_the_first_thousand_particles(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = hear()
+    now = iter((0.0, 60.0))
+    monkeypatch.setattr("time.monotonic", lambda: next(now))
+    foretell = _Foretelling("run/1/1", 10_000, 50_000)
+    foretell(0)
+    foretell(1000)
+    assert ["about 9 min more for 9000 particles, about 49 min for all 50000" in text for text in said] == [True]
 
 
 def test_a_second_signal_drops_the_round_in_hand(project: Path) -> None:

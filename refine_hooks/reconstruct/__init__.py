@@ -37,6 +37,7 @@ class Desk:
         progress: told how many particles of how many are inserted.
         stop: asked after each block of particles.
         checkpoint: the file of partial sums; None keeps none.
+        in_all: particles of everything that is to be reconstructed, where that is more than one round.
         require: asked before so many bytes of them are written; raises StorageError where they may not be.
         now: a clock in seconds.
     """
@@ -46,6 +47,7 @@ class Desk:
     checkpoint: Path | None = None
     now: Callable[[], float] = time.monotonic
     require: Callable[[int], None] = lambda size: None
+    in_all: int = 0
 
 
 def reconstructed(project: Project, round_: Round, settings: Settings, desk: Desk) -> HalfMaps | None:
@@ -130,7 +132,7 @@ def _inserted(plan: Plan, name: str, settings: Settings, desk: Desk) -> Floats:
     logger.info(f"{name}: reconstructing {len(plan)} particles at box {plan.box_px} on {where}")
     desk.progress(done, len(plan))
     saved = desk.now()
-    foretell = _Foretelling(name, len(plan))
+    foretell = _Foretelling(name, len(plan), desk.in_all)
     for done in _insertion(plan, sums, begin, settings, desk):
         desk.progress(done, len(plan))
         foretell(done)
@@ -169,8 +171,8 @@ def _insertion(plan: Plan, sums: Floats, begin: int, settings: Settings, desk: D
 class _Foretelling:
     """Says once how long the particles will take, from the speed of the first thousand; compiling is not counted."""
 
-    def __init__(self, name: str, total: int) -> None:
-        self.name, self.total = name, total
+    def __init__(self, name: str, total: int, in_all: int = 0) -> None:
+        self.name, self.total, self.in_all = name, total, in_all
         self.first: tuple[int, float] | None = None
         self.said = False
 
@@ -182,9 +184,10 @@ class _Foretelling:
         if self.said or particles < _MEASURED_ON or seconds <= 0:
             return
         self.said = True
-        left_min = (self.total - done) * seconds / particles / 60
+        left_min, all_min = (count * seconds / particles / 60 for count in (self.total - done, self.in_all - done))
+        more = f", about {all_min:.0f} min for all {self.in_all}" if self.in_all > self.total else ""
         logger.info(
-            f"{self.name}: about {left_min:.0f} min more for {self.total - done} particles, measured on {particles};"
+            f"{self.name}: about {left_min:.0f} min more for {self.total - done} particles{more}, measured on {particles};"
             " --reconstruct never leaves this out"
         )
 

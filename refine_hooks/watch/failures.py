@@ -27,7 +27,7 @@ def measured_or_failed(w: Watch, round_: Round) -> RoundRecord | Failed | None:
         StorageError: the disk is full, read-only or gone.
     """
     try:
-        record = measured(w.config, w.known, round_, w.counts.needs_bytes)
+        record = measured(w.config, w.known, round_, w.counts)
     except StorageError:
         raise
     except Exception as error:

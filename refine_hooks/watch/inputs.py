@@ -1,7 +1,7 @@
 """What a watched project gives for one round: half maps, masks, viewing directions; and whether its files changed."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,20 +18,19 @@ from refine_hooks.settings import Settings
 from refine_hooks.watch.config import WatchConfig
 from refine_hooks.watch.known import KnownRounds
 from refine_hooks.watch.measure_round import Callbacks, MeasureConfig, measure_round
+from refine_hooks.watch.owners import Counts
 
 logger = logging.getLogger(__name__)
 
 
-def measured(
-    config: WatchConfig, known: KnownRounds, round_: Round, needs_bytes: Callable[[int], None] = lambda size: None
-) -> RoundRecord | None:
+def measured(config: WatchConfig, known: KnownRounds, round_: Round, counts: Counts) -> RoundRecord | None:
     """One round of a watched project -> its record; see `refine_hooks.watch.measure_round.measure_round`.
 
     Args:
         config: the watch's.
         known: what its log holds.
         round_: as the scan found it.
-        needs_bytes: learns how much room on the disk the files of the round take.
+        counts: learn how much room on the disk the files of the round take, and know what else is to be reconstructed.
 
     Returns:
         None where the log holds the same state and no more trustworthy half maps can be had.
@@ -41,11 +40,11 @@ def measured(
         RefineHooksError: it cannot be measured; says why.
     """
     callbacks = Callbacks(
-        half_maps=lambda each: half_maps(config, each),
+        half_maps=lambda each: half_maps(config, each, counts),
         masks=lambda each, halves: [*_users_masks(config.settings, halves), *_programs_masks(config, each, halves)],
         reported=config.opened.reported,
         worth_measuring=lambda each, halves: _worth_measuring(known, each, halves),
-        needs_bytes=needs_bytes,
+        needs_bytes=counts.needs_bytes,
         changed=lambda each: changed(config, each),
         viewing_directions=lambda each: _viewing_directions(config, each),
         duplicates=config.opened.duplicates,
@@ -68,7 +67,7 @@ def _worth_measuring(known: KnownRounds, round_: Round, halves: HalfMaps | None)
     return bare is None or origin not in (bare.origin, None)
 
 
-def half_maps(config: WatchConfig, round_: Round) -> HalfMaps | None:
+def half_maps(config: WatchConfig, round_: Round, counts: Counts) -> HalfMaps | None:
     """The most trustworthy half maps that can be had: found, merged, or - where asked for - reconstructed from the particles.
 
     Raises:
@@ -87,7 +86,9 @@ def half_maps(config: WatchConfig, round_: Round) -> HalfMaps | None:
             config.asked_to_stop.is_set,
             path,
             require=lambda size: config.store.prepare(path, size),
+            in_all=counts.particles,
         )
+        counts.particles = 0
         made = reconstructed(config.opened, round_, config.settings, desk)
         if made is not None and round_.fault:
             made = replace(made, notes=(*made.notes, f"what the program left cannot be used: {round_.fault}"))

@@ -22,6 +22,7 @@ from refine_hooks.watch.steps import (
     remove_expired,
     remove_sums,
     say_what_is_awaited,
+    say_what_is_reconstructed,
     warn_if_stalled,
 )
 
@@ -96,7 +97,9 @@ def _measured_and_logged(w: Watch, round_: Round) -> RoundRecord | Failed | None
 
 def two_scans(w: Watch) -> Iterator[float]:
     """Ticks for what is on disk now: a second scan where something needs time to settle, then a word on what is still awaited."""
-    w.counts.expected = len(_to_measure(w, _first_scan(w)))
+    rounds = _to_measure(w, _first_scan(w))
+    w.counts.expected = len(rounds)
+    say_what_is_reconstructed(w, rounds)
     yield w.config.clock()
     if _to_measure(w, _turn(w)):
         w.stopping.asked.wait(w.settings.watch.settle_s)

@@ -19,6 +19,7 @@ class Counts:
     """Rounds of this watch: those measured, those of them without half maps, those that failed, and how many are to be measured.
 
     Attributes:
+        particles: of all rounds that are to be reconstructed, until the first one begins.
         files_bytes: room on the disk that the files of the last round took.
     """
 
@@ -27,6 +28,7 @@ class Counts:
     failed: int = 0
     expected: int = 0
     files_bytes: int = 0
+    particles: int = 0
 
     @property
     def done(self) -> int:

@@ -5,6 +5,7 @@ import logging
 from refine_hooks.log.records import Failed, RoundRecord
 from refine_hooks.model import Key, Round
 from refine_hooks.watch import products
+from refine_hooks.watch.known import at_hand
 from refine_hooks.watch.retention import remove_superseded
 from refine_hooks.watch.state import Watch
 
@@ -46,6 +47,28 @@ def say_what_is_awaited(w: Watch, rounds: list[Round]) -> None:
     for round_ in rounds:
         if round_.missing and w.awaited.overdue(round_.key, now_s, _SAID_AFTER_S):
             logger.warning(f"{round_.key} {round_.label}: not measured yet; still awaited: {', '.join(round_.missing)}")
+
+
+def say_what_is_reconstructed(w: Watch, rounds: list[Round]) -> None:
+    """Say before hours of work what they are for; how long they take is said after the first thousand particles."""
+    if w.config.reconstruct == "never" or not w.opened.keeps_particles:
+        return
+    always = w.config.reconstruct == "always"
+    poor = [round_ for round_ in rounds if always or round_.fault or _lacks_half_maps(round_)]
+    if not poor:
+        return
+    w.counts.particles = sum(round_.facts.particles or 0 for round_ in poor)
+    particles = f"{w.counts.particles} particles" if w.counts.particles else "their particles"
+    what = "half maps are" if always else "unfiltered, unmasked half maps are not on disk and are"
+    logger.info(
+        f"{len(poor)} round{'' if len(poor) == 1 else 's'}: {what} reconstructed from {particles}; how long that takes is said "
+        "after the first thousand; --reconstruct never leaves this out"
+    )
+
+
+def _lacks_half_maps(round_: Round) -> bool:
+    """Whether it is known before anything is read that there are none, or only filtered ones."""
+    return hasattr(round_.inputs, "origin") and at_hand(round_) in (None, "regularised")
 
 
 def remove_sums(w: Watch, round_: Round) -> None:

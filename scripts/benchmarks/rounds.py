@@ -158,7 +158,7 @@ def _round(folder: Path) -> Callable[[], object]:
     round_ = Round(
         Key(run="run", iteration=1, class_id=1), "test", "it1", fingerprint_of(folder, [*odd, *even]), _facts(box_px)
     )
-    return lambda: measured(w.config, w.known, round_)
+    return lambda: measured(w.config, w.known, round_, w.counts)
 
 
 WORKS = {"two transforms": _two_transforms, "floor": _floor, "measure": _measure, "round from dumps": _round}
