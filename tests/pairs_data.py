@@ -129,6 +129,8 @@ def warp(project: Path, iteration: int) -> None:
         rows = [(BOX * VOXEL_A / max(k, 1e-3), v, 0.0, v, v) for k, v in enumerate(values)]
         table = "".join("  ".join(f"{x:.6f}" for x in row) + "\n" for row in rows)
         dated([*files, put_text(place / "ribosome_fsc.star", head + table)], iteration)
+    before = f"{0xFADED02 - iteration:08x}" if iteration > 1 else ""
+    put_text(version / "ribosome.species", f'<Species><Param Name="PreviousVersion" Value="{before}" /></Species>')
     put_text(folder / "ribosome.species", "<Species/>")
     put_text(project / "virus.population", "<Population/>")
 

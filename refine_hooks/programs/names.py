@@ -19,6 +19,7 @@ from refine_hooks.programs import _overwritten as overwritten
 from refine_hooks.programs._overwritten import Kept
 
 TOGETHER_S = 60.0  # files of one iteration are written within this time, unless the program's next one comes first
+_QUICKEST_NS = 10**9  # no iteration of any program takes less
 Numbered = Sequence[tuple[int, Path]]
 _Key = tuple[str, int, int | None, str]
 
@@ -181,10 +182,12 @@ def written_ns(path: Path) -> int | None:
 def iteration_of(pair: Pair, numbered: Numbered, kept: dict[int, Kept]) -> int | None:
     """The iteration of a pair that is written over: that of the numbered file written after it, else of the nearest in time.
 
-    None while such a file may still come. Where none comes, pairs are counted on.
+    None while such a file may still come. Where none comes, pairs are counted on. After a copy that kept no times it is the last.
     """
     if pair.halves is None:
         return None
+    if not _times_tell(numbered):
+        return max(number for number, _ in numbered)
     after = overwritten.written_after(pair.halves, numbered)
     if after is not None:
         return after
@@ -195,6 +198,18 @@ def iteration_of(pair: Pair, numbered: Numbered, kept: dict[int, Kept]) -> int |
     if near and apart_ns <= TOGETHER_S * 1e9:
         return number
     return max([*kept, *(n for n, _ in numbered)], default=0) + 1
+
+
+def _times_tell(numbered: Numbered) -> bool:
+    """Whether numbered files were written one after the other, and not all at once by a copy."""
+    first_of: dict[int, int] = {}
+    for number, path in numbered:
+        ns = written_ns(path)
+        if ns is not None:
+            first_of[number] = min(ns, first_of.get(number, ns))
+    if len(first_of) < 2:
+        return True
+    return max(first_of.values()) - min(first_of.values()) >= _QUICKEST_NS * (len(first_of) - 1)
 
 
 def at_rest(halves: tuple[Path, Path], settle_s: float) -> bool:
