@@ -1,11 +1,14 @@
 """The live page gives what a log holds to who may have it, and nothing to anyone else."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -490,6 +493,75 @@ def test_control_c_ends_the_server_at_once_while_pages_are_open(running: tuple[s
         stream.read()
     assert process.stderr is not None
     assert "Traceback" not in process.stderr.read()
+
+
+def asked_for_events(address: str) -> socket.socket:
+    """A page that listens: its request is sent, nothing is read."""
+    host, port = address.removeprefix("http://").rstrip("/").split(":")
+    page = socket.create_connection((host, int(port)), timeout=30)
+    page.sendall(f"GET /api/events HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+    return page
+
+
+def status_of(page: socket.socket) -> int:
+    return int(page.recv(64).split()[1])
+
+
+def answered(address: str, seconds: float = 30) -> bool:
+    """Whether the server answers a new reader within some time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError), urllib.request.urlopen(address + "api/logs", timeout=5) as answer:
+            return answer.status == 200
+    return False
+
+
+def test_every_page_gets_a_stream_or_a_clear_answer_one_by_one_and_in_a_burst(
+    running: tuple[subprocess.Popen[str], str],
+) -> None:
+    address = running[1]
+    with contextlib.ExitStack() as stack:
+        for _ in range(200):
+            assert status_of(stack.enter_context(asked_for_events(address))) == 200
+        burst = [stack.enter_context(asked_for_events(address)) for _ in range(320)]
+        told = [status_of(page) for page in burst]
+        assert (told.count(200), told.count(503)) == (300, 20)
+        assert answered(address)
+    assert answered(address)
+
+
+def test_a_server_with_few_descriptors_answers_and_recovers(log: Path) -> None:
+    few = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100)); "
+    command = [
+        sys.executable,
+        "-c",
+        few + "from refine_hooks.cli import main; main()",
+        "serve",
+        str(log),
+        "--port",
+        "0",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        with contextlib.ExitStack() as whatever, contextlib.ExitStack() as stack:
+            whatever.callback(process.kill)
+            told = [status_of(stack.enter_context(asked_for_events(address))) for _ in range(30)]
+            assert told.count(200) >= 10
+            assert set(told) == {200, 503}
+            assert answered(address)
+            for _ in range(120):  # idle connections, until no descriptor is left
+                stack.enter_context(socket.create_connection(("127.0.0.1", int(address.rstrip("/").rsplit(":", 1)[1]))))
+            time.sleep(0.5)
+            stack.close()
+            assert answered(address)
+            whatever.pop_all()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) in (0, 130)
+        assert process.stderr is not None
+        said = process.stderr.read().splitlines()
+        assert len(said) == 2, said[:10]
+        assert "Too many open files" in said[1]
 
 
 def test_a_port_that_is_taken_is_a_clear_error(running: tuple[subprocess.Popen[str], str]) -> None:

@@ -1,12 +1,17 @@
 """The socket of the live page: bound, announced, and closed without waiting for pages that are open."""
 
 import asyncio
+import errno
 import logging
+import math
 import os
+import resource
 import secrets
 import socket
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from refine_hooks.errors import InputError
 from refine_hooks.serve.guard import Guard, is_loopback, own_names
@@ -16,6 +21,10 @@ logger = logging.getLogger(__name__)
 
 TOKEN_VARIABLE = "REFINE_HOOKS_TOKEN"  # noqa: S105  (the name of a variable)
 POLL_S = 2.0
+MOST_PAGES = 500
+_WAITING = 512  # connections that the system holds until they are taken
+_SAY_EVERY_S = 60.0
+_DESCRIPTORS_OF_OURS = 64
 LONG_BYTES = 100_000_000
 PATIENCE_S = 3  # for downloads that are under way when the server ends
 
@@ -52,7 +61,7 @@ def serve(
         raise InputError("the live page needs Starlette and uvicorn: pip install 'refine_hooks[serve]'") from error
 
     own, token = own_table(config), token_for(host)
-    listening, hub = bound(host, port), Hub()
+    listening, hub = bound(host, port), Hub(places())
     tell_if_long(place)
     logs = collection_at(place, own)
     number = listening.getsockname()[1]
@@ -61,6 +70,7 @@ def serve(
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            asyncio.get_running_loop().set_exception_handler(_Faults())
             await super().startup(sockets)
             print(address(host, number, token), flush=True)  # what the command is for, so not a message
             logger.info(f"{len(logs.logs)} log{'s' * (len(logs.logs) != 1)} below {logs.place}; Ctrl-C ends")
@@ -76,6 +86,7 @@ def serve(
         server_header=False,
         proxy_headers=False,
         ws="none",
+        backlog=_WAITING,
         lifespan="on",
         timeout_graceful_shutdown=PATIENCE_S,
     )
@@ -83,6 +94,35 @@ def serve(
     logging.getLogger("uvicorn.error").addFilter(lambda entry: "graceful shutdown exceeded" not in str(entry.msg))
     with listening:
         Server(options).run(sockets=[listening])
+
+
+def places() -> int:
+    """How many pages may listen: each takes a descriptor of this process, and as many are left for what they then ask for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * MOST_PAGES + _DESCRIPTORS_OF_OURS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    room = wanted if soft == resource.RLIM_INFINITY else soft
+    return max(1, min(MOST_PAGES, (room - _DESCRIPTORS_OF_OURS) // 2))
+
+
+class _Faults:
+    """What the event loop is told of. Without descriptors it tells of one cause a thousand times, and of the same at the end."""
+
+    def __init__(self) -> None:
+        self.said_s = -math.inf
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+            if time.monotonic() - self.said_s > _SAY_EVERY_S:
+                self.said_s = time.monotonic()
+                logger.warning(
+                    f"no further page can be answered now ({error.strerror}); close some, or raise 'ulimit -n'"
+                )
+        elif not (isinstance(error, ValueError) and "_start_serving" in context["message"]):
+            loop.default_exception_handler(context)
 
 
 def tell_if_long(place: Path) -> None:
