@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from refine_hooks.cli import _door  # noqa: F401  (the commands register themselves)
 from refine_hooks.cli._app import app
 from refine_hooks.errors import InputError
-from refine_hooks.log.records import RoundRecord
-from refine_hooks.report.plot import plot_curves, plot_resolutions
+from refine_hooks.log.records import HalfMapsRecord, RoundRecord
+from refine_hooks.report.plot import _alike, plot_curves, plot_resolutions
 from refine_hooks.report.words import title_of
 
 
@@ -111,3 +111,10 @@ def test_the_threshold_that_is_drawn_is_the_one_that_the_curves_were_read_at(tmp
     drawn = (tmp_path / "fsc.svg").read_text()
     assert ">0.37<" in drawn
     assert ">0.143<" not in drawn
+
+
+def test_a_line_joins_only_rounds_that_were_read_alike() -> None:
+    merged, found = (HalfMapsRecord(origin=origin, paths=("a", "b")) for origin in ("merged", "found"))
+    rounds = [healthy(1, half_maps=merged), healthy(2, half_maps=found), healthy(3, half_maps=merged)]
+    groups = _alike(list(enumerate(rounds)), "automask_corrected")
+    assert [[at for at, _ in group] for group in groups] == [[0, 2], [1]]

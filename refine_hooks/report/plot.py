@@ -334,15 +334,30 @@ def _with_resolution(rounds: Sequence[RoundRecord], names: Sequence[str]) -> lis
 def _draw_resolutions(
     axes: Any, numbered: Sequence[tuple[int, RoundRecord]], drawn: CurveIdentity, shown: Sequence[CurveIdentity]
 ) -> None:
-    found = [(at, c) for at, record in numbered if (c := record.curve(drawn.name)) is not None and c.resolution_A]
-    places = [at for at, _ in found]
-    height = [1 / c.resolution_A for _, c in found if c.resolution_A]
+    """One curve over the rounds; a line joins only what was read alike, and never what a program states."""
     line, width = _line(drawn)
     colour, label = _colour(drawn, shown), curve_title(drawn)
-    axes.plot(places, height, "o", color=colour, linestyle=line, linewidth=width, markersize=3, label=label)
-    for at, curve in found:
-        if curve.interval_A is not None and drawn.kind == "corrected":
-            axes.plot([at, at], [1 / end for end in curve.interval_A], color=colour, linewidth=3, alpha=0.25)
+    for group in _alike(numbered, drawn.name):
+        places = [at for at, _ in group]
+        height = [1 / c.resolution_A for _, c in group if c.resolution_A]
+        face = "none" if drawn.of_program else colour
+        style = {"linestyle": "none" if drawn.of_program else line, "linewidth": width, "markerfacecolor": face}
+        axes.plot(places, height, "o", color=colour, markersize=3, label=label, **style)
+        label = f"_{label}"
+        for at, curve in group:
+            if curve.interval_A is not None and drawn.kind == "corrected":
+                axes.plot([at, at], [1 / end for end in curve.interval_A], color=colour, linewidth=3, alpha=0.25)
+
+
+def _alike(numbered: Sequence[tuple[int, RoundRecord]], name: str) -> list[list[tuple[int, Curve]]]:
+    """The rounds that have a resolution by a curve, in groups of one level and of half maps of one origin and independence."""
+    groups: dict[Any, list[tuple[int, Curve]]] = {}
+    for at, record in numbered:
+        curve, halves = record.curve(name), record.half_maps
+        if curve is not None and curve.resolution_A:
+            like = curve.threshold, halves and (halves.origin, halves.independence)
+            groups.setdefault(like, []).append((at, curve))
+    return list(groups.values())
 
 
 def _round_ticks(labels: Sequence[str]) -> tuple[list[int], list[str]]:

@@ -53,7 +53,7 @@ function roundRow(rows, index, position, state, named, onPick) {
   el("b", {}, row.label),
   el("span", { class: "number" }, row.failed ? "failed" : headlineNumber(row, state.log.curves)),
   el("small", {},
-    warnings ? el("span", { class: "warn", title: plural(warnings, "warning") }, `⚠ ${warnings} `) : "",
+    warnings ? el("span", { class: "warn", title: plural(warnings, "warning") }, `⚠ ${warnings} · `) : "",
     [trackWords(row, named), localTime(row.at, false), row.particles && `${count(row.particles)} particles`]
       .filter(Boolean).join(" · ")),
   beside(row, rows, index, state.log.curves));
