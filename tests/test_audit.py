@@ -298,7 +298,7 @@ SILENT = [
     ("halves_mirrored", with_checks(mirrored=False)),
     ("halves_inverted", with_checks(inverted=False)),
     ("halves_turned", with_checks(rotated_deg=1.0)),
-    ("halves_turned", with_checks(rotated_deg=4.0, rotated_sd_deg=1.0)),
+    ("halves_turned", with_checks(rotated_deg=4.0, rotated_sd_deg=1.5)),
     ("halves_shifted", with_checks(shift_px=(0.3, 0.0, 0.0), shift_sd_px=0.1)),
     ("halves_shifted", with_checks()),
     ("masked_halves", masked_by("inscribed_sphere")),

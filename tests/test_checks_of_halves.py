@@ -14,7 +14,7 @@ from refine_hooks.analysis.blocks import in_blocks
 from refine_hooks.analysis.duplicates import common_noise, uneven_by_direction, uneven_by_place
 from refine_hooks.analysis.masked import masked_before
 from refine_hooks.analysis.signal import most_negative
-from refine_hooks.analysis.superposition import Superposition, superposition
+from refine_hooks.analysis.superposition import Superposition, _fine_shift, superposition
 from refine_hooks.files.mrc import Map
 from refine_hooks.fourier import transform, voxels_in_shell
 from refine_hooks.masks import sphere
@@ -75,6 +75,17 @@ def test_the_shift_of_a_half_is_found_within_its_error(shift: tuple[float, float
     apart = (np.array(found.shift_px[::-1]) - shift + N / 2) % N - N / 2
     assert np.abs(apart).max() < 0.05 + 3 * found.shift_sd_px
     assert (found.mirrored, found.turned_deg) == (False, 0)
+
+
+def test_a_smooth_rod_is_not_called_shifted_along_itself() -> None:
+    z, y, x = np.indices((32,) * 3) - 16
+    rod = ndimage.gaussian_filter(((np.abs(z) < 12) & (np.hypot(y, x) < 3)).astype(float), 1.2)
+    scores = []
+    for seed in range(24):
+        one, two = (transform(half) for half in halves(rod, rod, noise=2.0, seed=seed))
+        shift, sd = _fine_shift(one, two, 32, np.zeros(3))
+        scores.append(np.linalg.norm(shift) / sd)
+    assert max(scores) < 4
 
 
 def test_the_other_hand_is_named() -> None:

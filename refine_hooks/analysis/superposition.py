@@ -7,7 +7,7 @@ the average are not correlated, and the normal matrix is taken between the halve
 """
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.fft
@@ -38,6 +38,7 @@ _SIGNIFICANT = 5.0  # standard deviations of a turn as a whole
 _NOISE_SD = 2.5  # a shell whose FSC is lower shows nothing
 _WEAK = 0.8  # mean FSC of the turns' band below which other turns are looked for
 _SAME = ((0, 1, 2), (1, 1, 1))
+_FAR = 0.26  # rad; so large a turn must make the halves more alike when it is undone
 _STEP = 0.02  # rad; below that one step is enough
 
 
@@ -181,7 +182,7 @@ def _elsewhere(one: Complex, two: Complex, same: _Laid) -> Superposition | None:
     if turn.score < max(_SEEN_Z, _BETTER * turn.same + _BETTER_SD):
         return None
     nowhere = (0.0, 0.0, 0.0)
-    return Superposition(nowhere, 1.0, turn.angle_deg, turn.spacing_deg / 2, turn.mirrored, turn.inverted, turn.score)
+    return Superposition(nowhere, 1.0, turn.angle_deg, turn.spacing_deg / 4, turn.mirrored, turn.inverted, turn.score)
 
 
 # --- phase correlation ------------------------------------------------------------------------------------------------
@@ -400,7 +401,7 @@ class _TurnFit:
         """Shift and turn as the lowest shells show them."""
         shift, turned, two = start.copy(), np.eye(3), self.two
         step, agreement = self._step(two * _phases(self.frequencies, shift))
-        best = agreement, _Solved(shift + step.shift, step.turn, step.covariance)
+        best = first = agreement, _Solved(shift + step.shift, step.turn, step.covariance)
         for _ in range(_ITERATIONS):
             shift = shift + _limited(step.shift, _LONGEST_STEP_PX)
             turn = _limited(step.certain()[0], _LARGEST_TURN)
@@ -412,7 +413,8 @@ class _TurnFit:
             step, agreement = self._step(two * back)
             if agreement > best[0]:
                 best = agreement, _Solved(shift + step.shift, step.turn - _axis_angle(turned), step.covariance)
-        return best[1]
+        far = np.linalg.norm(best[1].certain()[0]) > _FAR
+        return replace(first[1], turn=np.zeros(3)) if far and best[0] < _BETTER * first[0] else best[1]
 
     def _turned(self, half: Complex, rotation: NDArray[np.float64]) -> Complex:
         from scipy.ndimage import affine_transform

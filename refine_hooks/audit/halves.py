@@ -12,7 +12,7 @@ from refine_hooks.settings import Settings
 SHIFT_PX = 0.2
 SHIFT_SD = 4.0
 TURN_DEG = 2.0
-TURN_SD = 5.0
+TURN_SD = 3.0
 SHARE_SD = 3.0
 LEAST_SHARE = 0.003
 
