@@ -62,6 +62,23 @@ def test_a_log_that_is_harmed_while_it_is_written_holds_every_round_in_the_end(
     assert sum("while it is written to" in text for text in said) == 1
 
 
+def test_rounds_of_earlier_watches_whose_files_are_gone_are_written_again(tmp_path: Path) -> None:
+    write_round(tmp_path, 1)
+    run(a_watch(tmp_path, overrides=FAST), [0.0])
+    for path in tmp_path.glob("it1_*"):
+        path.unlink()
+    before = lines_of(tmp_path, RoundRecord)
+    w = a_watch(tmp_path, [], FAST)
+
+    def ticks() -> Iterator[float]:
+        yield 0.0
+        emptied(w.store.log)
+        yield 1.0
+
+    run(w, ticks())
+    assert lines_of(tmp_path, RoundRecord) == before
+
+
 def test_of_very_many_lines_only_the_last_ones_are_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_writer, "MOST_HELD_BYTES", 1)
     w = a_watch(tmp_path, [], FAST)

@@ -17,7 +17,8 @@ from refine_hooks.model import Key
 
 logger = logging.getLogger(__name__)
 
-MOST_HELD_BYTES = 64 << 20  # of this watch's own lines, packed: some thousand rounds
+MOST_HELD_BYTES = 64 << 20  # of lines, packed: some thousand rounds
+MOST_EARLIER_BYTES = 32 << 20  # of what earlier watches wrote: packing it takes half a second
 _CHUNK_BYTES = 1 << 20
 
 
@@ -67,6 +68,20 @@ class LogWriter:
             raise InputError(f"{self.store.log}: cannot be read ({error.strerror})") from error
         return self.index.faults
 
+    def hold_earlier(self) -> None:
+        """Hold the last lines of earlier watches as well."""
+        try:
+            with self.store.log.open("rb") as stream:
+                size = os.fstat(stream.fileno()).st_size
+                if size > MOST_EARLIER_BYTES:
+                    stream.seek(size - MOST_EARLIER_BYTES)
+                    stream.readline()
+                for text in stream:
+                    if text.endswith(b"\n"):
+                        self._hold(text)
+        except OSError:
+            return
+
     def mended(self) -> str:
         """Write again what has been cut off or deleted since; why that cannot be done now, empty where all is well."""
         try:
@@ -97,15 +112,14 @@ class LogWriter:
                 return
             before = self._keys()
             logger.warning(f"{self.store.log}: was {'cut' if same else 'replaced'} while it is written to")
-            self._rewrite_own()
+            self._rewrite_held()
         self.index.read()
         self._open()
         self._end = os.stat(self.store.log).st_size
         lost = len(before - self._keys())
         if lost:
             logger.warning(
-                f"{self.store.log}: {lost} rounds of earlier watches are lost from it; what is still on disk of them is measured "
-                "again"
+                f"{self.store.log}: {lost} rounds are lost from it; what is still on disk of them is measured again"
             )
 
     def _restore(self) -> None:
@@ -118,18 +132,18 @@ class LogWriter:
         for start in range(0, self._end, _CHUNK_BYTES):
             yield os.pread(self._handle, min(_CHUNK_BYTES, self._end - start), start)
 
-    def _rewrite_own(self) -> None:
-        """Append the lines of this watch that the file does not hold any more."""
+    def _rewrite_held(self) -> None:
+        """Append the lines that are held and that the file does not hold any more."""
         with self.store.log.open("rb") as stream:
             present = {hashlib.sha256(text).digest() for text in stream}
         missing = [zlib.decompress(packed) for digest, packed in self._held if digest not in present]
         if missing:
             journal.append_texts(self.store.log, missing)
-            logger.warning(f"{self.store.log}: {len(missing)} lines of this watch are written to it again")
+            logger.warning(f"{self.store.log}: {len(missing)} lines are written to it again")
 
     def _hold(self, text: bytes) -> None:
-        """Remember a line of this watch; of very many the oldest are left out."""
-        packed = zlib.compress(text)
+        """Remember a line; of very many the oldest are left out."""
+        packed = zlib.compress(text, 1)
         self._held.append((hashlib.sha256(text).digest(), packed))
         self._held_bytes += len(packed)
         while self._held_bytes > MOST_HELD_BYTES and len(self._held) > 1:

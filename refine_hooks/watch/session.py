@@ -60,6 +60,7 @@ def _prepare(w: Watch) -> None:
     w.store.sweep()
     for fault in w.log.recall():
         logger.warning(fault)
+    w.log.hold_earlier()
     w.retries.begin({line.key: line.fingerprint for line in w.index.failures()})
 
 
