@@ -20,8 +20,8 @@ from refine_hooks.programs.cistem import database, dumps
 from refine_hooks.programs.cistem.evidence import images_in_parameters
 from refine_hooks.programs.cryosparc.halves import read_fsc_table
 from refine_hooks.programs.cryosparc.job import read_filter_radii, read_job, read_log
+from refine_hooks.programs.eman2.curves import read_curve
 from refine_hooks.programs.eman2.folder import read_settings
-from refine_hooks.programs.eman2.halves import read_curve
 from refine_hooks.programs.relion import notes, tables, views
 from refine_hooks.programs.relion.external import half_map_from_external
 from refine_hooks.programs.relion.star import read_star

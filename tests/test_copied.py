@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import eman2_data
 import pytest
 from cryosparc_data import write_project
 from pairs_data import PROGRAMS
@@ -39,6 +40,7 @@ def against_the_order_of_names(number: int) -> float:
 MAKERS: dict[str, Callable[[Path], object]] = {
     **{name: program.finished for name, program in PROGRAMS.items()},
     "relion": relion,
+    "eman2": eman2_data.write_project,
     "cryosparc": lambda folder: write_project(folder, 3),
 }
 

@@ -1,15 +1,12 @@
 """From a round of EMAN2 to its half maps, its own curves, and the masks that it made."""
 
-from pathlib import Path
-
 import numpy as np
-from numpy.typing import NDArray
 
-from refine_hooks.errors import NotReadyError, RefineHooksError
+from refine_hooks.errors import RefineHooksError
 from refine_hooks.files.hdf import read_hdf_header, read_hdf_map
 from refine_hooks.model import FscCurve, HalfMaps, ProgramMask, ProgramMaskParameters, Round
 from refine_hooks.programs import _overwritten as overwritten
-from refine_hooks.programs._reading import read_text
+from refine_hooks.programs.eman2.curves import read_curve
 from refine_hooks.programs.eman2.folder import CURVES, MASKS
 from refine_hooks.programs.eman2.rounds import IN_PLACE, Inputs
 
@@ -60,26 +57,6 @@ def reported(round_: Round) -> list[FscCurve]:
         if np.any(np.isfinite(values)):
             curves.append(FscCurve(name, values, "unmasked" if name == "unmasked" else "masked"))
     return curves
-
-
-def read_curve(path: Path, box_px: int, extent_A: float) -> NDArray[np.float64]:
-    """A text file of frequency (1/A) and correlation, by shell 0..N//2; NaN where it has no row.
-
-    Raises:
-        NotReadyError: not there, or cut off.
-    """
-    values = np.full(box_px // 2 + 1, np.nan)
-    for line in read_text(path).splitlines():
-        try:
-            frequency_per_A, correlation = (float(word) for word in line.split()[:2])
-        except ValueError as error:
-            if line.lstrip().startswith("#") or not line.strip():
-                continue
-            raise NotReadyError(f"{path}: {line!r} is no row of a curve; it is being written") from error
-        shell = round(frequency_per_A * extent_A)
-        if 0 <= shell < values.size and abs(correlation) <= 1 + 1e-6:
-            values[shell] = correlation
-    return values
 
 
 def _mask(round_: Round, name: str) -> ProgramMask | None:

@@ -12,6 +12,7 @@ from refine_hooks.programs import _overwritten as overwritten
 from refine_hooks.programs._overwritten import Kept
 from refine_hooks.programs._reading import Memory
 from refine_hooks.programs.adapter import fingerprint_of
+from refine_hooks.programs.eman2.curves import iteration_of
 from refine_hooks.programs.eman2.folder import KINDS, Run, mtime_ns, read_settings, runs
 from refine_hooks.programs.hdf import whole_hdf
 
@@ -56,11 +57,11 @@ def capture(directory: Path, spool: Path, memory: Memory, keep_free_bytes: int) 
                     run.pair(iteration), iteration, folder, whole=whole, still_s=0, keep_free_bytes=keep_free_bytes
                 )
         for kind in KINDS if run.live() else ():
-            iteration_of = run.iteration_of(kind)
-            masks = run.masks_of(iteration_of) if kind == "unmasked" and iteration_of is not None else []
+            number = iteration_of(run, kind)
+            masks = run.masks_of(number) if kind == "unmasked" and number is not None else []
             saved += overwritten.keep(
                 run.unnumbered(kind),
-                iteration_of,
+                number,
                 _folder(spool, run, kind),
                 beside_it=masks,
                 whole=whole,
@@ -130,7 +131,7 @@ def _inputs(run: Run, iteration: int, kept: dict[str, Kept | None]) -> Inputs:
         this = kept[kind]
         if this is not None and this.halves is not None:
             return Inputs(run, origin, kind, this.halves, saved, masks)
-        if kind != IN_PLACE and not saved and run.iteration_of(kind) == iteration:
+        if kind != IN_PLACE and not saved and iteration_of(run, kind) == iteration:
             return Inputs(run, origin, kind, run.unnumbered(kind), (), masks)
     return Inputs(run, "regularised", "", run.pair(iteration), saved, masks)
 
