@@ -10,8 +10,10 @@ from typing import Any
 import chromium
 import live_logs
 import pytest
+from rounds_data import a_failure
 
 from refine_hooks.audit import audit
+from refine_hooks.log import file as journal
 from refine_hooks.log.file import read_journal
 from refine_hooks.log.folder import Store
 from refine_hooks.log.records import Analysis, RoundRecord
@@ -227,6 +229,16 @@ def test_a_round_arrives_in_the_open_page_and_a_reader_of_the_newest_is_taken_al
     assert selected(page) == "run/1/1", "one who looks at an older round is only told"
     page.run("document.querySelector('#toast button').click()")
     page.until("document.querySelector('.row[aria-selected=true]')?.title === 'run/5/1'")
+
+
+def test_a_round_that_fails_while_the_page_is_open_is_seen_at_once(page: chromium.Page, log: Path, served: str) -> None:
+    page.open(served)
+    page.until("document.querySelector('#live').dataset.state === 'open'")
+    assert page.run("document.querySelector('#alarm').hidden")
+    journal.append(log, [a_failure(9, "half 1 is gone: copy it back")])
+    page.until("!document.querySelector('#alarm').hidden")
+    assert "half 1 is gone" in page.run("document.querySelector('#alarm').textContent")
+    assert page.run("document.querySelectorAll('#rounds .row[data-failed=true]').length") == 1
 
 
 def test_half_maps_can_be_fetched_and_several_projects_stand_in_one_list(

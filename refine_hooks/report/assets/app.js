@@ -69,7 +69,6 @@ function hasNumbers() { return state.rows.some((r) => Object.keys(r.res).length)
 
 function showEverything() {
   const named = trackParts(allRounds());
-  showAlarm(newestFailure(), state.key, (key) => goTo(key).catch(fault));
   showVerdict(state.detail, state.row, named, activate);
   showList();
   showWatch();
@@ -85,6 +84,7 @@ function showEverything() {
 }
 
 function showList() {
+  showAlarm(newestFailure(), state.key, (key) => goTo(key).catch(fault));
   showRounds(state.rows, state, state.track ? {} : trackParts(allRounds()), select);
   showFaults(state.log.failures || [], new Set(allRows().map((r) => r.key)), state.log.faults || []);
 }

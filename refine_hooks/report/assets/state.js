@@ -37,16 +37,19 @@ function plottedAtFirst(name) {
 
 function allRows() { return state.log ? state.log.rows : []; }
 
-// Measured rounds, and those that failed and were never measured.
+// Measured rounds in the order of the log, and between them those that failed and were never measured.
 function allRounds() {
-  const known = new Set(allRows().map((r) => r.key));
-  const failed = (state.log?.failures || []).filter((f) => !known.has(f.key));
-  return [...allRows(), ...failed.map((f) => ({ ...f, failed: true, res: {}, headline: null, particles: null }))];
+  const rows = [...allRows()], known = new Set(rows.map((r) => r.key));
+  for (const f of (state.log?.failures || []).filter((one) => !known.has(one.key))) {
+    const before = rows.findLastIndex((r) => Date.parse(r.at) <= Date.parse(f.at));
+    rows.splice(before + 1, 0, { ...f, failed: true, res: {}, headline: null, particles: null });
+  }
+  return rows;
 }
 
-// The rounds that are listed: of one run and class by iteration, else all by time.
+// The rounds that are listed: of one run and class by iteration, else all in the order of the log.
 function listed() {
-  if (!state.track) return allRounds().sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
+  if (!state.track) return allRounds();
   return allRounds().filter((r) => trackOf(r) === state.track).sort((a, b) => a.iteration - b.iteration);
 }
 
