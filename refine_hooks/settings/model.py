@@ -101,7 +101,7 @@ class FscSettings(Section):
         0.8, gt=0, lt=1, description="phases are randomised from the first shell where the unmasked FSC is below this"
     )
     repeats: int = Field(
-        5, ge=2, le=1000, description="independent randomisations; their mean corrects, their spread is the error"
+        5, ge=2, le=1000, description="independent randomisations; their spread is the error of the randomised FSC"
     )
     seed: int = Field(
         20130135, ge=0, le=2**53, description="seed of the first repeat; the following ones count on from it"

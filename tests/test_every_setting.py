@@ -1,0 +1,218 @@
+"""Every setting that is offered is obeyed: each is set to something else, and its effect looked at, here or in the test named.
+
+A setting that is added to the model and has no entry here fails.
+"""
+
+import ast
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rounds_data import healthy
+from small_program import BOX, a_watch, half_maps_of, lines_of, write_round
+
+from refine_hooks import explain as explaining
+from refine_hooks.audit import audit
+from refine_hooks.cli.watch import open_watch
+from refine_hooks.files import file_system
+from refine_hooks.files.mrc import Map, write_map
+from refine_hooks.log.records import Analysis, RoundRecord
+from refine_hooks.settings import Section, Settings, load_settings
+from refine_hooks.settings.model import Hook
+from refine_hooks.watch import loop
+from refine_hooks.watch.owners import Activity
+
+HERE = Path(__file__).parent
+
+
+def measured(folder: Path, overrides: dict[str, Any]) -> RoundRecord:
+    project = folder / "project"
+    project.mkdir(parents=True)
+    rng = np.random.default_rng(3)
+    for number, half in enumerate(half_maps_of(1), 1):
+        noisy = half.voxels + 0.4 * rng.normal(size=half.voxels.shape).astype(np.float32)
+        write_map(project / f"it1_half{number}.mrc", Map(noisy, half.voxel_size_A), "test")
+    few = {"keep": {"min_free_GB": 0.01}, "fsc": {"repeats": 2}}
+    both = {name: {**few.get(name, {}), **overrides.get(name, {})} for name in {*few, *overrides}}
+    loop.run(a_watch(project, [], both), iter([0.0, 1.0]))
+    (record,) = lines_of(project, RoundRecord)
+    assert isinstance(record, RoundRecord)
+    return record
+
+
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> RoundRecord:
+    return measured(tmp_path_factory.mktemp("usual"), {})
+
+
+def randomised(record: RoundRecord) -> Any:
+    curve = record.under("automask")
+    assert curve is not None
+    return curve.randomised_from_shell, curve.randomised_sd
+
+
+def parameters(record: RoundRecord, name: str) -> Any:
+    mask = record.mask("sphere")
+    assert mask is not None
+    return getattr(mask.parameters, name)
+
+
+# Of a measured round: the other value, and what then differs.
+OF_A_ROUND: dict[str, tuple[Any, Callable[[RoundRecord], Any]]] = {
+    "sphere.radius_A": (20.0, lambda record: parameters(record, "radius_A")),
+    "sphere.edge_A": (6.0, lambda record: parameters(record, "edge_A")),
+    "automask.enabled": (False, lambda record: record.mask("automask") is None),
+    "fsc.threshold": (0.5, lambda record: {curve.threshold for curve in record.curves}),
+    "fsc.randomise_below": (0.95, lambda record: randomised(record)[0]),
+    "fsc.repeats": (4, lambda record: randomised(record)[1]),
+    "fsc.seed": (7, lambda record: randomised(record)[1]),
+    "fsc.full": (True, lambda record: record.analysis is None),
+}
+
+# The test that sets it to something else and looks at what comes of it.
+ELSEWHERE = {
+    "watch.poll_s": "test_latency::test_measuring_begins_in_time_at_any_moment_and_with_any_settings",
+    "watch.settle_s": "test_latency::test_measuring_begins_in_time_at_any_moment_and_with_any_settings",
+    "watch.metadata_wait_s": "test_faults::test_a_round_whose_entry_comes_after_the_wait_stands_under_its_later_name_only",
+    "keep.half_maps": "test_log_index::test_maps_stay_as_the_rule_says_and_the_newest_under_every_rule",
+    "keep.last": "test_log_index::test_maps_stay_as_the_rule_says_and_the_newest_under_every_rule",
+    "keep.every": "test_log_index::test_maps_stay_as_the_rule_says_and_the_newest_under_every_rule",
+    "keep.min_free_GB": "test_run::test_nothing_is_written_into_the_last_of_the_disk",
+    "program.name": "test_adapters_elsewhere::test_the_page_s_pattern_measures_every_round_with_the_page_s_commands",
+    "program.molecular_mass_kDa": "test_adapters_elsewhere::test_what_the_settings_say_of_the_maps_is_believed",
+    "program.voxel_size_A": "test_adapters_elsewhere::test_what_the_settings_say_of_the_maps_is_believed",
+    "reconstruct.threads": "test_insertion::test_threads_and_blocks_do_not_change_a_bit",
+    "reconstruct.block_particles": "test_reconstruct_work::test_sums_are_saved_as_often_as_the_settings_say",
+    "reconstruct.checkpoint_s": "test_reconstruct_work::test_sums_are_saved_as_often_as_the_settings_say",
+    **{
+        f"cluster.{name}": "test_reconstruct_work::test_workers_are_asked_of_the_queue_as_the_settings_say"
+        for name in ("scheduler", "workers", "cores", "memory", "walltime", "queue", "account")
+    },
+    "audit.disagree_shells": "test_one_answer::test_the_settings_of_the_log_count_and_those_of_a_file_over_them",
+    "audit.jump_fraction": "test_one_answer::test_the_settings_of_the_log_count_and_those_of_a_file_over_them",
+    "audit.analyse_at_most": "test_reanalyse::test_no_more_rounds_than_allowed_are_analysed_and_the_rest_is_said",
+    "notify.targets": "test_tell::test_a_message_of_each_event_arrives_at_a_web_server",
+    "notify.on": "test_tell::test_only_events_that_were_asked_for_are_told",
+    "notify.metrics_file": "test_tell::test_a_watch_tells_of_its_rounds_of_its_failures_and_of_its_end",
+    "notify.timeout_s": "test_tell::test_a_target_that_drips_for_ever_holds_up_neither_hooks_nor_the_end",
+    "hooks.call": "test_tell::test_a_function_gets_the_record_itself",
+    "hooks.command": "test_tell::test_a_command_gets_the_record_as_json_on_its_standard_input",
+    "hooks.timeout_s": "test_tell::test_a_hook_that_hangs_is_ended_with_everything_that_it_started",
+    "generic.half1": "test_adapters_elsewhere::test_one_pattern_or_two_keep_every_promise",
+    "generic.half2": "test_adapters_elsewhere::test_one_pattern_or_two_keep_every_promise",
+    **{
+        f"generic.{name}": "test_adapters_elsewhere::test_what_the_settings_say_of_the_maps_is_believed"
+        for name in ("folders", "voxel_size_A", "radius_A", "molecular_mass_kDa")
+    },
+}
+
+
+def settings_there_are() -> set[str]:
+    names = {f"hooks.{name}" for name in Hook.model_fields}
+    for name in Settings.model_fields:
+        section = getattr(Settings(), name)
+        if isinstance(section, Section):
+            names |= {f"{name}.{field}" for field in type(section).model_fields}
+        elif name != "hooks":
+            names.add(name)
+    return names
+
+
+def own_tests() -> set[str]:
+    """The settings that a test of this file is named after."""
+    tests = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
+    return {name for name in settings_there_are() if name.replace(".", "_") in tests}
+
+
+def test_every_setting_has_an_entry() -> None:
+    assert {*OF_A_ROUND, *ELSEWHERE, *own_tests()} == settings_there_are()
+
+
+@pytest.mark.parametrize("place", sorted(set(ELSEWHERE.values())))
+def test_the_test_that_is_named_is_there(place: str) -> None:
+    module, _, name = place.partition("::")
+    tree = ast.parse((HERE / f"{module}.py").read_text(encoding="utf-8"))
+    assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+@pytest.mark.parametrize("setting", OF_A_ROUND)
+def test_a_setting_changes_the_round(setting: str, usual: RoundRecord, tmp_path: Path) -> None:
+    section, name = setting.split(".")
+    value, effect = OF_A_ROUND[setting]
+    assert effect(measured(tmp_path, {section: {name: value}})) != effect(usual)
+
+
+def test_masks(usual: RoundRecord, tmp_path: Path) -> None:
+    write_map(tmp_path / "m.mrc", Map(np.ones((BOX,) * 3, np.float32), 3.0), "mask")
+    assert usual.mask("core") is None
+    assert measured(tmp_path, {"masks": {"core": str(tmp_path / "m.mrc")}}).mask("core") is not None
+
+
+def test_audit_anisotropy_cfar() -> None:
+    record = healthy(analysis=Analysis(cfar=0.6, cfar_by_chance=0.95, cfar_best_A=4.0, cfar_worst_A=8.0))
+
+    def told(limit: float) -> bool:
+        settings = load_settings(overrides={"audit": {"anisotropy_cfar": limit}})
+        return any(finding.rule == "anisotropy" for finding in audit([record], settings))
+
+    assert (told(0.5), told(0.7)) == (False, True)
+
+
+def test_watch_stalled_after_s(tmp_path: Path) -> None:
+    moments = iter([0.0, 50.0, 50.0, 50.0, 50.0])
+    activity = Activity(lambda: next(moments))
+    assert activity.stalled_for(60.0) is None
+    assert activity.stalled_for(40.0) == 50.0
+
+
+def test_watch_force_poll(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_system, "events_arrive", lambda _: True)
+    found = [explaining.explain(a_watch(tmp_path, [], {"watch": {"force_poll": one}})).events for one in (False, True)]
+    assert found == [True, False]
+
+
+def test_watch_database_lock_timeout_s(tmp_path: Path) -> None:
+    tried = []
+
+    def locked(*_: object) -> list[object]:
+        tried.append(1)
+        raise OSError("the database is locked")
+
+    write_round(tmp_path, 1)
+    quick = {"watch": {"poll_s": 0.02, "database_lock_timeout_s": 0.01}}
+    longer = {"watch": {"poll_s": 0.02, "database_lock_timeout_s": 0.3}}
+    counts = []
+    for overrides in (quick, longer):
+        tried.clear()
+        loop._first_scan(a_watch(tmp_path, [], overrides, rounds=locked))
+        counts.append(len(tried))
+    assert counts[0] < counts[1]
+
+
+def test_keep_sums(tmp_path: Path) -> None:
+    given = {}
+    for keep in (False, True):
+        gone: list[object] = []
+        project = tmp_path / str(keep)
+        project.mkdir()
+        write_round(project, 1)
+        overrides = {"keep": {"min_free_GB": 0.01, "sums": keep}, "fsc": {"repeats": 2}}
+        loop.run(
+            a_watch(project, [], overrides, discard=lambda round_, _, gone=gone: gone.append(round_)), iter([0.0, 1.0])
+        )
+        given[keep] = len(gone)
+    assert given == {False: 1, True: 0}
+
+
+def test_reconstruct_when(tmp_path: Path) -> None:
+    def of(when: str, in_watch: bool) -> str:
+        config = tmp_path / "c.toml"
+        config.write_text(
+            f"[reconstruct]\nwhen = '{when}'\n[generic]\nhalf1 = 'it(?P<iteration>[0-9]+)_half(?P<half>[12])[.]mrc'\n"
+        )
+        return open_watch(tmp_path, None, config, "generic", {}, in_watch).config.reconstruct
+
+    assert [of("auto", True), of("auto", False)] == ["never", "missing"]
+    assert [of("always", True), of("never", False)] == ["always", "never"]
