@@ -12,9 +12,10 @@ from refine_hooks import fsc
 from refine_hooks.analysis.background import solvent_levels
 from refine_hooks.analysis.blocks import in_blocks
 from refine_hooks.analysis.duplicates import common_noise, uneven_by_direction, uneven_by_place
+from refine_hooks.analysis.fits import fine_shift
 from refine_hooks.analysis.masked import masked_before
 from refine_hooks.analysis.signal import most_negative
-from refine_hooks.analysis.superposition import Superposition, _fine_shift, superposition
+from refine_hooks.analysis.superposition import Superposition, superposition
 from refine_hooks.files.mrc import Map
 from refine_hooks.fourier import transform, voxels_in_shell
 from refine_hooks.masks import sphere
@@ -83,7 +84,7 @@ def test_a_smooth_rod_is_not_called_shifted_along_itself() -> None:
     scores = []
     for seed in range(24):
         one, two = (transform(half) for half in halves(rod, rod, noise=2.0, seed=seed))
-        shift, sd = _fine_shift(one, two, 32, np.zeros(3))
+        shift, sd = fine_shift(one, two, 32, np.zeros(3))
         scores.append(np.linalg.norm(shift) / sd)
     assert max(scores) < 4
 

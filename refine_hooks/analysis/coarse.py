@@ -1,0 +1,81 @@
+"""Half transforms of a coarse box: cut out, moved, and how alike two of them are in each shell."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refine_hooks.files.mrc import Volume
+from refine_hooks.fourier import Curve, HalfTransform
+
+Vector = NDArray[np.float64]
+Complex = NDArray[np.complex64]
+
+_NOISE_SD = 2.5  # a shell whose FSC is lower shows nothing
+
+
+def middle(half: HalfTransform, box_px: int) -> Complex:
+    """The middle of a half transform with the phases of a box of ``box_px`` (without its Nyquist planes), scaled to its voxels."""
+    n, few = len(half), box_px // 2
+    keep = np.r_[0:few, 1 - few : 0] % n
+    at = np.r_[0:few, 1 - few : 0] % box_px
+    out = np.zeros((box_px, box_px, few + 1), np.complex64)
+    out[np.ix_(at, at, np.arange(few))] = half[np.ix_(keep, keep, np.arange(few))]
+    out *= np.float32((box_px / n) ** 3)
+    return out
+
+
+def shells_of(box_px: int) -> NDArray[np.int64]:
+    """Shell of each coefficient of a half transform."""
+    z = np.fft.fftfreq(box_px) * box_px
+    x = np.arange(box_px // 2 + 1)
+    return np.floor(np.sqrt(z[:, None, None] ** 2 + z[:, None] ** 2 + x**2) + 0.5).astype(np.int64)
+
+
+def twice(box_px: int) -> Curve:
+    """How often a coefficient of a half transform stands in the full one, by kx."""
+    weight = np.full(box_px // 2 + 1, 2.0)
+    weight[[0, -1]] = 1.0
+    return weight
+
+
+def by_shell(values: NDArray[np.float32], shells: NDArray[np.int64], box_px: int) -> Curve:
+    """Sums of a value over the shells of the full transform; ``values`` and ``shells`` are [kz, ky, kx] of the half one."""
+    weighted = (values * twice(box_px)).ravel()
+    return np.asarray(np.bincount(shells.ravel(), weighted, minlength=int(shells.max()) + 1), np.float64)
+
+
+def frequencies_of(box_px: int) -> tuple[Volume, Volume, Volume]:
+    """Radians a voxel along z, y, x, shaped for a half transform."""
+    z = (np.fft.fftfreq(box_px) * 2 * np.pi).astype(np.float32)
+    x = (np.arange(box_px // 2 + 1) * 2 * np.pi / box_px).astype(np.float32)
+    return z[:, None, None], z[:, None], x
+
+
+def phases(frequencies: tuple[Volume, Volume, Volume], shift: Vector) -> Complex:
+    """Of a move by minus ``shift``, z, y, x."""
+    z, y, x = (np.exp(1j * f * np.float32(s)) for f, s in zip(frequencies, shift, strict=True))
+    return np.asarray(z * (y * x), np.complex64)
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """How alike two transforms are in each shell, and what makes their coefficients white."""
+
+    alike: Curve
+    counts: Curve
+    scale1: Curve
+    scale2: Curve
+
+
+def likeness(one: Complex, two: Complex, shells: NDArray[np.int64], box_px: int) -> Likeness:
+    """How alike two half transforms [kz, ky, kx] are; a shell that shows nothing counts as 0."""
+    cross = by_shell((one * np.conj(two)).real, shells, box_px)
+    power1, power2 = (by_shell(half.real**2 + half.imag**2, shells, box_px) for half in (one, two))
+    counts = by_shell(np.ones(one.shape, np.float32), shells, box_px)
+    power = np.sqrt(power1 * power2)
+    inside = (np.arange(len(cross)) >= 1) & (np.arange(len(cross)) < box_px // 2) & (power > 0)
+    alike = np.clip(cross / np.maximum(power, 1e-30), 0.0, 0.995)
+    alike = np.where(inside & (alike > _NOISE_SD / np.sqrt(counts)), alike, 0.0)
+    scale1, scale2 = (np.where(inside, 1 / np.sqrt(np.maximum(p / counts, 1e-30)), 0.0) for p in (power1, power2))
+    return Likeness(alike, counts, scale1, scale2)

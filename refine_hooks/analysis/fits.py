@@ -1,0 +1,185 @@
+"""Shift and turn of one half map against the other by least squares, to first order; see `refine_hooks.analysis.superposition`."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+from refine_hooks.analysis.coarse import Complex, Vector, frequencies_of, likeness, phases, shells_of, twice
+from refine_hooks.files.mrc import Volume
+from refine_hooks.fourier import Curve
+
+_TURN_BAND = 13  # fine enough for a particle of a fifth of the box
+_BETTER, _BETTER_SD = 1.1, 5.0
+_ITERATIONS = 4
+_LEAST_SLOPE = 0.1  # of what the shells have on average, in any direction
+_LONGEST_STEP_PX = 1.5
+_UNKNOWN_PX = 0.5  # of the coarse box: what its peaks are good to
+_LARGEST_TURN = 0.3  # rad, of one step
+_SIGNIFICANT = 5.0  # standard deviations of a turn as a whole
+_FAR = 0.26  # rad; so large a turn must make the halves more alike when it is undone
+_STEP = 0.02  # rad; below that one step is enough
+
+
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """Shift (voxels of the coarse box) and turn (rad), z, y, x, with the covariance [6, 6] of both."""
+
+    shift: Vector
+    turn: Vector
+    covariance: NDArray[np.float64]
+
+    @property
+    def shift_sd(self) -> float:
+        """Standard deviation of the shift along its least certain axis."""
+        return float(np.sqrt(np.linalg.eigvalsh(self.covariance[:3, :3])[-1]))
+
+    def certain(self) -> tuple[Vector, float]:
+        """The turn about the axes for which it is significant, and the standard deviation of its angle."""
+        variances, axes = np.linalg.eigh(self.covariance[3:, 3:])
+        parts, sd = axes.T @ self.turn, np.sqrt(np.maximum(variances, 1e-12))
+        kept = np.where(np.abs(parts) > 2 * sd, parts, 0)
+        square = float(kept @ kept)
+        if float(np.square(kept / sd).sum()) < _SIGNIFICANT**2:
+            return np.zeros(3), float(sd[0])
+        return axes @ kept, float(np.sqrt(kept**2 @ sd**2 / square))
+
+
+def fine_shift(one: Complex, two: Complex, box_px: int, start: Vector) -> tuple[Vector, float]:
+    """Shift z, y, x of the second half from the phases of all its shells, and its standard deviation, in voxels of the box."""
+    shells, frequencies = shells_of(box_px), frequencies_of(box_px)
+    weight = np.broadcast_to(twice(box_px).astype(np.float32), one.shape)
+    shift, sd = start.copy(), np.inf
+    for _ in range(_ITERATIONS):
+        moved = two * phases(frequencies, shift)
+        found = likeness(one, moved, shells, box_px)
+        alike = found.alike
+        gain = alike / (1 - alike**2)
+        product = one * np.conj(moved) * ((gain * found.scale1 * found.scale2)[shells] * weight)
+        right = np.array([float((f * product.imag).sum()) for f in frequencies])
+        spread, slope = (
+            np.array([[float((f * g * held).sum()) for f in frequencies] for g in frequencies])
+            for held in ((gain * alike)[shells] * weight, product.real)
+        )
+        if np.linalg.eigvalsh(spread)[0] <= 0:
+            return start, _UNKNOWN_PX
+        step, covariance = _solution(slope, spread, right)
+        sd = float(np.sqrt(np.linalg.eigvalsh(covariance)[-1]))
+        shift = shift + _limited(step, _LONGEST_STEP_PX)
+        if np.abs(step).max() < 0.02:
+            break
+    return shift, sd
+
+
+def _solution(
+    slope: NDArray[np.float64], spread: NDArray[np.float64], right: Vector
+) -> tuple[Vector, NDArray[np.float64]]:
+    """Step and its covariance, where ``slope`` is what the halves themselves have and ``spread`` the variance of ``right``.
+
+    A rod says less of a shift along itself than its shells say on average: there the slope is less than the spread.
+    """
+    values, vectors = np.linalg.eigh(spread)
+    root = vectors / np.sqrt(values)
+    own, axes = np.linalg.eigh(root.T @ slope @ root)
+    inverse = root @ axes / np.maximum(own, _LEAST_SLOPE)
+    step = inverse @ (axes.T @ root.T @ right)
+    return np.asarray(step), np.asarray(inverse @ inverse.T)
+
+
+class TurnFit:
+    """Least squares of shift (voxels of the box) and turn (rad), z, y, x, of the second half against the first."""
+
+    def __init__(self, one: Complex, two: Complex, box_px: int) -> None:
+        self.one, self.two, self.box_px = one, two, box_px
+        self.shells, self.frequencies = shells_of(box_px), frequencies_of(box_px)
+        self.place = np.arange(box_px, dtype=np.float32) - box_px // 2
+
+    def solved(self, start: Vector) -> Solved:
+        """Shift and turn as the lowest shells show them."""
+        shift, turned, two = start.copy(), np.eye(3), self.two
+        step, agreement = self._step(two * phases(self.frequencies, shift))
+        best = first = agreement, Solved(shift + step.shift, step.turn, step.covariance)
+        for _ in range(_ITERATIONS):
+            shift = shift + _limited(step.shift, _LONGEST_STEP_PX)
+            turn = _limited(step.certain()[0], _LARGEST_TURN)
+            if np.linalg.norm(turn) < _STEP and np.abs(step.shift).max() < 0.05:
+                break
+            turned = turned @ _rotation(-turn)
+            back = phases(self.frequencies, shift)
+            two = self._turned(self.two * back, turned) * np.conj(back)
+            step, agreement = self._step(two * back)
+            if agreement > best[0]:
+                best = agreement, Solved(shift + step.shift, step.turn - _axis_angle(turned), step.covariance)
+        far = np.linalg.norm(best[1].certain()[0]) > _FAR
+        return replace(first[1], turn=np.zeros(3)) if far and best[0] < _BETTER * first[0] else best[1]
+
+    def _turned(self, half: Complex, rotation: NDArray[np.float64]) -> Complex:
+        from scipy.ndimage import affine_transform
+
+        n = self.box_px
+        volume = scipy.fft.irfftn(half, s=(n,) * 3)
+        middle = np.full(3, n // 2, float)
+        moved = affine_transform(volume, rotation, middle - rotation @ middle, order=3, output=np.float32)
+        return np.asarray(scipy.fft.rfftn(moved), np.complex64)
+
+    def _step(self, two: Complex) -> tuple[Solved, float]:
+        """One step, and the mean FSC before it."""
+        found = likeness(self.one, two, self.shells, self.box_px)
+        inside = np.arange(len(found.alike)) <= _TURN_BAND
+        low = slice(1, _TURN_BAND)
+        agreement = float((found.alike[low] * found.counts[low]).sum() / found.counts[low].sum())
+        # Whitened, and weighted by the share of signal: what is noise alone says nothing of where it lies.
+        gain = np.where(inside, np.sqrt(found.alike / (1 - found.alike)), 0.0)
+        noise = 2 * gain**2 * (1 - found.alike)
+        first = (self.one * (gain * found.scale1)[self.shells]).astype(np.complex64)
+        second = (two * (gain * found.scale2)[self.shells]).astype(np.complex64)
+        return self._solution(first, second, noise), agreement
+
+    def _solution(self, first: Complex, second: Complex, noise: Curve) -> Solved:
+        n, shells = self.box_px, self.shells
+        regressors1, regressors2 = self._regressors(first), self._regressors(second)
+        average = (regressors1 + regressors2) / 2
+        difference = scipy.fft.irfftn(second - first, s=(n,) * 3).ravel()
+        normal = (regressors1 @ regressors2.T).astype(np.float64)
+        normal = (normal + normal.T) / 2
+        right = (average @ difference).astype(np.float64)
+        spectra = scipy.fft.rfftn(average.reshape(6, n, n, n), axes=(1, 2, 3)).reshape(6, -1)
+        weighted = spectra * (noise[shells] * twice(n)).ravel()
+        spread = (weighted @ np.conj(spectra).T).real.astype(np.float64) / n**6
+        values, vectors = np.linalg.eigh(normal / np.outer(d := np.sqrt(np.maximum(np.diag(normal), 1e-30)), d))
+        inverse = (vectors / np.maximum(values, 1e-3)) @ vectors.T / np.outer(d, d)
+        solution = inverse @ right
+        return Solved(solution[:3], solution[3:], inverse @ spread @ inverse)
+
+    def _regressors(self, half: Complex) -> Volume:
+        """Change of a map with a shift along, and a turn about, z, y and x: [6, voxels]."""
+        n = self.box_px
+        slopes = [scipy.fft.irfftn(half * (1j * f).astype(np.complex64), s=(n,) * 3) for f in self.frequencies]
+        z, y, x = self.place[:, None, None], self.place[:, None], self.place
+        dz, dy, dx = slopes
+        turns = [y * dx - x * dy, x * dz - z * dx, z * dy - y * dz]
+        # A map moved by s is m(r - s): it changes by minus the slope.
+        return np.stack([*(-slope for slope in slopes), *(-turn for turn in turns)]).reshape(6, -1)
+
+
+def _limited(step: Vector, longest: float) -> Vector:
+    length = float(np.linalg.norm(step))
+    return step if length <= longest else step * (longest / length)
+
+
+def _rotation(turn: Vector) -> NDArray[np.float64]:
+    """Matrix of a turn, both z, y, x: a map turned by it is the map at the places that the matrix gives."""
+    from scipy.linalg import expm
+
+    z, y, x = turn
+    return np.asarray(expm(np.array([[0, x, -y], [-x, 0, z], [y, -z, 0]])))
+
+
+def _axis_angle(rotation: NDArray[np.float64]) -> Vector:
+    angle = np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1))
+    part = np.array([rotation[1, 2], rotation[2, 0], rotation[0, 1]]) - np.array(
+        [rotation[2, 1], rotation[0, 2], rotation[1, 0]]
+    )
+    length = np.linalg.norm(part)
+    return np.asarray(part / length * angle) if length > 0 else np.zeros(3)
