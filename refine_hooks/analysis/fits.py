@@ -10,8 +10,8 @@ from refine_hooks.analysis.coarse import Complex, Vector, frequencies_of, likene
 from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import Curve
 
-_TURN_BAND = 13  # fine enough for a particle of a fifth of the box
-_BETTER, _BETTER_SD = 1.1, 5.0
+TURN_BAND = 13  # fine enough for a particle of a fifth of the box
+BETTER = 1.1  # times as alike: less is no better position
 _ITERATIONS = 4
 _LEAST_SLOPE = 0.1  # of what the shells have on average, in any direction
 _LONGEST_STEP_PX = 1.5
@@ -112,7 +112,7 @@ class TurnFit:
             if agreement > best[0]:
                 best = agreement, Solved(shift + step.shift, step.turn - _axis_angle(turned), step.covariance)
         far = np.linalg.norm(best[1].certain()[0]) > _FAR
-        return replace(first[1], turn=np.zeros(3)) if far and best[0] < _BETTER * first[0] else best[1]
+        return replace(first[1], turn=np.zeros(3)) if far and best[0] < BETTER * first[0] else best[1]
 
     def _turned(self, half: Complex, rotation: NDArray[np.float64]) -> Complex:
         from scipy.ndimage import affine_transform
@@ -126,8 +126,8 @@ class TurnFit:
     def _step(self, two: Complex) -> tuple[Solved, float]:
         """One step, and the mean FSC before it."""
         found = likeness(self.one, two, self.shells, self.box_px)
-        inside = np.arange(len(found.alike)) <= _TURN_BAND
-        low = slice(1, _TURN_BAND)
+        inside = np.arange(len(found.alike)) <= TURN_BAND
+        low = slice(1, TURN_BAND)
         agreement = float((found.alike[low] * found.counts[low]).sum() / found.counts[low].sum())
         # Whitened, and weighted by the share of signal: what is noise alone says nothing of where it lies.
         gain = np.where(inside, np.sqrt(found.alike / (1 - found.alike)), 0.0)

@@ -13,16 +13,15 @@ import numpy as np
 import scipy.fft
 
 from refine_hooks.analysis.coarse import Complex, Vector, by_shell, frequencies_of, likeness, middle, phases, shells_of
-from refine_hooks.analysis.fits import TurnFit, fine_shift
+from refine_hooks.analysis.fits import BETTER, TURN_BAND, TurnFit, fine_shift
 from refine_hooks.analysis.turns import best_turn
 from refine_hooks.fourier import Curve, HalfTransform, in_slabs
 
 _COARSE_PX = 32  # of the phase correlation
 _BANDS = (6, 14)  # last shells of it
 _TURN_PX = 32
-_TURN_BAND = 13  # fine enough for a particle of a fifth of the box
 _SHIFT_PX = 64
-_BETTER, _BETTER_SD = 1.1, 5.0
+BETTER_SD = 5.0
 _CANDIDATES = 3
 _SEEN_Z = 7.0
 _FARTHEST_DEG = 60.0  # a fit that goes farther has lost its way: such turns are looked for elsewhere
@@ -90,7 +89,7 @@ class _Laid:
 
     def agreement(self) -> float:
         """Mean FSC of the shells that show how a half is turned."""
-        low = slice(1, _TURN_BAND)
+        low = slice(1, TURN_BAND)
         return float((self.alike[low] * self.counts[low]).sum() / self.counts[low].sum())
 
     def low_score(self) -> float:
@@ -108,7 +107,7 @@ def _excess(other: _Laid, same: _Laid) -> float:
     """Standard deviations by which the halves correlate better in the other position; 0 where it is hardly better."""
     weight = other.counts * np.maximum(other.alike, same.alike)
     better, held = float(weight @ other.alike), float(weight @ same.alike)
-    if better < _BETTER * held:
+    if better < BETTER * held:
         return 0.0
     return (better - held) / float(np.sqrt(max(2 * (weight**2 / np.maximum(other.counts, 1)).sum(), 1e-30)))
 
@@ -127,9 +126,9 @@ def superposition(transforms: tuple[HalfTransform, HalfTransform], box_px: int) 
     others = sorted(peaks[1:], key=lambda peak: -peak.score)[:_CANDIDATES]
     laid = [_laid(one, two, peak, coarse) for peak in others]
     best = max(laid, key=lambda other: _excess(other, same))
-    if best.peak.score > _SEEN_Z and _excess(best, same) > _BETTER_SD:
+    if best.peak.score > _SEEN_Z and _excess(best, same) > BETTER_SD:
         elsewhere = _elsewhere(one, two, same) if best.agreement() < _WEAK else None
-        if elsewhere is not None and elsewhere.score > _BETTER * best.low_score():
+        if elsewhere is not None and elsewhere.score > BETTER * best.low_score():
             return elsewhere
         return best.superposition(box_px / coarse)
     if same.peak.score <= _SEEN_Z or same.agreement() < _WEAK:
@@ -167,7 +166,7 @@ def _refined(
 def _elsewhere(one: Complex, two: Complex, same: _Laid) -> Superposition | None:
     """The halves where one is turned by any angle, in either hand; None where that is no better than as they are."""
     turn = best_turn(one, two * phases(frequencies_of(len(one)), same.shift))
-    if turn.score < max(_SEEN_Z, _BETTER * turn.same + _BETTER_SD):
+    if turn.score < max(_SEEN_Z, BETTER * turn.same + BETTER_SD):
         return None
     nowhere = (0.0, 0.0, 0.0)
     return Superposition(nowhere, 1.0, turn.angle_deg, turn.spacing_deg / 4, turn.mirrored, turn.inverted, turn.score)
