@@ -1,13 +1,19 @@
 """When a round is ready, and when to scan; no test waits for a clock."""
 
+import ctypes
+import errno
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from small_program import a_watch, lines_of, write_round
 
 from refine_hooks.files.file_system import events_arrive, file_system_type, locks_stay_here, unreadable
+from refine_hooks.log.records import RoundRecord
 from refine_hooks.model import Fingerprint, InputFile, Key, Round
 from refine_hooks.watch.events import ChangeNotifier
+from refine_hooks.watch.loop import run
 from refine_hooks.watch.schedule import Awaited, Schedule, scan_times, settled
 
 
@@ -212,3 +218,37 @@ def test_what_a_round_lacks_for_long_is_told_once() -> None:
     assert told == [False, False, True, False]
     awaited.hopefully([], 95.0, 600.0)
     assert not awaited.overdue(round_.key, 95.0, 60.0)
+
+
+@pytest.mark.parametrize(("call", "number"), [("inotify_add_watch", errno.ENOSPC), ("inotify_init", errno.EMFILE)])
+def test_without_inotify_watches_rounds_are_found_by_scans_and_that_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
+) -> None:
+    inotify = pytest.importorskip("watchdog.observers.inotify_c")
+
+    def refused(*_: object) -> int:
+        ctypes.set_errno(number)
+        return -1
+
+    said: list[str] = []
+    w = a_watch(tmp_path, said, {"automask": {"enabled": False}, "fsc": {"repeats": 2}})
+    notifier = ChangeNotifier(lambda: [(tmp_path, False)])
+    with monkeypatch.context() as patch:
+        patch.setattr(inotify, call, refused)
+
+        def ticks() -> Iterator[float]:
+            for tick in (0.0, 1.0, 2.0):
+                notifier.keep_watching()
+                yield tick
+                write_round(tmp_path, 1 + int(tick))
+
+        run(w, ticks(), notifier)
+    assert [line.key.iteration for line in lines_of(tmp_path, RoundRecord)] == [1, 2]
+    assert sum("max_user_watches" in text for text in said) == 1
+    try:
+        notifier.keep_watching()
+        heard = notifier.wait(0, 0.0)
+        write_round(tmp_path, 9)
+        assert notifier.wait(heard, 5.0) > heard, "there are watches again, and they are used"
+    finally:
+        notifier.close()

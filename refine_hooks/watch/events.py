@@ -1,5 +1,7 @@
 """What makes a scan come early: the file system's events; and the thread that captures while a round is measured."""
 
+import errno
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -8,6 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+logger = logging.getLogger(__name__)
+
+_LIMITS = {errno.ENOSPC, errno.EMFILE}  # inotify's: watches, and instances
 _EVENTS_OF_CHANGE = {"created", "modified", "moved", "deleted", "closed"}
 
 
@@ -24,6 +29,7 @@ class ChangeNotifier:
         self._changes = 0
         self._observer: Any = None
         self._watched: dict[tuple[str, bool], tuple[Any, tuple[int, int]]] = {}
+        self._said = False
 
     def dispatch(self, event: Any) -> None:
         """What watchdog calls for every event. Reading a file also makes events (opened, closed without a write): no change."""
@@ -51,9 +57,10 @@ class ChangeNotifier:
         ):
             self.close()
         if self._observer is None:
-            observer = Observer()
-            self._quietly(observer.start)
-            if not observer.is_alive():
+            observer = self._quietly(Observer)
+            if observer is not None:
+                self._quietly(observer.start)
+            if observer is None or not observer.is_alive():
                 return  # no more threads or inotify instances can be had; tried again at the next scan
             self._observer = observer
         wanted = {}
@@ -73,12 +80,17 @@ class ChangeNotifier:
                 if watch is not None:
                     self._watched[folder_name, deep] = (watch, identity)
 
-    @staticmethod
-    def _quietly(action: Callable[[], Any]) -> Any:
+    def _quietly(self, action: Callable[[], Any]) -> Any:
         """A folder that cannot be watched (no inotify watches left, the folder just went) only means waiting for ``poll_s``."""
         try:
             return action()
-        except Exception:
+        except Exception as error:
+            if not self._said and isinstance(error, OSError) and error.errno in _LIMITS:
+                self._said = True
+                logger.warning(
+                    f"not every folder can be watched for changes ({error.strerror or error}): scanned at the poll interval only; "
+                    "raise fs.inotify.max_user_watches and max_user_instances with sysctl for more"
+                )
             return None
 
     def close(self) -> None:

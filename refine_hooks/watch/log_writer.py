@@ -18,7 +18,7 @@ from refine_hooks.model import Key
 logger = logging.getLogger(__name__)
 
 MOST_HELD_BYTES = 64 << 20  # of lines, packed: some thousand rounds
-MOST_EARLIER_BYTES = 32 << 20  # of what earlier watches wrote: packing it takes half a second
+MOST_EARLIER_BYTES = 32 << 20  # of what earlier watches wrote: packing it takes less than a second
 _CHUNK_BYTES = 1 << 20
 
 
