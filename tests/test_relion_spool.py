@@ -11,6 +11,7 @@ from opened import Opened
 from refine_hooks.log.folder import Store
 from refine_hooks.model import HalfMaps, Round
 from refine_hooks.programs.relion import files
+from refine_hooks.programs.relion.spool import keep
 from refine_hooks.settings import load_settings
 
 relion = Opened("relion")
@@ -93,6 +94,22 @@ def test_arrays_that_are_removed_after_they_were_kept_still_give_the_half_maps(p
     after = halves_of(project, ninth(project, store), store)
     assert before.origin == after.origin == "merged"
     np.testing.assert_array_equal(before.half2.voxels, after.half2.voxels)
+
+
+def test_a_watch_with_an_output_folder_finds_what_the_hook_kept_in_the_project(project: Path, store: Store) -> None:
+    before = halves_of(project, ninth(project, store), store)
+    hook_s = project / "refine_hooks" / "spool"
+    for star in sorted((project / JOB).glob("*external_reconstruct.star")):
+        keep(star, hook_s)
+    for path in (project / JOB).glob("*external_reconstruct*"):
+        path.unlink()
+    assert len(relion.capture(project, store.spool)) == 2
+    round_ = ninth(project, store)
+    after = halves_of(project, round_, store)
+    assert (after.origin, relion.capture(project, store.spool)) == ("merged", [])
+    np.testing.assert_array_equal(before.half2.voxels, after.half2.voxels)
+    relion.discard(round_, store.spool)
+    assert not list(hook_s.rglob("*.mrc")), "nobody else would ever remove them"
 
 
 def test_arrays_are_kept_once_and_not_again_after_they_were_measured(project: Path, store: Store) -> None:

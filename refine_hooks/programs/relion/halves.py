@@ -22,7 +22,7 @@ from refine_hooks.programs.relion.external import half_map_from_external, states
 from refine_hooks.programs.relion.files import Job, in_project
 from refine_hooks.programs.relion.look import Inputs
 from refine_hooks.programs.relion.notes import FINAL_RULE, PER_ITERATION_RULE
-from refine_hooks.programs.relion.spool import discard_kept, spool_folder, tables_of_sums
+from refine_hooks.programs.relion.spool import discard_kept, spool_folder, spool_of_the_hook, tables_of_sums
 from refine_hooks.programs.relion.tables import ClassTable, Optimiser, PostProcess
 from refine_hooks.programs.relion.views import views_in
 
@@ -232,7 +232,7 @@ def discard(round_: Round, spool: Path) -> None:
     inputs: Inputs | None = round_.inputs
     if inputs is None:
         return
-    folder = spool_folder(spool, inputs.job.run)
-    for name in tables_of_sums(inputs.stem, inputs.kind, inputs.number):
-        if (folder / name).exists():
-            discard_kept(folder / name)
+    for folder in (spool_folder(spool, inputs.job.run), spool_of_the_hook(inputs.job)):
+        for name in tables_of_sums(inputs.stem, inputs.kind, inputs.number):
+            if (folder / name).exists():
+                discard_kept(folder / name)

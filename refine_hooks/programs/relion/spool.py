@@ -34,7 +34,12 @@ def spool_folder(spool: Path, run: str) -> Path:
     return spool.joinpath(SPOOL, *(component(part) for part in run.split("/")))
 
 
-def keep(star: Path, spool: Path, *, links_only: bool = False) -> list[Path]:
+def spool_of_the_hook(job: Job) -> Path:
+    """Where the hook keeps a job's arrays when no output folder is named to it: RELION runs it in the project's folder."""
+    return spool_folder(job.project / "refine_hooks" / "spool", job.run)
+
+
+def keep(star: Path, spool: Path, *, links_only: bool = False, run: str = "") -> list[Path]:
     """Hard-link, or copy where that cannot be, one half's table and arrays into the spool; returns what is there now.
 
     Nothing is kept of the last, joined reconstruction: it is of both halves.
@@ -45,6 +50,7 @@ def keep(star: Path, spool: Path, *, links_only: bool = False) -> list[Path]:
     Args:
         star: the table, beside its arrays.
         spool: the folder for saved inputs of any program.
+        run: whose arrays they are; empty takes the folder's name.
         links_only: fail where links cannot be had, instead of copying what may be gigabytes.
 
     Raises:
@@ -55,7 +61,7 @@ def keep(star: Path, spool: Path, *, links_only: bool = False) -> list[Path]:
     if not _OF_ONE_HALF.search(star.name):
         return []
     external = read_external(star)
-    folder = spool_folder(spool, run_name(star.resolve().parent))
+    folder = spool_folder(spool, run or run_name(star.resolve().parent))
     folder.mkdir(parents=True, exist_ok=True)
     return [_keep_one(path, folder / path.name, links_only) for path in (*external.files[1:], star)]
 
@@ -99,7 +105,9 @@ def capture(directory: Path, spool: Path) -> list[Path]:
     for job in job_folders(directory):
         folder = spool_folder(spool, job.run)
         done = _discarded(folder)
-        for star in _tables_of_halves(job.folder):
+        hook_s = spool_of_the_hook(job)
+        from_hook = [] if hook_s.absolute() == folder.absolute() else _tables_of_halves(hook_s)
+        for star in (*from_hook, *_tables_of_halves(job.folder)):
             try:
                 state = state_of(star)
                 kept = folder / star.name
@@ -108,7 +116,7 @@ def capture(directory: Path, spool: Path) -> list[Path]:
                 if _unfiltered(star).exists():
                     continue  # there is something better, and nothing to merge
                 require_arrays(read_external(star))
-                saved += keep(star, spool, links_only=True)[-1:]
+                saved += keep(star, spool, links_only=True, run=job.run)[-1:]
             except OSError as error:
                 if error.errno in _UNWRITABLE:
                     raise unwritable(folder, error) from error
