@@ -70,9 +70,11 @@ def test_the_command_tells_the_thread_and_its_claim_holds_in_the_log(tmp_path: P
     out = tmp_path / "played" / "refine_hooks"
     last = read_journal(out / "rounds.jsonl").rounds[-1]
     near_nyquist = last.frequency_per_A[-1] * 2 / 3
-    scaled, masked = (tail(last, name, near_nyquist) for name in ("sphere_scaled", "automask_corrected"))
-    assert scaled >= 0.3
-    assert masked < 0.15
+    scaled, masked = last.under_role("sphere", "scaled"), last.under_role("automask", "corrected")
+    assert scaled is not None
+    assert masked is not None
+    assert tail(last, scaled, near_nyquist) >= 0.3
+    assert tail(last, masked, near_nyquist) < 0.15
     for sentence in thread_words(last):
         assert sentence in done.stdout
     assert (out / "thread.png").stat().st_size > 20_000
