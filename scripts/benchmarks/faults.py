@@ -10,6 +10,7 @@ import random
 import resource
 import shutil
 import signal
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -79,8 +80,11 @@ class Watching:
 def inject(fault: str, scene: Callable[[Path, Path], Watch], project: Path, out: Path, chance: random.Random) -> int:
     """Let one fault happen to a watch; gives the signals that it was sent."""
     log = out / "rounds.jsonl"
+    size = log.stat().st_size if log.exists() else 0
     watch = Watching(scene, project, out, chance.choice((20_000, 200_000)) if fault == "file size limit" else 0)
     time.sleep(chance.uniform(0.0, 1.5))
+    if fault.startswith("log "):  # while it is written to: what is done to it before that nobody can know of
+        _wait_until(lambda: log.exists() and log.stat().st_size > size)
     if fault == "folder away" and out.exists():
         away = out.with_name("away")
         out.rename(away)
@@ -95,6 +99,12 @@ def inject(fault: str, scene: Callable[[Path, Path], Watch], project: Path, out:
     if fault == "spool deleted":
         shutil.rmtree(out / "spool", ignore_errors=True)
     return 1
+
+
+def _wait_until(there: Callable[[], bool]) -> None:
+    ends_s = time.monotonic() + 10.0
+    while not there() and time.monotonic() < ends_s:
+        time.sleep(0.02)
 
 
 FAULTS = ("kill", "kill", "terminate", "folder away", "log cut", "log deleted", "file size limit", "spool deleted")
@@ -139,12 +149,14 @@ def play(seconds: float, seed: int = 1) -> dict[str, object]:
             place.mkdir(parents=True)
             scene(project, out)
             before = fingerprint(project)
-            for _ in range(FAULTS_OF_A_PROJECT):
-                fault = chance.choice(FAULTS)
+            faults = [chance.choice(FAULTS) for _ in range(FAULTS_OF_A_PROJECT)]
+            for fault in faults:
                 counts["signals"] += inject(fault, scene, project, out, chance)
                 counts[fault] += 1
             run(scene(project, out), [0.0, 1.0, 2.0])
             found = maps_of(out)
+            if found.keys() != expected[name].keys():
+                print(f"{name}: {sorted(found)} after {faults}", file=sys.stderr)
             counts["projects"] += 1
             counts["maps"] += len(found)
             counts["rounds lost"] += len({key.rpartition(" half ")[0] for key in expected[name].keys() - found.keys()})
@@ -154,11 +166,10 @@ def play(seconds: float, seed: int = 1) -> dict[str, object]:
             )
             changed += fingerprint(project) != before
             shutil.rmtree(Path(folder, f"{counts['projects'] - 1}"))
-    faults = {fault: counts[fault] for fault in dict.fromkeys(FAULTS)}
     told = ("projects", "signals", "maps", "rounds lost", "rounds poorer", "maps that differ")
     return {
         **{what: counts[what] for what in told},
-        "faults": faults,
+        "faults": {fault: counts[fault] for fault in dict.fromkeys(FAULTS)},
         "projects bit-identical": "yes" if not changed else f"no: {changed} changed",
     }
 
