@@ -14,10 +14,10 @@ from refine_hooks.analysis.blocks import in_blocks
 from refine_hooks.analysis.duplicates import common_noise, uneven_by_direction, uneven_by_place
 from refine_hooks.analysis.fits import fine_shift
 from refine_hooks.analysis.masked import masked_before
-from refine_hooks.analysis.signal import most_negative
 from refine_hooks.analysis.superposition import Superposition, superposition
 from refine_hooks.files.mrc import Map
 from refine_hooks.fourier import transform, voxels_in_shell
+from refine_hooks.log.signal import most_negative
 from refine_hooks.masks import sphere
 from refine_hooks.measure.pair import prepared
 from refine_hooks.model import Facts, HalfMaps

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,7 +46,7 @@ def told(index: LogIndex) -> object:
         [(known, known.fingerprint, known.curves) for known in index.summaries()],
         index.failures(),
         index.faults,
-        index.curve_names(),
+        index.curves(),
         [index.last(known.key) for known in index.summaries()],
     )
 
@@ -145,3 +147,16 @@ def test_a_short_log_has_no_such_file(tmp_path: Path) -> None:
     append(log, rounds(1, 3))
     read(log)
     assert not index_path(log).exists()
+
+
+def test_showing_a_round_needs_none_of_what_measuring_does(tmp_path: Path) -> None:
+    log = tmp_path / "rounds.jsonl"
+    append(log, rounds(1, 3))
+    command = (
+        "import sys; from refine_hooks.cli._door import app; app(sys.argv[1:], standalone_mode=False); "
+        "print(sorted({'numba', 'scipy', 'skimage', 'matplotlib', 'PIL'} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", command, "show", str(log), "run/3/1"], capture_output=True, text=True, check=True
+    )
+    assert done.stderr.strip() == "[]"

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from refine_hooks.analysis.signal import TOGETHER, most_negative, score_of
 from refine_hooks.audit.halves import superimposed
 from refine_hooks.audit.reading import Finding, Values, at, found, measured, quoted
 from refine_hooks.audit.rules import Texts, rule_of_round
 from refine_hooks.log.records import RoundRecord
+from refine_hooks.log.signal import TOGETHER, most_negative, score_of
 from refine_hooks.settings import Settings
 from refine_hooks.sums.symmetry import order_of
 

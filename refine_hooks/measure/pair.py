@@ -9,7 +9,6 @@ from refine_hooks import fsc
 from refine_hooks.analysis.background import solvent_levels
 from refine_hooks.analysis.blocks import Blocks, in_blocks
 from refine_hooks.analysis.masked import MaskedBefore, masked_before
-from refine_hooks.analysis.signal import most_negative
 from refine_hooks.errors import MapError
 from refine_hooks.files.mrc import Map, Volume, same_voxel_size
 from refine_hooks.fourier import (
@@ -22,6 +21,7 @@ from refine_hooks.fourier import (
     transform,
     voxels_in_shell,
 )
+from refine_hooks.log.signal import most_negative
 from refine_hooks.model import Facts, HalfMaps
 from refine_hooks.settings import Settings
 

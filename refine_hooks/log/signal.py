@@ -1,8 +1,9 @@
 """Whether two half maps share a signal, and whether it has the same sign in both, as their unmasked FSC shows."""
 
 import numpy as np
+from numpy.typing import NDArray
 
-from refine_hooks.fourier import Curve
+Curve = NDArray[np.float64]
 
 TOGETHER = 3
 _NEGATIVE, _NEGATIVE_SD = -0.1, 6.0
