@@ -203,6 +203,12 @@ def test_halves_of_one_reference_are_refused_unless_they_end_beyond_its_limit(tm
         assert why in refused(healthy(half_maps=halves, masks=(), alignment_limit_A=limit_A), tmp_path)
 
 
+def test_halves_of_a_classification_are_refused_beyond_the_limit_of_its_reference_too(tmp_path: Path) -> None:
+    halves = HalfMapsRecord(origin="reconstructed", paths=("a", "b"), independence="shared_reference")
+    record = healthy(half_maps=halves, masks=(), alignment_limit_A=20.0, program="relion")
+    assert "aligned to one reference up to 20.00 A" in refused(record, tmp_path)
+
+
 def test_halves_that_share_noise_or_do_not_superimpose_are_refused(tmp_path: Path) -> None:
     shared = Checks(shift_px=(1.0, 0.0, 0.0), shift_sd_px=0.1, common_noise_share=Share(value=0.03, sd=0.002))
     why = refused(healthy(masks=(), checks=shared), tmp_path)

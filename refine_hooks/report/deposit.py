@@ -143,6 +143,17 @@ def _check_faults(record: RoundRecord) -> Iterator[str]:
             f"{record.key}: both its half maps were aligned to one reference, and nothing says up to which resolution: their FSC "
             "shows consistency only. Deposit halves that were refined independently"
         )
+    if (
+        halves is not None
+        and halves.independence == "shared_reference"
+        and record.alignment_limit_A
+        and halves.origin == "reconstructed"
+        and record.program != "cistem"  # it holds its reference to the limit, and the rule above looks beyond it
+    ):
+        yield (
+            f"{record.key}: both its half maps were aligned to one reference up to {record.alignment_limit_A:.2f} A, as in a "
+            "classification: their FSC shows consistency only. Deposit halves that were refined independently"
+        )
     if halves is not None and halves.independence == "one_set_of_poses":
         yield (
             f"{record.key}: both its half maps were made with one set of poses: their FSC shows consistency only. Deposit halves "
