@@ -152,7 +152,7 @@ def _place(w: Watch, log: str) -> Place:
 
 
 def _explained(w: Watch, round_: Round) -> ExplainedRound:
-    origin = getattr(round_.inputs, "origin", "unknown") or "none"
+    origin = round_.origin or "none"
     action, why = _action(w, round_, origin)
     last = w.index.last(round_.key)
     done = action == "nothing"

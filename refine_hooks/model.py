@@ -178,6 +178,12 @@ class Round:
     formerly: tuple[Key, ...] = ()
     serial: int = field(default_factory=lambda: next(_serials), init=False, compare=False, repr=False)
 
+    @property
+    def origin(self) -> Origin | Literal["unknown"] | None:
+        """Where the half maps will come from, told before anything is read: None for nowhere, ``unknown`` where no one says."""
+        origin: Origin | Literal["unknown"] | None = getattr(self.inputs, "origin", "unknown")
+        return origin
+
 
 @dataclass(frozen=True, slots=True)
 class HalfMaps:

@@ -72,5 +72,5 @@ def test_significance_ends_with_the_first_shell_inside_the_null() -> None:
 
 @pytest.mark.parametrize("family", ["C4", "uneven by direction"])
 def test_nine_in_ten_intervals_hold_the_truth(family: str) -> None:
-    for name, result in calibrate(family, 30, 5001).items():
+    for name, result in calibrate(family, 18, 5001).items():
         assert result.held >= 78, name

@@ -198,7 +198,7 @@ def _outer(directory: Path, protocol: Protocol, inner: Round) -> Round:
         inner,
         key=inner.key.model_copy(update={"run": run}),
         fingerprint=_outer_fingerprint(directory, protocol, inner.fingerprint),
-        inputs=Inputs(protocol, inner, getattr(inner.inputs, "origin", None)),
+        inputs=Inputs(protocol, inner, None if inner.origin == "unknown" else inner.origin),
     )
 
 

@@ -82,7 +82,7 @@ class KnownRounds:
             return True
         if set(round_.fingerprint.inputs) < set(known.fingerprint.inputs):
             return True
-        known_origin = hasattr(round_.inputs, "origin")
+        known_origin = round_.origin != "unknown"
         best = max(rank(at_hand(round_)), rank("reconstructed") if self.may_reconstruct else 0)
         if not known_origin or best > rank(known.origin):
             return False
@@ -137,7 +137,7 @@ class KnownRounds:
 
 def at_hand(round_: Round) -> Origin | None:
     """Where a round's half maps would come from, as far as the adapter says so before they are read."""
-    return getattr(round_.inputs, "origin", None)
+    return None if round_.origin == "unknown" else round_.origin
 
 
 def _lacking(last: RoundSummary | Failed) -> bool:
