@@ -10,6 +10,7 @@ from panel import Case, Truth, make
 from refine_hooks import curves, fsc, masks
 from refine_hooks.fourier import Curve, shell_sums, transform
 from refine_hooks.fsc.randomised import Randomised, randomised
+from refine_hooks.log.masks import AutomaskParameters
 
 LEVEL, ONSET_BELOW, REPEATS, SEED = 0.143, 0.8, 5, 20130135
 
@@ -32,7 +33,7 @@ class Score:
     tail: float
     oracle_tail: float
     seconds: float
-    parameters: dict[str, object]
+    parameters: AutomaskParameters
     note: str | None
 
     @property
@@ -171,7 +172,7 @@ def row(one: Score) -> str:
     """A case as a line of the table."""
     scaled = one.scaled_shell - one.oracle_shell
     if not one.made:
-        why = f"no mask: {one.parameters.get('reason')}"
+        why = f"no mask: {one.parameters.reason}"
         return f"{one.case.name:<36}{why:<76}{one.seconds:>7.2f}  {', '.join(missed(one))}"
     own = f"{one.case.name:<36}{one.coverage:>7.4f}{one.volume_ratio:>8.2f}"
     if not np.isfinite(one.shell):

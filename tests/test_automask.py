@@ -57,7 +57,7 @@ def test_the_mask_is_as_tight_as_the_oracle_s_and_as_generous(case: Case) -> Non
         assert one.note is not None
         assert "no mask can be made" in one.note
     if case.quality == "full":
-        assert one.parameters["reason"] == "no_solvent"
+        assert one.parameters.reason == "no_solvent"
 
 
 @pytest.mark.shared
@@ -69,19 +69,19 @@ def test_so_it_is_on_the_coordinates_of_real_proteins(shared) -> None:
 
 def test_a_mask_that_correlates_by_itself_is_loosened_until_it_does_so_no_more_than_chance() -> None:
     found, _ = made(Case("thin rod", rod(140, 8), 80, 3.0, 14.0))
-    steps = found.parameters["steps"]
+    steps = found.parameters.steps
     assert len(steps) > 2
-    assert steps[0]["randomised"] > 2 * steps[0]["chance"]
-    assert all(one["randomised"] > one["chance"] for one in steps[:-1])
-    assert steps[-1]["randomised"] <= steps[-1]["chance"]
-    assert (found.parameters["reach_A"], found.parameters["edge_A"]) == (steps[-1]["reach_A"], steps[-1]["edge_A"])
+    assert steps[0].randomised > 2 * steps[0].chance
+    assert all(one.randomised > one.chance for one in steps[:-1])
+    assert steps[-1].randomised <= steps[-1].chance
+    assert (found.parameters.reach_A, found.parameters.edge_A) == (steps[-1].reach_A, steps[-1].edge_A)
 
 
 def test_one_that_no_loosening_helps_stays_tight_and_is_marked() -> None:
     found, _ = made(Case("thin rod", rod(140, 8), 80, 3.0, 14.0, decay=16.0))
-    steps = found.parameters["steps"]
-    assert all(one["randomised"] > one["chance"] for one in steps)
-    assert found.parameters["edge_A"] == steps[0]["edge_A"]
+    steps = found.parameters.steps
+    assert all(one.randomised > one.chance for one in steps)
+    assert found.parameters.edge_A == steps[0].edge_A
     assert "more than chance" in (found.note or "")
 
 
@@ -164,7 +164,7 @@ def case_of(name: str) -> Case:
 def test_neighbours_that_a_face_cuts_off_are_counted_and_left_out() -> None:
     case = case_of("neighbours at two faces, fair")
     found, oracle = made(case)
-    assert (found.parameters["components"], found.parameters["neighbours"]) == (1, 2)
+    assert (found.parameters.components, found.parameters.neighbours) == (1, 2)
     assert float((found.values[oracle < 0.01] > 0.5).mean()) < 0.01
 
 
@@ -206,7 +206,7 @@ def test_a_given_mask_that_can_hardly_be_meant_is_named(change, words: str | Non
 
 def test_a_particle_that_runs_through_the_faces_is_followed_there() -> None:
     found, _ = made(case_of("microtubule, poor"))
-    assert found.parameters["neighbours"] == 0
+    assert found.parameters.neighbours == 0
     assert found.values[0].max() == 1
     assert found.values[-1].max() == 1
 
@@ -220,10 +220,10 @@ def test_a_mask_whose_curve_never_crosses_fails_its_test_where_random_phases_cor
     # The curve is read only so far that it has not crossed yet.
     claim = masks.Claim(onset, sums, lambda curve: claimed(curve[: onset + 4]))
     found = masks.automask(truth.half1, truth.half2, case.voxel_size_A, transforms=halves, claim=claim)
-    first = found.parameters["steps"][0]
-    assert first["claimed_shell"] == onset + 3
-    assert first["randomised"] > first["chance"]
-    assert len(found.parameters["steps"]) > 1
+    first = found.parameters.steps[0]
+    assert first.claimed_shell == onset + 3
+    assert first.randomised > first.chance
+    assert len(found.parameters.steps) > 1
 
 
 def test_every_version_of_scikit_image_that_is_allowed_fills_holes_without_a_warning() -> None:
@@ -249,12 +249,12 @@ def test_the_claim_of_a_curve_that_never_falls_is_its_last_shell_with_data() -> 
 def test_a_smooth_disc_is_reported_with_its_share_and_the_resolution_without_it() -> None:
     case = Case("nanodisc", disc(45, 40, 22), 64, 2.4, 6.0)
     found, _ = made(case)
-    assert 0.2 < found.parameters["smooth_share"] < 0.7
-    assert found.parameters["without_smooth_A"] <= 6.2
+    assert 0.2 < found.parameters.smooth_share < 0.7
+    assert found.parameters.without_smooth_A <= 6.2
 
 
 @pytest.mark.parametrize("shape", [rod(110, 13), globule(30), capsid(65, 24, 0.0)], ids=["rod", "globule", "capsid"])
 def test_protein_alone_has_no_smooth_part(shape) -> None:
     found, _ = made(Case("protein", shape, 64, 2.4, 6.0))
-    assert found.parameters["smooth_share"] < 0.02
-    assert "without_smooth_A" not in found.parameters
+    assert found.parameters.smooth_share < 0.02
+    assert found.parameters.without_smooth_A is None

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from refine_hooks.log.masks import MaskRecord
 from refine_hooks.log.records import Curve, RoundRecord
 from refine_hooks.model import Record
 
@@ -171,10 +172,15 @@ def mask_names(record: RoundRecord) -> list[str]:
     return [name for name in names if name not in spheres]
 
 
+def sphere_of(record: RoundRecord) -> MaskRecord | None:
+    """The spherical mask of a round."""
+    return next((mask for mask in record.masks if mask.role == "sphere"), None)
+
+
 def whole_map(record: RoundRecord) -> Curve | None:
     """The curve without a tight mask: under the sphere, else with no mask."""
-    sphere = next((mask.name for mask in record.masks if mask.role == "sphere"), None)
-    return (record.under(sphere) if sphere is not None else None) or record.under(None)
+    sphere = sphere_of(record)
+    return (record.under(sphere.name) if sphere is not None else None) or record.under(None)
 
 
 def quoted(record: RoundRecord) -> Curve | None:

@@ -60,7 +60,7 @@ def scaled_curve(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     for curve in own:
         doubt = _doubt(record, curve, curve.threshold)
         if doubt is not None:
-            same = [other for other in record.curves if _is_same(curve, other)]
+            same = [other for other in record.curves if _is_same(record, curve, other)]
             told |= {other.name for other in same}
             yield _finding(record, curve, same, doubt, curve.threshold)
     for curve in record.curves:
@@ -70,9 +70,9 @@ def scaled_curve(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
                 yield _finding(record, curve, [], doubt, curve.threshold)
 
 
-def _is_same(own: Curve, reported: Curve) -> bool:
+def _is_same(record: RoundRecord, own: Curve, reported: Curve) -> bool:
     """Whether the program's own table holds the curve that was scaled here."""
-    if own.mask != "sphere" or not reported.of_program or not reported.is_scaled:
+    if record.role(own) != "sphere" or not reported.of_program or not reported.is_scaled:
         return False
     one, other = measured(own), measured(reported)
     stop = min(len(one), len(other))
@@ -184,7 +184,7 @@ def _instead(record: RoundRecord, curve: Curve, level: float) -> str:
     if fraction is None or fraction >= 0.5:
         return f"{read}."
     times = f"{1 / fraction:.0f} times the particle's volume"
-    if curve.mask == "sphere":
+    if record.role(curve) == "sphere":
         return (
             f"{read}; the sphere holds {times}: a smaller one, or a mask in the refinement, makes this curve quieter."
         )

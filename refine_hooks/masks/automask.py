@@ -8,7 +8,6 @@ itself correlates no more than chance at the shell that is claimed.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from refine_hooks import fsc
 from refine_hooks.fourier import Curve, HalfTransform, ShellSums, extent, transform, voxels_in_shell
 from refine_hooks.fsc.randomised import expected_mean, low_part, steady_sums
 from refine_hooks.fsc.spread import mask_spectrum
+from refine_hooks.log.masks import AutomaskParameters, AutomaskStep
 from refine_hooks.masks.density import Density, cropped, even_length, find_density
 from refine_hooks.masks.shapes import Volume
 from refine_hooks.masks.smooth import smooth_voxels
@@ -55,7 +55,7 @@ class Automask:
     """
 
     values: Volume | None
-    parameters: dict[str, Any] = field(default_factory=dict)
+    parameters: AutomaskParameters = field(default_factory=AutomaskParameters)
     note: str | None = None
     correlation: Curve | None = None
     correlated: float | None = None
@@ -77,10 +77,14 @@ class _Tested:
     def passed(self) -> bool:
         return self.shell is None or self.null <= self.chance
 
-    def step(self) -> dict[str, Any]:
-        numbers = {"claimed_shell": self.shell, "randomised": self.null, "chance": self.chance}
-        rounded = {name: None if value is None else round(value, 4) for name, value in numbers.items()}
-        return {"reach_A": self.reach_A, "edge_A": self.edge_A, **rounded}
+    def step(self) -> AutomaskStep:
+        return AutomaskStep(
+            reach_A=self.reach_A,
+            edge_A=self.edge_A,
+            claimed_shell=None if self.shell is None else round(self.shell, 4),
+            randomised=round(self.null, 4),
+            chance=round(self.chance, 4),
+        )
 
 
 def automask(
@@ -107,12 +111,14 @@ def automask(
     both = transforms or (transform(half1), transform(half2))
     density = find_density(both, len(half1), voxel_size_A, limit_radius_A, finest_A)
     if not isinstance(density, Density):
-        return Automask(None, density, f"no mask can be made: {density['why']}; the sphere is all there is")
+        return Automask(
+            None, AutomaskParameters(**density), f"no mask can be made: {density['why']}; the sphere is all there is"
+        )
     wide = max(1.0, voxel_size_A / _WIDE_VOXEL_A)
     sizes_A = [(reach_A + (wide - 1) * edge_A / 4, wide * edge_A) for reach_A, edge_A in ((REACH_A, EDGE_A), *LOOSER_A)]
     parameters = {**density.found, "reach_A": sizes_A[0][0], "edge_A": sizes_A[0][1]}
     if claim is None:
-        return Automask(density.mask(*sizes_A[0]), parameters)
+        return Automask(density.mask(*sizes_A[0]), AutomaskParameters(**parameters))
     tried: list[_Tested] = []
     mask = half1
     for reach_A, edge_A in sizes_A:
@@ -123,9 +129,10 @@ def automask(
     best = _best(tried)
     if best is not tried[-1]:
         mask = density.mask(best.reach_A, best.edge_A)
-    parameters |= {"reach_A": best.reach_A, "edge_A": best.edge_A, "steps": [one.step() for one in tried]}
+    parameters |= {"reach_A": best.reach_A, "edge_A": best.edge_A, "steps": tuple(one.step() for one in tried)}
     parameters |= _smooth_part(density, best, (half1, half2), both, claim)
-    return Automask(mask, parameters, None if best.passed else _doubt(best), best.correlation, best.correlated)
+    note = None if best.passed else _doubt(best)
+    return Automask(mask, AutomaskParameters(**parameters), note, best.correlation, best.correlated)
 
 
 def _smooth_part(

@@ -159,7 +159,7 @@ def automask(pair: Pair, settings: Settings, limit_radius_A: float | None = None
         claim=claim,
         finest_A=pair.box_px * pair.voxel_size_A / pair.valid_shells if pair.valid_shells else 0.0,
     )
-    parameters = AutomaskParameters.model_validate(made.parameters)
+    parameters = made.parameters
     if made.values is None:
         return [_absent("automask", "automask", parameters, made.note)]
     described = _described(

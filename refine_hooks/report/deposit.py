@@ -16,7 +16,7 @@ from refine_hooks import fsc
 from refine_hooks._version import __version__
 from refine_hooks.audit import Finding
 from refine_hooks.audit.halves import duplicates, superimposed
-from refine_hooks.audit.masks import alignment_limit
+from refine_hooks.audit.limits import alignment_limit
 from refine_hooks.audit.reading import measured, values
 from refine_hooks.audit.signal import common_signal
 from refine_hooks.errors import InputError, RefineHooksError
