@@ -61,7 +61,7 @@ def _curves_of(adapter: Pairs) -> Reader:
 
     def reader(path: Path) -> object:
         inputs = Inputs(adapter.kinds[0], None, 24, 3.0, (path,))
-        round_ = Round(Key(run="run", iteration=1, class_id=1), adapter.program, "it001", Fingerprint(), inputs=inputs)
+        round_ = Round(Key(run="run", iteration=2, class_id=1), adapter.program, "it002", Fingerprint(), inputs=inputs)
         return adapter.reported(round_)
 
     return reader
@@ -151,7 +151,7 @@ w = a_watch(project)
 run(w, [0.0])
 shutil.rmtree(w.store.out / "pictures")  # so that the one at hand is the only one
 (record,) = read_journal(w.store.log).rounds
-assert reanalyse._made(w.store, record.model_copy(update={"analysis": None}), w.settings) is not None
+assert reanalyse._measured(w.store, record.model_copy(update={"analysis": None}), w.settings) is not None
 """
 
 
