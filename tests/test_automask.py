@@ -60,9 +60,10 @@ def test_the_mask_is_as_tight_as_the_oracle_s_and_as_generous(case: Case) -> Non
         assert one.parameters.reason == "no_solvent"
 
 
+@pytest.mark.long
 @pytest.mark.shared
 def test_so_it_is_on_the_coordinates_of_real_proteins(shared) -> None:
-    for case in of_models(shared / "realdata" / "models")[::3]:
+    for case in of_models(shared / "realdata" / "models"):
         one = score(case)
         assert missed(one) == [], row(one)
 

@@ -70,7 +70,8 @@ def test_significance_ends_with_the_first_shell_inside_the_null() -> None:
     assert supported == 3
 
 
-@pytest.mark.parametrize("family", ["uneven by direction"])  # scripts/calibrate_interval has twelve
+@pytest.mark.long
+@pytest.mark.parametrize("family", ["C4", "uneven by direction"])  # scripts/calibrate_interval has twelve
 def test_nine_in_ten_intervals_hold_the_truth(family: str) -> None:
     for name, result in calibrate(family, 18, 5001).items():
         assert result.held >= 78, name

@@ -45,12 +45,20 @@ def test_the_scaled_curve_rises_near_nyquist_where_the_masked_one_does_not(playe
     assert scaled.resolution_A < ours.resolution_A  # type: ignore[operator]
 
 
-def test_the_story_is_told_in_three_sentences_and_four_panels(played: tuple[Path, Journal], tmp_path: Path) -> None:
+def test_the_story_is_told_in_three_sentences_and_four_panels_and_its_claim_holds(
+    played: tuple[Path, Journal], tmp_path: Path
+) -> None:
     last = played[1].rounds[-1]
     shows, holds, do = thread_words(last)
     assert "rises again" in shows
     assert f"{last.curve('automask_corrected').resolution_A:.2f} A" in holds  # type: ignore[union-attr]
     assert "Quote" in do
+    near_nyquist = last.frequency_per_A[-1] * 2 / 3
+    scaled, masked = last.under_role("sphere", "scaled"), last.under_role("automask", "corrected")
+    assert scaled is not None
+    assert masked is not None
+    assert tail(last, scaled, near_nyquist) >= 0.3
+    assert tail(last, masked, near_nyquist) < 0.15
     pytest.importorskip("matplotlib")
     thread_figure(last, tmp_path / "thread.png")
     assert (tmp_path / "thread.png").stat().st_size > 20_000
@@ -62,19 +70,14 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
         demonstrate(tmp_path)
 
 
-def test_the_command_tells_the_thread_and_its_claim_holds_in_the_log(tmp_path: Path) -> None:
+@pytest.mark.long
+def test_the_command_tells_the_thread(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     command = [sys.executable, "-c", "from refine_hooks.cli import main; main()", "demo", "played", "--thread"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     out = tmp_path / "played" / "refine_hooks"
     last = read_journal(out / "rounds.jsonl").rounds[-1]
-    near_nyquist = last.frequency_per_A[-1] * 2 / 3
-    scaled, masked = last.under_role("sphere", "scaled"), last.under_role("automask", "corrected")
-    assert scaled is not None
-    assert masked is not None
-    assert tail(last, scaled, near_nyquist) >= 0.3
-    assert tail(last, masked, near_nyquist) < 0.15
     for sentence in thread_words(last):
         assert sentence in done.stdout
     assert (out / "thread.png").stat().st_size > 20_000

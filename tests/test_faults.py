@@ -157,7 +157,14 @@ def test_a_failed_round_is_tried_once_more_by_the_next_watch_and_never_told_twic
 
 @pytest.mark.parametrize(
     "error",
-    [RuntimeError("x"), struct.error("x"), RecursionError(), sqlite3.OperationalError("x"), EOFError(), MemoryError()],
+    [
+        sqlite3.OperationalError("x"),
+        MemoryError(),
+        *(
+            pytest.param(e, marks=pytest.mark.long)
+            for e in (RuntimeError("x"), struct.error("x"), RecursionError(), EOFError())
+        ),
+    ],
     ids=lambda error: type(error).__name__,
 )
 @pytest.mark.parametrize("function", ["watched_folders", "rounds", "capture", "half_maps", "reported", "masks"])

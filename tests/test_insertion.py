@@ -292,7 +292,10 @@ def test_what_is_no_rotation_group_is_refused(symbol: str) -> None:
 
 
 @pytest.mark.relion
-@pytest.mark.parametrize("symmetry", ["C1", "C3", "D2", "T", "O", "I1", "I2", "I3", "I4"])
+@pytest.mark.parametrize(
+    "symmetry",
+    ["C1", "T", "I2", *(pytest.param(each, marks=pytest.mark.long) for each in ("C3", "D2", "O", "I1", "I3", "I4"))],
+)
 def test_half_maps_are_those_of_relion_reconstruct(tmp_path: Path, symmetry: str) -> None:
     if shutil.which("relion_reconstruct") is None:
         pytest.skip("relion_reconstruct is not on PATH")

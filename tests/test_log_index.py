@@ -92,7 +92,7 @@ def test_what_a_round_costs_does_not_grow_with_the_log(tmp_path: Path, monkeypat
     before = records_in_memory()
 
     def ticks():
-        for number in range(1, 50):
+        for number in range(1, 26):
             write_round(tmp_path, number)
             yield float(number)
             read.append(0)

@@ -124,7 +124,9 @@ cli.main()
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)]
+)
 def test_a_command_that_is_killed_goes_on_when_it_is_given_again(tmp_path: Path, number: int) -> None:
     write_stack(tmp_path / "s.mrcs")
     write_cistem_star(tmp_path / "p.star", values_of())
