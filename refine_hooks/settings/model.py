@@ -104,7 +104,10 @@ class FscSettings(Section):
         5, ge=2, le=1000, description="independent randomisations; their spread is the error of the randomised FSC"
     )
     seed: int = Field(
-        20130135, ge=0, le=2**53, description="seed of the first repeat; the following ones count on from it"
+        20130135,
+        ge=0,
+        le=2**53,
+        description="seed of the random phases that the spread of the phase-randomised FSC is from; its mean takes none",
     )
     full: bool = Field(
         False, description="also anisotropy, half-bit, 3-sigma, false discovery rate and Guinier analysis"
