@@ -259,3 +259,16 @@ def test_half_maps_can_be_fetched_and_several_projects_stand_in_one_list(
     assert titles == ["project", "second"]
     page.run("(s => { s.selectedIndex = 1; s.dispatchEvent(new Event('change')); })(document.querySelector('#log'))")
     page.until("document.querySelector('#title').textContent === 'second'")
+
+
+def test_the_page_of_another_site_gets_no_stream(browser: chromium.Page, served: str, tmp_path: Path) -> None:
+    (tmp_path / "other.html").write_text(
+        f"""<script>window.heard = "nothing"; document.documentElement.dataset.ready = "yes";
+        const stream = new EventSource("{served}api/events"); stream.onopen = () => window.heard = "open";
+        stream.onmessage = () => window.heard = "message"; stream.onerror = () => window.heard = "refused";</script>""",
+        encoding="utf-8",
+    )
+    browser.open((tmp_path / "other.html").as_uri())
+    browser.until("window.heard !== 'nothing'")
+    assert browser.run("window.heard") == "refused"
+    browser.ask("Page.navigate", url="about:blank")
