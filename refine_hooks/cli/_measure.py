@@ -10,6 +10,7 @@ from refine_hooks.errors import RefineHooksError, SettingsError
 from refine_hooks.files.maps import read_given_map
 from refine_hooks.files.mrc import Map
 from refine_hooks.files.reading import read_ahead
+from refine_hooks.log import copies
 from refine_hooks.log import file as journal
 from refine_hooks.log.folder import Store
 from refine_hooks.log.records import RoundRecord
@@ -81,6 +82,7 @@ def _measured(
     record = measure_round(MeasureConfig(settings, store, keep), round_, None, given)
     assert record is not None
     if keep:
+        copies.copy_line(store, record, journal.spelled(record))
         journal.append(store.log, [record])
         view = LogView.of(store.log, settings)
         view.index.refresh()

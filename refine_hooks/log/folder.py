@@ -21,7 +21,7 @@ from refine_hooks.model import Key
 _LONGEST = 100  # characters; names of files may have 255 bytes, and ours have endings
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _HALF_WRITTEN = re.compile(r"\..+\.(?:[0-9a-f]{8}|\d+)\.part")
-OWN_FOLDERS = ("half_maps", "masks", "pictures", "sharpened", "analysis", "checkpoints", "spool")
+OWN_FOLDERS = ("half_maps", "masks", "pictures", "sharpened", "analysis", "records", "checkpoints", "spool")
 _ABANDONED_AFTER_S = 3600.0  # longer than a hook in front of merge3d takes to save one dump
 
 
@@ -98,6 +98,11 @@ class Store:
         """Where the further measurements belong that were made of a round after it was logged."""
         stem = self._stem("analysis", key, label)
         return stem.with_name(f"{stem.name}_analysis.json")
+
+    def record_path(self, key: Key) -> Path:
+        """Where the copy of a round's line belongs."""
+        stem = self._stem("records", key, str(key.iteration))
+        return stem.with_name(f"{stem.name}.json.gz")
 
     def picture_path(self, key: Key, label: str, what: str) -> Path:
         """Where a picture of a round belongs; ``what`` ends with the file's kind, e.g. ``slices.png``."""

@@ -1,4 +1,7 @@
-"""The log of a watch: a line is written to it first, and remembered then. What is cut off or deleted is written again."""
+"""The log of a watch: a line is written to it first, and remembered then.
+
+What is cut off or deleted is written again; rounds at the next start, too.
+"""
 
 import hashlib
 import logging
@@ -9,10 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from refine_hooks.errors import InputError, StorageError
+from refine_hooks.log import copies
 from refine_hooks.log import file as journal
 from refine_hooks.log.folder import Store
 from refine_hooks.log.index import LogIndex
-from refine_hooks.log.records import LogLine
+from refine_hooks.log.records import LogLine, RoundRecord
 from refine_hooks.model import Key
 
 logger = logging.getLogger(__name__)
@@ -20,6 +24,7 @@ logger = logging.getLogger(__name__)
 MOST_HELD_BYTES = 64 << 20  # of lines, packed: some thousand rounds
 MOST_EARLIER_BYTES = 32 << 20  # of what earlier watches wrote: packing it takes less than a second
 _CHUNK_BYTES = 1 << 20
+_NAMED = 4
 
 
 @dataclass(slots=True)
@@ -48,11 +53,29 @@ class LogWriter:
         self.store.guard()
         self._mend()
         text = journal.spelled(line)
+        if isinstance(line, RoundRecord):
+            copies.copy_line(self.store, line, text)
+        self._write(line, text)
+        self._open()
+
+    def _write(self, line: LogLine, text: bytes) -> None:
         for offset, length in journal.append_texts(self.store.log, [text]):
             self.index.add(line, offset, length)
             self._end = offset + length
         self._hold(text)
-        self._open()
+
+    def recover(self) -> None:
+        """Write to the log what was measured and is not in it: it was deleted, cut or edited, or a watch was killed before it."""
+        keys = []
+        for record in copies.lacking(self.store, self.index):
+            self._write(record, journal.spelled(record))
+            keys.append(str(record.key))
+        if keys:
+            more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
+            logger.warning(
+                f"{self.store.log}: {', '.join(keys[:_NAMED])}{more}: measured before and not in it; written to it from "
+                f"{self.store.out / copies.FOLDER} (remove the file of a round there to have it measured anew)"
+            )
 
     def recall(self) -> list[str]:
         """Take into account what the log holds; a sentence for each line that is no line of ours.
@@ -114,6 +137,7 @@ class LogWriter:
             logger.warning(f"{self.store.log}: was {'cut' if same else 'replaced'} while it is written to")
             self._rewrite_held()
         self.index.read()
+        self.recover()
         self._open()
         self._end = os.stat(self.store.log).st_size
         lost = len(before - self._keys())

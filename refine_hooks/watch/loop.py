@@ -23,6 +23,7 @@ from refine_hooks.watch.steps import (
     remove_sums,
     say_what_is_awaited,
     say_what_is_reconstructed,
+    say_what_the_log_lacks,
     warn_if_stalled,
 )
 
@@ -69,6 +70,7 @@ def _turn(w: Watch) -> Scan:
     if found.why_not:
         return found
     if w.retries.scans == 1:
+        say_what_the_log_lacks(w, list(found.rounds))
         for round_ in found.rounds:
             remove_sums(w, round_)
     rounds = w.known.active(found.rounds, w.retries)

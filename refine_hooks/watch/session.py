@@ -61,6 +61,7 @@ def _prepare(w: Watch) -> None:
     for fault in w.log.recall():
         logger.warning(fault)
     w.log.hold_earlier()
+    w.log.recover()
     w.retries.begin({line.key: line.fingerprint for line in w.index.failures()})
 
 

@@ -2,6 +2,7 @@
 
 import logging
 
+from refine_hooks.log.copies import half_maps_without_line
 from refine_hooks.log.records import Failed, RoundRecord
 from refine_hooks.model import Key, Round
 from refine_hooks.watch import products
@@ -47,6 +48,20 @@ def say_what_is_awaited(w: Watch, rounds: list[Round]) -> None:
     for round_ in rounds:
         if round_.missing and w.awaited.overdue(round_.key, now_s, _SAID_AFTER_S):
             logger.warning(f"{round_.key} {round_.label}: not measured yet; still awaited: {', '.join(round_.missing)}")
+
+
+def say_what_the_log_lacks(w: Watch, rounds: list[Round]) -> None:
+    """Half maps that were written here, whose round the log does not hold and nothing on disk gives again, are named."""
+    known = [(one.key, one.label) for one in (*w.index.summaries(), *w.index.superseded())]
+    to_come = [(each.key, each.label) for each in rounds if each.origin is not None and not each.fault]
+    found = half_maps_without_line(w.store, [*known, *to_come])
+    if found:
+        one, two = found[0]
+        more = f" and {len(found) - 1} more pairs" if len(found) > 1 else ""
+        logger.warning(
+            f"{one}, {two.name}{more}: half maps of rounds that the log does not hold, and whose inputs are gone; they stay, and "
+            "'refine-hooks measure HALF1 HALF2' measures them"
+        )
 
 
 def say_what_is_reconstructed(w: Watch, rounds: list[Round]) -> None:
