@@ -100,7 +100,7 @@ def removed_with_its_index(log: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "harm", (emptied, cut_to_a_third, replaced_by_less, removed_with_its_index), ids=lambda harm: harm.__name__
+    "harm", [emptied, cut_to_a_third, replaced_by_less, removed_with_its_index], ids=lambda harm: harm.__name__
 )
 def test_a_log_that_is_harmed_while_no_watch_runs_gets_its_rounds_back(
     tmp_path: Path, harm: Callable[[Path], None]
