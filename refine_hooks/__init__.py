@@ -1,61 +1,42 @@
 """Unfiltered half maps, an automask and a traceable FSC for every round of a cryo-EM refinement.
 
-The names in ``__all__`` are for scripts and notebooks; all others may move.
+The names for scripts and notebooks are listed in ``__init__.pyi``, once; all others may move. They are loaded when they are first
+used (scientific-python's SPEC 1): the hooks inside a refinement's loop import this package, and may not cost a thing.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from refine_hooks._version import __version__ as __version__
 
-__all__ = [
-    "Finding",
-    "Log",
-    "MeasuredPair",
-    "PhaseRandomised",
-    "RefineHooksError",
-    "RoundRecord",
-    "Settings",
-    "audit_log",
-    "automask",
-    "load_settings",
-    "masked_fsc",
-    "measure_half_maps",
-    "phase_randomised",
-    "plot_fsc",
-    "read_log",
-    "resolution",
-    "unmasked_fsc",
-]
-
-if TYPE_CHECKING:
-    from refine_hooks.api import (
-        Finding,
-        Log,
-        MeasuredPair,
-        PhaseRandomised,
-        RefineHooksError,
-        RoundRecord,
-        Settings,
-        audit_log,
-        automask,
-        load_settings,
-        masked_fsc,
-        measure_half_maps,
-        phase_randomised,
-        plot_fsc,
-        read_log,
-        resolution,
-        unmasked_fsc,
-    )
-
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        from refine_hooks import api
+    if name == "__all__":
+        return sorted(_listed())
+    module = None if name.startswith("_") else _listed().get(name)
+    if module is None:
+        raise AttributeError(f"module 'refine_hooks' has no attribute {name!r}")
+    from importlib import import_module
 
-        return getattr(api, name)
-    raise AttributeError(f"module 'refine_hooks' has no attribute {name!r}")
+    import_module("refine_hooks.api")
+    found = getattr(import_module(module), name)
+    globals()[name] = found
+    return found
+
+
+def _listed() -> dict[str, str]:
+    """The module of each listed name."""
+    import ast
+    from importlib.resources import files
+
+    text = (files("refine_hooks") / "__init__.pyi").read_text(encoding="utf-8")
+    return {
+        name.name: str(node.module)
+        for node in ast.parse(text).body
+        if isinstance(node, ast.ImportFrom)
+        for name in node.names
+        if not name.name.startswith("_")
+    }
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted({*globals(), *_listed()})

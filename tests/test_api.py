@@ -1,18 +1,23 @@
 """What scripts and notebooks use: only listed names, arrays or files in, records out."""
 
 import ast
+import gc
 import re
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from particles_data import BOX, COUNT, PIXEL_A, columns, write_relion_star, write_stack
 from rounds_data import healthy
 
 import refine_hooks
+from refine_hooks.audit import audit
 from refine_hooks.files.mrc import Map, write_map
 from refine_hooks.log.file import append
+from refine_hooks.log.records import RoundRecord
 
 VOXEL_A = 3.0
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,15 +35,22 @@ def a_pair(box_px: int = 32) -> tuple[np.ndarray, np.ndarray]:
 def test_every_listed_name_is_there_and_documented() -> None:
     for name in refine_hooks.__all__:
         assert getattr(refine_hooks, name).__doc__, name
+        assert f"`{name}`" in (ROOT / "refine_hooks/guide/reference/python.md").read_text("utf-8")
     assert set(refine_hooks.__all__) <= set(dir(refine_hooks))
+    assert {"read_log", "measure_half_maps", "watch_project"} <= set(refine_hooks.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         refine_hooks.nothing  # noqa: B018
 
 
 def test_the_import_alone_loads_nothing_heavy() -> None:
-    code = "import sys, refine_hooks; print([m for m in ('numpy', 'scipy', 'numba', 'pydantic') if m in sys.modules])"
+    code = """
+import sys, time
+began = time.process_time()
+import refine_hooks
+print([m for m in ("ast", "numpy", "scipy", "numba", "pydantic") if m in sys.modules], time.process_time() - began < 0.15)
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.strip() == "[] True"
 
 
 def test_arrays_and_files_give_the_same_measurement(tmp_path: Path) -> None:
@@ -89,28 +101,111 @@ def test_phases_are_randomised_under_an_automask_and_the_corrected_curve_has_a_r
     assert refine_hooks.resolution(np.linspace(1, 0, 17), VOXEL_A, threshold=0.5) == pytest.approx(32 * VOXEL_A / 8)
 
 
+def a_log(folder: Path, *rounds: RoundRecord) -> refine_hooks.Log:
+    folder.mkdir(exist_ok=True)
+    append(folder / "rounds.jsonl", rounds or (healthy(1), healthy(2, 31)))
+    return refine_hooks.read_log(folder)
+
+
 def test_a_log_is_read_filtered_shown_and_judged(tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
     rounds = [healthy(1), healthy(2, 31), healthy(3, alignment_limit_A=4.0)]
-    append(tmp_path / "out" / "rounds.jsonl", rounds)
-    log = refine_hooks.read_log(tmp_path / "out")
+    log = a_log(tmp_path / "out", *rounds)
     assert [record.key for record in log] == [each.key for each in rounds]
     assert len(log) == len(log.where(run=rounds[0].key.run, class_id=1)) == 3
     assert len(log.where(origin="regularised")) == 0
-    assert log[str(rounds[1].key)] == rounds[1]
+    best_A = min(each.headline_curve().resolution_A for each in rounds)  # type: ignore[union-attr,type-var]
+    assert 0 < len(log.where(better_than_A=best_A + 0.01)) < 3  # type: ignore[operator]
+    assert log[str(rounds[1].key)] == log.rounds[1] == rounds[1]
+    assert [record.key for record in log.rounds[1:]] == [each.key for each in rounds[1:]]
     with pytest.raises(refine_hooks.RefineHooksError, match="it has run/1/1"):
         log["run/9/1"]
     assert "limit_unsupported" in {finding.rule for finding in refine_hooks.audit_log(log)}
     assert refine_hooks.audit_log(log) == refine_hooks.audit_log(tmp_path / "out")
-    assert log._repr_html_().count("<tr>") == 4
+    assert refine_hooks.audit_log(log) == audit(rounds, log.settings)
+    assert {each.round for each in refine_hooks.audit_log(log.where(run="none"))} == set()
 
 
-def test_a_log_becomes_a_table_of_pandas(tmp_path: Path) -> None:
+def test_the_records_of_a_log_stay_on_disk(tmp_path: Path) -> None:
+    log = a_log(tmp_path, *(healthy(number) for number in range(1, 20)))
+    assert not any(isinstance(one, RoundRecord) for one in gc.get_objects() if isinstance(one, RoundRecord))
+    assert sum(1 for _ in log) == 19
+
+
+def test_a_log_and_its_records_show_themselves(tmp_path: Path) -> None:
+    log = a_log(tmp_path, healthy(1, label="<1>"), healthy(2))
+    ElementTree.fromstring(log._repr_html_())
+    assert log._repr_html_().count("<tr>") == 3
+    shown = ElementTree.fromstring(f"<div>{log.rounds[0]._repr_html_()}</div>")
+    svg, table = shown
+    assert len(svg.findall("{*}polyline")) >= 3
+    assert len(table.findall("tbody/tr")) == len(log.rounds[0].curves)
+    assert "headline" in table.findtext("caption", "")
+
+
+def test_a_log_becomes_tables_of_pandas(tmp_path: Path) -> None:
     pytest.importorskip("pandas")
-    append(tmp_path / "rounds.jsonl", [healthy(1), healthy(2, 31)])
-    table = refine_hooks.read_log(tmp_path).to_dataframe()
+    log = a_log(tmp_path)
+    table = log.to_dataframe()
     assert list(table["iteration"]) == [1, 2]
     assert (table["worst_A"] > table["best_A"]).all()
+    shells = log.to_dataframe(curves=True)
+    record = log.rounds[0]
+    assert len(shells) == sum(len(each.correlation) for each in log for each in each.curves)
+    first = shells[(shells["round"] == str(record.key)) & (shells["curve"] == record.headline)]
+    assert first["correlation"].to_numpy() == pytest.approx(record.headline_curve().values(), nan_ok=True)  # type: ignore[union-attr]
+
+
+PROJECT = r"""
+[generic]
+half1 = '(?P<run>r)_it(?P<iteration>\d+)_(?P<half>[ab])\.mrc'
+[watch]
+settle_s = 0.01
+[keep]
+min_free_GB = 0
+"""
+
+
+def a_project(folder: Path, one: np.ndarray, two: np.ndarray) -> None:
+    (folder / "refine_hooks.toml").write_text(PROJECT, encoding="utf-8")
+    for name, half in (("1_a", one), ("1_b", two), ("2_a", one), ("2_b", two)):
+        write_map(folder / f"r_it{name}.mrc", Map(half.astype(np.float32), VOXEL_A), "test")
+
+
+def test_a_watch_gives_the_records_that_it_logs_and_says_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    a_project(tmp_path, *a_pair(24))
+    settings = refine_hooks.load_settings(tmp_path / "refine_hooks.toml")
+    lines: list[object] = []
+    first = refine_hooks.watch_project(
+        tmp_path, lines.append, settings=settings, out=tmp_path / "out", until_idle_s=0.1
+    )
+    record = next(first)
+    first.close()  # type: ignore[attr-defined]
+    assert lines == [record]
+    log = refine_hooks.read_log(tmp_path / "out")
+    assert [each.key for each in log] == [record.key]
+    rest = list(refine_hooks.watch_project(tmp_path, settings=settings, out=tmp_path / "out", once=True))
+    assert len({record.key, *(each.key for each in rest)}) == len(refine_hooks.read_log(tmp_path / "out")) == 2
+    assert capfd.readouterr() == ("", "")
+
+
+def test_half_maps_are_made_from_a_parameter_file_and_its_stack(tmp_path: Path) -> None:
+    write_stack(tmp_path / "s.mrcs")
+    table = write_relion_star(tmp_path / "p.star", columns(), "s.mrcs")
+    seen: list[int] = []
+    halves = refine_hooks.reconstruct_half_maps(
+        table, stack=tmp_path / "s.mrcs", progress=lambda done, total: seen.append(done)
+    )
+    assert halves.half1.shape == halves.half2.shape == (BOX,) * 3
+    assert halves.voxel_size_A == PIXEL_A
+    assert halves.images == (COUNT // 2, COUNT // 2)
+    assert seen[-1] == COUNT
+    for wrong, words in ({"white": True}, "--white is not for"), ({"symmetry": "Z9"}, "Z9"):
+        with pytest.raises(refine_hooks.RefineHooksError, match=words):
+            refine_hooks.reconstruct_half_maps(table, **wrong)
+    with pytest.raises(refine_hooks.RefineHooksError, match="is not there"):
+        refine_hooks.reconstruct_half_maps(tmp_path / "none.star")
 
 
 def test_curves_are_drawn_into_axes_of_ones_own() -> None:
@@ -127,13 +222,13 @@ def test_the_example_of_the_guide_runs(tmp_path: Path, monkeypatch: pytest.Monke
         write_map(tmp_path / name, Map(half.astype(np.float32), VOXEL_A), "test")
     (tmp_path / "project" / "refine_hooks").mkdir(parents=True)
     append(tmp_path / "project" / "refine_hooks" / "rounds.jsonl", [healthy(1), healthy(2, 31)])
+    a_project(tmp_path / "project", one, two)
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
-    assert len(blocks) >= 2
+    assert len(blocks) >= 5
     for block in blocks:
         names = {
             name.name for node in ast.walk(ast.parse(block)) if isinstance(node, ast.ImportFrom) for name in node.names
         }
         assert names <= set(refine_hooks.__all__)
         exec(compile(block, "python.md", "exec"), {})
-    assert all(f"`{name}`" in page for name in refine_hooks.__all__)

@@ -15,13 +15,13 @@ from small_program import BOX, a_watch, half_maps_of, lines_of, write_round
 
 from refine_hooks import explain as explaining
 from refine_hooks.audit import audit
-from refine_hooks.cli.watch import open_watch
 from refine_hooks.files import file_system
 from refine_hooks.files.mrc import Map, write_map
 from refine_hooks.log.records import Analysis, RoundRecord
 from refine_hooks.settings import Section, Settings, load_settings
 from refine_hooks.settings.model import Hook
 from refine_hooks.watch import loop
+from refine_hooks.watch.opening import open_watch
 from refine_hooks.watch.owners import Activity
 
 HERE = Path(__file__).parent

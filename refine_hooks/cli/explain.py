@@ -32,10 +32,10 @@ def explain(
     import dataclasses
     import json
 
-    from refine_hooks.cli.watch import open_watch
     from refine_hooks.errors import ProjectError
     from refine_hooks.explain import explain as explained
     from refine_hooks.programs import claims, require_readable
+    from refine_hooks.watch.opening import open_watch
 
     require_readable(project)
     found = claims(project.absolute())

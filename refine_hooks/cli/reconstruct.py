@@ -13,7 +13,7 @@ import typer
 
 from refine_hooks.cli._app import app
 from refine_hooks.cli._options import Adapter, Config
-from refine_hooks.errors import InputError, ProjectError, SettingsError
+from refine_hooks.errors import ProjectError, SettingsError
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -116,6 +116,7 @@ def reconstruct(
         raise typer.BadParameter("give either PROJECT ROUND, or --particles FILE with --out DIR")
     if package not in ("", "cistem", "relion"):
         raise typer.BadParameter(f"--package {package}: is neither cistem nor relion")
+    from refine_hooks.reconstruct.jobs import job_of_file
     from refine_hooks.settings import layers, load_settings, merged
 
     overrides: dict[str, Any] = {"cluster": {"scheduler": cluster}} if cluster else {}
@@ -134,7 +135,7 @@ def reconstruct(
     options.update({"stack": stack} if stack else {}, **({"root": root} if root else {}))
     options.update({"class_id": class_id} if class_id else {}, **({"contrast": 1} if white else {}))
     settings = load_settings(overrides=overrides, own=merged(layers(config)))
-    job = _job_of_file(particles, package, symmetry or "C1", mask_radius, score_weight, options)
+    job = job_of_file(particles, package, symmetry or "C1", mask_radius, score_weight, **options)
     _of_file(job, particles, out.absolute(), settings)
 
 
@@ -142,32 +143,6 @@ def _of_file(job: ParticlesJob, particles: Path, out: Path, settings: Settings) 
     stem = out / particles.stem
     paths = stem.with_name(f"{stem.name}_half1.mrc"), stem.with_name(f"{stem.name}_half2.mrc")
     _write(job, particles.name, settings, paths, stem.parent / "checkpoints" / f"{stem.name}.sums")
-
-
-def _job_of_file(
-    path: Path, package: str, symmetry: str, mask_radius: float, score_weight: float, options: dict[str, Any]
-) -> ParticlesJob:
-    from refine_hooks.particles import ParticlesJob, package_of, read_particles
-    from refine_hooks.sums.symmetry import rotations
-
-    if not path.is_file():
-        raise InputError(f"{path}: is not there; name a parameter file")
-    own = package_of(path)
-    rules = package or own
-    only = {"cistem": ("contrast",), "relion": ("root", "class_id")}
-    foreign = [name for name in options if name in only["relion" if own == "cistem" else "cistem"]]
-    if foreign:
-        spelled = {"contrast": "--white", "root": "--root", "class_id": "--class"}
-        raise SettingsError(f"{path}: {', '.join(spelled[name] for name in foreign)} is not for a file of {own}")
-    rotations(symmetry, "cistem" if rules == "cistem" else "relion")
-    table = read_particles(path, **options)
-    return ParticlesJob(
-        table,
-        "cistem" if rules == "cistem" else "relion",
-        symmetry=symmetry,
-        whitening_radius_A=mask_radius or None,
-        score_weight_A2=score_weight,
-    )
 
 
 def _of_round(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,12 +23,8 @@ from refine_hooks.cli._options import (
     overrides_of,
 )
 from refine_hooks.errors import RefineHooksError
-from refine_hooks.files import file_system
-from refine_hooks.watch import events
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from refine_hooks.watch.loop import Watch
 
 
@@ -58,33 +54,20 @@ def watch(
     """
     overrides = overrides_of(mask, radius, mass, reconstruct, full)
     overrides.setdefault("watch", {}).update({"force_poll": True} if poll else {})
-    from refine_hooks.cli._progress import progress_shown
+    from refine_hooks.cli._progress import progress_shown, tell_compiling
+    from refine_hooks.watch.loop import watched_lines
+    from refine_hooks.watch.opening import open_watch
 
     with progress_shown() as progress:
+        tell_compiling()
         w = open_watch(
             project, out, config, program, overrides, in_watch=True, inserting=partial(progress, what="particles")
         )
-        why = _watch(w, until_idle)
+        for _ in watched_lines(w, until_idle):
+            pass
         _say_unused(w)
-    if why == "interrupted":
+    if w.stopping.why == "interrupted":
         raise typer.Exit(130)
-
-
-def _watch(w: Watch, until_idle: float | None) -> str:
-    from refine_hooks.watch.loop import run
-
-    notifier = None
-    if not w.settings.watch.force_poll and file_system.events_arrive(w.project):
-        notifier = events.ChangeNotifier(w.opened.watched_folders)
-    at_changes = "" if notifier is None else " and at every change"
-    logger.info(
-        f"watching {w.project} ({w.program}), writing to {w.store.out}; scanning every {w.settings.watch.poll_s:g} s{at_changes}"
-    )
-    try:
-        return run(w, w.scan_times(notifier, until_idle), notifier, live=True)
-    finally:
-        if notifier is not None:
-            notifier.close()
 
 
 def _say_unused(w: Watch) -> bool:
@@ -121,12 +104,14 @@ def once(
 
     Rounds that the log already holds with the same input are not measured again.
     """
-    from refine_hooks.cli._progress import progress_shown
+    from refine_hooks.cli._progress import progress_shown, tell_compiling
 
     overrides = overrides_of(mask, radius, mass, reconstruct, full)
     with progress_shown() as progress:
         from refine_hooks.watch.loop import run, two_scans
+        from refine_hooks.watch.opening import open_watch
 
+        tell_compiling()
         inserting = partial(progress, what="particles")
         w = open_watch(project, out, config, program, overrides, in_watch=False, progress=progress, inserting=inserting)
         why = run(w, two_scans(w))
@@ -207,60 +192,3 @@ def check_config(
         print(f"{place}: is valid")
         return
     print(shown_settings(place or Path(), config, program), end="")
-
-
-def open_watch(
-    project: Path,
-    out: Path | None,
-    config: Path | None,
-    program: str,
-    overrides: dict[str, Any],
-    in_watch: bool,
-    progress: Callable[[int, int], None] | None = None,
-    inserting: Callable[[int, int], None] | None = None,
-) -> Watch:
-    """A watch of ``project`` with all its settings; nothing is written yet.
-
-    Args:
-        in_watch: whether it is watched, not only measured as it is: rounds are not reconstructed then unless that is asked for.
-        progress: learns how many rounds are done, and of how many.
-        inserting: the same, of particles.
-
-    Raises:
-        RefineHooksError: not a project, wrong settings, a mask that is not there.
-    """
-    from refine_hooks.cli._progress import tell_compiling
-    from refine_hooks.log.folder import Store
-    from refine_hooks.programs import claim
-    from refine_hooks.settings import layers, load_settings, merged
-    from refine_hooks.watch.config import untold
-    from refine_hooks.watch.loop import Watch
-
-    project = project.absolute()
-    own = merged(layers(config, project))
-    early = load_settings(overrides=overrides, own=own)
-    wanted = program or early.program.name or ("generic" if early.generic.half1 else "")
-    name, adapter = claim(project, wanted)
-    settings = load_settings(None, name, overrides, own)
-    _require_files(settings.masks)
-    when = settings.reconstruct.when
-    store = Store((out or project / "refine_hooks").absolute(), int(settings.keep.min_free_GB * 1e9))
-    tell_compiling()
-    return Watch.of(
-        project,
-        name,
-        adapter,
-        settings,
-        store,
-        reconstruct=("never" if in_watch else "missing") if when == "auto" else when,
-        progress=progress or untold,
-        inserting=inserting or untold,
-    )
-
-
-def _require_files(masks: dict[str, str]) -> None:
-    from refine_hooks.errors import SettingsError
-
-    faults = [f"mask {name}: {file} is not there" for name, file in masks.items() if not Path(file).is_file()]
-    if faults:
-        raise SettingsError(*faults)

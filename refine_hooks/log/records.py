@@ -10,7 +10,7 @@ do not know, and turn lines of schema 1 into these records.
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, Field, TypeAdapter, field_validator, model_validator
 
@@ -31,6 +31,10 @@ from refine_hooks.model import (
     Record,
     Reported,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SCHEMA_VERSION = 2
 
@@ -126,6 +130,12 @@ class Curve(Record):
     def is_scaled(self) -> bool:
         """Whether it was scaled to the volume of the particle, here or by the program: never the source of a number."""
         return self.kind == "scaled" or self.made == "scaled"
+
+    def values(self) -> "NDArray[np.float64]":
+        """The correlation over the shells 0..N//2, float64; NaN where nothing is measured."""
+        import numpy as np
+
+        return np.array([np.nan if value is None else value for value in self.correlation], np.float64)
 
     def crossings_at(self, level: float) -> tuple[Crossing, ...]:
         """The crossings of one of the levels."""
@@ -315,6 +325,22 @@ class RoundRecord(Line):
         """The headline's curve where it was measured here; None where only the program's own number is there."""
         curve = self.quoted()
         return None if curve is None or curve.of_program else curve
+
+    def _repr_html_(self) -> str:
+        from refine_hooks.log.notebook import curves_svg, table_html
+
+        names = ("curve", "kind", "mask", "resolution_A", "worst_A", "best_A")
+        numbers = ((*(curve.interval_A or (None, None)), curve) for curve in self.curves)
+        cells = [(one.name, one.kind, one.mask, one.resolution_A, worst, best) for worst, best, one in numbers]
+        drawn = [one for one in (self.quoted(), self.under_role("automask"), self.under(None)) if one is not None]
+        quoted = f"; headline {self.headline}" if self.headline else ""
+        caption = f"{self.key} {self.label}, {self.box_px} px of {self.voxel_size_A:g} A{quoted}"
+        picture = curves_svg(
+            self.frequency_per_A,
+            {one.name: one.correlation for one in drawn},
+            drawn[0].threshold if drawn else 0.0,
+        )
+        return picture + table_html(caption, names, [dict(zip(names, row, strict=True)) for row in cells])
 
 
 class Failed(Line):

@@ -4,10 +4,11 @@ A round that cannot be measured is a line in the log and never ends the watch. A
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import nullcontext
 
 from refine_hooks.errors import StorageError
+from refine_hooks.files import file_system
 from refine_hooks.log.records import Failed, RoundRecord
 from refine_hooks.model import Round
 from refine_hooks.watch import events
@@ -29,11 +30,44 @@ from refine_hooks.watch.steps import (
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["Watch", "run", "two_scans"]
+__all__ = ["Watch", "logged_lines", "run", "two_scans", "watched_lines"]
 
 
 def run(w: Watch, ticks: Iterable[float], notifier: events.ChangeNotifier | None = None, live: bool = False) -> str:
-    """Measure every round that is there, and every one that arrives while the ticks go on; returns why it ended.
+    """Measure every round to the end; returns why it ended. See `logged_lines`."""
+    for _ in logged_lines(w, ticks, notifier, live):
+        pass
+    return w.stopping.why
+
+
+def watched_lines(w: Watch, until_idle_s: float | None = None) -> Generator[RoundRecord | Failed, None, None]:
+    """`logged_lines` at every change of the project, and every ``poll_s``.
+
+    Args:
+        w: the watch.
+        until_idle_s: ends when nothing has happened for so long; None for never.
+    """
+    notifier = None
+    if not w.settings.watch.force_poll and file_system.events_arrive(w.project):
+        notifier = events.ChangeNotifier(w.opened.watched_folders)
+    at_changes = "" if notifier is None else " and at every change"
+    every_s = w.settings.watch.poll_s
+    logger.info(
+        f"watching {w.project} ({w.program}), writing to {w.store.out}; scanning every {every_s:g} s{at_changes}"
+    )
+    try:
+        yield from logged_lines(w, w.scan_times(notifier, until_idle_s), notifier, live=True)
+    finally:
+        if notifier is not None:
+            notifier.close()
+
+
+def logged_lines(
+    w: Watch, ticks: Iterable[float], notifier: events.ChangeNotifier | None = None, live: bool = False
+) -> Generator[RoundRecord | Failed, None, None]:
+    """Measure every round that is there, and every one that arrives while the ticks go on; each line once it is logged.
+
+    Whoever leaves the iterator ends the watch.
 
     Args:
         w: the watch.
@@ -49,12 +83,18 @@ def run(w: Watch, ticks: Iterable[float], notifier: events.ChangeNotifier | None
     with begun(w), capturing:
         for round_ in settled(lambda: _turn(w).rounds, ticks, w.schedule, w.done):
             line = _measured_and_logged(w, round_)
-            if line is not None:
-                count_and_say(w, line)
-                remove_sums(w, round_)
-                w.observers.of_round(line)
-                remove_expired(w, line.key)
-    return w.stopping.why
+            if line is None:
+                continue
+            count_and_say(w, line)
+            remove_sums(w, round_)
+            w.observers.of_round(line)
+            remove_expired(w, line.key)
+            try:
+                yield line
+            except GeneratorExit:
+                w.stopping.why = "left"
+                w.stopping.asked.set()
+                return
 
 
 def _turn(w: Watch) -> Scan:

@@ -138,7 +138,7 @@ def cpu_of(work: Callable[[], object], repeats: int = 5) -> float:
 SCAN = """
 import sys, time
 from pathlib import Path
-from refine_hooks.cli.watch import open_watch
+from refine_hooks.watch.opening import open_watch
 from refine_hooks.watch import loop as run
 imported, wall = time.process_time(), time.monotonic()
 w = open_watch(Path(sys.argv[1]), None, None, "", {}, in_watch=True)

@@ -1,0 +1,23 @@
+# The public names, and where each is: what type checkers read, and what `__init__.py` loads from. All others may move.
+from refine_hooks._version import __version__ as __version__
+from refine_hooks.api.arrays import PhaseRandomised as PhaseRandomised
+from refine_hooks.api.arrays import automask as automask
+from refine_hooks.api.arrays import masked_fsc as masked_fsc
+from refine_hooks.api.arrays import phase_randomised as phase_randomised
+from refine_hooks.api.arrays import resolution as resolution
+from refine_hooks.api.arrays import unmasked_fsc as unmasked_fsc
+from refine_hooks.api.figures import plot_fsc as plot_fsc
+from refine_hooks.api.halves import MeasuredPair as MeasuredPair
+from refine_hooks.api.halves import measure_half_maps as measure_half_maps
+from refine_hooks.api.logs import Log as Log
+from refine_hooks.api.logs import audit_log as audit_log
+from refine_hooks.api.logs import read_log as read_log
+from refine_hooks.api.particles import ReconstructedPair as ReconstructedPair
+from refine_hooks.api.particles import reconstruct_half_maps as reconstruct_half_maps
+from refine_hooks.api.watching import watch_project as watch_project
+from refine_hooks.audit.reading import Finding as Finding
+from refine_hooks.errors import RefineHooksError as RefineHooksError
+from refine_hooks.log.records import Failed as Failed
+from refine_hooks.log.records import RoundRecord as RoundRecord
+from refine_hooks.settings import Settings as Settings
+from refine_hooks.settings import load_settings as load_settings
