@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, TypeVar
 
-import numba
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
 from refine_hooks.files.mrc import Volume
+from refine_hooks.kernels import INT, array, kernel
 
 HalfTransform = NDArray[np.complex64]
 Planes = NDArray[np.complex64]
@@ -35,8 +35,11 @@ T = TypeVar("T")
 
 _SLAB_BYTES = 1 << 20
 _PADDED_AT_ONCE = 32
-_FAST = {"contract", "reassoc", "nsz"}
 _rooms = threading.local()
+_SLAB, _LABELS, _SUMS = array("complex64", 3), array("int16", 1), array("float64", 2, written=True)
+_extent = kernel("extent", array("float32", 3), INT, INT, array("float64", 1, written=True))
+_shell_sums = kernel("shell_sums", _SLAB, _SLAB, INT, _LABELS, _SUMS)
+_voxels_in_shell = kernel("voxels_in_shell", INT, _LABELS, array("int64", 1, written=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,42 +176,19 @@ def in_place(lines: Planes, axis: int, *, backward: bool = False) -> None:
 
 def extent(mask: Volume) -> Extent:
     """Bounding box and sums of a mask [z, y, x]."""
-    parts = np.array(in_slabs(lambda begin, end: _extent(mask, begin, end), mask.shape[0], 16))
+
+    def work(begin: int, end: int) -> Curve:
+        found = np.empty(8)
+        _extent(mask, begin, end, found)
+        return found
+
+    parts = np.array(in_slabs(work, mask.shape[0], 16))
     total, squares = float(parts[:, 6].sum()), float(parts[:, 7].sum())
     filled = parts[parts[:, 1] > 0]
     if not len(filled):
         return Extent(None, total, squares)
     z, y, x = (slice(int(filled[:, i].min()), int(filled[:, i + 1].max())) for i in (0, 2, 4))
     return Extent((z, y, x), total, squares)
-
-
-@numba.njit(cache=True, nogil=True, fastmath=_FAST)
-def _extent(mask: Volume, begin: int, end: int) -> Curve:
-    ny, nx = mask.shape[1], mask.shape[2]
-    z0, z1, y0, y1, x0, x1 = mask.shape[0], 0, ny, 0, nx, 0
-    total, squares = 0.0, 0.0
-    for z in range(begin, end):
-        for y in range(ny):
-            row, row_squares, filled = 0.0, 0.0, 0
-            for x in range(nx):
-                value = mask[z, y, x]
-                row += value
-                row_squares += value * value
-                filled += value != 0
-            total += row
-            squares += row_squares
-            if filled == 0:
-                continue
-            z0, z1, y0, y1 = min(z0, z), z + 1, min(y0, y), max(y1, y + 1)
-            x = 0
-            while x < x0 and mask[z, y, x] == 0:
-                x += 1
-            x0 = min(x0, x)
-            x = nx
-            while x > x1 and mask[z, y, x - 1] == 0:
-                x -= 1
-            x1 = max(x1, x)
-    return np.array([z0, z1, y0, y1, x0, x1, total, squares])
 
 
 def new_planes(box: Box, box_px: int) -> Planes:
@@ -233,13 +213,15 @@ def shell_sums(half1: HalfTransform, half2: HalfTransform) -> ShellSums:
     labels = shell_of_square(n)
 
     def work(begin: int, end: int) -> Curve:
-        return np.asarray(_sum_slab(half1[:, begin:end], half2[:, begin:end], begin, labels))
+        sums = np.zeros((n // 2 + 1, 4))
+        _shell_sums(half1[:, begin:end], half2[:, begin:end], begin, labels, sums)
+        return sums
 
     return _added(in_slabs(work, n, max(slab_of(n), n // 16)))
 
 
 def _added(parts: list[Curve]) -> ShellSums:
-    cross, power1, power2 = np.sum(parts, axis=0)
+    cross, power1, power2, _ = 2 * np.sum(parts, axis=0).T
     return ShellSums(cross, power1, power2)
 
 
@@ -250,57 +232,12 @@ def shell_of_square(box_px: int) -> NDArray[np.int16]:
     return np.floor(np.sqrt(np.arange(last * last + last + 1)) + 0.5).astype(np.int16)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=_FAST)
-def _sum_slab(slab1: HalfTransform, slab2: HalfTransform, first: int, labels: NDArray[np.int16]) -> Curve:
-    """Sums [3, shell] of slabs [kz, ky, kx] whose first ky index is ``first``."""
-    n, last, columns = slab1.shape[0], slab1.shape[0] // 2, slab1.shape[2]
-    sums = np.zeros((last + 1, 4))  # the fourth keeps a shell's sums in one cache line
-    products = np.empty((3, columns), np.float32)
-    for iz in range(n):
-        kz = min(iz, n - iz)
-        for row in range(slab1.shape[1]):
-            ky = min(first + row, n - first - row)
-            square = kz * kz + ky * ky
-            if square >= labels.size:
-                continue
-            stop = min(columns, int(np.sqrt(labels.size - 1 - square)) + 1)
-            for kx in range(stop):
-                a, b = slab1[iz, row, kx], slab2[iz, row, kx]
-                products[0, kx] = a.real * b.real + a.imag * b.imag
-                products[1, kx] = a.real * a.real + a.imag * a.imag
-                products[2, kx] = b.real * b.real + b.imag * b.imag
-            products[:, 0] *= np.float32(0.5)
-            if 2 * (stop - 1) == n:
-                products[:, stop - 1] *= np.float32(0.5)
-            for kx in range(stop):
-                shell = labels[square + kx * kx]
-                for i in range(3):
-                    sums[shell, i] += products[i, kx]
-    return 2 * sums[:, :3].T
-
-
 @lru_cache(maxsize=8)
 def voxels_in_shell(box_px: int) -> NDArray[np.int64]:
     """How many coefficients of the full transform lie in each shell 0..N//2; not to be written to."""
-    counts = np.asarray(_voxels_in_shell(box_px, shell_of_square(box_px)), np.int64)
+    counts = np.zeros(box_px // 2 + 1, np.int64)
+    _voxels_in_shell(box_px, shell_of_square(box_px), counts)
     counts.flags.writeable = False
-    return counts
-
-
-@numba.njit(cache=True, nogil=True)
-def _voxels_in_shell(n: int, labels: NDArray[np.int16]) -> NDArray[np.int64]:
-    last = n // 2
-    counts = np.zeros(last + 1, np.int64)
-    for iz in range(last + 1):
-        for iy in range(last + 1):
-            square = iz * iz + iy * iy
-            for kx in range(last + 1):
-                if square + kx * kx >= labels.size:
-                    break
-                mirrors = 1
-                for k in (iz, iy, kx):
-                    mirrors *= 1 if k == 0 or 2 * k == n else 2
-                counts[labels[square + kx * kx]] += mirrors
     return counts
 
 

@@ -2,17 +2,22 @@
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import in_slabs
+from refine_hooks.kernels import FLOAT, INT, array, kernel
 
 Table = NDArray[np.float64]
 
 _BLOCKS = 24
 _SHORTEST_PX = 3
+_level_sums = kernel(
+    "level_sums",
+    *(array("float32", 3), array("float32", 3), FLOAT, FLOAT, array("int64", 1), INT, INT),
+    array("float64", 4, written=True),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +55,8 @@ def in_blocks(half1: Volume, half2: Volume) -> Blocks:
     edges = np.linspace(0, n, count + 1).astype(np.int64)
     # Squares of a large level would leave no digits for the noise.
     near = float(half1[0, 0, 0]), float(half2[0, 0, 0])
-    parts = in_slabs(lambda begin, end: _sums(half1, half2, *near, edges, begin, end), count, 1)
-    sums = np.concatenate(parts)
+    sums = np.zeros((count, count, count, 5))
+    in_slabs(lambda begin, end: _level_sums(half1, half2, *near, edges, begin, end, sums[begin:end]), count, 1)
     length = np.diff(edges).astype(np.float64)
     voxels = length[:, None, None] * length[:, None] * length
     first, second, squares1, squares2, products = (sums[..., i] / voxels for i in range(5))
@@ -61,32 +66,3 @@ def in_blocks(half1: Volume, half2: Volume) -> Blocks:
     away = np.square(middle)
     radius = np.sqrt(away[:, None, None] + away[:, None] + away)
     return Blocks(edges, first + near[0], second + near[1], power1, power2, noise, middle, radius)
-
-
-@numba.njit(cache=True, nogil=True)
-def _sums(
-    half1: Volume, half2: Volume, near1: float, near2: float, edges: NDArray[np.int64], begin: int, end: int
-) -> Table:
-    """Sums [z, y, x of the block, 5] of both halves, their squares and their product."""
-    count = len(edges) - 1
-    out = np.zeros((end - begin, count, count, 5))
-    for bz in range(begin, end):
-        for z in range(edges[bz], edges[bz + 1]):
-            for by in range(count):
-                for y in range(edges[by], edges[by + 1]):
-                    for bx in range(count):
-                        first, second, squares1, squares2, products = 0.0, 0.0, 0.0, 0.0, 0.0
-                        for x in range(edges[bx], edges[bx + 1]):
-                            a, b = half1[z, y, x] - near1, half2[z, y, x] - near2
-                            first += a
-                            second += b
-                            squares1 += a * a
-                            squares2 += b * b
-                            products += a * b
-                        cell = out[bz - begin, by, bx]
-                        cell[0] += first
-                        cell[1] += second
-                        cell[2] += squares1
-                        cell[3] += squares2
-                        cell[4] += products
-    return out

@@ -8,17 +8,21 @@ doi:10.1038/nmeth.4347).
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks import curves
 from refine_hooks.fourier import Curve, HalfTransform, ShellSums, in_slabs, shell_of_square, workers
 from refine_hooks.fsc import correlation
+from refine_hooks.kernels import FLOAT, INT, array, kernel
 
 AXES = 256
 HALF_ANGLE_DEG = 20.0
 _DRAWS, _SEED = 100, 20180927
+_SLAB = array("complex64", 3)
+_cone_sums = kernel(
+    "cone_sums", _SLAB, _SLAB, INT, array("int16", 1), array("float32", 2), FLOAT, array("float64", 3, written=True)
+)
 FEWEST = 10  # coefficients of a shell, counted once for k and -k
 
 
@@ -64,10 +68,12 @@ def in_cones(half1: HalfTransform, half2: HalfTransform, frequency_per_A: Curve,
     n = half1.shape[0]
     labels, axes = shell_of_square(n), fibonacci_axes()
     single = np.ascontiguousarray(axes.T, np.float32)
-    least = np.float32(np.cos(np.deg2rad(HALF_ANGLE_DEG)))
+    narrow = np.cos(np.deg2rad(HALF_ANGLE_DEG))
 
     def work(begin: int, end: int) -> NDArray[np.float64]:
-        return np.asarray(_cone_sums(half1[:, begin:end], half2[:, begin:end], begin, labels, single, least))
+        sums = np.zeros((len(axes) + 1, n // 2 + 1, 4))
+        _cone_sums(half1[:, begin:end], half2[:, begin:end], begin, labels, single, narrow, sums)
+        return sums
 
     cross, power1, power2, held = np.moveaxis(np.sum(in_slabs(work, n, -(-n // (2 * workers()))), axis=0), -1, 0)
     whole = correlation(ShellSums(*(part[-1] for part in (cross, power1, power2))))
@@ -126,47 +132,3 @@ def area(curve: Curve, frequency_per_A: Curve, resolution_A: float | None) -> fl
     if resolution_A is not None:
         kept &= frequency_per_A <= 1 / resolution_A
     return float(np.sum(np.where(kept, curve, 0) * shells**2))
-
-
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
-def _cone_sums(
-    slab1: HalfTransform,
-    slab2: HalfTransform,
-    first: int,
-    labels: NDArray[np.int16],
-    axes: NDArray[np.float32],
-    least: np.float32,
-) -> NDArray[np.float64]:
-    """Sums [axis, shell, 4] of F1 F2*, |F1|^2, |F2|^2 and 1; after the last axis stands the whole shell."""
-    n, count = slab1.shape[0], axes.shape[1]
-    sums = np.zeros((count + 1, n // 2 + 1, 4))
-    dots = np.empty(count, np.float32)
-    for iz in range(n):
-        kz = iz if 2 * iz < n else iz - n
-        for row in range(slab1.shape[1]):
-            ky = first + row if 2 * (first + row) < n else first + row - n
-            for kx in range(n // 2 + 1):
-                square = kz * kz + ky * ky + kx * kx
-                if square >= labels.size:
-                    break
-                if square == 0:
-                    continue
-                shell = labels[square]
-                weight = 0.5 if kx == 0 or 2 * kx == n else 1.0
-                a, b = slab1[iz, row, kx], slab2[iz, row, kx]
-                cross = weight * (a.real * b.real + a.imag * b.imag)
-                one, two = weight * (a.real**2 + a.imag**2), weight * (b.real**2 + b.imag**2)
-                limit = least * np.float32(np.sqrt(square))
-                for axis in range(count):
-                    dots[axis] = abs(axes[0, axis] * kz + axes[1, axis] * ky + axes[2, axis] * kx)
-                for axis in range(count):
-                    if dots[axis] >= limit:
-                        sums[axis, shell, 0] += cross
-                        sums[axis, shell, 1] += one
-                        sums[axis, shell, 2] += two
-                        sums[axis, shell, 3] += weight
-                sums[count, shell, 0] += cross
-                sums[count, shell, 1] += one
-                sums[count, shell, 2] += two
-                sums[count, shell, 3] += weight
-    return sums

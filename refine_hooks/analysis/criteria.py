@@ -4,14 +4,16 @@ All of them need the number of independent coefficients in a shell. That is the 
 together under the mask (`refine_hooks.fsc.correlated_voxels`), over the order of the point group that was imposed.
 """
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.fourier import Curve, HalfTransform, in_slabs, shell_of_square, slab_of
+from refine_hooks.kernels import INT, array, kernel
 
 FALSE_DISCOVERIES = 0.01
 FEWEST_VOXELS = 40
+_SLAB = array("complex64", 3)
+_moments = kernel("moments", _SLAB, _SLAB, INT, array("int16", 1), array("float64", 2, written=True))
 
 
 def half_bit(independent: Curve) -> Curve:
@@ -66,7 +68,9 @@ def permutation_null(half1: HalfTransform, half2: HalfTransform) -> tuple[Curve,
     labels = shell_of_square(n)
 
     def work(begin: int, end: int) -> NDArray[np.float64]:
-        return np.asarray(_moments(half1[:, begin:end], half2[:, begin:end], begin, labels))
+        sums = np.zeros((11, n // 2 + 1))
+        _moments(half1[:, begin:end], half2[:, begin:end], begin, labels, sums)
+        return sums
 
     m = np.sum(in_slabs(work, n, max(slab_of(n), n // 16)), axis=0)
     count = np.maximum(m[0], 1.0)
@@ -78,35 +82,6 @@ def permutation_null(half1: HalfTransform, half2: HalfTransform) -> tuple[Curve,
     mean = np.divide((r1 * r2 + i1 * i2) / count, power, out=np.zeros(len(power)), where=usable)
     sd = np.divide(np.sqrt(np.maximum(variance, 0)), power, out=np.ones(len(power)), where=usable)
     return mean, sd
-
-
-@numba.njit(cache=True, nogil=True)
-def _moments(slab1: HalfTransform, slab2: HalfTransform, first: int, labels: NDArray[np.int16]) -> NDArray[np.float64]:
-    """Per shell: count, sums of the real and imaginary parts of both, and their second moments (rr, ii, ri of each)."""
-    n = slab1.shape[0]
-    m = np.zeros((11, n // 2 + 1))
-    for iz in range(n):
-        kz = min(iz, n - iz)
-        for row in range(slab1.shape[1]):
-            ky = min(first + row, n - first - row)
-            for kx in range(1, (n + 1) // 2):
-                square = kz * kz + ky * ky + kx * kx
-                if square >= labels.size:
-                    break
-                shell = labels[square]
-                a, b = slab1[iz, row, kx], slab2[iz, row, kx]
-                m[0, shell] += 1
-                m[1, shell] += a.real
-                m[2, shell] += a.imag
-                m[3, shell] += b.real
-                m[4, shell] += b.imag
-                m[5, shell] += a.real * a.real
-                m[6, shell] += a.imag * a.imag
-                m[7, shell] += a.real * a.imag
-                m[8, shell] += b.real * b.real
-                m[9, shell] += b.imag * b.imag
-                m[10, shell] += b.real * b.imag
-    return m
 
 
 def q_values(correlation: Curve, mean: Curve, sd: Curve, independent: Curve) -> Curve:

@@ -8,17 +8,22 @@ as in `refine_hooks.analysis.cones`.
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.analysis.cones import HALF_ANGLE_DEG, fibonacci_axes
 from refine_hooks.fourier import Curve, HalfTransform, ShellSums, in_slabs, shell_of_square, voxels_in_shell, workers
+from refine_hooks.kernels import INT, array, kernel
 from refine_hooks.log.checks import views_missing, views_preferred
 
 _FIRST_SHELL, _SHELLS = 4, 48
 _CELLS = 9  # along each side of three faces of a cube, which are a half sphere
 _PLACE = np.minimum(((np.arctan(np.linspace(-1, 1, 4097)) * 4 / np.pi + 1) / 2 * _CELLS).astype(np.int64), _CELLS - 1)
+_cell_sums = kernel(
+    "cell_sums",
+    *(array("complex64", 3), array("complex64", 3), array("int64", 1), INT, array("int16", 1), array("float64", 1)),
+    *(array("int64", 1), INT, array("float64", 2, written=True)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,9 @@ def noise_directions(
     one, two = half1.transpose(1, 0, 2), half2.transpose(1, 0, 2)
 
     def work(begin: int, end: int) -> NDArray[np.float64]:
-        return np.asarray(_cell_sums(one, two, rows[begin:end], last, labels, weight, _PLACE))
+        sums = np.zeros((2, 3 * _CELLS * _CELLS))
+        _cell_sums(one, two, rows[begin:end], last, labels, weight, _PLACE, _CELLS, sums)
+        return sums
 
     power, held = np.sum(in_slabs(work, len(rows), -(-len(rows) // workers())), axis=0)
     return _in_cones(power, held, correlated)
@@ -120,46 +127,3 @@ def cell_centres() -> NDArray[np.float64]:
     ones = np.ones_like(u)
     centres = np.concatenate([np.stack(face, axis=1) for face in ((ones, u, v), (u, ones, v), (u, v, ones))])
     return np.asarray(centres / np.linalg.norm(centres, axis=1, keepdims=True))
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def _cell_of(z, y, x, place):  # type: ignore[no-untyped-def]
-    """Which cell a direction lies in; ``place`` says where along a side a tangent of -1..1 lies."""
-    az, ay, ax = abs(z), abs(y), abs(x)
-    if az >= ay and az >= ax:
-        face, u, v = 0, y / z, x / z
-    elif ay >= ax:
-        face, u, v = 1, z / y, x / y
-    else:
-        face, u, v = 2, z / x, y / x
-    half = (place.size - 1) / 2
-    return (face * _CELLS + place[int((u + 1) * half)]) * _CELLS + place[int((v + 1) * half)]
-
-
-@numba.njit(cache=True, nogil=True)
-def _cell_sums(
-    half1: HalfTransform,
-    half2: HalfTransform,
-    rows: NDArray[np.int64],
-    last: int,
-    labels: NDArray[np.int16],
-    weight: Curve,
-    place: NDArray[np.int64],
-) -> NDArray[np.float64]:
-    """Sums [2, cell] of |F1 - F2|^2 over its shell's mean, and of 1, over k and -k once; the halves are [ky, kz, kx]."""
-    n = half1.shape[1]
-    sums = np.zeros((2, 3 * _CELLS * _CELLS))
-    for iy in rows:
-        ky = iy if 2 * iy < n else iy - n
-        for kz in range(-last, last + 1):
-            iz = kz % n
-            for kx in range(last + 1):
-                square = kz * kz + ky * ky + kx * kx
-                if square >= labels.size or weight[labels[square]] == 0:
-                    continue
-                own = 0.5 if kx == 0 else 1.0
-                difference = half1[iy, iz, kx] - half2[iy, iz, kx]
-                cell = _cell_of(float(kz), float(ky), float(kx), place)
-                sums[0, cell] += own * weight[labels[square]] * (difference.real**2 + difference.imag**2)
-                sums[1, cell] += own
-    return sums

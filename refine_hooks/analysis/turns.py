@@ -3,15 +3,19 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.fourier import in_slabs
+from refine_hooks.kernels import INT, array, kernel
 
 _SPACING_DEG = 15.0
 _BAND = 6  # what 15 degrees blur in a particle of half the box
-_FAST = {"contract", "reassoc", "nsz"}
+_turn_scores = kernel(
+    "turn_scores",
+    *(array("complex64", 3), INT, array("float64", 3), array("float64", 2), array("complex64", 1)),
+    array("float64", 2, written=True),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,8 @@ def best_turn(one: NDArray[np.complex64], two: NDArray[np.complex64]) -> Turn:
     norm = np.sqrt(2 * len(places))
 
     def scores(begin: int, end: int) -> NDArray[np.float64]:
-        found = _scores(cloud, n // 2, rotations[begin:end], places.astype(np.float64), values)
+        found = np.empty((end - begin, 2))
+        _turn_scores(cloud, n // 2, rotations[begin:end], places, values, found)
         return np.asarray(found / norm, np.float64)
 
     both = np.concatenate(in_slabs(scores, len(rotations), 256))
@@ -99,40 +104,3 @@ def _about_z(angle: float) -> NDArray[np.float64]:
 def _about_y(angle: float) -> NDArray[np.float64]:
     c, s = np.cos(angle), np.sin(angle)
     return np.array([[c, 0, s], [0, 1.0, 0], [-s, 0, c]])
-
-
-@numba.njit(cache=True, nogil=True, fastmath=_FAST)
-def _scores(
-    cloud: NDArray[np.complex64],
-    middle: int,
-    rotations: NDArray[np.float64],
-    places: NDArray[np.float64],
-    values: NDArray[np.complex64],
-) -> NDArray[np.float64]:
-    """Correlation [rotation, hand] of the values with the cloud at the turned places, over the norm of the two."""
-    out = np.zeros((len(rotations), 2))
-    for number in range(len(rotations)):
-        r = rotations[number]
-        same, other, power = 0.0, 0.0, 1e-30
-        for i in range(len(places)):
-            a, b, c = places[i]
-            z = r[0, 0] * a + r[0, 1] * b + r[0, 2] * c + middle
-            y = r[1, 0] * a + r[1, 1] * b + r[1, 2] * c + middle
-            x = r[2, 0] * a + r[2, 1] * b + r[2, 2] * c + middle
-            iz, iy, ix = int(z), int(y), int(x)
-            fz, fy, fx = z - iz, y - iy, x - ix
-            value = 0j
-            for dz in range(2):
-                wz = fz if dz else 1 - fz
-                for dy in range(2):
-                    wzy = wz * (fy if dy else 1 - fy)
-                    for dx in range(2):
-                        value += wzy * (fx if dx else 1 - fx) * cloud[iz + dz, iy + dy, ix + dx]
-            v = values[i]
-            same += v.real * value.real + v.imag * value.imag
-            other += v.real * value.real - v.imag * value.imag  # the map turned inside out has the conjugate
-            power += value.real * value.real + value.imag * value.imag
-        scale = np.sqrt(len(places) / power)
-        out[number, 0] = 2 * same * scale
-        out[number, 1] = 2 * other * scale
-    return out

@@ -5,7 +5,6 @@ from typing import Any
 
 from refine_hooks import measure
 from refine_hooks.cli._options import named_masks
-from refine_hooks.cli._progress import tell_compiling
 from refine_hooks.errors import RefineHooksError, SettingsError
 from refine_hooks.files.maps import read_given_map
 from refine_hooks.files.mrc import Map
@@ -47,7 +46,6 @@ def measure_files(
     """
     if symmetry and order_of(symmetry) is None:
         raise SettingsError(f"--symmetry {symmetry!r}: no such point group; write Cn, Dn, T, O or I, such as C4")
-    tell_compiling()
     overrides: dict[str, Any] = {"fsc": {"full": True}} if full else {}
     settings = load_settings(overrides=overrides, own=merged(layers(config)))
     files = {**settings.masks, **named_masks(masks)}

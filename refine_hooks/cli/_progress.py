@@ -76,26 +76,6 @@ class _Bars:
         )
 
 
-def tell_compiling() -> None:
-    """Say once that kernels are being compiled, when that begins: else the first measurement seems to hang."""
-    from numba.core import event
-
-    class Teller(event.Listener):
-        told = False
-
-        def on_start(self, event: object) -> None:
-            if not self.told:
-                self.told = True
-                logger.info(
-                    "compiling kernels, once for this installation: the first measurement takes up to a minute longer"
-                )
-
-        def on_end(self, event: object) -> None:
-            pass
-
-    event.register("numba:compile", Teller())  # type: ignore[no-untyped-call]
-
-
 class Pace:
     """How many a second, from the first number of one piece of work; numbers that fall begin another."""
 

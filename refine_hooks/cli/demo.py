@@ -19,11 +19,10 @@ def demo(
     ] = 1.0,
 ) -> None:
     """Play a small refinement as cisTEM would run it, and watch it; no data needed."""
-    from refine_hooks.cli._progress import progress_shown, tell_compiling
+    from refine_hooks.cli._progress import progress_shown
     from refine_hooks.demo import demonstrate
 
     with progress_shown():
-        tell_compiling()
         log = demonstrate(directory, 0.0 if thread else pace)
     out = directory.absolute() / "refine_hooks"
     if thread:

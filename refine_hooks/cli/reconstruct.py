@@ -181,13 +181,12 @@ def _of_round(
 def _write(job: ParticlesJob, name: str, settings: Settings, paths: tuple[Path, Path], checkpoint: Path) -> None:
     from functools import partial
 
-    from refine_hooks.cli._progress import progress_shown, tell_compiling
+    from refine_hooks.cli._progress import progress_shown
     from refine_hooks.files.mrc import write_map
     from refine_hooks.log.folder import Store
     from refine_hooks.reconstruct import Desk, half_maps_of
 
     with progress_shown() as progress, _stopping() as stop:
-        tell_compiling()
         store = Store(checkpoint.parent.parent, int(settings.keep.min_free_GB * 1e9))
         desk = Desk(partial(progress, what="particles"), stop, checkpoint, require=store.require_room)
         halves = half_maps_of(job, name, settings, desk)

@@ -54,12 +54,11 @@ def watch(
     """
     overrides = overrides_of(mask, radius, mass, reconstruct, full)
     overrides.setdefault("watch", {}).update({"force_poll": True} if poll else {})
-    from refine_hooks.cli._progress import progress_shown, tell_compiling
+    from refine_hooks.cli._progress import progress_shown
     from refine_hooks.watch.loop import watched_lines
     from refine_hooks.watch.opening import open_watch
 
     with progress_shown() as progress:
-        tell_compiling()
         w = open_watch(
             project, out, config, program, overrides, in_watch=True, inserting=partial(progress, what="particles")
         )
@@ -104,14 +103,13 @@ def once(
 
     Rounds that the log already holds with the same input are not measured again.
     """
-    from refine_hooks.cli._progress import progress_shown, tell_compiling
+    from refine_hooks.cli._progress import progress_shown
 
     overrides = overrides_of(mask, radius, mass, reconstruct, full)
     with progress_shown() as progress:
         from refine_hooks.watch.loop import run, two_scans
         from refine_hooks.watch.opening import open_watch
 
-        tell_compiling()
         inserting = partial(progress, what="particles")
         w = open_watch(project, out, config, program, overrides, in_watch=False, progress=progress, inserting=inserting)
         why = run(w, two_scans(w))

@@ -7,7 +7,6 @@ Grigorieff 2018, doi:10.7554/eLife.35383).
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from refine_hooks.errors import InputError
 from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import Box, Curve, Planes
 from refine_hooks.fsc import correlation, packed
+from refine_hooks.kernels.jit import njit
 from refine_hooks.masks.cistem import EDGE_A, apply_mask_soft, mean_outside, ring_masked, ring_means
 from refine_hooks.masks.shapes import sphere
 
@@ -323,7 +323,7 @@ def _split_work(
     return reach, split
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _split(
     slab: Planes,
     begin: int,

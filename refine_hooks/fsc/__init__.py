@@ -9,7 +9,7 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from refine_hooks.files.mrc import Volume
-from refine_hooks.fourier import Box, Curve, HalfTransform, ShellSums, extent, in_slabs, shell_sums
+from refine_hooks.fourier import Box, Curve, HalfTransform, ShellSums, extent, shell_sums
 from refine_hooks.fsc import packed
 from refine_hooks.fsc.spread import block_sums, difference_sums
 
@@ -55,10 +55,7 @@ def correlated_voxels(mask: Volume) -> float:
         mask: [z, y, x]; taken in blocks, since its transform ends far below Nyquist.
     """
     step = max(1, len(mask) // _BLOCKS)
-    few = -(-len(mask) // step)
-    return _together(
-        np.concatenate(in_slabs(lambda begin, end: block_sums(mask, mask, step, begin, end, True), few, 4))
-    )
+    return _together(block_sums(mask, step, squares=True))
 
 
 def _together(weights: Volume) -> float:
@@ -89,10 +86,7 @@ def unevenness_by_place(half1: Volume, half2: Volume, mask: Volume, box: Box) ->
         box: its bounding box.
     """
     step = max(1, len(mask) // _COARSE_BLOCKS)
-    few = -(-len(mask) // step)
-    z, y, x = ((s.start, s.stop) for s in box)
-    parts = in_slabs(lambda begin, end: difference_sums(half1, half2, mask, step, begin, end, z, y, x), few, 1)
-    even, own = np.concatenate(parts, axis=1)
+    even, own = difference_sums(half1, half2, mask, step, box)
     return max(1.0, _together(own) / _together(even))
 
 

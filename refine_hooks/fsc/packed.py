@@ -10,15 +10,19 @@ step along z takes the columns of ky and -ky together, since F' is there.
 
 from collections.abc import Callable, Sequence
 
-import numba
 import numpy as np
-from numpy.typing import NDArray
 
 from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import Box, Curve, Planes, ShellSums, in_place, in_slabs, room, shell_of_square
+from refine_hooks.kernels import INT, array, kernel
 
 _SLAB_BYTES = 1 << 20
-_FAST = {"contract", "reassoc", "nsz"}
+_ROWS, _VOLUME = array("complex64", 3, written=True), array("float32", 3)
+_pack = kernel("pack", _VOLUME, _VOLUME, _VOLUME, INT, INT, _ROWS)
+_mask_rows = kernel("mask_rows", _ROWS, _VOLUME, INT, INT)
+_sum_slab = kernel(
+    "packed_sums", array("complex64", 4), INT, INT, INT, array("int16", 1), array("float64", 2, written=True)
+)
 
 Fill = Callable[[Planes, int, int], bool]
 Work = Callable[[Planes, int, int, int], Curve]
@@ -164,7 +168,9 @@ def shell_work(box_px: int) -> tuple[float, Work]:
     labels = shell_of_square(box_px)
 
     def work(slabs: Planes, begin: int, end: int, kept: int) -> Curve:
-        return np.asarray(_sum_slab(slabs, begin, end, kept, labels))
+        sums = np.zeros((box_px // 2 + 1, 4 if len(slabs) == 1 else 8))  # in cache lines
+        _sum_slab(slabs, begin, end, kept, labels, sums)
+        return sums
 
     return box_px // 2 + 0.5, work
 
@@ -189,102 +195,3 @@ def sums(planes: Planes, box: Box) -> ShellSums:
 
 def _slab(rows: int, columns: int) -> int:
     return max(1, _SLAB_BYTES // (8 * rows * columns))
-
-
-@numba.njit(cache=True, nogil=True)
-def _pack(half1: Volume, half2: Volume, mask: Volume, start: int, stop: int, rows: Planes) -> None:
-    for z in range(rows.shape[0]):
-        for y in range(rows.shape[1]):
-            rows[z, y, :start] = 0
-            rows[z, y, stop:] = 0
-            for x in range(start, stop):
-                value = mask[z, y, x]
-                rows[z, y, x] = complex(half1[z, y, x] * value, half2[z, y, x] * value)
-
-
-@numba.njit(cache=True, nogil=True)
-def _mask_rows(rows: Planes, mask: Volume, start: int, stop: int) -> None:
-    for z in range(rows.shape[0]):
-        for y in range(rows.shape[1]):
-            rows[z, y, :start] = 0
-            rows[z, y, stop:] = 0
-            for x in range(start, stop):
-                rows[z, y, x] *= mask[z, y, x]
-
-
-@numba.njit(cache=True, nogil=True, fastmath=_FAST)
-def _sum_slab(slabs: Planes, begin: int, end: int, kept: int, labels: NDArray[np.int16]) -> Curve:
-    """Sums [shell, ..] over ky = begin..end and their negatives of the products of one pair or of two."""
-    one, n = slabs.shape[0] == 1, slabs.shape[1]
-    result = np.zeros((n // 2 + 1, 4 if one else 8))  # in cache lines
-    products = np.empty((3 if one else 8, kept), np.float32)
-    for ky in range(begin, end):
-        own = ky == 0 or 2 * ky == n
-        mirror = ky - begin if own else end - begin + ky - max(begin, 1)
-        for iz in range(n):
-            square = min(iz, n - iz) ** 2 + ky * ky
-            if square >= labels.size:
-                continue
-            stop = min(kept, int(np.sqrt(labels.size - 1 - square)) + 1)
-            at, opposite = (iz, ky - begin), ((n - iz) % n, mirror)
-            if one:
-                _multiply(slabs, at, opposite, stop, products)
-                _sort_in(products, 3, n, square, stop, own, labels, result)
-            else:
-                _multiply_two(slabs, at, opposite, stop, products)
-                _sort_in(products, 8, n, square, stop, own, labels, result)
-    return result
-
-
-@numba.njit(cache=True, nogil=True, fastmath=_FAST, inline="always")
-def _sort_in(products, count, n, square, stop, own, labels, result):  # type: ignore[no-untyped-def]
-    """Add the products of kx = 0..stop to their shells; ``count`` is written out where this is called, to be unrolled."""
-    weight = 0.5 if own else 1.0
-    for kx in range(stop):
-        if kx == 0 or 2 * kx == n:  # the two signs are one coefficient
-            products[:, kx] *= np.float32(0.5)
-        shell = labels[square + kx * kx]
-        for i in range(count):
-            result[shell, i] += weight * products[i, kx]
-
-
-@numba.njit(cache=True, nogil=True, fastmath=_FAST, inline="always")
-def _multiply(slabs, at, mirror, stop, products):  # type: ignore[no-untyped-def]
-    """|F|^2 + |F'|^2, Re F F' and Im F F' for both signs of kx = 0..stop; ``opposite`` is the line of -kz and -ky."""
-    line, opposite = slabs[0, at[0], at[1]], slabs[0, mirror[0], mirror[1]]
-    columns = line.size
-    for kx in range(stop):
-        minus = columns - kx if kx else 0
-        f, g, h, i = line[kx], opposite[minus], line[minus], opposite[kx]
-        products[0, kx] = (
-            f.real * f.real + f.imag * f.imag + g.real * g.real + g.imag * g.imag
-            + h.real * h.real + h.imag * h.imag + i.real * i.real + i.imag * i.imag
-        )  # fmt: skip
-        products[1, kx] = f.real * g.real - f.imag * g.imag + h.real * i.real - h.imag * i.imag
-        products[2, kx] = f.real * g.imag + f.imag * g.real + h.real * i.imag + h.imag * i.real
-
-
-@numba.njit(cache=True, nogil=True, fastmath=_FAST, inline="always")
-def _multiply_two(slabs, at, mirror, stop, products):  # type: ignore[no-untyped-def]
-    """4 |a1|^2, |b1|^2, |a2|^2, |b2|^2, then 4 Re of a1 a2*, b1 b2*, a1 b2*, b1 a2* for both signs of kx = 0..stop."""
-    line1, opposite1 = slabs[0, at[0], at[1]], slabs[0, mirror[0], mirror[1]]
-    line2, opposite2 = slabs[1, at[0], at[1]], slabs[1, mirror[0], mirror[1]]
-    columns = line1.size
-    for kx in range(stop):
-        minus = columns - kx if kx else 0
-        a, c = _parts(line1[kx], opposite1[minus]), _parts(line1[minus], opposite1[kx])
-        b, d = _parts(line2[kx], opposite2[minus]), _parts(line2[minus], opposite2[kx])
-        products[0, kx] = a[0] * a[0] + a[1] * a[1] + c[0] * c[0] + c[1] * c[1]
-        products[1, kx] = b[0] * b[0] + b[1] * b[1] + d[0] * d[0] + d[1] * d[1]
-        products[2, kx] = a[2] * a[2] + a[3] * a[3] + c[2] * c[2] + c[3] * c[3]
-        products[3, kx] = b[2] * b[2] + b[3] * b[3] + d[2] * d[2] + d[3] * d[3]
-        products[4, kx] = a[0] * a[2] + a[1] * a[3] + c[0] * c[2] + c[1] * c[3]
-        products[5, kx] = b[0] * b[2] + b[1] * b[3] + d[0] * d[2] + d[1] * d[3]
-        products[6, kx] = a[0] * b[2] + a[1] * b[3] + c[0] * d[2] + c[1] * d[3]
-        products[7, kx] = b[0] * a[2] + b[1] * a[3] + d[0] * c[2] + d[1] * c[3]
-
-
-@numba.njit(cache=True, nogil=True, fastmath=_FAST, inline="always")
-def _parts(f, g):  # type: ignore[no-untyped-def]
-    """Real and imaginary part of 2 F1 = F + F'*, then of 2 F2 = -i (F - F'*)."""
-    return f.real + g.real, f.imag - g.imag, f.imag + g.imag, g.real - f.real

@@ -18,21 +18,23 @@ of the whole, R is made once and taken from several places that do not overlap.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import scipy.fft
-from numpy.typing import NDArray
 
 from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import Box, Curve, HalfTransform, Planes, ShellSums, extent, shell_sums, voxels_in_shell
 from refine_hooks.fsc import SHELLS_PAST_ONSET, correlation, packed
 from refine_hooks.fsc.spread import mask_spectrum, spread_power
+from refine_hooks.kernels import INT, array, kernel
 
 _POOLED_SHELLS = 3  # on either side
-_UNUSED = np.empty(0, np.uint64)
-_STEP = np.uint64(0x9E3779B97F4A7C15)
 # Random phases are multiples of 1/256 of a turn: every power of them below the 256th has mean 0, as for continuous ones.
 _PHASORS = np.exp(2j * np.pi * np.arange(256) / 256).astype(np.complex64)
+_fill = kernel(
+    "fill",
+    *(array("complex64", 3), array("complex64", 3), array("complex64", 3, written=True)),
+    *(INT, INT, INT, INT, INT, array("complex64", 1)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +196,7 @@ def steady_planes(halves: tuple[HalfTransform, HalfTransform], onset_shell: int,
         if begin >= onset_shell:
             return False
         slab[...] = 0
-        _fill(rows1, rows2, slab, begin, end, onset_shell, _UNUSED, _PHASORS)
+        _fill(rows1, rows2, slab, begin, end, onset_shell, False, 0, _PHASORS)
         return True
 
     packed.synthesised(fill, box, [planes])
@@ -239,76 +241,9 @@ def _randomise(
 ) -> None:
     """Planes of R of both halves, as `packed.synthesised` takes them from one draw of phases."""
     rows1, rows2 = (half.transpose(1, 0, 2) for half in halves)
-    seeds = np.array([seed], np.uint64)
 
     def fill(slab: Planes, begin: int, end: int) -> bool:
-        _fill(rows1, rows2, slab, begin, end, onset_shell, seeds, _PHASORS)
+        _fill(rows1, rows2, slab, begin, end, onset_shell, True, seed, _PHASORS)
         return True
 
     packed.synthesised(fill, box, windows)
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def _mixed(value):  # type: ignore[no-untyped-def]
-    """SplitMix64's finaliser (Steele, Lea & Flood 2014, doi:10.1145/2660193.2660195)."""
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
-
-
-@numba.njit(cache=True, nogil=True)
-def _fill(
-    half1: HalfTransform,
-    half2: HalfTransform,
-    slab: Planes,
-    begin: int,
-    end: int,
-    onset: int,
-    seed: NDArray[np.uint64],
-    phasors: HalfTransform,
-) -> None:
-    """Coefficients of v1 + i v2 for ky = begin..end and their negatives, from halves [ky, kz, kx]; see `packed.synthesised`.
-
-    With a seed what lies at and beyond the onset, its phases random, and 0 below; without one what lies below.
-    """
-    n, columns = half1.shape[1], half1.shape[2]
-    beyond = onset * onset - onset  # |k| >= onset - 1/2 for whole squares above this
-    for row in range(slab.shape[1]):
-        ky = begin + row if row < end - begin else -(row - (end - begin) + max(begin, 1))
-        own = ky == 0 or 2 * ky == n
-        mirror = row if own else (end - begin + ky - max(begin, 1) if ky > 0 else -ky - begin)
-        iy = ky % n
-        for iz in range(n):
-            square = min(iz, n - iz) ** 2 + ky * ky
-            low = min(columns, int(np.sqrt(beyond - square)) + 1) if square <= beyond else 0
-            line, opposite = slab[iz, row], slab[(n - iz) % n, mirror]
-            if seed.size == 0:
-                for kx in range(low):
-                    _put(line, opposite, kx, half1[iy, iz, kx], half2[iy, iz, kx])
-            else:
-                for kx in range(low):
-                    _put(line, opposite, kx, complex(0, 0), complex(0, 0))
-                fixed = own and (iz == 0 or 2 * iz == n)
-                stream = _mixed(_mixed((seed[0] + np.uint64(1)) * _STEP) + np.uint64(iz * n + iy + 1) * _STEP)
-                _put_randomised(line, opposite, half1[iy, iz], half2[iy, iz], low, stream, phasors, fixed)
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def _put(line, opposite, kx, one, two):  # type: ignore[no-untyped-def]
-    """F = F1 + i F2 at k, and at -k, where F1 and F2 are the conjugates."""
-    line[kx] = complex(one.real - two.imag, one.imag + two.real)
-    opposite[line.size - kx if kx else 0] = complex(one.real + two.imag, two.real - one.imag)
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def _put_randomised(line, opposite, row1, row2, low, stream, phasors, fixed):  # type: ignore[no-untyped-def]
-    byte, n = np.uint64(255), line.size
-    for begin in range(low, row1.size, 8):
-        draw1, draw2 = _mixed(stream + _STEP), _mixed(stream + _STEP + _STEP)
-        stream += _STEP + _STEP
-        for i in range(min(8, row1.size - begin)):
-            kx, bits = begin + i, np.uint64(8 * i)
-            own = fixed and (kx == 0 or 2 * kx == n)  # its own conjugate: it stays real
-            kept = np.uint64(128) if own else byte
-            phase1, phase2 = phasors[(draw1 >> bits) & kept], phasors[(draw2 >> bits) & kept]
-            _put(line, opposite, kx, row1[kx] * phase1, row2[kx] * phase2)

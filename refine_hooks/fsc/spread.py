@@ -6,15 +6,22 @@ is the sum of |M(q)|^2 |F(k - q)|^2: no product of two different coefficients is
 a mask, and from the sum of |M|^2 at each distance. No draw of phases is needed, and none knows it as well.
 """
 
-import numba
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
 from refine_hooks.files.mrc import Volume
-from refine_hooks.fourier import Curve, in_slabs
+from refine_hooks.fourier import Box, Curve, in_slabs
+from refine_hooks.kernels import INT, array, kernel
 
 _BLOCKS = 64
+_VOLUME, _CURVE = array("float32", 3), array("float64", 1)
+_spread = kernel("spread", _CURVE, _CURVE, array("float64", 1, written=True))
+_block_sums = kernel("block_sums", _VOLUME, _VOLUME, INT, INT, INT, INT, array("float32", 3, written=True))
+_difference_sums = kernel(
+    "difference_sums",
+    *(_VOLUME, _VOLUME, _VOLUME, INT, INT, INT, array("int64", 1), array("float32", 4, written=True)),
+)
 
 
 def mask_spectrum(mask: Volume) -> Curve:
@@ -26,7 +33,7 @@ def mask_spectrum(mask: Volume) -> Curve:
     """
     n, step = len(mask), max(1, len(mask) // _BLOCKS)
     few = -(-n // step)
-    blocks = np.concatenate(in_slabs(lambda begin, end: block_sums(mask, mask, step, begin, end, False), few, 4))
+    blocks = block_sums(mask, step)
     half = scipy.fft.rfftn(blocks)
     k = scipy.fft.fftfreq(few) * few
     smoothed = np.sinc(k * (step / n)) if step > 1 else np.ones(few)
@@ -49,80 +56,30 @@ def spread_power(power: Curve, voxels_in_shell: NDArray[np.int64], spectrum: Cur
         spectrum: see `mask_spectrum`.
     """
     strength = power / np.maximum(voxels_in_shell, 1)
-    return np.asarray(_spread(strength, spectrum) * voxels_in_shell)
+    mean = np.zeros(len(strength))  # of a coefficient of each shell
+    _spread(strength, spectrum, mean)
+    return np.asarray(mean * voxels_in_shell)
 
 
-@numba.njit(cache=True, nogil=True)
-def _spread(strength: Curve, spectrum: Curve) -> Curve:
-    """Mean power of a coefficient of each shell."""
-    last = strength.size - 1
-    result = np.zeros(strength.size)
-    for shell in range(strength.size):
-        for q in range(spectrum.size):
-            if q == 0 or shell == 0:
-                result[shell] += spectrum[q] * strength[min(max(shell, q), last)]
-                continue
-            near, far = float((shell - q) ** 2), float((shell + q) ** 2)
-            inner, total = near, 0.0
-            for other in range(abs(shell - q), shell + q + 1):
-                outer = min(far, (other + 0.5) ** 2)
-                total += (outer - inner) * strength[min(other, last)]
-                inner = outer
-            result[shell] += spectrum[q] * total / (far - near)
-    return result
-
-
-@numba.njit(cache=True, nogil=True)
-def block_sums(one: Volume, other: Volume, step: int, begin: int, end: int, product: bool) -> Volume:
-    """Sums of ``one``, or of one times other, over the blocks begin..end along z, each ``step`` voxels wide."""
-    n = len(one)
-    few = -(-n // step)
-    sums = np.zeros((end - begin, few, few), np.float32)
-    rows = np.empty(n, np.float32)
-    for block in range(begin, end):
-        for part in range(few):
-            rows[:] = 0
-            for z in range(block * step, min((block + 1) * step, n)):
-                for y in range(part * step, min((part + 1) * step, n)):
-                    if product:
-                        for x in range(n):
-                            rows[x] += one[z, y, x] * other[z, y, x]
-                    else:
-                        for x in range(n):
-                            rows[x] += one[z, y, x]
-            for x in range(n):
-                sums[block - begin, part, x // step] += rows[x]
+def block_sums(mask: Volume, step: int, *, squares: bool = False) -> Volume:
+    """Sums [z, y, x] of a mask, or of its squares, over blocks that are ``step`` voxels wide."""
+    few = -(-len(mask) // step)
+    sums = np.zeros((few,) * 3, np.float32)
+    in_slabs(lambda begin, end: _block_sums(mask, mask, step, begin, end, squares, sums[begin:end]), few, 4)
     return sums
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
-def difference_sums(
-    half1: Volume,
-    half2: Volume,
-    mask: Volume,
-    step: int,
-    begin: int,
-    end: int,
-    z: tuple[int, int],
-    y: tuple[int, int],
-    x: tuple[int, int],
-) -> Volume:
-    """Sums of m^2 and of m^2 (half1 - half2)^2 over the blocks begin..end along z, within a bounding box.
+def difference_sums(half1: Volume, half2: Volume, mask: Volume, step: int, box: Box) -> Volume:
+    """Sums [2, z, y, x] of m^2 and of m^2 (half1 - half2)^2 over blocks that are ``step`` voxels wide, within a bounding box.
 
     Of large blocks every second row, or fewer, is looked at: eight by eight of them say enough of a variance.
     """
-    n = len(mask)
-    few, thin = -(-n // step), max(1, step // 8)
-    sums = np.zeros((2, end - begin, few, few), np.float32)
-    for iz in range(max(z[0], begin * step), min(z[1], end * step), thin):
-        for iy in range(y[0], y[1], thin):
-            for bx in range(x[0] // step, -(-x[1] // step)):
-                even, own = np.float32(0), np.float32(0)
-                for ix in range(max(x[0], bx * step), min(x[1], (bx + 1) * step)):
-                    m2 = mask[iz, iy, ix] * mask[iz, iy, ix]
-                    d = half1[iz, iy, ix] - half2[iz, iy, ix]
-                    even += m2
-                    own += m2 * d * d
-                sums[0, iz // step - begin, iy // step, bx] += even
-                sums[1, iz // step - begin, iy // step, bx] += own
+    few = -(-len(mask) // step)
+    sums = np.zeros((2, few, few, few), np.float32)
+    edges = np.array([[side.start, side.stop] for side in box], np.int64).ravel()
+
+    def work(begin: int, end: int) -> None:
+        _difference_sums(half1, half2, mask, step, begin, end, edges, sums[:, begin:end])
+
+    in_slabs(work, few, 1)
     return sums

@@ -13,14 +13,14 @@ that middle, so that neither the filter nor the noise makes the mask wider or ti
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.fourier import in_slabs
+from refine_hooks.kernels import FLOAT, INT, array, kernel
 from refine_hooks.masks.morphology import ball, bounding_box, components
 from refine_hooks.masks.shapes import Volume, cosine_edge
-from refine_hooks.masks.solvent import Table, levels
+from refine_hooks.masks.solvent import levels
 
 Transform = NDArray[np.complex64]
 
@@ -37,6 +37,11 @@ _LEAST_SOLVENT = 0.05
 _LARGEST_SOLVENT_DENSITY = 0.25
 _FAR_A = 30.0  # no mask reaches farther beyond the surface
 _CLOSE_A = 4.0  # every mask is 1 up to here
+_soft_edge = kernel(
+    "soft_edge",
+    *(array("float32", 3), array("float64", 1), FLOAT, FLOAT, array("float32", 1), array("float32", 3, written=True)),
+    *(INT, INT),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,43 +207,5 @@ def _resampled(distance_A: Volume, box_px: int, inner_A: np.float32, edge_A: flo
     places = (np.arange(box_px) - box_px // 2) * step + distance_A.shape[0] // 2
     mask = np.zeros((box_px,) * 3, np.float32)
     table = cosine_edge(np.linspace(0, 1, 1025, dtype=np.float32), 1.0)
-    in_slabs(lambda begin, end: _edge(distance_A, places, inner_A, edge_A, table, mask, begin, end), box_px, 16)
+    in_slabs(lambda begin, end: _soft_edge(distance_A, places, inner_A, edge_A, table, mask, begin, end), box_px, 16)
     return mask
-
-
-@numba.njit(cache=True, nogil=True)
-def _edge(
-    distance: Volume,
-    places: Table,
-    inner: np.float32,
-    edge: float,
-    table: Volume,
-    mask: Volume,
-    begin: int,
-    end: int,
-) -> None:
-    """Trilinear in the distance, then the cosine edge from a table; whole rows beyond the edge are left zero."""
-    n, m = mask.shape[0], distance.shape[0]
-    row = np.empty(m, np.float32)
-    for z in range(begin, end):
-        z0 = min(max(int(np.floor(places[z])), 0), m - 1)
-        z1, fz = min(z0 + 1, m - 1), np.float32(min(max(places[z] - z0, 0.0), 1.0))
-        for y in range(n):
-            y0 = min(max(int(np.floor(places[y])), 0), m - 1)
-            y1, fy = min(y0 + 1, m - 1), np.float32(min(max(places[y] - y0, 0.0), 1.0))
-            nearest = np.float32(1e30)
-            for x in range(m):
-                low = distance[z0, y0, x] + fy * (distance[z0, y1, x] - distance[z0, y0, x])
-                high = distance[z1, y0, x] + fy * (distance[z1, y1, x] - distance[z1, y0, x])
-                row[x] = low + fz * (high - low) - inner
-                nearest = min(nearest, row[x])
-            if nearest >= edge:
-                continue
-            for x in range(n):
-                x0 = min(max(int(np.floor(places[x])), 0), m - 1)
-                x1, fx = min(x0 + 1, m - 1), np.float32(min(max(places[x] - x0, 0.0), 1.0))
-                value = row[x0] + fx * (row[x1] - row[x0])
-                if value <= 0:
-                    mask[z, y, x] = 1
-                elif value < edge:
-                    mask[z, y, x] = table[int(value / edge * 1024)]

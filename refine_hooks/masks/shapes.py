@@ -1,12 +1,12 @@
 """Soft shapes, and the checks that a mask has to pass before anything is measured under it."""
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import MapError
 from refine_hooks.files.mrc import same_voxel_size
 from refine_hooks.fourier import in_slabs
+from refine_hooks.kernels import INT, array, kernel
 
 Volume = NDArray[np.float32]
 
@@ -14,6 +14,7 @@ Volume = NDArray[np.float32]
 _ROUNDING = 1e-5
 _SMALLEST_VOXEL_A = 0.05
 _LEAST_BYTE = -128
+_turned = kernel("turned", array("float32", 1), array("float32", 3, written=True), INT, INT)
 
 
 def cosine_edge(distance_A: NDArray[np.floating], edge_A: float) -> Volume:
@@ -40,18 +41,6 @@ def sphere(box_px: int, voxel_size_A: float, radius_A: float, edge_A: float) -> 
     mask = np.zeros((box_px, box_px, box_px), np.float32)
     in_slabs(lambda begin, end: _turned(profile, mask, begin, end), box_px, 16)
     return mask
-
-
-@numba.njit(cache=True, nogil=True)
-def _turned(profile: Volume, mask: Volume, begin: int, end: int) -> None:
-    """Planes begin..end of a body of revolution; ``profile`` is its value at each squared distance from the centre."""
-    n, centre = len(mask), len(mask) // 2
-    for z in range(begin, end):
-        for y in range(n):
-            square = (z - centre) ** 2 + (y - centre) ** 2
-            reach = int(np.sqrt(profile.size - 1 - square)) if square < profile.size else -1
-            for x in range(max(0, centre - reach), min(n, centre + reach + 1)):
-                mask[z, y, x] = profile[square + (x - centre) ** 2]
 
 
 def says_nothing(voxel_size_A: float, box_px: int) -> bool:

@@ -8,11 +8,11 @@ reconstruction's corners are noisier than its middle.
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.fourier import in_slabs
+from refine_hooks.kernels import FLOAT, INT, array, kernel
 from refine_hooks.masks.shapes import Volume
 
 Table = NDArray[np.float64]
@@ -20,6 +20,12 @@ Table = NDArray[np.float64]
 _ENERGY_HELD = 0.995
 _DISCOVERY_RATE = 0.01
 _BINS = 1 << 14
+_noise_sums = kernel("noise_sums", array("float32", 3), FLOAT, FLOAT, INT, INT, array("float64", 1, written=True))
+_tally = kernel(
+    "tally",
+    *(array("float32", 3), array("float32", 3), FLOAT, FLOAT, FLOAT, FLOAT, INT, INT),
+    array("float64", 2, written=True),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +54,13 @@ def levels(signal: Volume, noise: Volume, radius_px: float) -> dict[str, Any]:
     largest = float(np.abs(noise).max(initial=0))
     if largest <= 1e-6 * max(float(np.abs(signal).max(initial=0)), 1e-30):
         return {"reason": "no_difference", "why": "the two half maps do not differ, so there is no noise to judge by"}
-    parts = in_slabs(lambda begin, end: _noise_sums(noise, radius_px, 1e-4 * largest, begin, end), n, 8)
-    voxels, power = np.sum(parts, axis=0)
+
+    def work(begin: int, end: int) -> Table:
+        sums = np.zeros(2)
+        _noise_sums(noise, radius_px, 1e-4 * largest, begin, end, sums)
+        return sums
+
+    voxels, power = np.sum(in_slabs(work, n, 8), axis=0)
     sd = float(np.sqrt(power / max(voxels, 1.0)))
     histogram = _histogram(signal, noise, radius_px, 1e-4 * largest)
     background = _mode(_histogram(signal, noise, float(2 * n), 1e-4 * largest), sd)
@@ -81,10 +92,13 @@ def levels(signal: Volume, noise: Volume, radius_px: float) -> dict[str, Any]:
 def _histogram(signal: Volume, noise: Volume, radius_px: float, quiet: float) -> _Histogram:
     low, high = float(signal.min()), float(signal.max())
     width = max((high - low) / (_BINS - 1), 1e-30)
-    parts = in_slabs(
-        lambda begin, end: _tally(signal, noise, radius_px, quiet, low, width, begin, end), len(signal), 32
-    )
-    counts, sums, squares = np.sum(parts, axis=0)
+
+    def work(begin: int, end: int) -> Table:
+        table = np.zeros((3, _BINS))
+        _tally(signal, noise, radius_px, quiet, low, width, begin, end, table)
+        return table
+
+    counts, sums, squares = np.sum(in_slabs(work, len(signal), 32), axis=0)
     return _Histogram(counts, sums, squares, low, width)
 
 
@@ -113,41 +127,3 @@ def _false_discovery_threshold(histogram: _Histogram, background: float, sd: flo
     passed = (ndtr(-scores) * histogram.counts.sum() <= _DISCOVERY_RATE * above) & (scores > 1) & (above > 0)
     lowest = np.flatnonzero(passed)
     return float(scores[lowest[0]]) if lowest.size else None
-
-
-@numba.njit(cache=True, nogil=True)
-def _noise_sums(noise: Volume, radius_px: float, quiet: float, begin: int, end: int) -> Table:
-    """Count and sum of squares of the noise in planes begin..end of a sphere; voxels without noise were masked away."""
-    middle, sums = len(noise) // 2, np.zeros(2)
-    for z in range(begin, end):
-        for y in range(len(noise)):
-            rest = radius_px**2 - (z - middle) ** 2 - (y - middle) ** 2
-            if rest < 0:
-                continue
-            for x in range(max(0, middle - int(np.sqrt(rest))), min(len(noise), middle + int(np.sqrt(rest)) + 1)):
-                value = noise[z, y, x]
-                if abs(value) > quiet:
-                    sums[0] += 1
-                    sums[1] += value * value
-    return sums
-
-
-@numba.njit(cache=True, nogil=True)
-def _tally(
-    signal: Volume, noise: Volume, radius_px: float, quiet: float, low: float, width: float, begin: int, end: int
-) -> Table:
-    """The histogram [3, bin] of planes begin..end of a sphere; see `_Histogram`."""
-    middle, table = len(noise) // 2, np.zeros((3, _BINS))
-    for z in range(begin, end):
-        for y in range(len(noise)):
-            rest = radius_px**2 - (z - middle) ** 2 - (y - middle) ** 2
-            if rest < 0:
-                continue
-            for x in range(max(0, middle - int(np.sqrt(rest))), min(len(noise), middle + int(np.sqrt(rest)) + 1)):
-                if abs(noise[z, y, x]) > quiet:
-                    value = np.float64(signal[z, y, x])
-                    i = min(_BINS - 1, int((value - low) / width))
-                    table[0, i] += 1
-                    table[1, i] += value
-                    table[2, i] += value * value
-    return table

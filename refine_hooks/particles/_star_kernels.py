@@ -4,7 +4,8 @@
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
 
 import numpy as np
-from numba import njit
+
+from refine_hooks.kernels.jit import njit
 
 SKIPPED, NUMBER, TEXT, IMAGE = 0, 1, 2, 3
 WHOLE, SHORT, NO_NUMBER = 0, 1, 2

@@ -5,7 +5,8 @@
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, call-arg, untyped-decorator"
 
 import numpy as np
-from numba import njit
+
+from refine_hooks.kernels.jit import njit
 
 # No reassociation: the rounding by _ROUND below and equal results for every tiling rely on the order of operations.
 FAST = {"contract", "nnan", "ninf", "nsz", "arcp"}

@@ -3,7 +3,7 @@
 # numba compiles these functions by what they are called with; annotations would say nothing to it.
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
 
-from numba import njit
+from refine_hooks.kernels.jit import njit
 
 _SIGNED = 1
 

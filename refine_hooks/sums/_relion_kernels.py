@@ -1,8 +1,9 @@
 """Compiled loops of `refine_hooks.sums.relion`."""
 
 import numpy as np
-from numba import njit, prange
 from numpy.typing import NDArray
+
+from refine_hooks.kernels.jit import njit, prange
 
 
 @njit(cache=True, nogil=True, parallel=True)

@@ -9,7 +9,8 @@ import logging
 from types import ModuleType
 
 import numpy as np
-from numba import njit
+
+from refine_hooks.kernels.jit import njit
 
 
 def _tried(operations: ModuleType) -> ModuleType:

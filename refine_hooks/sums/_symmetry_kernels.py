@@ -4,7 +4,8 @@
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
 
 import numpy as np
-from numba import njit
+
+from refine_hooks.kernels.jit import njit
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -14,8 +14,8 @@ on the number of threads or the size of blocks and tiles, not even in their last
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, call-arg, untyped-decorator"
 
 import numpy as np
-from numba import njit
 
+from refine_hooks.kernels.jit import njit
 from refine_hooks.sums._kernels import FAST, ONE, ZERO, columns_within
 from refine_hooks.sums._spreading import prefetch, spread
 

@@ -1,8 +1,9 @@
 """Compiled loops over cisTEM's Fourier sums; imported only where they run, because numba is slow to import."""
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from refine_hooks.kernels.jit import njit
 
 
 @njit(cache=True, nogil=True)

@@ -1,0 +1,155 @@
+/* See refine_hooks/analysis: cones.py, criteria.py, turns.py, blocks.py and directions.py. */
+#include "arrays.h"
+
+/* Sums [axis, shell, 4] of F1 F2*, |F1|^2, |F2|^2 and 1 in double cones about the axes [3, axis] whose half angle has the cosine
+   `narrow`; after the last axis stands the whole shell. */
+void cone_sums(
+    complex_array slab1, complex_array slab2, int64_t first, int16_array labels, float_array axes, double narrow, double_array sums
+) {
+    int64_t n = slab1.shape[0], count = axes.shape[1];
+    const float *az = ROW1(axes, 0), *ay = ROW1(axes, 1), *ax = ROW1(axes, 2);
+    float dots[count];
+    for (int64_t iz = 0; iz < n; iz++)
+        for (int64_t row = 0; row < slab1.shape[1]; row++) {
+            int64_t kz = 2 * iz < n ? iz : iz - n, iy = first + row, ky = 2 * iy < n ? iy : iy - n;
+            int64_t stop = columns_within(labels.shape[0], kz * kz + ky * ky, n / 2 + 1);
+            const complex64 *a = ROW2(slab1, iz, row), *b = ROW2(slab2, iz, row);
+            for (int64_t kx = kz || ky ? 0 : 1; kx < stop; kx++) {
+                int64_t square = kz * kz + ky * ky + kx * kx, shell = labels.at[square];
+                double weight = kx == 0 || 2 * kx == n ? 0.5 : 1.0;
+                const double values[] = {
+                    weight * (a[kx].re * b[kx].re + a[kx].im * b[kx].im), weight * (a[kx].re * a[kx].re + a[kx].im * a[kx].im),
+                    weight * (b[kx].re * b[kx].re + b[kx].im * b[kx].im), weight,
+                };
+                float limit = (float)narrow * sqrtf((float)square);
+                for (int64_t axis = 0; axis < count; axis++)
+                    dots[axis] = fabsf(az[axis] * kz + ay[axis] * ky + ax[axis] * kx);
+                for (int64_t axis = 0; axis <= count; axis++)
+                    if (axis == count || dots[axis] >= limit)
+                        for (int i = 0; i < 4; i++)
+                            ROW2(sums, axis, shell)[i] += values[i];
+            }
+        }
+}
+
+/* Per shell [11, shell]: count, sums of the real and imaginary parts of both, and their second moments (rr, ii, ri of each). */
+void moments(complex_array slab1, complex_array slab2, int64_t first, int16_array labels, double_array out) {
+    int64_t n = slab1.shape[0], step = out.step[0];
+    for (int64_t iz = 0; iz < n; iz++)
+        for (int64_t row = 0; row < slab1.shape[1]; row++) {
+            int64_t kz = least(iz, n - iz), ky = least(first + row, n - first - row), square = kz * kz + ky * ky;
+            int64_t stop = columns_within(labels.shape[0], square, (n + 1) / 2);
+            const complex64 *a = ROW2(slab1, iz, row), *b = ROW2(slab2, iz, row);
+            for (int64_t kx = 1; kx < stop; kx++) {
+                double *to = out.at + labels.at[square + kx * kx];
+                const float values[] = {
+                    1, a[kx].re, a[kx].im, b[kx].re, b[kx].im, a[kx].re * a[kx].re, a[kx].im * a[kx].im, a[kx].re * a[kx].im,
+                    b[kx].re * b[kx].re, b[kx].im * b[kx].im, b[kx].re * b[kx].im,
+                };
+                for (int i = 0; i < 11; i++)
+                    to[i * step] += values[i];
+            }
+        }
+}
+
+/* Correlation [rotation, hand] of values with a cloud [z, y, x] at places [place, 3] that the rotations [rotation, 3, 3] turn. */
+void turn_scores(
+    complex_array cloud, int64_t middle, double_array rotations, double_array places, complex_array values, double_array out
+) {
+    int64_t count = places.shape[0];
+    for (int64_t number = 0; number < rotations.shape[0]; number++) {
+        const double *r = ROW1(rotations, number);
+        double same = 0, other = 0, power = 1e-30;
+        for (int64_t i = 0; i < count; i++) {
+            const double *p = ROW1(places, i);
+            double at[3];
+            for (int axis = 0; axis < 3; axis++)
+                at[axis] = r[3 * axis] * p[0] + r[3 * axis + 1] * p[1] + r[3 * axis + 2] * p[2] + middle;
+            int64_t iz = (int64_t)at[0], iy = (int64_t)at[1], ix = (int64_t)at[2];
+            double fz = at[0] - iz, fy = at[1] - iy, fx = at[2] - ix, re = 0, im = 0;
+            for (int dz = 0; dz < 2; dz++)
+                for (int dy = 0; dy < 2; dy++) {
+                    double weight = (dz ? fz : 1 - fz) * (dy ? fy : 1 - fy);
+                    const complex64 *c = ROW2(cloud, iz + dz, iy + dy) + ix;
+                    re += weight * ((1 - fx) * c[0].re + fx * c[1].re);
+                    im += weight * ((1 - fx) * c[0].im + fx * c[1].im);
+                }
+            complex64 v = values.at[i];
+            same += v.re * re + v.im * im;
+            other += v.re * re - v.im * im; /* the map turned inside out has the conjugate */
+            power += re * re + im * im;
+        }
+        double scale = 2 * sqrt(count / power);
+        ROW1(out, number)[0] = same * scale;
+        ROW1(out, number)[1] = other * scale;
+    }
+}
+
+/* Sums [z, y, x of the block, 5] of both halves less a level near theirs, of their squares and of their product. */
+void level_sums(
+    float_array half1, float_array half2, double near1, double near2, int64_array edges, int64_t begin, int64_t end,
+    double_array out
+) {
+    int64_t count = edges.shape[0] - 1;
+    for (int64_t bz = begin; bz < end; bz++)
+        for (int64_t z = edges.at[bz]; z < edges.at[bz + 1]; z++)
+            for (int64_t by = 0; by < count; by++)
+                for (int64_t y = edges.at[by]; y < edges.at[by + 1]; y++) {
+                    const float *row1 = ROW2(half1, z, y), *row2 = ROW2(half2, z, y);
+                    for (int64_t bx = 0; bx < count; bx++) {
+                        double first = 0, second = 0, squares1 = 0, squares2 = 0, products = 0;
+                        for (int64_t x = edges.at[bx]; x < edges.at[bx + 1]; x++) {
+                            double a = row1[x] - near1, b = row2[x] - near2;
+                            first += a;
+                            second += b;
+                            squares1 += a * a;
+                            squares2 += b * b;
+                            products += a * b;
+                        }
+                        double *cell = ROW3(out, bz - begin, by, bx);
+                        cell[0] += first;
+                        cell[1] += second;
+                        cell[2] += squares1;
+                        cell[3] += squares2;
+                        cell[4] += products;
+                    }
+                }
+}
+
+/* Which cell of the cube's three faces a direction lies in; `places` says where along a side of `cells` a tangent of -1..1 lies. */
+static inline int64_t cell_of(double z, double y, double x, const int64_t *places, int64_t count, int64_t cells) {
+    double az = fabs(z), ay = fabs(y), ax = fabs(x), u, v, half = (count - 1) / 2.0;
+    int64_t face;
+    if (az >= ay && az >= ax)
+        face = 0, u = y / z, v = x / z;
+    else if (ay >= ax)
+        face = 1, u = z / y, v = x / y;
+    else
+        face = 2, u = z / x, v = y / x;
+    return (face * cells + places[(int64_t)((u + 1) * half)]) * cells + places[(int64_t)((v + 1) * half)];
+}
+
+/* Sums [2, cell] of |F1 - F2|^2 times its shell's weight, and of 1, over k and -k once; the halves are [ky, kz, kx]. */
+void cell_sums(
+    complex_array half1, complex_array half2, int64_array rows, int64_t last, int16_array labels, double_array weight,
+    int64_array places, int64_t cells, double_array sums
+) {
+    int64_t n = half1.shape[1];
+    double *power = ROW1(sums, 0), *held = ROW1(sums, 1);
+    for (int64_t row = 0; row < rows.shape[0]; row++) {
+        int64_t iy = rows.at[row], ky = 2 * iy < n ? iy : iy - n;
+        for (int64_t kz = -last; kz <= last; kz++) {
+            const complex64 *a = ROW2(half1, iy, (kz + n) % n), *b = ROW2(half2, iy, (kz + n) % n);
+            int64_t square = kz * kz + ky * ky, stop = columns_within(labels.shape[0], square, last + 1);
+            for (int64_t kx = 0; kx < stop; kx++) {
+                double scale = weight.at[labels.at[square + kx * kx]];
+                if (scale == 0)
+                    continue;
+                double own = kx == 0 ? 0.5 : 1.0, re = a[kx].re - b[kx].re, im = a[kx].im - b[kx].im;
+                int64_t cell = cell_of((double)kz, (double)ky, (double)kx, places.at, places.shape[0], cells);
+                power[cell] += own * scale * (re * re + im * im);
+                held[cell] += own;
+            }
+        }
+    }
+}

@@ -1,0 +1,245 @@
+/* See refine_hooks/fsc: packed.py, spread.py and randomised.py. */
+#include "arrays.h"
+
+/* Rows [z, y, x] of half1 + i half2 under a mask, which is 0 outside of start..stop. */
+void pack(float_array half1, float_array half2, float_array mask, int64_t start, int64_t stop, complex_array rows) {
+    for (int64_t z = 0; z < rows.shape[0]; z++)
+        for (int64_t y = 0; y < rows.shape[1]; y++) {
+            const float *a = ROW2(half1, z, y), *b = ROW2(half2, z, y), *m = ROW2(mask, z, y);
+            complex64 *row = ROW2(rows, z, y);
+            for (int64_t x = 0; x < start; x++)
+                row[x] = (complex64){0, 0};
+            for (int64_t x = start; x < stop; x++)
+                row[x] = (complex64){a[x] * m[x], b[x] * m[x]};
+            for (int64_t x = stop; x < rows.shape[2]; x++)
+                row[x] = (complex64){0, 0};
+        }
+}
+
+/* Rows under a mask, in place. */
+void mask_rows(complex_array rows, float_array mask, int64_t start, int64_t stop) {
+    for (int64_t z = 0; z < rows.shape[0]; z++)
+        for (int64_t y = 0; y < rows.shape[1]; y++) {
+            const float *m = ROW2(mask, z, y);
+            complex64 *row = ROW2(rows, z, y);
+            for (int64_t x = 0; x < start; x++)
+                row[x] = (complex64){0, 0};
+            for (int64_t x = start; x < stop; x++)
+                row[x] = (complex64){row[x].re * m[x], row[x].im * m[x]};
+            for (int64_t x = stop; x < rows.shape[2]; x++)
+                row[x] = (complex64){0, 0};
+        }
+}
+
+/* |F|^2 + |F'|^2, Re F F' and Im F F' for both signs of kx = 0..stop; `opposite` is the line of -kz and -ky. */
+static inline void multiply(
+    const complex64 *line, const complex64 *opposite, int64_t columns, int64_t stop, int64_t room, float products[][room]
+) {
+    for (int64_t kx = 0; kx < stop; kx++) {
+        int64_t minus = kx ? columns - kx : 0;
+        complex64 f = line[kx], g = opposite[minus], h = line[minus], i = opposite[kx];
+        products[0][kx] = f.re * f.re + f.im * f.im + g.re * g.re + g.im * g.im
+                        + h.re * h.re + h.im * h.im + i.re * i.re + i.im * i.im;
+        products[1][kx] = f.re * g.re - f.im * g.im + h.re * i.re - h.im * i.im;
+        products[2][kx] = f.re * g.im + f.im * g.re + h.re * i.im + h.im * i.re;
+    }
+}
+
+typedef struct { float re1, im1, re2, im2; } parts;
+
+/* 2 F1 = F + F'*, then 2 F2 = -i (F - F'*). */
+static inline parts parts_of(complex64 f, complex64 g) {
+    return (parts){f.re + g.re, f.im - g.im, f.im + g.im, g.re - f.re};
+}
+
+/* 4 |a1|^2, |b1|^2, |a2|^2, |b2|^2, then 4 Re of a1 a2*, b1 b2*, a1 b2*, b1 a2* for both signs of kx = 0..stop. */
+static inline void multiply_two(
+    const complex64 *line1, const complex64 *opposite1, const complex64 *line2, const complex64 *opposite2,
+    int64_t columns, int64_t stop, int64_t room, float products[][room]
+) {
+    for (int64_t kx = 0; kx < stop; kx++) {
+        int64_t minus = kx ? columns - kx : 0;
+        parts a = parts_of(line1[kx], opposite1[minus]), c = parts_of(line1[minus], opposite1[kx]);
+        parts b = parts_of(line2[kx], opposite2[minus]), d = parts_of(line2[minus], opposite2[kx]);
+        products[0][kx] = a.re1 * a.re1 + a.im1 * a.im1 + c.re1 * c.re1 + c.im1 * c.im1;
+        products[1][kx] = b.re1 * b.re1 + b.im1 * b.im1 + d.re1 * d.re1 + d.im1 * d.im1;
+        products[2][kx] = a.re2 * a.re2 + a.im2 * a.im2 + c.re2 * c.re2 + c.im2 * c.im2;
+        products[3][kx] = b.re2 * b.re2 + b.im2 * b.im2 + d.re2 * d.re2 + d.im2 * d.im2;
+        products[4][kx] = a.re1 * a.re2 + a.im1 * a.im2 + c.re1 * c.re2 + c.im1 * c.im2;
+        products[5][kx] = b.re1 * b.re2 + b.im1 * b.im2 + d.re1 * d.re2 + d.im1 * d.im2;
+        products[6][kx] = a.re1 * b.re2 + a.im1 * b.im2 + c.re1 * d.re2 + c.im1 * d.im2;
+        products[7][kx] = b.re1 * a.re2 + b.im1 * a.im2 + d.re1 * c.re2 + d.im1 * c.im2;
+    }
+}
+
+/* Add the products of kx = 0..stop to the sums of their shells, [shell, room for count of them]. */
+static inline void sort_in(
+    int count, int together, int64_t n, int64_t stop, int own, const int16_t *labels, int64_t room, float products[][room],
+    double *sums
+) {
+    for (int64_t kx = 0; kx < stop; kx++) {
+        /* the two signs of kx, and of ky in its own plane, are one coefficient */
+        double weight = (own ? 0.5 : 1.0) * (kx == 0 || 2 * kx == n ? 0.5 : 1.0);
+        double *shell = sums + together * labels[kx * kx];
+        for (int i = 0; i < count; i++)
+            shell[i] += weight * products[i][kx];
+    }
+}
+
+/* Sums [shell, 4 or 8] over ky = begin..end and their negatives of the products of one pair or of two. */
+void packed_sums(
+    complex_array slabs, int64_t begin, int64_t end, int64_t kept, int16_array labels, double_array sums
+) {
+    int64_t pairs = slabs.shape[0], n = slabs.shape[1], columns = slabs.shape[3];
+    float products[8][kept];
+    for (int64_t ky = begin; ky < end; ky++) {
+        int own = ky == 0 || 2 * ky == n;
+        int64_t row = ky - begin, mirror = own ? row : end - begin + ky - most(begin, 1);
+        for (int64_t iz = 0; iz < n; iz++) {
+            int64_t kz = least(iz, n - iz), square = kz * kz + ky * ky, opposite = (n - iz) % n;
+            int64_t stop = columns_within(labels.shape[0], square, kept);
+            if (!stop)
+                continue;
+            if (pairs == 1) {
+                multiply(ROW3(slabs, 0, iz, row), ROW3(slabs, 0, opposite, mirror), columns, stop, kept, products);
+                sort_in(3, 4, n, stop, own, labels.at + square, kept, products, sums.at);
+            } else {
+                multiply_two(ROW3(slabs, 0, iz, row), ROW3(slabs, 0, opposite, mirror), ROW3(slabs, 1, iz, row),
+                             ROW3(slabs, 1, opposite, mirror), columns, stop, kept, products);
+                sort_in(8, 8, n, stop, own, labels.at + square, kept, products, sums.at);
+            }
+        }
+    }
+}
+
+/* Mean power of a coefficient of each shell, of those whose strength is known. */
+void spread(double_array strength, double_array spectrum, double_array out) {
+    int64_t shells = strength.shape[0], last = shells - 1;
+    for (int64_t shell = 0; shell < shells; shell++)
+        for (int64_t q = 0; q < spectrum.shape[0]; q++) {
+            if (q == 0 || shell == 0) {
+                out.at[shell] += spectrum.at[q] * strength.at[least(most(shell, q), last)];
+                continue;
+            }
+            double near = (double)((shell - q) * (shell - q)), far = (double)((shell + q) * (shell + q));
+            double inner = near, total = 0;
+            for (int64_t other = shell > q ? shell - q : q - shell; other <= shell + q; other++) {
+                double outer = fmin(far, (other + 0.5) * (other + 0.5));
+                total += (outer - inner) * strength.at[least(other, last)];
+                inner = outer;
+            }
+            out.at[shell] += spectrum.at[q] * total / (far - near);
+        }
+}
+
+/* Sums [z, y, x] of one, or of one times other, over the blocks begin..end along z, each `step` voxels wide. */
+void block_sums(
+    float_array one, float_array other, int64_t step, int64_t begin, int64_t end, int64_t product, float_array sums
+) {
+    int64_t n = one.shape[0], few = (n + step - 1) / step;
+    float rows[n];
+    for (int64_t block = begin; block < end; block++)
+        for (int64_t part = 0; part < few; part++) {
+            for (int64_t x = 0; x < n; x++)
+                rows[x] = 0;
+            for (int64_t z = block * step; z < least((block + 1) * step, n); z++)
+                for (int64_t y = part * step; y < least((part + 1) * step, n); y++) {
+                    const float *a = ROW2(one, z, y), *b = ROW2(other, z, y);
+                    if (product)
+                        for (int64_t x = 0; x < n; x++)
+                            rows[x] += a[x] * b[x];
+                    else
+                        for (int64_t x = 0; x < n; x++)
+                            rows[x] += a[x];
+                }
+            float *to = ROW2(sums, block - begin, part);
+            for (int64_t x = 0; x < n; x++)
+                to[x / step] += rows[x];
+        }
+}
+
+/* Sums [2, z, y, x] of m^2 and of m^2 (half1 - half2)^2 over the blocks begin..end along z; `box` is z, z, y, y, x, x. */
+void difference_sums(
+    float_array half1, float_array half2, float_array mask, int64_t step, int64_t begin, int64_t end, int64_array box,
+    float_array sums
+) {
+    int64_t thin = most(1, step / 8);
+    const int64_t *z = box.at, *y = box.at + 2, *x = box.at + 4;
+    for (int64_t iz = most(z[0], begin * step); iz < least(z[1], end * step); iz += thin)
+        for (int64_t iy = y[0]; iy < y[1]; iy += thin) {
+            const float *a = ROW2(half1, iz, iy), *b = ROW2(half2, iz, iy), *m = ROW2(mask, iz, iy);
+            for (int64_t bx = x[0] / step; bx * step < x[1]; bx++) {
+                float even = 0, own = 0;
+                for (int64_t ix = most(x[0], bx * step); ix < least(x[1], (bx + 1) * step); ix++) {
+                    float m2 = m[ix] * m[ix], d = a[ix] - b[ix];
+                    even += m2;
+                    own += m2 * d * d;
+                }
+                ROW3(sums, 0, iz / step - begin, iy / step)[bx] += even;
+                ROW3(sums, 1, iz / step - begin, iy / step)[bx] += own;
+            }
+        }
+}
+
+#define STEP 0x9E3779B97F4A7C15u
+
+/* SplitMix64's finaliser (Steele, Lea & Flood 2014, doi:10.1145/2660193.2660195). */
+static inline uint64_t mixed(uint64_t value) {
+    value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9u;
+    value = (value ^ (value >> 27)) * 0x94D049BB133111EBu;
+    return value ^ (value >> 31);
+}
+
+static inline complex64 times(complex64 a, complex64 b) {
+    return (complex64){a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
+}
+
+/* F = F1 + i F2 at k, and at -k, where F1 and F2 are the conjugates. */
+static inline void put(complex64 *line, complex64 *opposite, int64_t n, int64_t kx, complex64 one, complex64 two) {
+    line[kx] = (complex64){one.re - two.im, one.im + two.re};
+    opposite[kx ? n - kx : 0] = (complex64){one.re + two.im, two.re - one.im};
+}
+
+static void put_randomised(
+    complex64 *line, complex64 *opposite, int64_t n, const complex64 *row1, const complex64 *row2, int64_t low, int64_t columns,
+    uint64_t stream, const complex64 *phasors, int fixed
+) {
+    for (int64_t begin = low; begin < columns; begin += 8) {
+        uint64_t draw1 = mixed(stream + STEP), draw2 = mixed(stream + STEP + STEP);
+        stream += STEP + STEP;
+        for (int64_t i = 0; i < least(8, columns - begin); i++) {
+            int64_t kx = begin + i;
+            int own = fixed && (kx == 0 || 2 * kx == n); /* its own conjugate: it stays real */
+            uint64_t kept = own ? 128 : 255;
+            complex64 phase1 = phasors[(draw1 >> (8 * i)) & kept], phase2 = phasors[(draw2 >> (8 * i)) & kept];
+            put(line, opposite, n, kx, times(row1[kx], phase1), times(row2[kx], phase2));
+        }
+    }
+}
+
+/* Coefficients [kz, row, kx] of v1 + i v2 for ky = begin..end and their negatives, from halves [ky, kz, kx]. With a seed what lies
+   at and beyond the onset, its phases random, and 0 below; without one, where `randomise` is 0, what lies below. */
+void fill(
+    complex_array half1, complex_array half2, complex_array slab, int64_t begin, int64_t end, int64_t onset, int64_t randomise,
+    int64_t seed, complex_array phasors
+) {
+    int64_t n = half1.shape[1], columns = half1.shape[2];
+    int64_t beyond = onset * onset - onset; /* |k| >= onset - 1/2 for whole squares above this */
+    for (int64_t row = 0; row < slab.shape[1]; row++) {
+        int64_t ky = row < end - begin ? begin + row : -(row - (end - begin) + most(begin, 1));
+        int own = ky == 0 || 2 * ky == n;
+        int64_t mirror = own ? row : ky > 0 ? end - begin + ky - most(begin, 1) : -ky - begin;
+        int64_t iy = (ky + n) % n;
+        for (int64_t iz = 0; iz < n; iz++) {
+            int64_t kz = least(iz, n - iz), low = columns_within(beyond + 1, kz * kz + ky * ky, columns);
+            complex64 *line = ROW2(slab, iz, row), *opposite = ROW2(slab, (n - iz) % n, mirror);
+            const complex64 *row1 = ROW2(half1, iy, iz), *row2 = ROW2(half2, iy, iz), zero = {0, 0};
+            for (int64_t kx = 0; kx < low; kx++)
+                put(line, opposite, n, kx, randomise ? zero : row1[kx], randomise ? zero : row2[kx]);
+            if (randomise) {
+                uint64_t stream = mixed(mixed(((uint64_t)seed + 1) * STEP) + (uint64_t)(iz * n + iy + 1) * STEP);
+                put_randomised(line, opposite, n, row1, row2, low, columns, stream, phasors.at, own && (iz == 0 || 2 * iz == n));
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+"""The compiled kernels: how they come to be there, and what they are given."""
+
+import ctypes
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from refine_hooks import kernels
+from refine_hooks.errors import RefineHooksError
+from refine_hooks.kernels import INT, array, build, kernel
+
+
+@pytest.mark.parametrize(
+    ("dtype", "axes", "written", "given"),
+    [
+        ("float32", 3, False, np.zeros((2, 2), np.float32)),
+        ("float32", 1, True, np.zeros(2)),
+        ("float32", 1, True, np.zeros(4, np.float32)[::2]),
+        ("int64", 1, True, np.broadcast_to(np.int64(1), (3,))),
+    ],
+    ids=["axes", "type", "steps", "read only"],
+)
+def test_a_kernel_refuses_what_would_be_read_or_lost_beyond_its_end(
+    dtype: str, axes: int, written: bool, given: np.ndarray
+) -> None:
+    with pytest.raises(TypeError, match="a kernel takes"):
+        array(dtype, axes, written=written).from_param(given)
+
+
+def test_what_is_only_read_is_made_to_fit() -> None:
+    given = np.arange(24.0).reshape(2, 3, 4).transpose(2, 1, 0)
+    passed = array("float32", 3).from_param(given)
+    assert list(passed.shape)[:3] == [4, 3, 2]
+    there = np.ctypeslib.as_array(ctypes.cast(passed.at, ctypes.POINTER(ctypes.c_float)), (4, 3, 2))
+    assert np.array_equal(there, given)
+    assert list(passed.step)[:3] == [6, 2, 1]
+
+
+def test_every_library_of_this_machine_gives_the_same_sums(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    command = build.compiler()
+    if command is None:
+        pytest.skip("needs a C compiler")
+    rng = np.random.default_rng(1)
+    n = 24
+    slab = [(rng.standard_normal((n, n, 13)) + 1j * rng.standard_normal((n, n, 13))).astype(np.complex64) for _ in "ab"]
+    labels = np.floor(np.sqrt(np.arange(157)) + 0.5).astype(np.int16)
+    found = []
+    for variant in build.variants():
+        library = ctypes.CDLL(str(build.build(variant, tmp_path, command)))
+        monkeypatch.setattr(kernels, "_library", lambda library=library: library)
+        sums = np.zeros((13, 4))
+        halves = array("complex64", 3)
+        kernel("shell_sums", halves, halves, INT, array("int16", 1), array("float64", 2, written=True))(
+            *slab, 0, labels, sums
+        )
+        found.append(2 * sums)
+    k = np.fft.fftfreq(n, 1 / n)
+    shell = np.floor(np.sqrt(k[:, None, None] ** 2 + k[:, None] ** 2 + np.arange(13) ** 2) + 0.5).astype(int)
+    twice = np.full(13, 2.0)
+    twice[[0, -1]] = 1
+    wanted = np.bincount(shell.ravel(), ((slab[0] * slab[1].conj()).real * twice).ravel())[:13]
+    for sums in found:
+        assert sums[:, 0] == pytest.approx(wanted, abs=1e-3)
+        assert sums == pytest.approx(found[0], rel=1e-5, abs=1e-4)
+
+
+def test_a_bare_compiler_is_none_and_the_user_is_told_where_to_get_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bare = tmp_path / "cc"
+    bare.write_text("#!/bin/sh\necho 'math.h: no such file' >&2\nexit 1\n")
+    bare.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr(build, "find_spec", lambda name: None)
+    assert build.compiler() is None
+    with pytest.raises(RefineHooksError, match="pip install ziglang"):
+        kernels._built("plain", [tmp_path])
+
+
+def test_where_the_package_cannot_be_written_to_the_kernels_go_to_the_users_cache(tmp_path: Path) -> None:
+    command = build.compiler()
+    if command is None:
+        pytest.skip("needs a C compiler")
+    (tmp_path / "file").write_text("")
+    made = kernels._built("plain", [tmp_path / "file", tmp_path / "cache"])
+    assert made == tmp_path / "cache" / build.name_of("plain")
+    with pytest.raises(RefineHooksError, match="cannot be kept"):
+        kernels._built("plain", [tmp_path / "file"])
+
+
+def test_measuring_imports_no_compiler() -> None:
+    code = "import sys, refine_hooks.measure; print([m for m in ('numba', 'llvmlite') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ, check=True)
+    assert done.stdout.strip() == "[]"
