@@ -99,6 +99,9 @@ def read_by_all(out: Path) -> list[RoundRecord]:
     logs = collection_at(out)
     asked = TestClient(application(logs, Hub(), lambda: None), base_url="http://127.0.0.1")  # type: ignore[arg-type,return-value]
     (log,) = logs.logs
+    (shown,) = asked.get("/api/logs").json()["logs"]
+    assert meant(shown["where"]) == str(out)
+    assert asked.get("/metrics").status_code == 200
     rows = asked.get(f"/api/log/{log}").json()["rows"]
     assert {row["key"] for row in rows} == {str(record.key) for record in records}
     for row in rows:

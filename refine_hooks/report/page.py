@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from refine_hooks._version import __version__
 from refine_hooks.audit.reading import Finding
+from refine_hooks.files.names import told
 from refine_hooks.files.reading import open_plain, read_bytes
 from refine_hooks.log.folder import Store
 from refine_hooks.log.records import Failed, Start
@@ -71,7 +72,7 @@ def head(
 def title(out: Path, start: Start | None) -> str:
     """A short name for a log: its project's folder, else the folder that it lies in."""
     name = Path(start.project).name if start else ""
-    return name or (out.parent.name if out.name == "refine_hooks" else out.name) or "refine_hooks"
+    return told(name or (out.parent.name if out.name == "refine_hooks" else out.name)) or "refine_hooks"
 
 
 def grouped(findings: Iterable[Finding]) -> dict[str, list[Finding]]:

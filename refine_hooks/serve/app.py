@@ -16,6 +16,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from refine_hooks.errors import InputError, RefineHooksError
+from refine_hooks.files.names import told, told_in
 from refine_hooks.log.watching import WatchState, watching
 from refine_hooks.model import Key
 from refine_hooks.notify.prometheus import prometheus_text, state_of
@@ -129,7 +130,7 @@ async def _page(request: Request) -> Response:
 
 async def _logs(request: Request) -> Response:
     logs = [
-        {"id": log.id, "title": log.title, "where": str(log.index.out)} for log in _collection(request).logs.values()
+        {"id": log.id, "title": log.title, "where": told(str(log.index.out))} for log in _collection(request).logs.values()
     ]
     return JSONResponse({"logs": sorted(logs, key=lambda log: (log["title"], log["where"]))})
 
@@ -198,13 +199,13 @@ class Listening(StreamingResponse):
 async def _metrics(request: Request) -> Response:
     logs = list(_collection(request).logs.values())
     return PlainTextResponse(
-        prometheus_text(state_of(log.judge, str(log.index.out)) for log in logs),
+        prometheus_text(state_of(log.judge, told(str(log.index.out))) for log in logs),
         headers={"content-type": "text/plain; version=0.0.4"},
     )
 
 
 async def _not_there(request: Request, error: Exception) -> Response:
-    return PlainTextResponse(f"{error}\n", 404)
+    return PlainTextResponse(f"{told_in(str(error))}\n", 404)
 
 
 def _collection(request: Request) -> LogCollection:

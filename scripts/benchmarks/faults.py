@@ -10,11 +10,14 @@ import random
 import resource
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -71,34 +74,79 @@ class Watching:
         finally:
             os._exit(0)
 
-    def end(self, number: int) -> None:
-        """Send a signal, and wait until the process is gone."""
+    def send(self, number: int) -> None:
+        """Send a signal."""
         os.kill(self.pid, number)
+
+    def wait(self) -> None:
+        """Wait until the process is gone."""
         os.waitpid(self.pid, 0)
 
 
-def inject(fault: str, scene: Callable[[Path, Path], Watch], project: Path, out: Path, chance: random.Random) -> int:
-    """Let one fault happen to a watch; gives the signals that it was sent."""
-    log = out / "rounds.jsonl"
-    size = log.stat().st_size if log.exists() else 0
-    watch = Watching(scene, project, out, chance.choice((20_000, 200_000)) if fault == "file size limit" else 0)
+@dataclass
+class Played:
+    """One project that faults happen to; ``before`` is what its files were."""
+
+    scene: str
+    project: Path
+    out: Path
+    before: object = None
+
+    @classmethod
+    def of(cls, scene: str, place: Path) -> "Played":
+        """A new one."""
+        place.mkdir(parents=True)
+        made = cls(scene, place / "project", place / "out")
+        made.watch()
+        made.before = fingerprint(made.project)
+        return made
+
+    def watch(self) -> Watch:
+        """A watch that has not begun."""
+        return SCENES[self.scene](self.project, self.out)
+
+
+def inject(fault: str, group: list[Played], chance: random.Random) -> int:
+    """Let one fault happen to the watches of some projects at once; gives the signals that they were sent."""
+    sizes = {played.out: _size(played.out) for played in group}
+    limit = chance.choice((20_000, 200_000)) if fault == "file size limit" else 0
+    watches = [Watching(SCENES[played.scene], played.project, played.out, limit) for played in group]
     time.sleep(chance.uniform(0.0, 1.5))
-    if fault.startswith("log "):  # while it is written to: what is done to it before that nobody can know of
-        _wait_until(lambda: log.exists() and log.stat().st_size > size)
-    if fault == "folder away" and out.exists():
+    for played in group:
+        # What is done to a log before it is written to nobody can know of, and a watch that has not begun makes its folder.
+        if fault.startswith(("log ", "folder")):
+            _wait_until(lambda out=played.out: _size(out) > sizes[out])
+        _harm(fault, played.out, chance)
+    time.sleep(0.3)
+    for watch in watches:
+        watch.send(signal.SIGKILL if fault in ("kill", "spool deleted") else signal.SIGTERM)
+    for played, watch in zip(group, watches, strict=True):
+        watch.wait()
+        if fault == "spool deleted":
+            shutil.rmtree(played.out / "spool", ignore_errors=True)
+        if fault == "log deleted at rest":
+            (played.out / "rounds.jsonl").unlink(missing_ok=True)
+    return len(watches)
+
+
+def _harm(fault: str, out: Path, chance: random.Random) -> None:
+    log = out / "rounds.jsonl"
+    if fault == "folder away":
         away = out.with_name("away")
         out.rename(away)
         time.sleep(chance.uniform(0.1, 0.5))
         away.rename(out)
-    elif fault == "log cut" and log.exists():
+    elif fault == "log cut":
         os.truncate(log, chance.randrange(log.stat().st_size + 1))
     elif fault == "log deleted":
         log.unlink(missing_ok=True)
-    time.sleep(0.3)
-    watch.end(signal.SIGKILL if fault in ("kill", "spool deleted") else signal.SIGTERM)
-    if fault == "spool deleted":
-        shutil.rmtree(out / "spool", ignore_errors=True)
-    return 1
+
+
+def _size(out: Path) -> int:
+    try:
+        return (out / "rounds.jsonl").stat().st_size
+    except OSError:
+        return 0
 
 
 def _wait_until(there: Callable[[], bool]) -> None:
@@ -107,7 +155,10 @@ def _wait_until(there: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-FAULTS = ("kill", "kill", "terminate", "folder away", "log cut", "log deleted", "file size limit", "spool deleted")
+FAULTS = (
+    *("kill", "kill", "terminate", "folder away", "log cut", "log deleted", "log deleted at rest"),
+    *("file size limit", "spool deleted"),
+)
 
 
 def maps_of(out: Path) -> dict[str, np.ndarray]:
@@ -132,52 +183,89 @@ def poorer(out: Path) -> int:
     return found
 
 
+class LivePage:
+    """The live page of all projects, and a client that asks it badly all the while; ``answers`` are there when it has ended."""
+
+    def __init__(self, place: Path, seed: int) -> None:
+        command = [sys.executable, "-c", "from refine_hooks.cli import main; main()", "serve", str(place), "--port", "0"]
+        self.errors = tempfile.TemporaryFile("w+")
+        self.server = subprocess.Popen([*command, "--poll", "0.2"], stdout=subprocess.PIPE, stderr=self.errors, text=True)
+        assert self.server.stdout is not None
+        self.address = self.server.stdout.readline().strip()
+        asking = [sys.executable, str(Path(__file__).with_name("bad_requests.py")), self.address, str(seed)]
+        self.asker = subprocess.Popen(asking, stdout=subprocess.PIPE, text=True)
+        self.answers: Counter[str] = Counter()
+
+    def end(self) -> str:
+        """End both; what is wrong with the page, in words."""
+        self.asker.terminate()
+        self.answers.update(json.loads(self.asker.communicate()[0]))
+        with urllib.request.urlopen(self.address + "api/logs", timeout=30) as answer:
+            well = answer.status == 200
+        self.server.terminate()
+        self.server.wait()
+        self.errors.seek(0)
+        said = self.errors.read()
+        failed = sum(count for status, count in self.answers.items() if status.startswith("5") or status == "hangs")
+        faults = ["" if well else "it answers no more", f"{failed} requests failed" if failed else ""]
+        return ", ".join(filter(None, [*faults, said if "Traceback" in said else ""]))
+
+
 def play(seconds: float, seed: int = 1) -> dict[str, object]:
-    """Project after project for so long; the counts."""
+    """Group of projects after group for so long; the counts."""
     chance, ends_s = random.Random(seed), time.monotonic() + seconds
     counts: Counter[str] = Counter()
-    changed = 0
     with tempfile.TemporaryDirectory() as folder:
         expected = {}
         for name, scene in SCENES.items():
-            run(scene(Path(folder, name), Path(folder, f"{name} out")), [0.0, 1.0])
-            expected[name] = maps_of(Path(folder, f"{name} out"))
+            run(scene(Path(folder, ".plain", name), Path(folder, ".plain", f"{name} out")), [0.0, 1.0])
+            expected[name] = maps_of(Path(folder, ".plain", f"{name} out"))
+        page = LivePage(Path(folder), seed)
         while time.monotonic() < ends_s:
-            name = chance.choice(list(SCENES))
-            place = Path(folder, f"{counts['projects']}", chance.choice(NAMES))
-            project, out, scene = place / "project", place / "out", SCENES[name]
-            place.mkdir(parents=True)
-            scene(project, out)
-            before = fingerprint(project)
+            place = Path(folder, f"{counts['projects']}")
+            names = chance.sample(NAMES, chance.choice((1, 2, 3)))
+            group = [Played.of(chance.choice(list(SCENES)), place / name) for name in names]
             faults = [chance.choice(FAULTS) for _ in range(FAULTS_OF_A_PROJECT)]
             for fault in faults:
-                counts["signals"] += inject(fault, scene, project, out, chance)
-                counts[fault] += 1
-            run(scene(project, out), [0.0, 1.0, 2.0])
-            found = maps_of(out)
-            if found.keys() != expected[name].keys():
-                print(f"{name}: {sorted(found)} after {faults}", file=sys.stderr)
-            counts["projects"] += 1
-            counts["maps"] += len(found)
-            counts["rounds lost"] += len({key.rpartition(" half ")[0] for key in expected[name].keys() - found.keys()})
-            counts["rounds poorer"] += poorer(out)
-            counts["maps that differ"] += sum(
-                not np.array_equal(found[key], expected[name][key]) for key in found.keys() & expected[name].keys()
-            )
-            changed += fingerprint(project) != before
-            shutil.rmtree(Path(folder, f"{counts['projects'] - 1}"))
-    told = ("projects", "signals", "maps", "rounds lost", "rounds poorer", "maps that differ")
+                counts["signals"] += inject(fault, group, chance)
+                counts[fault] += len(group)
+            for played in group:
+                run(played.watch(), [0.0, 1.0, 2.0])
+                counts += judged(played, expected[played.scene], faults)
+            shutil.rmtree(place)
+        wrong = page.end()
+    told = ("projects", "signals", "maps", "rounds lost", "rounds poorer", "maps that differ", "projects changed")
     return {
         **{what: counts[what] for what in told},
-        "faults": {fault: counts[fault] for fault in dict.fromkeys(FAULTS)},
-        "projects bit-identical": "yes" if not changed else f"no: {changed} changed",
+        "faults injected": {fault: counts[fault] for fault in dict.fromkeys(FAULTS)},
+        "bad requests": page.answers.total(),
+        "their answers": dict(sorted(page.answers.items())),
+        "wrong with the page": wrong,
     }
+
+
+def judged(played: Played, expected: dict[str, np.ndarray], faults: list[str]) -> Counter[str]:
+    """What became of a project."""
+    found = maps_of(played.out)
+    if found.keys() != expected.keys():
+        print(f"{played.scene}: {sorted(found)} after {faults}", file=sys.stderr)
+    return Counter(
+        {
+            "projects": 1,
+            "maps": len(found),
+            "rounds lost": len({key.rpartition(" half ")[0] for key in expected.keys() - found.keys()}),
+            "rounds poorer": poorer(played.out),
+            "maps that differ": sum(
+                not np.array_equal(found[key], expected[key]) for key in found.keys() & expected.keys()
+            ),
+            "projects changed": fingerprint(played.project) != played.before,
+        }
+    )
 
 
 def main(seconds: float) -> bool:
     """Print the counts; whether all is well."""
     counts = play(seconds)
     print(json.dumps(counts, indent=1))
-    return not (counts["rounds lost"] or counts["rounds poorer"] or counts["maps that differ"]) and (
-        counts["projects bit-identical"] == "yes"
-    )
+    bad = ("rounds lost", "rounds poorer", "maps that differ", "projects changed", "wrong with the page")
+    return not any(counts[what] for what in bad)
