@@ -130,7 +130,8 @@ async def _page(request: Request) -> Response:
 
 async def _logs(request: Request) -> Response:
     logs = [
-        {"id": log.id, "title": log.title, "where": told(str(log.index.out))} for log in _collection(request).logs.values()
+        {"id": log.id, "title": log.title, "where": told(str(log.index.out))}
+        for log in _collection(request).logs.values()
     ]
     return JSONResponse({"logs": sorted(logs, key=lambda log: (log["title"], log["where"]))})
 

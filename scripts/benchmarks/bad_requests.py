@@ -1,6 +1,6 @@
 """Send requests to a live page that nobody should send, until told to end; print how they were answered, as JSON.
 
-    bad_requests.py ADDRESS [SEED]    SIGTERM ends it; ADDRESS is one of this machine's own
+bad_requests.py ADDRESS [SEED]    SIGTERM ends it; ADDRESS is one of this machine's own
 """
 
 import json
@@ -15,7 +15,20 @@ from urllib.parse import quote
 
 PAUSE_S = 0.05
 PATIENCE_S = 20.0
-_ODD = ("../../etc/passwd", "%00", "%2e%2e%2f", "\r\nx: y", "run/1/1", "run/-1/0", "9" * 400, "ä\udcff", "", "half1", "mask:..", "-1")
+_ODD = (
+    "../../etc/passwd",
+    "%00",
+    "%2e%2e%2f",
+    "\r\nx: y",
+    "run/1/1",
+    "run/-1/0",
+    "9" * 400,
+    "ä\udcff",
+    "",
+    "half1",
+    "mask:..",
+    "-1",
+)
 
 
 class Asker:
@@ -76,13 +89,17 @@ class Asker:
         if kind == 2:
             return self._get(self._path(), more=f"x: {'y' * 100_000}\r\n")
         if kind == 3:
-            return self._get(self._path(), method=self.chance.choice(("POST", "DELETE", "PUT", "PATCH", "TRACE", "\x01")))
+            return self._get(
+                self._path(), method=self.chance.choice(("POST", "DELETE", "PUT", "PATCH", "TRACE", "\x01"))
+            )
         if kind == 4:
             return self._get(self._path(), host=self.chance.choice(("evil.example", "", "[::1", "a" * 5000)))
         if kind == 5:
             return self._get("/" + "a" * 70_000)
         if kind == 6:
-            return self._get(self._path(), more=f"range: bytes={self.chance.choice(('9-1', '--1', '0-0,1-,-5', 'x'))}\r\n")
+            return self._get(
+                self._path(), more=f"range: bytes={self.chance.choice(('9-1', '--1', '0-0,1-,-5', 'x'))}\r\n"
+            )
         return whole
 
     def _path(self) -> str:

@@ -187,9 +187,20 @@ class LivePage:
     """The live page of all projects, and a client that asks it badly all the while; ``answers`` are there when it has ended."""
 
     def __init__(self, place: Path, seed: int) -> None:
-        command = [sys.executable, "-c", "from refine_hooks.cli import main; main()", "serve", str(place), "--port", "0"]
-        self.errors = tempfile.TemporaryFile("w+")
-        self.server = subprocess.Popen([*command, "--poll", "0.2"], stdout=subprocess.PIPE, stderr=self.errors, text=True)
+        serving = [
+            "-c",
+            "from refine_hooks.cli import main; main()",
+            "serve",
+            str(place),
+            "--port",
+            "0",
+            "--poll",
+            "0.2",
+        ]
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed with this)
+        self.server = subprocess.Popen(
+            [sys.executable, *serving], stdout=subprocess.PIPE, stderr=self.errors, text=True
+        )
         assert self.server.stdout is not None
         self.address = self.server.stdout.readline().strip()
         asking = [sys.executable, str(Path(__file__).with_name("bad_requests.py")), self.address, str(seed)]
@@ -206,12 +217,13 @@ class LivePage:
         self.server.wait()
         self.errors.seek(0)
         said = self.errors.read()
+        self.errors.close()
         failed = sum(count for status, count in self.answers.items() if status.startswith("5") or status == "hangs")
         faults = ["" if well else "it answers no more", f"{failed} requests failed" if failed else ""]
         return ", ".join(filter(None, [*faults, said if "Traceback" in said else ""]))
 
 
-def play(seconds: float, seed: int = 1) -> dict[str, object]:
+def play(seconds: float, seed: int) -> dict[str, object]:
     """Group of projects after group for so long; the counts."""
     chance, ends_s = random.Random(seed), time.monotonic() + seconds
     counts: Counter[str] = Counter()
@@ -263,9 +275,9 @@ def judged(played: Played, expected: dict[str, np.ndarray], faults: list[str]) -
     )
 
 
-def main(seconds: float) -> bool:
+def main(seconds: float, seed: int) -> bool:
     """Print the counts; whether all is well."""
-    counts = play(seconds)
+    counts = play(seconds, seed)
     print(json.dumps(counts, indent=1))
     bad = ("rounds lost", "rounds poorer", "maps that differ", "projects changed", "wrong with the page")
     return not any(counts[what] for what in bad)
