@@ -80,27 +80,20 @@ class Asker:
 
     def request(self) -> bytes:
         """A request of some bad kind."""
-        kind = self.chance.randrange(8)
-        whole = self._get(self._path())
-        if kind == 0:
-            return self.chance.randbytes(self.chance.randrange(1, 4000))
-        if kind == 1:
-            return whole[: self.chance.randrange(len(whole))]
-        if kind == 2:
-            return self._get(self._path(), more=f"x: {'y' * 100_000}\r\n")
-        if kind == 3:
-            return self._get(
-                self._path(), method=self.chance.choice(("POST", "DELETE", "PUT", "PATCH", "TRACE", "\x01"))
+        pick, path = self.chance.choice, self._path()
+        whole = self._get(path)
+        return pick(
+            (
+                whole,
+                whole[: self.chance.randrange(len(whole))],
+                self.chance.randbytes(self.chance.randrange(1, 4000)),
+                self._get(path, more=f"x: {'y' * 100_000}\r\n"),
+                self._get(path, more=f"range: bytes={pick(('9-1', '--1', '0-0,1-,-5', 'x'))}\r\n"),
+                self._get(path, method=pick(("POST", "DELETE", "PUT", "PATCH", "TRACE", "\x01"))),
+                self._get(path, host=pick(("evil.example", "", "[::1", "a" * 5000))),
+                self._get("/" + "a" * 70_000),
             )
-        if kind == 4:
-            return self._get(self._path(), host=self.chance.choice(("evil.example", "", "[::1", "a" * 5000)))
-        if kind == 5:
-            return self._get("/" + "a" * 70_000)
-        if kind == 6:
-            return self._get(
-                self._path(), more=f"range: bytes={self.chance.choice(('9-1', '--1', '0-0,1-,-5', 'x'))}\r\n"
-            )
-        return whole
+        )
 
     def _path(self) -> str:
         what = self.chance.choice(("round", "file", "picture", "", "x"))
