@@ -145,8 +145,8 @@ class Facts:
     notes: tuple[str, ...] = ()
 
 
-# What a round waits for whose half maps the program will write over: they are measured from a copy.
-KEPT_FIRST = "a copy of its half maps, which the program writes over: it is made first"
+# What a round waits for whose half maps the program will write over or clear: they are measured from a copy.
+KEPT_FIRST = "a copy of its half maps, which the program writes over or clears: it is made first, once they are at rest"
 
 
 _serials = count(1)

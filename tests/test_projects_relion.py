@@ -170,6 +170,18 @@ def test_a_continued_run_is_one_series_and_what_it_made_anew_stands_for_the_old(
     }
 
 
+@pytest.mark.parametrize(("again", "awaited"), [((0, 9), True), ((0,), True), ((), False)])
+def test_the_end_of_a_run_that_is_run_again_in_its_folder_is_awaited(
+    project: Path, again: tuple[int, ...], awaited: bool
+) -> None:
+    now_s = time.time()
+    for path in (project / JOB).iterdir():
+        number = int(path.name[6:9]) if "_it" in path.name else 10
+        os.utime(path, (now_s - (600 if number in again else 7200) + 70 * number,) * 2)
+    missing = rounds_of(project)["final"].missing
+    assert ("the new end of this run" in " ".join(missing)) == awaited
+
+
 def test_the_end_of_a_continued_run_without_iterations_of_its_own_keeps_number_and_particles(project: Path) -> None:
     before = rounds_of(project)["final"]
     for path in list((project / JOB).glob("run_*")):

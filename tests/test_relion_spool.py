@@ -1,5 +1,6 @@
 """RELION's arrays are kept from removal: by the watch as by the hook, once, and never those of an earlier run."""
 
+import os
 import tarfile
 from pathlib import Path
 
@@ -179,3 +180,27 @@ def test_a_table_that_comes_while_the_folder_is_read_is_awaited(
     readings = [early, [*early, "run_it009_half2_model.star"]]
     monkeypatch.setattr(files, "_names", lambda folder: readings.pop(0))
     assert ninth(project, store).missing
+
+
+def stamped(job: Path, real: str, imaginary: str, weight: str) -> None:
+    """Write into the labels of both halves' arrays when RELION wrote them."""
+    for half in (1, 2):
+        for name, at in (("data_real", real), ("data_imag", imaginary), ("weight", weight)):
+            with (job / f"run_it009_half{half}_class001_external_reconstruct_{name}.mrc").open("r+b") as stream:
+                stream.seek(224)
+                stream.write(f"Relion    28-Nov-26  {at}".encode().ljust(80, b"\0"))
+
+
+def test_arrays_that_were_copied_after_their_table_are_used_at_once(project: Path, store: Store) -> None:
+    stamped(project / JOB, "01:50:09", "01:50:09", "01:50:10")
+    assert ninth(project, store).inputs.origin == "merged", "they are younger than their tables by this very moment"
+    assert len(relion.capture(project, store.spool)) == 2
+
+
+def test_arrays_of_two_writings_are_never_merged_whatever_their_times(project: Path, store: Store) -> None:
+    stamped(project / JOB, "01:58:14", "01:50:09", "01:50:10")
+    for path in (project / JOB).iterdir():
+        os.utime(path, (1e9, 1e9))
+    (awaited,) = ninth(project, store).missing
+    assert "its arrays are of two writings" in awaited
+    assert relion.capture(project, store.spool) == []

@@ -25,7 +25,7 @@ from refine_hooks.files.mrc import Map, read_map, write_map
 from refine_hooks.log.file import read_journal
 from refine_hooks.log.folder import Store
 from refine_hooks.log.records import Failed, RoundRecord, Start, Stop
-from refine_hooks.model import Facts, HalfMaps, Round
+from refine_hooks.model import KEPT_FIRST, Facts, HalfMaps, Round
 from refine_hooks.reconstruct import Desk, _Foretelling
 from refine_hooks.watch.config import Reconstruct
 from refine_hooks.watch.loop import run, two_scans
@@ -355,6 +355,19 @@ def test_once_says_what_is_still_awaited(project: Path) -> None:
     run(w, two_scans(w))
     assert any("still awaited: it1_half2.mrc" in text for text in said)
     assert lines_of(project, Failed) == []
+
+
+def test_once_waits_for_half_maps_that_are_copied_first_to_come_to_rest(project: Path) -> None:
+    real, looks, said = program().rounds, iter(range(100)), list[str]()
+
+    def at_rest_later(*args: Any) -> list[Round]:
+        at_rest = next(looks) > 4
+        return [round_ if at_rest else replace(round_, missing=(KEPT_FIRST,)) for round_ in real(*args)]
+
+    w = a_watch(project, said, rounds=at_rest_later)
+    run(w, two_scans(w))
+    assert len(lines_of(project, RoundRecord)) == 1
+    assert sum("waiting for the half maps to come to rest" in text for text in said) == 1
 
 
 def test_a_second_watcher_says_who_is_there_and_leaves(project: Path) -> None:

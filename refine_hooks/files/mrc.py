@@ -58,6 +58,7 @@ class MrcHeader:
     Attributes:
         packed_by: "gzip" or "bzip2", where the whole file is packed; sizes and offsets are those of the unpacked one.
         added: what is added to every stored value; IMOD writes the bytes 0..255 as -128..127.
+        label: the first one: which program wrote the file, and of some programs when.
     """
 
     nx: int
@@ -71,6 +72,7 @@ class MrcHeader:
     added: int = 0
     axes: tuple[int, int, int] = (1, 2, 3)
     start_px: tuple[int, int, int] = (0, 0, 0)
+    label: str = ""
 
     @property
     def place_A(self) -> tuple[float, float, float]:
@@ -135,7 +137,8 @@ def _decoded(path: Path, raw: bytes, packed_by: str) -> MrcHeader:
         kind, added = _bytes(raw, byte_order, fields)
     dtype, offset = np.dtype(byte_order + kind), HEADER_BYTES + extended
     axes, start = _axes(path, fields)
-    return MrcHeader(nx, ny, nz, dtype, (x, y, z), (ox, oy, oz), offset, packed_by, added, axes, start)
+    label = bytes(fields["label"][0]).partition(b"\0")[0].decode("ascii", "replace").strip()
+    return MrcHeader(nx, ny, nz, dtype, (x, y, z), (ox, oy, oz), offset, packed_by, added, axes, start, label)
 
 
 def _axes(path: Path, fields: Any) -> tuple[tuple[int, int, int], tuple[int, int, int]]:

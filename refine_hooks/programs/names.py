@@ -186,22 +186,26 @@ def iteration_of(pair: Pair, numbered: Numbered, kept: dict[int, Kept]) -> int |
     """
     if pair.halves is None:
         return None
-    if not _times_tell(numbered):
+    if not _times_tell(pair.newest_ns, numbered):
         return max(number for number, _ in numbered)
     after = overwritten.written_after(pair.halves, numbered)
     if after is not None:
         return after
-    if numbered and time.time_ns() - pair.newest_ns < TOGETHER_S * 1e9:
-        return None
     near = [(abs(ns - pair.newest_ns), number) for number, path in numbered if (ns := written_ns(path)) is not None]
     apart_ns, number = min(near, default=(0, 0))
-    if near and apart_ns <= TOGETHER_S * 1e9:
+    awaited = time.time_ns() - pair.newest_ns < TOGETHER_S * 1e9
+    if near and apart_ns < (_QUICKEST_NS if awaited else TOGETHER_S * 1e9):
         return number
+    if near and awaited:
+        return None
     return max([*kept, *(n for n, _ in numbered)], default=0) + 1
 
 
-def _times_tell(numbered: Numbered) -> bool:
-    """Whether numbered files were written one after the other, and not all at once by a copy."""
+def _times_tell(pair_ns: int, numbered: Numbered) -> bool:
+    """Whether numbered files were written one after the other, the pair with the last of them, and not all at once by a copy.
+
+    In a program's own folder a pair is never older than the files of two iterations: it would have been written over.
+    """
     first_of: dict[int, int] = {}
     for number, path in numbered:
         ns = written_ns(path)
@@ -209,7 +213,8 @@ def _times_tell(numbered: Numbered) -> bool:
             first_of[number] = min(ns, first_of.get(number, ns))
     if len(first_of) < 2:
         return True
-    return max(first_of.values()) - min(first_of.values()) >= _QUICKEST_NS * (len(first_of) - 1)
+    apart = max(first_of.values()) - min(first_of.values()) >= _QUICKEST_NS * (len(first_of) - 1)
+    return apart and sum(ns >= pair_ns for ns in first_of.values()) < 2
 
 
 def at_rest(halves: tuple[Path, Path], settle_s: float) -> bool:

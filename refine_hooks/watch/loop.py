@@ -4,13 +4,14 @@ A round that cannot be measured is a line in the log and never ends the watch. A
 """
 
 import logging
+import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import nullcontext
 
 from refine_hooks.errors import StorageError
 from refine_hooks.files import file_system
 from refine_hooks.log.records import Failed, RoundRecord
-from refine_hooks.model import Round
+from refine_hooks.model import KEPT_FIRST, Round
 from refine_hooks.watch import events
 from refine_hooks.watch.failures import measured_or_failed, wait_for_disk
 from refine_hooks.watch.scan import Scan, scan
@@ -29,6 +30,8 @@ from refine_hooks.watch.steps import (
 )
 
 logger = logging.getLogger(__name__)
+
+_REST_WITHIN_S = 20.0  # no adapter wants half maps to rest for longer
 
 __all__ = ["Watch", "logged_lines", "run", "two_scans", "watched_lines"]
 
@@ -138,7 +141,7 @@ def _measured_and_logged(w: Watch, round_: Round) -> RoundRecord | Failed | None
 
 
 def two_scans(w: Watch) -> Iterator[float]:
-    """Ticks for what is on disk now: a second scan where something needs time to settle, then a word on what is still awaited."""
+    """Ticks for what is on disk now: more scans where something needs time to settle, then a word on what is still awaited."""
     rounds = _to_measure(w, _first_scan(w))
     w.counts.expected = len(rounds)
     say_what_is_reconstructed(w, rounds)
@@ -146,9 +149,28 @@ def two_scans(w: Watch) -> Iterator[float]:
     if _to_measure(w, _turn(w)):
         w.stopping.asked.wait(w.settings.watch.settle_s)
         yield w.config.clock()
+    yield from _until_kept(w)
     for round_ in _turn(w).rounds:
         if round_.missing:
             logger.warning(f"{round_.key} {round_.label}: not measured; still awaited: {', '.join(round_.missing)}")
+
+
+def _until_kept(w: Watch) -> Iterator[float]:
+    """Ticks while half maps that are copied first come to rest: in a project that was copied a moment ago they look unfinished."""
+    waiting = _kept_first(w)
+    if not waiting:
+        return
+    more = f" and {len(waiting) - 1} more" if len(waiting) > 1 else ""
+    what = f"{waiting[0].key} {waiting[0].label}{more}"
+    logger.info(f"{what}: written a moment ago; waiting for the half maps to come to rest")
+    ends_s, pause_s = time.monotonic() + _REST_WITHIN_S, min(1.0, max(w.settings.watch.settle_s, 0.02))
+    while waiting and time.monotonic() < ends_s and not w.stopping.asked.wait(pause_s):
+        waiting = _kept_first(w)
+        yield w.config.clock()
+
+
+def _kept_first(w: Watch) -> list[Round]:
+    return [round_ for round_ in _turn(w).rounds if round_.missing == (KEPT_FIRST,)]
 
 
 def _to_measure(w: Watch, found: Scan) -> list[Round]:

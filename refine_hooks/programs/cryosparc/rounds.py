@@ -7,7 +7,7 @@ from pathlib import Path
 from refine_hooks.errors import NotReadyError, RefineHooksError
 from refine_hooks.files.mrc import MrcHeader, read_header
 from refine_hooks.files.names import told
-from refine_hooks.model import Facts, Fingerprint, InputFile, Key, Origin, Reported, Round
+from refine_hooks.model import KEPT_FIRST, Facts, Fingerprint, InputFile, Key, Origin, Reported, Round
 from refine_hooks.programs import _overwritten as overwritten
 from refine_hooks.programs._overwritten import Kept
 from refine_hooks.programs._reading import Memory
@@ -186,7 +186,7 @@ def _missing(inputs: Inputs, *, newest: bool, ended: bool) -> tuple[str, ...]:
     there = inputs.iteration.files
     halves = [half for half in ("_half_A", "_half_B") if half not in there]
     if inputs.halves is not None and inputs.kept is None and inputs.job.running:
-        return (f"{_STILL_S:g} s without change, to be saved",)
+        return (KEPT_FIRST,)
     if inputs.halves is not None or inputs.kept is not None or ended or not newest:
         return ()
     if len(halves) == 2 and (inputs.job.table.classes or inputs.iteration.class_index is not None):

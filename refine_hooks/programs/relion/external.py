@@ -4,9 +4,11 @@ RELION writes them beside its other files and never removes them (four floats fo
 arrays); people do, so they are kept, see `refine_hooks.programs.relion.spool`.
 """
 
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,8 @@ from refine_hooks.files.mrc import Map, read_header, read_voxels
 from refine_hooks.programs.relion.star import read_star
 from refine_hooks.sums.relion import Grid, half_map
 
-_REWRITTEN_WITHIN_NS = 600 * 10**9
+_NEXT_WITHIN_NS = 2 * 10**9  # RELION begins its next array as soon as one is written
+_STAMP = re.compile(r"Relion +(\d{1,2}-\w{3}-\d{2} +\d\d:\d\d:\d\d)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,31 +72,55 @@ def read_external(star: Path) -> External:
 
 
 def require_arrays(external: External) -> None:
-    """Check that the three arrays are there, whole, and of the shape that the table states.
+    """Check that the three arrays are there, whole, of one writing, and of the shape that the table states.
 
-    RELION writes the table after its arrays, so arrays that are younger are of another writing, whose table is still to come. In
-    a project that was copied times say nothing: there only what was written just now is waited for.
+    RELION writes the real parts, the imaginary ones, the weights and then the table, each over an earlier one of the same
+    iteration, and the time into every array's label. So arrays of two writings have labels out of that order, whatever a copy
+    did to the files' own times. Where a label states no time, an array that is younger than its table is waited for as long as
+    the next one may take to be begun.
 
     Raises:
         NotReadyError: one is missing, shorter than its header says, or being written again.
         SumsError: one has another shape.
     """
-    faults = []
-    for path in (external.real, external.imaginary, external.weight):
+    faults, stamps = [], []
+    for path in external.files[1:]:
         if not path.exists():
             raise NotReadyError(f"{path}: is not there")
         header = read_header(path)
+        stamps.append(_stamp(header.label))
         if (header.nz, header.ny, header.nx) != external.grid.array_shape:
             shape = " x ".join(str(n) for n in (header.nx, header.ny, header.nz))
             wanted = " x ".join(str(n) for n in reversed(external.grid.array_shape))
             faults.append(f"{path}: holds {shape} values where {external.star.name} asks for {wanted}")
     if faults:
         raise SumsError(*faults)
-    table_ns = state_of(external.star)[1]
-    for path in external.files[1:]:
+    _require_one_writing(external, [stamp for stamp in stamps if stamp is not None])
+
+
+def _require_one_writing(external: External, stamps: list[datetime]) -> None:
+    arrays = external.files[1:]
+    if len(stamps) == len(arrays):
+        if stamps != sorted(stamps):
+            written = ", ".join(f"{path.name} {at}" for path, at in zip(arrays, stamps, strict=True))
+            raise NotReadyError(
+                f"{external.star}: its arrays are of two writings ({written}); they are being written again"
+            )
+        return
+    table_ns, now_ns = state_of(external.star)[1], time.time_ns()
+    for path in arrays:
         written_ns = state_of(path)[1]
-        if written_ns > table_ns and abs(time.time_ns() - written_ns) < _REWRITTEN_WITHIN_NS:
+        if written_ns > table_ns and abs(now_ns - written_ns) < _NEXT_WITHIN_NS:
             raise NotReadyError(f"{path}: is younger than {external.star.name}; it is being written again")
+
+
+def _stamp(label: str) -> datetime | None:
+    """When RELION wrote an array, to the second; None where its label does not tell."""
+    found = _STAMP.match(label)
+    try:
+        return datetime.strptime(" ".join(found[1].split()), "%d-%b-%y %H:%M:%S") if found else None
+    except ValueError:
+        return None
 
 
 def half_map_from_external(star: Path, voxel_size_A: float | None = None) -> tuple[Map, Grid]:

@@ -7,6 +7,7 @@ there when the tables of both halves are; the optimiser's table comes first and 
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -262,14 +263,23 @@ def _older_than_the_rest(view: View, table: Path) -> tuple[bool, str]:
     if view.listing.succeeded:
         return False, ""
     numbered = [
-        view.path(i, h, w) for i in view.iterations if i.number is not None for h, w in i.files if w == "model.star"
+        written_at(view.path(i, h, w))
+        for i in sorted((i for i in view.iterations if i.number is not None), key=lambda i: i.number or 0)
+        for h, w in i.files
+        if w == "model.star"
     ]
-    newest_ns = max((written_at(path) for path in numbered), default=0)
-    if newest_ns <= written_at(table) + _REWRITTEN_AFTER_NS:
+    newest_ns = max(numbered, default=0)
+    if newest_ns <= written_at(table) + _REWRITTEN_AFTER_NS or not _one_after_another(numbered):
         return False, ""
     if abs(time.time_ns() - newest_ns) < _RUNNING_WITHIN_NS:
         return True, "the new end of this run, which was continued: the final round here is older than its iterations"
     return False, "is older than the numbered iterations beside it: it may belong to an earlier run in this folder"
+
+
+def _one_after_another(written_ns: list[int]) -> bool:
+    """Whether tables, by their iterations, are as old as a run leaves them, or a second one over its first; not so in a copy."""
+    back = sum(before > after + _REWRITTEN_AFTER_NS for before, after in pairwise(written_ns))
+    return back <= 1
 
 
 def _images_of_last(view: View, iteration: Iteration) -> tuple[int | None, int | None]:
