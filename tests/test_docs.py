@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 import typer
+from command_line import cli as refine_hooks
 from rounds_data import healthy, rule_names
-from typer.testing import CliRunner
 
 from refine_hooks import cli  # noqa: F401  (the commands register themselves)
 from refine_hooks.cli._app import app
 from refine_hooks.cli._help import all_help
-from refine_hooks.errors import ProjectError
 from refine_hooks.settings import load_settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,16 +50,14 @@ def test_the_readme_links_every_page_of_the_guide_and_is_short() -> None:
 
 
 def test_the_guide_is_read_in_the_terminal() -> None:
-    runner = CliRunner()
-    listed = runner.invoke(app, ["guide"])
-    assert listed.exit_code == 0
-    assert all(page.stem in listed.output for page in PAGES[1:])
-    assert runner.invoke(app, ["guide", "mas"]).output == (ROOT / "refine_hooks/guide/explanation/mask.md").read_text(
-        "utf-8"
-    )
+    listed = refine_hooks("guide")
+    assert listed.returncode == 0
+    assert all(page.stem in listed.stdout for page in PAGES[1:])
+    assert refine_hooks("guide", "mas").stdout == (ROOT / "refine_hooks/guide/explanation/mask.md").read_text("utf-8")
     for wrong in ("nothing-of-that", "p"):
-        with pytest.raises(ProjectError, match=r"guide|begin with it"):
-            runner.invoke(app, ["guide", wrong], catch_exceptions=False, standalone_mode=False)
+        done = refine_hooks("guide", wrong)
+        assert done.returncode == 1
+        assert re.search(r"guide|begin with it", done.stderr)
 
 
 SETTINGS = [block for block in re.findall(r"^```toml\n(.*?)^```", DOCS, re.M | re.S) if "[project" not in block]

@@ -3,4 +3,5 @@
 import logging
 
 # Without a handler of one's own, logging would print warnings on standard error.
-logging.getLogger("refine_hooks").addHandler(logging.NullHandler())
+_SILENT = logging.NullHandler(logging.CRITICAL)
+logging.getLogger("refine_hooks").addHandler(_SILENT)

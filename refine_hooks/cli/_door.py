@@ -30,6 +30,7 @@ _MODULES = (
     "serve",
     "plot",
     "guide",
+    "open",
 )
 
 for _module in _MODULES:
