@@ -207,6 +207,17 @@ class LivePage:
         self.asker = subprocess.Popen(asking, stdout=subprocess.PIPE, text=True)
         self.answers: Counter[str] = Counter()
 
+    def __enter__(self) -> "LivePage":
+        """Both are running."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End what is still running, whatever happened."""
+        for process in (self.asker, self.server):
+            process.kill()
+            process.wait()
+        self.errors.close()
+
     def end(self) -> str:
         """End both; what is wrong with the page, in words."""
         self.asker.terminate()
@@ -217,7 +228,6 @@ class LivePage:
         self.server.wait()
         self.errors.seek(0)
         said = self.errors.read()
-        self.errors.close()
         failed = sum(count for status, count in self.answers.items() if status.startswith("5") or status == "hangs")
         faults = ["" if well else "it answers no more", f"{failed} requests failed" if failed else ""]
         return ", ".join(filter(None, [*faults, said if "Traceback" in said else ""]))
@@ -232,20 +242,20 @@ def play(seconds: float, seed: int) -> dict[str, object]:
         for name, scene in SCENES.items():
             run(scene(Path(folder, ".plain", name), Path(folder, ".plain", f"{name} out")), [0.0, 1.0])
             expected[name] = maps_of(Path(folder, ".plain", f"{name} out"))
-        page = LivePage(Path(folder), seed)
-        while time.monotonic() < ends_s:
-            place = Path(folder, f"{counts['projects']}")
-            names = chance.sample(NAMES, chance.choice((1, 2, 3)))
-            group = [Played.of(chance.choice(list(SCENES)), place / name) for name in names]
-            faults = [chance.choice(FAULTS) for _ in range(FAULTS_OF_A_PROJECT)]
-            for fault in faults:
-                counts["signals"] += inject(fault, group, chance)
-                counts[fault] += len(group)
-            for played in group:
-                run(played.watch(), [0.0, 1.0, 2.0])
-                counts += judged(played, expected[played.scene], faults)
-            shutil.rmtree(place)
-        wrong = page.end()
+        with LivePage(Path(folder), seed) as page:
+            while time.monotonic() < ends_s:
+                place = Path(folder, f"{counts['projects']}")
+                names = chance.sample(NAMES, chance.choice((1, 2, 3)))
+                group = [Played.of(chance.choice(list(SCENES)), place / name) for name in names]
+                faults = [chance.choice(FAULTS) for _ in range(FAULTS_OF_A_PROJECT)]
+                for fault in faults:
+                    counts["signals"] += inject(fault, group, chance)
+                    counts[fault] += len(group)
+                for played in group:
+                    run(played.watch(), [0.0, 1.0, 2.0])
+                    counts += judged(played, expected[played.scene], faults)
+                shutil.rmtree(place)
+            wrong = page.end()
     told = ("projects", "signals", "maps", "rounds lost", "rounds poorer", "maps that differ", "projects changed")
     return {
         **{what: counts[what] for what in told},
