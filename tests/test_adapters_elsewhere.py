@@ -215,6 +215,27 @@ def test_a_pattern_that_tells_too_little_is_said_with_the_file(pattern: str, tol
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("pattern", "odd", "whole"),
+    [
+        (r"(?P<run>\w+?)(_copy)?_it(?P<iteration>\d+)_(?P<half>[ab])\.mrc", "good_copy_it002_a.mrc", [1]),
+        (r"(?P<run>\w+)_(?P<iteration>\w+)_(?P<half>[ab])\.mrc", "good_last_a.mrc", [1, 2]),
+    ],
+)
+def test_one_odd_name_harms_its_own_round_alone(pattern: str, odd: str, whole: list[int], tmp_path: Path) -> None:
+    for iteration in (1, 2):
+        for half in "ab":
+            put(tmp_path / f"good_{'it' * ('it' in odd)}{iteration:03d}_{half}.mrc", half_maps_of(1)[0])
+    put(tmp_path / odd, half_maps_of(1)[0])
+    settings = load_settings(overrides={"generic": {"half1": pattern, "folders": ["."]}, "watch": {"settle_s": 0.0}})
+    project = pairs_of(settings).open(tmp_path, settings, tmp_path / "spool")
+    rounds = list(project.rounds())
+    assert [round_.key.iteration for round_ in rounds if not round_.fault] == whole
+    (fault, *_) = [r.fault for r in rounds if r.fault] or [project.why_unused(tmp_path / odd)]
+    assert fault is not None
+    assert odd in fault
+
+
 def test_generic_without_a_pattern_says_where_to_give_one(tmp_path: Path) -> None:
     done = cli("refine-hooks once PROJECT --project generic", helixfit(tmp_path / "project"), tmp_path)
     assert done.returncode == 1

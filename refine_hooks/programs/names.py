@@ -62,7 +62,12 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """The files of one round as they are now; ``iteration`` is None while only their times may tell it."""
+    """The files of one round as they are now.
+
+    Attributes:
+        iteration: None while only their times may tell it.
+        fault: why it cannot be told which files are its halves.
+    """
 
     run: str
     class_id: int
@@ -70,12 +75,13 @@ class Pair:
     state: str
     kind: Kind
     files: dict[str, Path] = field(hash=False)
+    fault: str | None = None
 
     @property
     def halves(self) -> tuple[Path, Path] | None:
-        """Both halves in the order of their names; None where one is not there."""
+        """Both halves in the order of their names; None where one is not there, or more claim to be them."""
         ordered = [self.files[half] for half in sorted(self.files)]
-        return (ordered[0], ordered[1]) if len(ordered) == 2 else None
+        return (ordered[0], ordered[1]) if len(ordered) == 2 and not self.fault else None
 
     @property
     def other_half(self) -> str:
@@ -92,32 +98,44 @@ def pairs_in(directory: Path, names: Iterable[str], kinds: Iterable[Kind]) -> li
     """Every round that has a half among ``names``, of the best kind that is not out of date, oldest first.
 
     Raises:
-        InputError: an expression takes something for a number that is none.
+        InputError: the expressions take something for a number that is none, in all names that they match.
     """
     found: dict[_Key, list[Pair]] = {}
+    wrong: list[str] = []
     names = list(names)
     for kind in kinds:
-        for key, files in _sorted_files(directory, names, kind).items():
-            found.setdefault(key, []).append(Pair(*key, kind, files))
+        for pair in _sorted_files(directory, names, kind, wrong):
+            key = (pair.run, pair.class_id, pair.iteration, pair.state)
+            found.setdefault(key, []).append(pair)
+    if wrong and not found:
+        raise InputError(wrong[0])
     best = [_best(candidates) for candidates in found.values()]
     return sorted(_with_numbers(best), key=lambda pair: (pair.run, pair.iteration or 0, pair.class_id))
 
 
-def _sorted_files(directory: Path, names: Iterable[str], kind: Kind) -> dict[_Key, dict[str, Path]]:
-    found: dict[_Key, dict[str, Path]] = {}
+def _sorted_files(directory: Path, names: Iterable[str], kind: Kind, wrong: list[str]) -> Iterator[Pair]:
+    """The rounds of one kind; what is wrong with names of no round is added to ``wrong``."""
+    found: dict[_Key, dict[str, list[str]]] = {}
     for name in names:
         for position, pattern in enumerate(kind.names):
             match = pattern.fullmatch(name)
-            if match:
-                half = match.groupdict().get("half") or str(position + 1)
-                files = found.setdefault(key_of(match, name), {})
-                if half in files:
-                    other = files[half].relative_to(directory)
-                    raise InputError(
-                        f"{other} and {name}: both would be half {half} of one round; the pattern tells too little"
-                    )
-                files[half] = directory / name
-    return found
+            if match is None:
+                continue
+            half = match.groupdict().get("half") or str(position + 1)
+            try:
+                found.setdefault(key_of(match, name), {}).setdefault(half, []).append(name)
+            except InputError as error:
+                wrong.append(str(error))
+    for key, halves in found.items():
+        faults = [
+            f"{' and '.join(claiming)}: both would be half {half} of one round; the pattern tells too little"
+            for half, claiming in halves.items()
+            if len(claiming) > 1
+        ]
+        files = {half: directory / claiming[0] for half, claiming in halves.items()}
+        if len(files) > 2:
+            faults.append(f"more than two half maps of one round: {', '.join(sorted(p.name for p in files.values()))}")
+        yield Pair(*key, kind, files, "; ".join(faults) or None)
 
 
 def key_of(match: re.Match[str], name: str) -> _Key:
@@ -126,13 +144,20 @@ def key_of(match: re.Match[str], name: str) -> _Key:
     Raises:
         InputError: the expression takes something for a number that is none.
     """
-    groups = match.groupdict()
-    wrong = [f"{what} {groups[what]!r}" for what in ("iteration", "class") if not (groups.get(what) or "0").isdecimal()]
+    wrong = not_a_number(match, name)
     if wrong:
-        raise InputError(f"{name}: {' and '.join(wrong)} is no number; correct the pattern")
+        raise InputError(wrong)
+    groups = match.groupdict()
     run = "/".join(component(part) for part in (groups.get("run") or "run").split("/"))
     iteration = groups.get("iteration")
     return run, int(groups.get("class") or 1), None if iteration is None else int(iteration), groups.get("state") or ""
+
+
+def not_a_number(match: re.Match[str], name: str) -> str:
+    """Which numbers of a name are none; empty where all are."""
+    groups = match.groupdict()
+    wrong = [f"{what} {groups[what]!r}" for what in ("iteration", "class") if not (groups.get(what) or "0").isdecimal()]
+    return f"{name}: {' and '.join(wrong)} is no number; correct the pattern" if wrong else ""
 
 
 def _best(candidates: list[Pair]) -> Pair:

@@ -18,6 +18,7 @@ from refine_hooks.programs.names import (
     at_rest,
     iteration_of,
     key_of,
+    not_a_number,
     pairs_in,
     unequal,
     written_ns,
@@ -118,7 +119,7 @@ class Names:
         found: dict[tuple[str, int], list[tuple[int, Path]]] = {}
         for name in self._names(directory) if self.numbered else ():
             match = self.numbered.fullmatch(name) if self.numbered else None
-            if match:
+            if match and not not_a_number(match, name):
                 run, class_id, number, _ = key_of(match, name)
                 found.setdefault((run, class_id), []).append((number or 0, directory / name))
         return {key: sorted(files) for key, files in found.items()}
@@ -147,8 +148,11 @@ class PairsProject(Project):
     def why_unused(self, path: Path) -> str | None:
         """Nothing of a pair that a better one of the same round stands for, or of which a copy is measured."""
         name = path.relative_to(self.directory).as_posix()
-        known = any(pattern.fullmatch(name) for kind in self.names.kinds for pattern in kind.names)
-        return None if known else super().why_unused(path)
+        found = [match for kind in self.names.kinds for pattern in kind.names if (match := pattern.fullmatch(name))]
+        wrong = [fault for match in found if (fault := not_a_number(match, name))]
+        if found:
+            return wrong[0] if len(wrong) == len(found) else None
+        return super().why_unused(path)
 
     def reported(self, round_: Round) -> list[FscCurve]:
         """The program's own curves."""
@@ -247,9 +251,8 @@ class PairsProject(Project):
         beside = tuple(path for path in dict.fromkeys(beside) if path.is_file())
         fingerprint = fingerprint_of(self.directory, [*pair.files.values(), *beside])
         plain = self._plain(pair.run, pair.class_id, pair.iteration or 0, fingerprint, pair.state)
-        if len(pair.files) > 2:
-            names = ", ".join(sorted(path.name for path in pair.files.values()))
-            return replace(plain, fault=f"more than two half maps of one round: {names}")
+        if pair.fault:
+            return replace(plain, fault=pair.fault)
         if not self.names.halves(pair):
             return self._curves_only(plain, pair.kind, next(iter(pair.files.values())), beside)
         if pair.halves is None:
@@ -285,7 +288,9 @@ class PairsProject(Project):
         number = self._iteration_of(pair, numbered, kept)
         known = max([*kept, *(n for n, _ in numbered)], default=0)
         plain = self._plain(pair.run, pair.class_id, known + 1 if number is None else number, fingerprint)
-        plain = replace(plain, inputs=Inputs(pair.kind, pair.halves, None, None))
+        plain = replace(plain, inputs=Inputs(pair.kind, pair.halves, None, None), fault=pair.fault)
+        if pair.fault:
+            return plain
         if pair.halves is None:
             return replace(plain, missing=(pair.other_half,))
         torn = tuple(path.name for path in pair.halves if not _whole(path))
