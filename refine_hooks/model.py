@@ -153,6 +153,18 @@ _serials = count(1)
 
 
 @dataclass(frozen=True, slots=True)
+class Former:
+    """A key that a round may have been measured under before the program had named it.
+
+    Attributes:
+        since_ns: no input of that round was older; only where its inputs are gone and this tells that they were its inputs.
+    """
+
+    key: Key
+    since_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Round:
     """One round of one class as it is on disk now; made anew at every look.
 
@@ -162,7 +174,7 @@ class Round:
         complete: the inputs prove by their own contents that they are whole, so no time has to pass.
         inputs: whatever the adapter needs to find the halves again (a dataclass of paths, never open files). Its ``origin``,
             where it has one, says before anything is read where the half maps will come from (None: there are none).
-        formerly: keys under which the same inputs may have been measured before the program had named this round.
+        formerly: what the same inputs may have been measured as before the program had named this round.
         serial: of this object's making. A round that an adapter gives from memory, because nothing of it has changed, keeps it.
     """
 
@@ -175,7 +187,7 @@ class Round:
     fault: str | None = None
     complete: bool = False
     inputs: Any = None
-    formerly: tuple[Key, ...] = ()
+    formerly: tuple[Former, ...] = ()
     serial: int = field(default_factory=lambda: next(_serials), init=False, compare=False, repr=False)
 
     @property

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import sqlite3
 import struct
 import time
@@ -360,7 +361,8 @@ def test_a_clock_that_jumps_loses_no_round_and_repeats_none(
     assert failures_in(w) == []
 
 
-def test_a_round_whose_entry_comes_after_the_wait_stands_under_its_later_name_only(tmp_path: Path) -> None:
+@pytest.mark.parametrize("gone", ["", "spool", "spool and maps", "another's"])
+def test_a_round_whose_entry_comes_after_the_wait_stands_under_its_later_name_only(gone: str, tmp_path: Path) -> None:
     folder = tmp_path / "project"
     database = cistem_project.begin(folder)
     settings = load_settings(
@@ -380,6 +382,12 @@ def test_a_round_whose_entry_comes_after_the_wait_stands_under_its_later_name_on
         yield 0.0
         yield 1.0
         unnamed.extend(rounds_in(w))
+        if gone:
+            shutil.rmtree(w.store.spool)
+        if gone == "spool and maps":
+            shutil.rmtree(w.store.out / "half_maps")
+        if gone == "another's":  # the number of an aborted round was given again
+            cistem_project.write_parameters(folder, "AutoRefine3D", 2)
         cistem_project.commit(database, 2)
         cistem_project.wipe(folder, "AutoRefine3D")
         yield 2.0
@@ -387,6 +395,12 @@ def test_a_round_whose_entry_comes_after_the_wait_stands_under_its_later_name_on
 
     run(w, ticks())
     assert unnamed == ["package_unknown/AutoRefine3D/2/1"]
+    if gone == "another's":
+        assert rounds_in(w) == ["package_unknown/AutoRefine3D/2/1", "package_1/2/1"]
+        return
+    if gone == "spool and maps":
+        assert rounds_in(w) == unnamed
+        return
     journal = read_journal(w.store.log)
     index = LogIndex(w.store.log)
     index.read()

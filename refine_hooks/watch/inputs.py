@@ -1,7 +1,7 @@
 """What a watched project gives for one round: half maps, masks, viewing directions; and whether its files changed."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from refine_hooks import measure
 from refine_hooks.errors import InputError, RefineHooksError
+from refine_hooks.files.mrc import read_map
 from refine_hooks.files.reading import read_ahead
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.measure import NamedMask
@@ -21,6 +22,8 @@ from refine_hooks.watch.measure_round import Callbacks, MeasureConfig, measure_r
 from refine_hooks.watch.owners import Counts
 
 logger = logging.getLogger(__name__)
+
+_OF_BOTH = ("independence", "masked", "masked_by", "joined_below_A", "valid_shells", "images")
 
 
 def measured(config: WatchConfig, known: KnownRounds, round_: Round, counts: Counts) -> RoundRecord | None:
@@ -39,8 +42,10 @@ def measured(config: WatchConfig, known: KnownRounds, round_: Round, counts: Cou
         NotReadyError: the inputs changed while they were read.
         RefineHooksError: it cannot be measured; says why.
     """
+    former = known.formerly(round_)
+    before = known.index.records([former])[:1] if former is not None else []
     callbacks = Callbacks(
-        half_maps=lambda each: half_maps(config, each, counts),
+        half_maps=lambda each: half_maps(config, each, counts, before),
         masks=lambda each, halves: [*_users_masks(config.settings, halves), *_programs_masks(config, each, halves)],
         reported=config.opened.reported,
         worth_measuring=lambda each, halves: _worth_measuring(known, each, halves),
@@ -51,7 +56,6 @@ def measured(config: WatchConfig, known: KnownRounds, round_: Round, counts: Cou
     )
     previous = known.index.before(round_.key)
     record = measure_round(MeasureConfig(config.settings, config.store), round_, previous, callbacks)
-    former = known.formerly(round_)
     return record.model_copy(update={"supersedes": former}) if record is not None and former is not None else record
 
 
@@ -67,8 +71,16 @@ def _worth_measuring(known: KnownRounds, round_: Round, halves: HalfMaps | None)
     return bare is None or origin not in (bare.origin, None)
 
 
-def half_maps(config: WatchConfig, round_: Round, counts: Counts) -> HalfMaps | None:
+def half_maps(
+    config: WatchConfig, round_: Round, counts: Counts, before: Iterable[RoundRecord] = ()
+) -> HalfMaps | None:
     """The most trustworthy half maps that can be had: found, merged, or - where asked for - reconstructed from the particles.
+
+    Args:
+        config: the watch's.
+        round_: as the scan found it.
+        counts: know what else is to be reconstructed.
+        before: what was measured of it before the program had named it: where its inputs are gone, these half maps are left.
 
     Raises:
         InputError: what is there cannot be used, and the particles cannot stand in for it.
@@ -76,6 +88,8 @@ def half_maps(config: WatchConfig, round_: Round, counts: Counts) -> HalfMaps | 
     """
     read_ahead(config.project / file.path for file in round_.fingerprint.inputs)
     halves = None if round_.fault else config.opened.half_maps(round_)
+    if halves is None:
+        halves = next(filter(None, (_written_before(config, record) for record in before)), None)
     poor = halves is None or halves.origin == "regularised"
     if config.reconstruct == "always" or (config.reconstruct == "missing" and poor):
         from refine_hooks.reconstruct import Desk, reconstructed
@@ -96,6 +110,20 @@ def half_maps(config: WatchConfig, round_: Round, counts: Counts) -> HalfMaps | 
     if halves is None and round_.fault:
         raise InputError(round_.fault)
     return halves
+
+
+def _written_before(config: WatchConfig, record: RoundRecord) -> HalfMaps | None:
+    """The half maps that were written for a record; None where they are there no more."""
+    known = record.half_maps
+    if known is None or known.paths is None:
+        return None
+    try:
+        one, two = (read_map(config.store.path(path)) for path in known.paths)
+    except RefineHooksError:
+        return None
+    fields = {name: getattr(known, name) for name in _OF_BOTH}
+    note = "made from its Fourier sums while the program had not named it yet; these are gone"
+    return HalfMaps(one, two, known.origin, notes=(note,), **fields)
 
 
 def _users_masks(settings: Settings, halves: HalfMaps) -> Iterator[NamedMask]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from refine_hooks.log.index import LogIndex
 from refine_hooks.log.records import Failed
 from refine_hooks.log.summary import RoundSummary
-from refine_hooks.model import Fingerprint, Key, Origin, Round, rank
+from refine_hooks.model import Fingerprint, Former, InputFile, Key, Origin, Round, rank
 from refine_hooks.watch.schedule import RetryQueue
 
 
@@ -55,7 +55,7 @@ class KnownRounds:
         """
         last = self.index.last(round_.key)
         if last is None:
-            return False
+            return self._poorer.get(round_.key) == round_.fingerprint
         if not self._holds(last, round_):
             return self._has_better(round_)
         if not _lacking(last):
@@ -103,7 +103,8 @@ class KnownRounds:
 
     def would_be_poorer(self, round_: Round, origin: Origin | None) -> bool:
         """Whether half maps of this origin must not take the place of those that the log holds of the round; remembers it."""
-        known = self.index.summary(round_.key)
+        former = self.formerly(round_)
+        known = self.index.summary(round_.key) or (None if former is None else self.index.summary(former))
         if known is None or rank(origin) >= rank(known.origin):
             return False
         self._poorer[round_.key] = round_.fingerprint
@@ -121,12 +122,21 @@ class KnownRounds:
         return last if isinstance(last, RoundSummary) and same else None
 
     def formerly(self, round_: Round) -> Key | None:
-        """The key that these very inputs stand under in the log, from a time when the program had not named the round yet."""
-        for key in round_.formerly:
-            last = self.index.last(key)
-            if last is not None and last.fingerprint.inputs and last.fingerprint.inputs == round_.fingerprint.inputs:
-                return key
+        """The key that its inputs stand under in the log, from a time when the program had not named the round yet."""
+        for former in round_.formerly:
+            last = self.index.last(former.key)
+            inputs = last.fingerprint.inputs if last is not None else ()
+            same = inputs == round_.fingerprint.inputs or self._gone_since(former, inputs)
+            if inputs and same:
+                return former.key
         return None
+
+    def _gone_since(self, former: Former, inputs: Iterable[InputFile]) -> bool:
+        """Whether inputs were a round's, though they are gone."""
+        since_ns = former.since_ns
+        return since_ns is not None and all(
+            file.mtime_ns >= since_ns and not (self.project / file.path).exists() for file in inputs
+        )
 
     def safe(self, round_: Round) -> bool:
         """Whether the log holds half maps of this very state, so that what was captured for it is no longer needed."""

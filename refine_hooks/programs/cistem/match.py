@@ -8,7 +8,7 @@ from refine_hooks.programs.cistem.dumps import PANELS, Attempt, Place
 from refine_hooks.programs.cistem.tables import Content, Reconstruction, rerooted
 
 GENERATE = "Generate3D"
-_OWN_PANELS = tuple(panel for panel in PANELS if panel != GENERATE)
+OWN_PANELS = tuple(panel for panel in PANELS if panel != GENERATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def matches(content: Content, attempts: dict[Place, list[Attempt]], directory: P
     found = []
     for (refinement_id, class_id), own, generated in _grouped(content):
         if own is not None:
-            candidates = [a for panel in _OWN_PANELS for a in left.pop((panel, refinement_id, class_id), [])]
+            candidates = [a for panel in OWN_PANELS for a in left.pop((panel, refinement_id, class_id), [])]
             # The map's time is asked for where there is something to choose: a history of rounds has one attempt each.
             found.append(_own(own, candidates, _written_ns(content, own, directory) if len(candidates) > 1 else None))
         candidates = left.pop((GENERATE, refinement_id, class_id), [])

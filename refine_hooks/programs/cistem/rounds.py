@@ -12,15 +12,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from refine_hooks.errors import NotReadyError
-from refine_hooks.model import Facts, Fingerprint, Key, Origin, Reported, Round
+from refine_hooks.model import Facts, Fingerprint, Former, Key, Origin, Reported, Round
 from refine_hooks.programs._reading import Memory
 from refine_hooks.programs._still import folder_state
 from refine_hooks.programs.adapter import Project, fingerprint_of
 from refine_hooks.programs.cistem import database, dumps, startup
 from refine_hooks.programs.cistem.dumps import Attempt, header_of
 from refine_hooks.programs.cistem.evidence import images_in_parameters
-from refine_hooks.programs.cistem.match import GENERATE, Match, matches, pending, volume_path
+from refine_hooks.programs.cistem.match import GENERATE, OWN_PANELS, Match, matches, pending, volume_path
 from refine_hooks.programs.cistem.tables import Content, Reconstruction, Refinement, Version
+from refine_hooks.programs.names import written_ns
 from refine_hooks.settings import WatchSettings
 
 PROGRAM = "cistem"
@@ -164,7 +165,7 @@ def _known(project: Project, path: Path, content: Content, match: Match) -> Roun
         inputs=Sources(
             refinement.id, reconstruction.class_id, path, reconstruction.id, attempt, match.superseded, found
         ),
-        formerly=_unnamed(attempt, refinement) if attempt else (),
+        formerly=_unnamed(attempt, refinement) if attempt else _unnamed_and_gone(directory, match, refinement),
     )
 
 
@@ -201,12 +202,28 @@ def _unknown(project: Project, match: Match, watch: WatchSettings, content: Cont
     )
 
 
-def _unnamed(attempt: Attempt, refinement: Refinement) -> tuple[Key, ...]:
+def _unnamed(attempt: Attempt, refinement: Refinement) -> tuple[Former, ...]:
     """The keys that dumps may have been measured under while the database had no entry of them."""
     runs = [f"package_unknown/{attempt.panel}"]
     if attempt.panel == GENERATE:
         runs.append(f"package_{refinement.package_id}/generate3d")
-    return tuple(Key(run=run, iteration=attempt.refinement_id, class_id=attempt.class_id) for run in runs)
+    return tuple(Former(Key(run=run, iteration=attempt.refinement_id, class_id=attempt.class_id)) for run in runs)
+
+
+def _unnamed_and_gone(directory: Path, match: Match, refinement: Refinement) -> tuple[Former, ...]:
+    """The keys of a round whose dumps are gone: they were younger than the parameter file that they were made from.
+
+    An aborted attempt at it had an older file of that name. A Generate3D cannot be told from another one without its dumps.
+    """
+    if match.generated or match.reconstruction is None:
+        return ()
+    found = []
+    for panel in OWN_PANELS:
+        attempt = Attempt(panel, refinement.id, match.reconstruction.class_id, 0, directory)
+        since_ns = written_ns(dumps.parameter_file(directory, attempt))
+        if since_ns is not None:
+            found += [Former(former.key, since_ns) for former in _unnamed(attempt, refinement)]
+    return tuple(found)
 
 
 def _unproven(directory: Path, memory: Memory, attempt: Attempt) -> list[str]:
