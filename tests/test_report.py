@@ -21,8 +21,9 @@ from refine_hooks.log.file import Journal, read_journal
 from refine_hooks.log.folder import Store
 from refine_hooks.log.headline import with_headline
 from refine_hooks.log.records import HalfMapsRecord, RoundRecord
-from refine_hooks.report import data, file, pictures
+from refine_hooks.report import data, directions, file, pictures
 from refine_hooks.report.meaning import in_words
+from refine_hooks.report.window import window
 from refine_hooks.report.words import Standing, round_name, standing, verdict
 
 FINDINGS = (Path(__file__).resolve().parent.parent / "refine_hooks/guide/explanation/curves.md").read_text(
@@ -273,7 +274,7 @@ def test_a_smoothed_slice_is_the_slice_of_the_smoothed_volume(axis: int) -> None
 
 def test_the_outline_lies_on_the_mask_s_edge_and_the_frame_holds_the_mask() -> None:
     mask = (a_blob((14, 30, 22), 6.0) > 0.5).astype(np.float32)
-    start, edge = pictures._window(mask)
+    start, edge = window(mask)
     z, y, x = start
     assert mask[z : z + edge, y : y + edge, x : x + edge].sum() == mask.sum()
     assert edge < BOX / 2
@@ -302,7 +303,7 @@ def test_the_mask_s_surface_is_seen_from_three_sides() -> None:
     picture, _ = pictures.surface_picture(mask)
     step = pictures.PANEL_PX + pictures.GAP_PX
     seen = [float((picture[:, i * step : i * step + pictures.PANEL_PX, 3] > 127).mean()) for i in range(3)]
-    edge = pictures._window(mask)[1]
+    edge = window(mask)[1]
     expected = [17 * 33 / edge**2, 9 * 33 / edge**2, 9 * 17 / edge**2]
     assert seen == pytest.approx(expected, rel=0.12)
 
@@ -310,9 +311,22 @@ def test_the_mask_s_surface_is_seen_from_three_sides() -> None:
 def test_an_even_spread_of_views_is_even_all_over_the_sphere() -> None:
     area = np.cos(np.linspace(0, np.pi, 19))
     views = np.repeat(((area[:-1] - area[1:]) * 1e6)[:, None], 36, axis=1)
-    assert pictures.relative_density(views) == pytest.approx(1.0)
-    _, caption = pictures.views_picture(views)
+    assert directions.relative_density(views) == pytest.approx(1.0)
+    _, caption = directions.views_picture(directions.Views(views))
     assert "none in 0 %" in caption
+
+
+@pytest.mark.parametrize(("symmetry", "mates"), [("C1", 1), ("C4", 4), ("D7", 14), ("O", 24), ("", 1), ("XX", 1)])
+def test_a_particle_is_a_view_along_all_its_symmetry_mates(symmetry: str, mates: int) -> None:
+    counts = np.zeros((36, 72))
+    counts[8, 3] = 24.0
+    spread, found = directions.with_mates(directions.Views(counts, symmetry))
+    assert found == mates
+    assert spread.sum() == pytest.approx(24)
+    assert len({round(float(x), 3) for x in spread[8, 3::18]}) <= 1 + (mates not in (4, 24)), "the turns about z"
+    assert (spread > 0).sum() >= mates
+    _, caption = directions.views_picture(directions.Views(counts, symmetry))
+    assert ("symmetry mates" in caption) == (symmetry not in ("", "C1"))
 
 
 def test_a_picture_carries_its_caption_and_few_colours(tmp_path: Path) -> None:

@@ -36,16 +36,22 @@ class Finding(Record):
 
 
 class Counts(NamedTuple):
-    """How many findings of each severity."""
+    """How many findings of each severity.
+
+    Attributes:
+        rules: of each finding, the warnings first.
+    """
 
     warnings: int
     notes: int
+    rules: tuple[str, ...] = ()
 
 
 def counted(findings: Iterable[Finding]) -> Counts:
     """How many findings of each severity there are."""
-    severities = [finding.severity for finding in findings]
-    return Counts(severities.count("warning"), severities.count("note"))
+    ordered = sorted(findings, key=lambda finding: finding.severity != "warning")
+    warnings = sum(finding.severity == "warning" for finding in ordered)
+    return Counts(warnings, len(ordered) - warnings, tuple(finding.rule for finding in ordered))
 
 
 def found(

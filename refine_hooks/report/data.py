@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from refine_hooks.audit import texts_of
-from refine_hooks.audit.reading import Counts, Finding
+from refine_hooks.audit.reading import Counts, Finding, counted
 from refine_hooks.log.records import Curve, Failed, RoundRecord, Start
 from refine_hooks.log.summary import CurveIdentity, CurveSummary, RoundSummary
 from refine_hooks.model import Key
@@ -80,7 +80,8 @@ def row(summary: RoundSummary, counts: Counts | None) -> dict[str, Any]:
         "particles": summary.particles,
         "headline": summary.headline,
         "res": {c.name: _numbers(c) for c in summary.curves if c.resolution_A is not None},
-        "found": None if counts is None else list(counts),
+        "found": None if counts is None else [counts.warnings, counts.notes],
+        "rules": [] if counts is None else list(counts.rules),
     }
 
 
@@ -140,12 +141,14 @@ def identity(curve: CurveIdentity) -> dict[str, Any]:
     return {**asdict(curve), "title": curve_title(curve)}
 
 
-def failure(line: Failed) -> dict[str, Any]:
-    """A round that could not be measured."""
+def failure(line: Failed, findings: Sequence[Finding] = ()) -> dict[str, Any]:
+    """A round that could not be measured, and what the audit says of it."""
     at = line.failed_at.isoformat(timespec="seconds")
     key = line.key
     where = {"key": str(key), "run": key.run, "iteration": key.iteration, "class": key.class_id}
-    return {**where, "label": line.label, "at": at, "reason": line.reason}
+    counts = counted(findings)
+    found = {"found": [counts.warnings, counts.notes], "rules": list(counts.rules)}
+    return {**where, **found, "label": line.label, "at": at, "reason": line.reason}
 
 
 def provenance(start: Start | None) -> dict[str, Any]:

@@ -118,11 +118,15 @@ class Report:
                 pictures = part.pictures or self._pictures(row)
                 room -= len(pictures)
             part.pictures = pictures
-            rest = (b',"pictures":', pictures, b"}") if pictures else (b"}",)
+            rest = (b",", pictures[1:]) if pictures else (b"}",)
             yield page.json_in_html(row["key"]), b":", part.detail[:-1], *rest
 
     def _pictures(self, row: Row) -> bytes:
-        return page.json_in_html(page.pictures(self.store, Key.parse(row["key"]), row["label"], page.embedded))
+        """The pictures, but for those that the page draws from the volume."""
+        shown = page.pictures(self.store, Key.parse(row["key"]), row["label"], page.embedded)
+        if shown["volume"]:
+            shown["pictures"] = [one for one in shown["pictures"] if one["kind"] != "slices"]
+        return page.json_in_html(shown)
 
 
 def _separated(members: Iterable[Sequence[bytes]]) -> Iterator[bytes]:
@@ -159,7 +163,9 @@ class _WholeLog:
     def head(self) -> dict[str, Any]:
         starts = [line for line in self.log.lines if isinstance(line, Start)]
         curves = {curve.name: curve.identity for summary in self.summaries for curve in summary.curves}
-        return page.head(self.out, curves.values(), self.log.failures, self.log.faults, starts[-1] if starts else None)
+        start, measured = starts[-1] if starts else None, {str(key) for key in self.rounds}
+        found = {name: findings for name, findings in self.found.items() if name not in measured}
+        return page.head(self.out, curves.values(), self.log.failures, self.log.faults, start, found)
 
     def rows(self) -> Sequence[Row]:
         return self.all_rows

@@ -11,12 +11,13 @@ import html
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from refine_hooks._version import __version__
+from refine_hooks.audit import all_texts
 from refine_hooks.audit.reading import Finding
 from refine_hooks.files.names import told
 from refine_hooks.files.reading import open_plain, read_bytes
@@ -25,8 +26,14 @@ from refine_hooks.log.records import Failed, Start
 from refine_hooks.log.summary import CurveIdentity
 from refine_hooks.model import Key
 from refine_hooks.report import data
+from refine_hooks.report.volume import about_volume
 
-PICTURES = ("slices.png", "mask.png", "views.png")
+if TYPE_CHECKING:
+    from PIL import Image
+
+FIGURES = ("slices.png", "mask.png", "views.png")
+VOLUME = "volume.png"
+PICTURES = (*FIGURES, VOLUME)
 _ASSETS = Path(__file__).resolve().parent / "assets"
 _LARGEST_PX = 1 << 24  # no picture of ours comes near
 _SCRIPTS = (
@@ -38,7 +45,14 @@ _SCRIPTS = (
     "trend.js",
     "verdict.js",
     "curve_table.js",
+    "volume.js",
+    "slices.js",
+    "surface.js",
+    "scene.js",
+    "strip.js",
+    "map.js",
     "findings.js",
+    "log_findings.js",
     "provenance.js",
     "state.js",
     "keys.js",
@@ -53,17 +67,23 @@ def head(
     failures: Iterable[Failed],
     faults: Iterable[str],
     start: Start | None,
+    found: Mapping[str, Sequence[Finding]],
 ) -> dict[str, Any]:
     """What the page shows of a log besides its rounds.
 
     Args:
         out: the log's folder; names the log where no project is known.
         curves: the curves of the log.
+        failures: the rounds that failed.
+        faults: what is wrong with the log itself.
+        start: its newest watch.
+        found: the findings of rounds of which nothing but a failure is known.
     """
     return {
         "title": title(out, start),
         "curves": {curve.name: data.identity(curve) for curve in curves},
-        "failures": [data.failure(line) for line in failures],
+        "failures": [data.failure(line, found.get(str(line.key), ())) for line in failures],
+        "rules": {name: texts.title for name, texts in all_texts().items()},
         "faults": list(faults),
         "provenance": data.provenance(start),
     }
@@ -83,27 +103,42 @@ def grouped(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
     return by_round
 
 
-def pictures(store: Store, key: Key, label: str, source: Callable[[Path], str]) -> list[dict[str, Any]]:
-    """The pictures of a round that are on disk: source, caption, width and height in CSS pixels; a torn one is left out.
+def pictures(store: Store, key: Key, label: str, source: Callable[[Path], str]) -> dict[str, Any]:
+    """The pictures of a round that are on disk, and the volume that the page draws itself; a torn one is left out.
 
     Args:
         source: turns a picture's path into the address that the page uses.
+
+    Returns:
+        ``pictures``: kind, source, caption, width and height in CSS pixels of each; ``volume``: source and what is known of it
+        (`refine_hooks.report.volume`), or None.
     """
+    shown: list[dict[str, Any]] = []
+    for what in FIGURES:
+        path = store.picture_path(key, label, what)
+        image = _opened(path)
+        if image is not None:
+            caption, kind = str(image.info.get("Description", what)), what.partition(".")[0]
+            told = {"kind": kind, "caption": caption, "width": image.width, "height": image.height}
+            shown.append({"src": source(path), **told})
+    path = store.picture_path(key, label, VOLUME)
+    image = _opened(path)
+    about = about_volume(image.info) if image is not None else None
+    return {"pictures": shown, "volume": about and {"src": source(path), **about}}
+
+
+def _opened(path: Path) -> "Image.Image | None":
+    """A whole PNG file; None where there is none."""
     from PIL import Image, UnidentifiedImageError
 
-    shown = []
-    for what in PICTURES:
-        path = store.picture_path(key, label, what)
-        try:
-            with open_plain(path) as stream, Image.open(stream, formats=("PNG",)) as image:
-                if image.width * image.height > _LARGEST_PX:
-                    continue
-                image.load()
-                caption = str(image.info.get("Description", what))
-                shown.append({"src": source(path), "caption": caption, "width": image.width, "height": image.height})
-        except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
-            continue
-    return shown
+    try:
+        with open_plain(path) as stream, Image.open(stream, formats=("PNG",)) as image:
+            if image.width * image.height > _LARGEST_PX:
+                return None
+            image.load()
+            return image
+    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
+        return None
 
 
 def embedded(path: Path) -> str:

@@ -16,20 +16,19 @@ from refine_hooks.files.atomic import beside
 from refine_hooks.files.mrc import Map, Volume
 from refine_hooks.log.folder import Store
 from refine_hooks.model import Key
+from refine_hooks.report.directions import Views, views_picture
+from refine_hooks.report.volume import volume_picture
+from refine_hooks.report.window import LOW_PASS, binned, window
 
 PANEL_PX = 192
 GAP_PX = 6
 _COARSE_PX = 64
 _SURFACE_PX = 96
 _GREYS = 32
-# A Gaussian of 0.225 d leaves 1/e of what has the wavelength d.
-_SMOOTHING = 0.225
 _OUTLINE_RGB = (255, 122, 0)
 _BAR_RGB = (255, 255, 255)
 _TICK_RGB = (90, 170, 255)
 _SURFACE_RGB = np.array([120.0, 190.0, 175.0])
-# Anchors of a map from few to many views: dark blue, teal, green, yellow; equally spaced and rising in lightness.
-_VIEWS_RGB = ((13, 8, 61), (44, 51, 126), (33, 102, 134), (31, 149, 130), (102, 190, 90), (253, 231, 37))
 
 Picture = NDArray[np.uint8]
 
@@ -40,34 +39,40 @@ def write_pictures(
     label: str,
     average: Map,
     mask: Volume | None,
-    angular: NDArray[np.float64] | None,
+    views: Views | None,
     resolution_A: float | None = None,
+    mass_kDa: float | None = None,
 ) -> list[Path]:
     """Write what can be drawn of a round below the store's ``pictures`` folder, each file whole or not at all.
 
     Args:
         average: the average of the two half maps.
         mask: soft mask [z, y, x] in 0..1 of the same box, or None.
-        angular: views per bin [theta 0..180, phi 0..360], or None.
-        resolution_A: what the slices are low-pass filtered to; not at all where None.
+        views: the viewing directions, or None.
+        resolution_A: what map and slices are low-pass filtered to; not at all where None.
+        mass_kDa: of the molecule, where it is known.
 
     Returns:
-        The files written: ``slices.png``, then ``mask.png`` and ``views.png`` where there is something to show.
+        The files written: ``slices.png`` and ``volume.png``, then ``mask.png`` and ``views.png`` where there is something to show.
 
     Raises:
         StorageError: the disk is full, read-only or gone.
     """
-    drawn = [("slices.png", *slices_picture(average.voxels, mask, average.voxel_size_A, resolution_A))]
-    if mask is not None and float(mask.max()) > 0.5:
-        drawn.append(("mask.png", *surface_picture(mask)))
-    if angular is not None and float(angular.sum()) > 0:
-        drawn.append(("views.png", *views_picture(angular)))
+    mask = mask if mask is not None and float(mask.max()) > 0.5 else None
+    drawn = {
+        "slices.png": png(*slices_picture(average.voxels, mask, average.voxel_size_A, resolution_A)),
+        "volume.png": volume_picture(average.voxels, mask, average.voxel_size_A, resolution_A, mass_kDa),
+    }
+    if mask is not None:
+        drawn["mask.png"] = png(*surface_picture(mask))
+    if views is not None and float(views.counts.sum()) > 0:
+        drawn["views.png"] = png(*views_picture(views))
     written = []
-    for what, pixels, caption in drawn:
+    for what, content in drawn.items():
         path = store.picture_path(key, label, what)
         store.prepare(path, 1 << 20)
         with beside(path) as temporary:
-            temporary.write_bytes(png(pixels, caption))
+            temporary.write_bytes(content)
         written.append(path)
     return written
 
@@ -95,9 +100,9 @@ def densest_voxel(average: Volume, mask: Volume | None) -> tuple[int, int, int]:
     from scipy.ndimage import gaussian_filter
 
     step = max(1, average.shape[0] // _COARSE_PX)
-    density = gaussian_filter(_binned(average, step), 0.03 * average.shape[0] / step)
+    density = gaussian_filter(binned(average, step), 0.03 * average.shape[0] / step)
     if mask is not None:
-        inside = _binned(mask, step) > 0.5
+        inside = binned(mask, step) > 0.5
         if inside.any():
             density = np.where(inside, density, -np.inf)
     z, y, x = np.unravel_index(int(np.argmax(density)), density.shape)
@@ -114,8 +119,8 @@ def slices_picture(
     where the other two slices lie. All show the same cube: the mask with some room around it, or the whole box.
     """
     at = densest_voxel(average, mask)
-    start, edge = _window(mask) if mask is not None else ((0, 0, 0), average.shape[0])
-    sigma_px = _SMOOTHING * resolution_A / voxel_size_A if resolution_A else 0.0
+    start, edge = window(mask) if mask is not None else ((0, 0, 0), average.shape[0])
+    sigma_px = LOW_PASS * resolution_A / voxel_size_A if resolution_A else 0.0
     planes = [_framed(_smooth_plane(average, axis, at[axis], sigma_px), axis, start, edge) for axis in range(3)]
     low, high = _contrast(np.concatenate([plane.ravel() for plane in planes]))
     panels = []
@@ -139,23 +144,10 @@ def slices_picture(
 
 def surface_picture(mask: Volume) -> tuple[Picture, str]:
     """The mask's surface at value 0.5 seen along z, y and x, shaded, on a transparent ground; and its caption."""
-    (z, y, x), edge = _window(mask)
+    (z, y, x), edge = window(mask)
     small = _fitted(mask[z : z + edge, y : y + edge, x : x + edge], _SURFACE_PX)
     panels = [_shaded(np.moveaxis(small, axis, 0)) for axis in range(3)]
     return _side_by_side(panels), "Surface of the mask (value 0.5) seen along z, y and x."
-
-
-def _window(mask: Volume) -> tuple[tuple[int, int, int], int]:
-    """First voxel (z, y, x) and edge of the smallest cube in the box that holds the mask with an eighth of room around it."""
-    inside = mask > 0.5
-    flat = np.asarray(inside.any(axis=0))
-    shadows = [np.asarray(one) for one in (inside.any(axis=(1, 2)), flat.any(axis=1), flat.any(axis=0))]
-    if not flat.any():
-        return (0, 0, 0), mask.shape[0]
-    ends = [(int(np.argmax(one)), len(one) - int(np.argmax(one[::-1]))) for one in shadows]
-    edge = min(mask.shape[0], round(1.25 * max(last - first for first, last in ends)))
-    z, y, x = (min(max((first + last - edge) // 2, 0), mask.shape[0] - edge) for first, last in ends)
-    return (z, y, x), edge
 
 
 def _framed(plane: NDArray[np.float32], axis: int, start: tuple[int, int, int], edge: int) -> NDArray[np.float32]:
@@ -184,72 +176,10 @@ def _bar_length(edge_A: float) -> float:
     return float(max(step * power for step in (1, 2, 5) if step * power <= edge_A / 5))
 
 
-def views_picture(angular: NDArray[np.float64]) -> tuple[Picture, str]:
-    """Views over the sphere in an equal-area projection (Mollweide), relative to an even spread; and its caption.
-
-    Args:
-        angular: views per bin [theta 0..180, phi 0..360].
-    """
-    density = relative_density(angular)
-    area = _bin_area(*angular.shape)
-    order = np.argsort(density, axis=None)
-    # By area, not by bin: the bins at the poles are tiny and one view fills them.
-    top = max(float(density.flat[order[np.searchsorted(np.cumsum(area.flat[order]), 0.99)]]), 1.0)
-    height, width = PANEL_PX, 2 * PANEL_PX
-    row, column, inside = _mollweide(height, width, *angular.shape)
-    level = np.clip(density[row, column] / top, 0, 1)
-    picture = np.zeros((height, width, 4), np.uint8)
-    picture[..., :3] = _coloured(np.round(level * 63) / 63)
-    picture[..., 3] = np.where(inside, 255, 0)
-    empty = float(area[angular == 0].sum())
-    caption = (
-        "Viewing directions (orientation distribution): theta 0 at the top, phi 0 to 360 from left to right, equal areas; colour = "
-        f"density relative to uniform, from none (dark) to {top:.3g} (yellow). {angular.sum():.0f} particles, none in "
-        f"{100 * empty:.0f} % of the sphere."
-    )
-    return picture, caption
-
-
-def relative_density(angular: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Views per solid angle [theta, phi], 1 where they would be spread evenly."""
-    density: NDArray[np.float64] = angular / angular.sum() / _bin_area(*angular.shape)
-    return density
-
-
-def _bin_area(rows: int, columns: int) -> NDArray[np.float64]:
-    edges = np.cos(np.linspace(0, np.pi, rows + 1))
-    share = (edges[:-1] - edges[1:]) / 2
-    return np.repeat(share[:, None] / columns, columns, axis=1)
-
-
-def _mollweide(
-    height: int, width: int, rows: int, columns: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]]:
-    """Bin of every pixel of a Mollweide ellipse, and which pixels lie inside (Snyder 1987, USGS Paper 1395, p. 249)."""
-    y = 1 - 2 * (np.arange(height) + 0.5) / height
-    x = 2 * (np.arange(width) + 0.5) / width - 1
-    auxiliary = np.arcsin(y)[:, None]
-    latitude = np.arcsin((2 * auxiliary + np.sin(2 * auxiliary)) / np.pi)
-    longitude = x[None, :] / np.cos(auxiliary)
-    inside = np.abs(longitude) <= 1
-    row = np.clip((np.pi / 2 - latitude) / np.pi * rows, 0, rows - 1)
-    column = np.clip((longitude + 1) / 2 * columns, 0, columns - 1)
-    return np.broadcast_to(row, inside.shape).astype(np.intp), column.astype(np.intp), inside
-
-
-def _binned(volume: Volume, step: int) -> Volume:
-    edge = volume.shape[0] // step * step
-    few = edge // step
-    # One axis after the other: the first sum runs over whole planes and leaves little for the others.
-    planes = volume[:edge, :edge, :edge].reshape(few, step, edge, edge).mean(axis=1, dtype=np.float32)
-    rows = planes.reshape(few, few, step, edge).mean(axis=2, dtype=np.float32)
-    return np.asarray(rows.reshape(few, few, few, step).mean(axis=3, dtype=np.float32), np.float32)
-
-
 def _fitted(volume: Volume, edge_px: int) -> Volume:
     """``volume`` with an edge near ``edge_px``: binned when larger, interpolated when smaller."""
     if volume.shape[0] >= edge_px:
-        return _binned(volume, volume.shape[0] // edge_px)
+        return binned(volume, volume.shape[0] // edge_px)
     return _enlarged(volume, edge_px)
 
 
@@ -330,12 +260,6 @@ def _spread(values: NDArray[np.floating[Any]], known: NDArray[np.bool_]) -> NDAr
     nearest = distance_transform_edt(~known, return_distances=False, return_indices=True)
     continued: NDArray[np.float32] = gaussian_filter(values[tuple(nearest)].astype(np.float32), 1.0)
     return continued
-
-
-def _coloured(level: NDArray[np.float64]) -> Picture:
-    anchors = np.linspace(0, 1, len(_VIEWS_RGB))
-    channels = [np.interp(level, anchors, [rgb[c] for rgb in _VIEWS_RGB]) for c in range(3)]
-    return np.stack(channels, axis=-1).astype(np.uint8)
 
 
 def _side_by_side(panels: Sequence[Picture]) -> Picture:

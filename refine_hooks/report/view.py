@@ -52,7 +52,8 @@ class LogView:
     def head(self) -> dict[str, Any]:
         """What the page shows of the log besides its rounds."""
         index = self.index
-        return page.head(index.out, index.curves(), index.failures(), index.faults, index.start)
+        found = page.grouped(self.judge.of_failures())
+        return page.head(index.out, index.curves(), index.failures(), index.faults, index.start, found)
 
     def rows(self) -> Sequence[Row]:
         """The rows of all rounds in the order of the log; the same object while nothing changes."""

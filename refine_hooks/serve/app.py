@@ -152,7 +152,7 @@ async def _round(request: Request) -> Response:
         record = log.index.record(key)
         return {
             **log.detail(key),
-            "pictures": files.pictures(log.index, record),
+            **files.pictures(log.index, record),
             "links": files.links(log.index, record),
         }
 

@@ -39,7 +39,7 @@ def links(log: LogIndex, record: RoundRecord) -> dict[str, str]:
     return offered
 
 
-def pictures(log: LogIndex, record: RoundRecord) -> list[dict[str, Any]]:
+def pictures(log: LogIndex, record: RoundRecord) -> dict[str, Any]:
     """The pictures of a round as the page wants them, each with its address."""
     return page.pictures(
         Store(log.out), record.key, record.label, lambda path: address(log, record, "picture", _kind(path))

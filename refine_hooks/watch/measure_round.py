@@ -15,6 +15,7 @@ from refine_hooks.log.folder import Store
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.measure import NamedMask
 from refine_hooks.model import FscCurve, HalfMaps, Round
+from refine_hooks.report.directions import Views
 from refine_hooks.settings import Settings
 from refine_hooks.watch import products
 
@@ -120,7 +121,9 @@ def _written(
     sharpened_path = None
     if config.keep_files:
         store.checkpoint_path(key).unlink(missing_ok=True)
-        products.write_pictures(store, key, label, measurement, callbacks.viewing_directions(round_))
+        products.write_pictures(
+            store, key, label, measurement, _views(round_, callbacks), round_.facts.molecular_mass_kDa
+        )
         if measurement.sharpened is not None:
             sharpened = Map(measurement.sharpened, measurement.voxel_size_A)
             sharpened_path = products.write_sharpened(store, key, label, sharpened)
@@ -134,3 +137,10 @@ def _written(
         former=previous,
         sharpened_path=sharpened_path,
     )
+
+
+def _views(round_: Round, callbacks: Callbacks) -> Views | None:
+    counts = callbacks.viewing_directions(round_)
+    if counts is None:
+        return None
+    return Views(counts, round_.facts.symmetry, "cistem" if round_.program == "cistem" else "relion")

@@ -6,9 +6,6 @@ import os
 from pathlib import Path
 from typing import get_args
 
-import numpy as np
-from numpy.typing import NDArray
-
 from refine_hooks.errors import StorageError
 from refine_hooks.files.mrc import Map
 from refine_hooks.log.folder import Store
@@ -17,6 +14,7 @@ from refine_hooks.log.masks import MaskRecord
 from refine_hooks.log.records import Curve, CurveKind, HalfMapsRecord, RoundRecord
 from refine_hooks.measure import Measurement
 from refine_hooks.model import HalfMaps, Key, MaskRole, Origin, rank
+from refine_hooks.report.directions import Views
 
 logger = logging.getLogger(__name__)
 
@@ -140,7 +138,8 @@ def write_pictures(
     key: Key,
     label: str,
     measurement: Measurement,
-    angular: NDArray[np.float64] | None,
+    views: Views | None,
+    mass_kDa: float | None = None,
 ) -> None:
     """Slices, mask surfaces and views of a round; a picture that cannot be drawn harms nothing.
 
@@ -153,7 +152,7 @@ def write_pictures(
     best = best_curve(measurement.curves, [m.record for m in measurement.masks])
     resolution_A = best.resolution_A if best is not None else None
     try:
-        draw(store, key, label, Map(measurement.average, measurement.voxel_size_A), mask, angular, resolution_A)
+        draw(store, key, label, Map(measurement.average, measurement.voxel_size_A), mask, views, resolution_A, mass_kDa)
     except StorageError:
         raise
     except Exception as error:

@@ -75,17 +75,20 @@ function showEverything() {
   showCompare();
   showResolution();
   $("fsc").closest(".card").hidden = !hasCurves();
-  for (const card of ["findings", "provenance"]) $(card).closest(".card").hidden = !state.detail;
-  showPictures(state.detail?.pictures);
+  $("provenance").closest(".card").hidden = !state.detail;
+  $("findings").closest(".card").hidden = !state.row;
+  showMap(state.detail).catch(fault);
   if (hasCurves()) showFsc();
+  showFindings(state.detail?.shown.findings);
   if (!state.detail) return;
-  showFindings(state.detail.shown.findings);
   showProvenance(state.detail, state.row, state.log);
 }
 
 function showList() {
+  const named = trackParts(allRounds());
   showAlarm(newestFailure(), state.key, (key) => goTo(key).catch(fault));
   showRounds(state.rows, state, state.track ? {} : trackParts(allRounds()), select);
+  showLogFindings(allRounds(), state.log.rules || {}, named, (key) => goTo(key).catch(fault));
   showFaults(state.log.failures || [], new Set(allRows().map((r) => r.key)), state.log.faults || []);
 }
 
@@ -175,6 +178,7 @@ async function begin() {
   addEventListener("beforeprint", resized);
   new ResizeObserver(resized).observe($("fsc"));
   new ResizeObserver(resized).observe($("resolution"));
+  beginMap();
   await showLogs();
   if (state.logs.length) await openLog(state.logs[0].id); else fill($("verdict"), el("h1", {}, "There is no log yet."));
   if (live) listen();

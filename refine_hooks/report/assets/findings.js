@@ -1,12 +1,12 @@
 // Pictures and findings of a round.
 function showPictures(pictures) {
-  $("pictures-card").hidden = !pictures || !pictures.length;
-  fill($("pictures"), (pictures || []).map((p) => el("figure", {},
+  fill($("pictures"), pictures.map((p) => el("figure", {},
     el("img", { src: p.src, alt: p.caption, width: p.width, height: p.height, decoding: "async" }),
     el("figcaption", {}, p.caption))));
 }
 
 function showFindings(findings) {
+  if (!findings) { fill($("findings")); return; }
   const rank = (f) => (f.severity === "warning" ? 0 : 1), sorted = [...findings].sort((a, b) => rank(a) - rank(b));
   fill($("findings"), sorted.length ? sorted.map(showFinding) : el("p", { class: "quiet" }, "There are no findings."));
 }

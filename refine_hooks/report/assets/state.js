@@ -53,6 +53,12 @@ function listed() {
   return allRounds().filter((r) => trackOf(r) === state.track).sort((a, b) => a.iteration - b.iteration);
 }
 
+// The measured rounds of the selected round's run and class, by iteration.
+function sameTrack() {
+  const here = state.row;
+  return here ? allRows().filter((r) => trackOf(r) === trackOf(here)).sort((a, b) => a.iteration - b.iteration) : [];
+}
+
 // The newest round with a number of ours, else the newest with any number, else the newest.
 function mostUseful(rows) {
   const hasNumber = (r) => r.headline && r.res[r.headline];

@@ -1,0 +1,113 @@
+"""A round's map and mask as one small PNG that the page can turn, cut and contour: cropped to the mask, binned, low-pass filtered.
+
+The planes across z stand side by side in rows of `ACROSS`, those of the map above those of the mask. Grey 0..255 is the density
+from the lowest to the highest, and the mask from 0 to 1. What else is known stands as JSON in the PNG's text "Volume".
+"""
+
+import io
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refine_hooks.files.mrc import Volume
+from refine_hooks.report.window import LOW_PASS, binned, window
+
+EDGE_PX = 52
+ACROSS = 8
+_LEVELS, _LEVELS_OUTSIDE = 48, 10  # of grey: noise outside of the mask is looked at by nobody, and costs most
+_MASK_LEVELS = 12
+_SHARE_OF_MASK = 0.3  # of its volume lies above the first contour, where no mass is known
+_A3_PER_kDa = 1210.0
+
+
+def volume_picture(
+    average: Volume,
+    mask: Volume | None,
+    voxel_size_A: float,
+    resolution_A: float | None = None,
+    mass_kDa: float | None = None,
+) -> bytes:
+    """The PNG file.
+
+    Args:
+        average: the average of the two half maps [z, y, x].
+        mask: soft mask of the same box in 0..1, or None.
+        voxel_size_A: of both.
+        resolution_A: what the map is low-pass filtered to; not at all where None.
+        mass_kDa: decides on the first contour.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    (z, y, x), edge = window(mask) if mask is not None else ((0, 0, 0), average.shape[0])
+    step = -(-edge // EDGE_PX)
+    few = max(edge // step, 2)
+    part = tuple(slice(begin, begin + few * step) for begin in (z, y, x))
+    density = binned(average[part], step)
+    if resolution_A:
+        density = gaussian_filter(density, LOW_PASS * resolution_A / voxel_size_A / step)
+    inside = binned(mask[part], step) if mask is not None else np.ones_like(density)
+    low, high = (float(value) for value in np.quantile(density, (0.005, 0.9997)))
+    high = high if high > low else low + 1.0
+    level = np.clip((density - low) / (high - low), 0, 1)
+    about = {
+        "edge": len(density),
+        "across": ACROSS,
+        "voxel_A": round(step * voxel_size_A, 5),
+        "start": [x, y, z],
+        "step": step,
+        "box": len(average),
+        "resolution_A": resolution_A and round(resolution_A, 3),
+        "masked": mask is not None,
+        "level": round(255 * _first_contour(level, inside, step * voxel_size_A, mass_kDa)),
+    }
+    planes = [_atlas(_greys(level, inside)), _atlas(np.round(inside * _MASK_LEVELS) * (255 / _MASK_LEVELS))]
+    return _png(np.concatenate(planes), about)
+
+
+def about_volume(info: Mapping[Any, Any]) -> dict[str, Any] | None:
+    """What is known of a volume from the texts of its PNG; None where that is none of ours."""
+    try:
+        about = json.loads(info["Volume"])
+        known = {name: about[name] for name in ("edge", "across", "step", "box", "level", "voxel_A", "masked", "start")}
+    except (KeyError, TypeError, ValueError):
+        return None
+    return {**known, "resolution_A": about.get("resolution_A")}
+
+
+def _greys(level: NDArray[np.float32], inside: Volume) -> NDArray[np.float32]:
+    """Fine steps within reach of the mask, coarse ones elsewhere."""
+    from scipy.ndimage import maximum_filter
+
+    near = maximum_filter(inside, 3) > 0.1
+    fine, coarse = (np.round(level * (count - 1)) * (255 / (count - 1)) for count in (_LEVELS, _LEVELS_OUTSIDE))
+    return np.where(near, fine, coarse)
+
+
+def _first_contour(level: NDArray[np.float32], inside: Volume, voxel_A: float, mass_kDa: float | None) -> float:
+    """The level, 0..1, above which the molecule's volume lies within the mask."""
+    values = np.sort(level[inside > 0.5])[::-1]
+    if not len(values):
+        return 0.5
+    wanted = mass_kDa * _A3_PER_kDa / voxel_A**3 if mass_kDa else _SHARE_OF_MASK * len(values)
+    return float(values[min(round(wanted), int(0.6 * len(values)))])
+
+
+def _atlas(planes: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+    edge = len(planes)
+    rows = -(-edge // ACROSS)
+    padded = np.zeros((rows * ACROSS, edge, edge), np.uint8)
+    padded[:edge] = np.round(planes)
+    return padded.reshape(rows, ACROSS, edge, edge).swapaxes(1, 2).reshape(rows * edge, ACROSS * edge)
+
+
+def _png(pixels: NDArray[np.uint8], about: dict[str, Any]) -> bytes:
+    from PIL import Image, PngImagePlugin
+
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Volume", json.dumps(about))
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG", compress_level=9, pnginfo=text)
+    return stream.getvalue()
