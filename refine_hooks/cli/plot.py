@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from refine_hooks.audit import Finding
     from refine_hooks.log.index import LogIndex
     from refine_hooks.model import Key
+    from refine_hooks.report.movie import Plane
 
 
 @app.command(short_help="Draw curves as PNG, SVG or PDF.")
@@ -53,11 +54,17 @@ def plot(
     mark: Annotated[
         bool, typer.Option("--findings", help="with ROUND: shade the shells that the audit's warnings name")
     ] = False,
+    movie: Annotated[
+        Literal["", "XY", "XZ", "YZ"],
+        typer.Option(
+            help="this slice in all rounds of the track, as FILE.gif or .mp4 [default: no movie]", show_default=False
+        ),
+    ] = "",
     width: Annotated[float, typer.Option(help="width in cm", min=4.0, max=60.0)] = 12.0,
     config: LogConfig = None,
     old_round: OldRound = "",
 ) -> None:
-    """Draw the curves of a round, or the resolution of all rounds, for a paper: PNG, SVG or PDF."""
+    """Draw the curves of a round, or the resolution of all rounds, for a paper: PNG, SVG or PDF; or a movie of the map."""
     from refine_hooks.report.plot import plot_curves, plot_resolutions
 
     place, key = log_and_round(log, key, None, old_round)
@@ -65,7 +72,14 @@ def plot(
         raise typer.BadParameter(
             "--compare, --log-scale and --findings belong to the curves of one round; name it: LOG ROUND"
         )
+    if movie and key:
+        raise typer.BadParameter(
+            "--movie shows all rounds of a run and class; leave out ROUND, name another one with --track"
+        )
     index = open_log(place)
+    if movie:
+        _movie(index, track, out or Path("slices.gif"), movie)
+        return
     names = tuple(curve or ())
     target = out or Path("fsc.png" if key else "resolution.png")
     if key:
@@ -80,6 +94,16 @@ def plot(
     else:
         plot_resolutions(index.records(_of_track(index, track)), target, names, width)
     print(target)
+
+
+def _movie(index: LogIndex, track: str, target: Path, plane: Plane) -> None:
+    from refine_hooks.log.folder import Store
+    from refine_hooks.report.movie import write_movie
+
+    keys = set(_of_track(index, track))
+    rounds = sorted((known for known in index.summaries() if known.key in keys), key=lambda known: known.key.iteration)
+    count = write_movie(Store(index.path.absolute().parent), rounds, target, plane)
+    print(f"{target} ({count} rounds)")
 
 
 def _of_track(index: LogIndex, track: str) -> list[Key]:

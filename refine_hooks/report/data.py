@@ -20,7 +20,6 @@ from refine_hooks.model import Key
 from refine_hooks.report.meaning import in_words
 from refine_hooks.report.words import (
     Standing,
-    analysis_words,
     curve_title,
     mask_title,
     origin_words,
@@ -35,6 +34,7 @@ UNDEFINED = -32768
 _LARGEST = 32767
 _DIGITS = 7  # significant ones of other numbers
 _FROM_THE_BOX = {"frequency_per_A", "voxels_in_shell"}  # the page counts them itself
+_TRENDS = {"cfar", "cfar_by_chance", "b_factor_A2"}
 _FEW = 12  # numbers; a shorter array is sent as it is
 
 
@@ -88,7 +88,7 @@ def row(summary: RoundSummary, counts: Counts | None) -> dict[str, Any]:
 def _numbers(curve: CurveSummary) -> list[float]:
     """Resolution, the level that it is read at, and the interval where there is one."""
     numbers = (curve.resolution_A or 0.0, curve.identity.threshold, *(curve.interval_A or ()))
-    return [round(number, 3) for number in numbers]
+    return [round(number, 6) for number in numbers]  # finer than what is shown, so that no number is rounded twice
 
 
 def detail(record: RoundRecord, previous: Standing | None, findings: Sequence[Finding]) -> dict[str, Any]:
@@ -104,13 +104,27 @@ def detail(record: RoundRecord, previous: Standing | None, findings: Sequence[Fi
     shown = {
         "shells": len(record.frequency_per_A),
         "origin": origin_words(record.half_maps, record.program),
-        "analysis": analysis_words(record.analysis),
         "verdict": asdict(verdict(record, previous, findings)),
         "findings": [_finding(finding, record) for finding in findings],
         "curves": [_curve(curve, record, suspicious) for curve in record.curves],
         "masks": [{"title": mask_title(mask.name, mask.role)} for mask in record.masks],
     }
     return {**_compact(whole, len(record.frequency_per_A)), "key": str(record.key), "shown": shown}
+
+
+def over_rounds(record: RoundRecord, name: str | None) -> dict[str, Any]:
+    """What the page draws of a round beside the other rounds of its run and class: one curve, and the numbers of its trends."""
+    curve = record.curve(name)
+    return {
+        "key": str(record.key),
+        "box_px": record.box_px,
+        "voxel_size_A": record.voxel_size_A,
+        "shells": len(record.frequency_per_A),
+        "correlation": None if curve is None else {"packed": packed(curve.correlation)},
+        "masks": [{"name": mask.name, "volume_A3": mask.volume_A3} for mask in record.masks],
+        "analysis": record.analysis and record.analysis.model_dump(include=_TRENDS),
+        "checks": record.checks and {"noise_by_direction": record.checks.model_dump()["noise_by_direction"]},
+    }
 
 
 def _finding(finding: Finding, record: RoundRecord) -> dict[str, Any]:

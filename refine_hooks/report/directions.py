@@ -9,7 +9,7 @@ from refine_hooks.errors import SettingsError
 from refine_hooks.model import Package
 
 HEIGHT_PX, WIDTH_PX = 220, 440
-_MARGIN_PX = 40  # for the axes; twice as much below for the colour bar
+_MARGIN_PX = 60  # for the axes at the sides; as much below for the colour bar
 _STEPS = 63  # of colour
 _PARTS = 3  # of a bin along each edge, when it is turned to its symmetry mates
 _INK, _GROUND = (40, 45, 50), 255
@@ -101,26 +101,25 @@ def _with_axes(sphere: Pixels, top: float) -> Pixels:
     """The projection with theta and phi at its edges, and the colour bar below it."""
     from PIL import Image, ImageDraw, ImageFont
 
-    height, width = sphere.shape[0] + 2 * _MARGIN_PX + 12, sphere.shape[1] + 2 * _MARGIN_PX
+    height, width = sphere.shape[0] + _MARGIN_PX, sphere.shape[1] + 2 * _MARGIN_PX
     image = Image.new("RGB", (width, height), (_GROUND,) * 3)
     image.paste(Image.fromarray(sphere), (_MARGIN_PX, 8))
     drawing, font = ImageDraw.Draw(image), ImageFont.load_default(13)
     right, bottom, middle = _MARGIN_PX + sphere.shape[1], 8 + sphere.shape[0], 8 + sphere.shape[0] // 2
     drawing.ellipse((_MARGIN_PX, 8, right, bottom), outline=_INK)
     for text, at, anchor in (
-        ("θ 0", (width // 2 - 60, 4), "ra"),
-        ("θ 180", (width // 2 - 60, bottom + 4), "rd"),
-        ("φ 0", (_MARGIN_PX - 4, middle), "rm"),
+        ("theta 0", (width // 2 - 120, 4), "ra"),
+        ("theta 180", (width // 2 - 120, bottom + 4), "rd"),
+        ("phi 0", (_MARGIN_PX - 4, middle - 8), "rm"),
+        ("theta 90", (_MARGIN_PX - 4, middle + 8), "rm"),
         ("360", (right + 4, middle), "lm"),
-        ("θ 90", (_MARGIN_PX + 6, middle - 8), "ls"),
     ):
-        colour = (255, 255, 255) if text == "θ 90" else _INK
-        drawing.text(at, text, fill=colour, font=font, anchor=anchor)
+        drawing.text(at, text, fill=_INK, font=font, anchor=anchor)
     bar = _coloured(np.round(np.linspace(0, 1, sphere.shape[1] // 2) * _STEPS) / _STEPS)[None].repeat(10, 0)
     left, bar_top = width // 2 - bar.shape[1] // 2, bottom + 18
     image.paste(Image.fromarray(bar), (left, bar_top))
     ends = ((left, "0"), (left + round(bar.shape[1] / top), "1 = uniform"), (left + bar.shape[1], f"{top:.3g}"))
-    crowded = top < 1.6 or top > 6
+    crowded = top < 1.6 or top > 4
     for x, text in (ends[0], ends[2]) if crowded else ends:
         drawing.line((x, bar_top, x, bar_top + 13), fill=_INK)
         drawing.text((x, bar_top + 14), text, fill=_INK, font=font, anchor="ma")

@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from refine_hooks.audit.judge import Judge
-from refine_hooks.audit.reading import Counts
+from refine_hooks.audit.reading import Counts, counted
 from refine_hooks.errors import InputError
 from refine_hooks.log.index import LogIndex
 from refine_hooks.log.summary import RoundSummary
 from refine_hooks.log.watching import watching
 from refine_hooks.model import Key
 from refine_hooks.report import data, page
+from refine_hooks.report.words import program_name
 from refine_hooks.settings import Settings
+
+ROUNDS_BESIDE = 250  # of one run and class, that are drawn beside each other
+IN_A_SPARK = 40
 
 Row = dict[str, Any]
 
@@ -85,6 +89,38 @@ class LogView:
         for key, record, found in self.judge.judged(keys):
             yield key, data.detail(record, data.standing_before(self.index.history(key)), found)
 
+    def over_rounds(self, key: Key, curve: str | None) -> Iterator[dict[str, Any]]:
+        """What is drawn of the newest rounds of the run and class of ``key`` beside each other, by iteration."""
+        keys = [summary.key for summary in self.index.series(key)]
+        for record in self.index.records(keys[-ROUNDS_BESIDE:]):
+            yield data.over_rounds(self.judge.completed(record), curve)
+
+    def standing(self) -> dict[str, Any]:
+        """The log in one line: its newest round and number, how it went, and what needs a person."""
+        summaries, failures = self.index.summaries(), self.index.failures()
+        counts = [count for summary in summaries if (count := self.judge.counts(summary)) is not None]
+        start = self.index.start
+        told: dict[str, Any] = {
+            "id": self.id,
+            "title": self.title,
+            "where": str(self.index.out),
+            "program": program_name(start.program) if start else "",
+            "state": watching(self.index).state,
+            "rounds": len(summaries),
+            "warnings": sum(count.warnings for count in (*counts, counted(self.judge.of_failures()))),
+            "failed": None,
+            "resolution": None,
+            "trend": [],
+        }
+        if summaries:
+            newest = max(summaries, key=lambda one: one.measured_at)
+            told |= {"last": newest.label, "key": str(newest.key), "at": newest.measured_at.isoformat()}
+            told |= _number(summaries)
+        last = max(failures, key=lambda line: line.failed_at, default=None)
+        if last is not None and not any(one.measured_at >= last.failed_at for one in summaries):
+            told |= {"failed": last.reason, "last": last.label, "key": str(last.key), "at": last.failed_at.isoformat()}
+        return told
+
     def detail(self, key: Key) -> dict[str, Any]:
         """What the page shows of one round, but its pictures and files.
 
@@ -94,3 +130,29 @@ class LogView:
         for _, told in self.details([key]):
             return told
         raise InputError(f"{key}: the log holds no such round")
+
+
+def _number(summaries: Sequence[RoundSummary]) -> dict[str, Any]:
+    """The number of the newest round that has one, of ours where there is any, and the numbers before it that were read alike."""
+    read = [(one, curve) for one in summaries if (curve := one.headline_curve) is not None and curve.resolution_A]
+    ours = [(one, curve) for one, curve in read if not curve.identity.of_program]
+    if not read:
+        return {"resolution": None, "trend": []}
+    newest, curve = max(ours or read, key=lambda pair: pair[0].measured_at)
+
+    def alike(one: RoundSummary) -> tuple[Any, ...]:
+        return one.key.run, one.key.class_id, one.origin, one.independence
+
+    number = {
+        "of": newest.label,
+        "A": curve.resolution_A,
+        "interval": curve.interval_A,
+        "level": curve.identity.threshold,
+        "program": curve.identity.of_program,
+    }
+    track = sorted(
+        (one.key.iteration, other.resolution_A)
+        for one, other in read
+        if alike(one) == alike(newest) and other.identity == curve.identity
+    )
+    return {"resolution": number, "trend": [resolution_A for _, resolution_A in track][-IN_A_SPARK:]}

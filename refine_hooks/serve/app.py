@@ -21,6 +21,7 @@ from refine_hooks.log.watching import WatchState, watching
 from refine_hooks.model import Key
 from refine_hooks.notify.prometheus import prometheus_text, state_of
 from refine_hooks.report import page
+from refine_hooks.report.export import export
 from refine_hooks.report.view import LogView
 from refine_hooks.serve import files
 from refine_hooks.serve.collection import LogCollection
@@ -29,6 +30,7 @@ from refine_hooks.serve.events import Hub, Listener
 logger = logging.getLogger(__name__)
 
 TELL_EVERY = 25  # audits of a few rounds each
+_KINDS = {"emdb-xml": "application/xml", "csv": "text/csv", "json": "application/json"}
 Wait = Callable[[], Awaitable[None]]
 
 
@@ -57,6 +59,8 @@ def application(logs: LogCollection, hub: Hub, wait: Wait) -> Starlette:
         Route("/api/events", _events),
         Route("/api/log/{id}", _log),
         Route("/api/log/{id}/round", _round),
+        Route("/api/log/{id}/rounds", _rounds),
+        Route("/api/log/{id}/export", _export),
         Route("/api/log/{id}/picture", _picture),
         Route("/api/log/{id}/file", _file),
         Route("/metrics", _metrics),
@@ -129,10 +133,8 @@ async def _page(request: Request) -> Response:
 
 
 async def _logs(request: Request) -> Response:
-    logs = [
-        {"id": log.id, "title": log.title, "where": told(str(log.index.out))}
-        for log in _collection(request).logs.values()
-    ]
+    views = list(_collection(request).logs.values())
+    logs = await run_in_threadpool(lambda: [log.standing() for log in views])
     return JSONResponse({"logs": sorted(logs, key=lambda log: (log["title"], log["where"]))})
 
 
@@ -157,6 +159,17 @@ async def _round(request: Request) -> Response:
         }
 
     return JSONResponse(await run_in_threadpool(told))
+
+
+async def _rounds(request: Request) -> Response:
+    log, key, curve = _view(request), _key(request), request.query_params.get("curve") or None
+    return JSONResponse({"rounds": await run_in_threadpool(lambda: list(log.over_rounds(key, curve)))})
+
+
+async def _export(request: Request) -> Response:
+    log, key, kind = _view(request), _key(request), request.query_params.get("as", "")
+    text = await run_in_threadpool(lambda: export(log.index.record(key), kind))
+    return Response(text, media_type=_KINDS.get(kind, "text/plain"), headers={"content-disposition": "attachment"})
 
 
 async def _picture(request: Request) -> Response:

@@ -23,6 +23,8 @@ def maps_of(record: RoundRecord) -> dict[str, str]:
     """Name of each volume that can be asked for -> its path as the record has it."""
     halves = record.half_maps.paths if record.half_maps and record.half_maps.paths else ()
     named = {f"half{number}": path for number, path in enumerate(halves, 1)}
+    if record.analysis is not None and record.analysis.sharpened_path:
+        named["sharpened"] = record.analysis.sharpened_path
     return {**named, **{f"mask:{mask.name}": mask.path for mask in record.masks if mask.path is not None}}
 
 

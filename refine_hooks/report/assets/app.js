@@ -4,19 +4,13 @@ async function openLog(id) {
   state.log.rows ||= [];
   state.seq = state.log.seq || 0;
   Object.assign(state, { track: "", compare: "", key: null, overrides: {}, plots: {} });
-  const first = allRounds().find((r) => r.key === linkedTo()) || mostUseful(allRows()) || allRounds().at(-1);
+  const first = allRounds().find((r) => r.key === linked().round) || mostUseful(allRows()) || allRounds().at(-1);
   $("title").textContent = state.log.title;
   document.title = state.log.title + " – refine_hooks";
   $("where").textContent = state.log.provenance?.project || "";
   if (first && severalTracks(allRounds())) state.track = trackOf(first);
   showTracks();
   await select(first ? first.key : null);
-}
-
-// The address may name a round, so that one round can be pointed out to a colleague.
-function linkedTo() {
-  const found = /^#round=(.+)$/.exec(location.hash);
-  try { return found && decodeURIComponent(found[1]); } catch { return null; }
 }
 
 function showTracks() {
@@ -43,9 +37,9 @@ async function select(key) {
   state.rows = listed();
   const row = allRounds().find((r) => r.key === key) || null;
   const [detail, other] = await Promise.all([key && !row?.failed && source.detail(state.log, key), comparedDetail()]);
-  if (state.key !== key) return;  // another round was chosen meanwhile
+  if (state.key !== key) return; // another round was chosen meanwhile
   Object.assign(state, { detail: detail || null, other, row });
-  if (key) history.replaceState(null, "", "#round=" + encodeURIComponent(key));
+  if (key) history.replaceState(null, "", addressOf(state.log.id, key));
   const shown = detail ? curvesOf(detail) : [];
   if (!shown.some((c) => c.name === state.active && state.visible(c))) state.active = row?.headline || shown[0]?.name;
   showEverything();
@@ -64,8 +58,12 @@ async function comparedDetail() {
   return detail && { ...detail, label: allRows().find((r) => r.key === key)?.label };
 }
 
-function hasCurves() { return Boolean(state.detail && state.detail.curves.length); }
-function hasNumbers() { return state.rows.some((r) => Object.keys(r.res).length); }
+function hasCurves() {
+  return Boolean(state.detail && state.detail.curves.length);
+}
+function hasNumbers() {
+  return state.rows.some((r) => Object.keys(r.res).length);
+}
 
 function showEverything() {
   const named = trackParts(allRounds());
@@ -78,6 +76,10 @@ function showEverything() {
   $("provenance").closest(".card").hidden = !state.detail;
   $("findings").closest(".card").hidden = !state.row;
   showMap(state.detail).catch(fault);
+  showOverRounds().catch(fault);
+  showSmallTrends().catch(fault);
+  showAnalysis(state.detail);
+  showSave(state.detail);
   if (hasCurves()) showFsc();
   showFindings(state.detail?.shown.findings);
   if (!state.detail) return;
@@ -92,11 +94,26 @@ function showList() {
   showFaults(state.log.failures || [], new Set(allRows().map((r) => r.key)), state.log.faults || []);
 }
 
-function activate(curve) { state.active = curve.name; state.overrides[curve.name] = true; showFsc(); }
+function activate(curve) {
+  state.active = curve.name;
+  state.overrides[curve.name] = true;
+  showFsc();
+}
 
 function showFsc() {
-  const { detail, other } = state, place = state.row.label;
-  showCurves(detail, state, (c, on) => { state.overrides[c.name] = on; showFsc(); }, activate);
+  const conical = state.detail.analysis?.conical_lowest && state.detail.analysis.mask;
+  $("directions").hidden = !conical || curvesOf(state.detail).find((c) => c.name === state.active)?.mask !== conical;
+  const { detail, other } = state,
+    place = state.row.label;
+  showCurves(
+    detail,
+    state,
+    (c, on) => {
+      state.overrides[c.name] = on;
+      showFsc();
+    },
+    activate,
+  );
   charts.fsc?.destroy();
   charts.fsc = fscChart($("fsc"), detail, other, state, (u) => readFsc(u, detail, place));
   showHere(detail, null, place);
@@ -105,11 +122,14 @@ function showFsc() {
 }
 
 function readFsc(u, detail, place) {
-  const idx = u.cursor.idx, known = idx !== null && idx !== undefined && u.cursor.left >= 0;
+  const idx = u.cursor.idx,
+    known = idx !== null && idx !== undefined && u.cursor.left >= 0;
   const at = known ? Math.round(u.data[0][idx] * detail.box_px * detail.voxel_size_A) : detail.shown.shells;
-  const shell = at < detail.shown.shells ? at : null, title = showHere(detail, shell, place);
+  const shell = at < detail.shown.shells ? at : null,
+    title = showHere(detail, shell, place);
   const shown = curvesOf(detail).filter(state.visible);
-  readout($("fsc"), u, title, shell === null ? null : shown.map((c) => [c, correlation(c.values[shell])]));
+  const lines_ = shell === null ? null : shown.map((c) => [swatch(c), c.title, correlation(c.values[shell])]);
+  readout($("fsc"), u, title, lines_);
 }
 
 function showResolution() {
@@ -120,33 +140,60 @@ function showResolution() {
   if (!hasNumbers()) return;
   charts.resolution = resolutionChart($("resolution"), state.rows, curves, state, select);
   const known = Object.values(curves).filter((c) => state.rows.some((row) => row.res[c.name]));
-  const flip = (c) => () => { state.plots[c.name] = !state.plotted(c.name); showResolution(); };
-  fill($("resolution-legend"), known.map((c) => el("button",
-    { type: "button", "data-plot": c.name, "aria-pressed": String(state.plotted(c.name)), onclick: flip(c) },
-    swatch(c), c.title)));
+  const flip = (c) => () => {
+    state.plots[c.name] = !state.plotted(c.name);
+    showResolution();
+  };
+  fill(
+    $("resolution-legend"),
+    known.map((c) =>
+      el(
+        "button",
+        { type: "button", "data-plot": c.name, "aria-pressed": String(state.plotted(c.name)), onclick: flip(c) },
+        swatch(c),
+        c.title,
+      ),
+    ),
+  );
 }
 
 function showCompare() {
-  const near = state.rows.filter((r) => r.key !== state.key && !r.failed).slice(-200).reverse();
-  fill($("compare"),
-    el("option", { value: "" }, "no other round"), el("option", { value: "previous" }, "the round before"),
-    near.map((r) => el("option", { value: r.key }, r.label)));
+  const near = state.rows
+    .filter((r) => r.key !== state.key && !r.failed)
+    .slice(-200)
+    .reverse();
+  fill(
+    $("compare"),
+    el("option", { value: "" }, "no other round"),
+    el("option", { value: "previous" }, "the round before"),
+    near.map((r) => el("option", { value: r.key }, r.label)),
+  );
   $("compare").value = state.compare;
   if ($("compare").selectedIndex < 0) $("compare").value = state.compare = "";
 }
 
-function compareWith(value) { state.compare = value; return select(state.key); }
+function compareWith(value) {
+  state.compare = value;
+  return select(state.key);
+}
 
 function resized() {
   for (const [name, u] of Object.entries(charts)) {
     if (u && $(name).clientWidth) u.setSize({ width: $(name).clientWidth, height: $(name).clientHeight });
   }
+  for (const u of [over.chart, ...smallCharts]) {
+    const node = u?.root.parentElement;
+    if (node?.clientWidth) u.setSize({ width: node.clientWidth, height: node.clientHeight });
+  }
 }
 
 async function showLogs() {
   state.logs = await source.logs();
-  $("log-pick").hidden = state.logs.length < 2;
-  fill($("log"), state.logs.map((l) => el("option", { value: l.id }, l.title)));
+  $("log-pick").hidden = $("all-logs").hidden = state.logs.length < 2;
+  fill(
+    $("log"),
+    state.logs.map((l) => el("option", { value: l.id }, l.title)),
+  );
   if (state.log) $("log").value = state.log.id;
 }
 
@@ -158,19 +205,29 @@ function fault(error) {
 
 function chooseTrack(value) {
   state.track = value;
-  const rows = listed(), useful = mostUseful(rows.filter((r) => !r.failed)) || rows.at(-1);
+  const rows = listed(),
+    useful = mostUseful(rows.filter((r) => !r.failed)) || rows.at(-1);
   return select((rows.find((r) => r.key === state.key) || useful)?.key);
 }
 
 async function begin() {
   applyTheme(theme());
-  preferred.addEventListener("change", () => { if (!stored("theme")) applyTheme(theme()); });
+  preferred.addEventListener("change", () => {
+    if (!stored("theme")) applyTheme(theme());
+  });
   $("theme").addEventListener("click", switchTheme);
   $("scale").addEventListener("click", switchScale);
+  $("directions").addEventListener("click", switchDirections);
   $("compare").addEventListener("change", (e) => compareWith(e.target.value).catch(fault));
   $("track").addEventListener("change", (e) => chooseTrack(e.target.value).catch(fault));
-  $("over").addEventListener("change", (e) => { state.over = e.target.value; showResolution(); });
-  $("log").addEventListener("change", (e) => openLog(e.target.value).catch(fault));
+  $("over").addEventListener("change", (e) => {
+    state.over = e.target.value;
+    showResolution();
+  });
+  $("log").addEventListener("change", (e) => {
+    location.hash = addressOf(e.target.value);
+  });
+  addEventListener("hashchange", () => follow().catch(fault));
   $("values").addEventListener("toggle", () => {
     if ($("values").open && hasCurves()) showValues(state.detail, state);
   });
@@ -179,8 +236,11 @@ async function begin() {
   new ResizeObserver(resized).observe($("fsc"));
   new ResizeObserver(resized).observe($("resolution"));
   beginMap();
+  beginOverRounds();
+  beginSave();
   await showLogs();
-  if (state.logs.length) await openLog(state.logs[0].id); else fill($("verdict"), el("h1", {}, "There is no log yet."));
+  if (state.logs.length) await follow();
+  else fill($("verdict"), el("h1", {}, "There is no log yet."));
   if (live) listen();
   document.documentElement.dataset.ready = "true";
 }

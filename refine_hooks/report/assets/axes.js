@@ -4,19 +4,31 @@ function axis(extra) {
   return { stroke: css("--quiet"), grid: thin, ticks: thin, font: "12px system-ui, sans-serif", ...extra };
 }
 
-function inDevicePixels(u, value, scale) { return u.valToPos(value, scale, true); }
+function inDevicePixels(u, value, scale) {
+  return u.valToPos(value, scale, true);
+}
 
 function line(u, x0, y0, x1, y1, colour_, pattern) {
   const c = u.ctx;
-  c.save(); c.beginPath(); c.setLineDash(pattern || []); c.strokeStyle = colour_; c.lineWidth = devicePixelRatio;
-  c.moveTo(x0, y0); c.lineTo(x1, y1); c.stroke(); c.restore();
+  c.save();
+  c.beginPath();
+  c.setLineDash(pattern || []);
+  c.strokeStyle = colour_;
+  c.lineWidth = devicePixelRatio;
+  c.moveTo(x0, y0);
+  c.lineTo(x1, y1);
+  c.stroke();
+  c.restore();
 }
 
 function label(u, text, x, y, colour_, align) {
   const c = u.ctx;
-  c.save(); c.fillStyle = colour_; c.textAlign = align || "left";
+  c.save();
+  c.fillStyle = colour_;
+  c.textAlign = align || "left";
   c.font = 11 * devicePixelRatio + "px system-ui, sans-serif";
-  c.fillText(text, x, y); c.restore();
+  c.fillText(text, x, y);
+  c.restore();
 }
 
 function frequencies(detail) {
@@ -32,12 +44,14 @@ const ROUND_A = [
   [14, 16, 18, 22, 9.5, 8.5, 7.5, 6.5, 5.8, 5.5, 5.2, 4.8, 4.6, 4.4, 4.2, 3.9, 3.7, 3.6, 3.4, 3.1, 2.9],
 ];
 function roundLengths(low, high, length_px, apart_px) {
-  const chosen = [], px = (f) => ((f - low) / (high - low)) * length_px;
+  const chosen = [],
+    px = (f) => ((f - low) / (high - low)) * length_px;
   for (const at of ROUND_A.flat().map((d) => 1 / d)) {
     const free = chosen.every((f) => Math.abs(px(f) - px(at)) >= apart_px);
     if (at >= low && at <= high && free) chosen.push(at);
   }
   return chosen.sort((a, b) => a - b);
 }
-function lengthLabel(f) { return f > 0 ? String(Math.round(1e3 / f) / 1e3) + " Å" : ""; }
-
+function lengthLabel(f) {
+  return f > 0 ? String(Math.round(1e3 / f) / 1e3) + " Å" : "";
+}

@@ -1,7 +1,10 @@
 // Small things that everything else uses: elements, numbers in words, packed arrays.
-const UNDEFINED = -32768, STEP = 1e-4;
+const UNDEFINED = -32768,
+  STEP = 1e-4;
 
-function $(id) { return document.getElementById(id); }
+function $(id) {
+  return document.getElementById(id);
+}
 
 // Text goes in as text nodes only: nothing that a log says can become markup.
 function el(tag, attributes, ...children) {
@@ -24,7 +27,8 @@ function fill(node, ...children) {
 function unpacked(numbers) {
   if (!numbers) return null;
   if (Array.isArray(numbers)) return numbers;
-  const raw = atob(numbers.packed), values = new Array(raw.length / 2);
+  const raw = atob(numbers.packed),
+    values = new Array(raw.length / 2);
   for (let i = 0; i < values.length; i++) {
     let v = raw.charCodeAt(2 * i) | (raw.charCodeAt(2 * i + 1) << 8);
     if (v >= 32768) v -= 65536;
@@ -33,30 +37,48 @@ function unpacked(numbers) {
   return values;
 }
 
-function isNothing(value) { return value === null || value === undefined; }
-function angstrom(value) { return isNothing(value) ? "–" : value.toFixed(value < 9.995 ? 2 : 1) + " Å"; }
-function interval(range) { return range ? range[0].toFixed(2) + "–" + range[1].toFixed(2) + " Å" : ""; }
-function correlation(value) { return isNothing(value) ? "–" : value.toFixed(4); }
-function count(value) { return isNothing(value) ? "–" : value.toLocaleString("en"); }
-function when(text) { return text ? text.replace("T", " ").replace(/\+00:00$|Z$/, " UTC") : ""; }
-function css(name) { return getComputedStyle(document.documentElement).getPropertyValue(name).trim(); }
+function isNothing(value) {
+  return value === null || value === undefined;
+}
+function angstrom(value) {
+  return isNothing(value) ? "–" : value.toFixed(value < 9.995 ? 2 : 1) + " Å";
+}
+function interval(range) {
+  return range ? range[0].toFixed(2) + "–" + range[1].toFixed(2) + " Å" : "";
+}
+function correlation(value) {
+  return isNothing(value) ? "–" : value.toFixed(4);
+}
+function count(value) {
+  return isNothing(value) ? "–" : value.toLocaleString("en");
+}
+function when(text) {
+  return text ? text.replace("T", " ").replace(/\+00:00$|Z$/, " UTC") : "";
+}
+function css(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
 
 function stored(name, value) {
   // A page opened from disk may have no storage at all.
   try {
     if (value === undefined) return localStorage.getItem("refine_hooks." + name);
     localStorage.setItem("refine_hooks." + name, value);
-  } catch { /* not remembered, then */ }
+  } catch {
+    /* not remembered, then */
+  }
   return null;
 }
 
-
 // 2026-11-28T09:15:00+00:00 as a reader's own day and time.
 function localTime(text, withDay = true) {
-  const at = new Date(text), two = (n) => String(n).padStart(2, "0");
+  const at = new Date(text),
+    two = (n) => String(n).padStart(2, "0");
   const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
   const time = `${two(at.getHours())}:${two(at.getMinutes())}`;
   return withDay ? `${day} ${time}` : time;
 }
 
-function plural(n, word) { return `${n} ${word}${n === 1 ? "" : "s"}`; }
+function plural(n, word) {
+  return `${n} ${word}${n === 1 ? "" : "s"}`;
+}

@@ -1,10 +1,15 @@
 // What a curve is, and how it is drawn: its colour says which mask, its line what was done to it.
 const WIDTH = { corrected: 2.6, measured: 1.3, scaled: 1.8, randomised: 1.2 };
 const DASH = { scaled: [7, 4], randomised: [1, 3] };
-const users = [], ofProgram = [];
+const users = [],
+  ofProgram = [];
 
-function isOfProgram(curve) { return curve.kind === "reported" || curve.kind === "randomised"; }
-function isScaled(curve) { return curve.kind === "scaled" || curve.made === "scaled"; }
+function isOfProgram(curve) {
+  return curve.kind === "reported" || curve.kind === "randomised";
+}
+function isScaled(curve) {
+  return curve.kind === "scaled" || curve.made === "scaled";
+}
 
 function placeIn(list, name, most) {
   if (!list.includes(name)) list.push(name);
@@ -25,8 +30,12 @@ function lineKind(curve) {
   return curve.kind === "corrected" || curve.made === "corrected" ? "corrected" : "measured";
 }
 
-function width(curve) { return WIDTH[lineKind(curve)]; }
-function dash(curve) { return DASH[lineKind(curve)] || (isOfProgram(curve) ? [3, 3] : undefined); }
+function width(curve) {
+  return WIDTH[lineKind(curve)];
+}
+function dash(curve) {
+  return DASH[lineKind(curve)] || (isOfProgram(curve) ? [3, 3] : undefined);
+}
 
 // A line as it is drawn in the plot, for tables and legends.
 function swatch(curve) {
@@ -36,9 +45,15 @@ function swatch(curve) {
   return node;
 }
 
-function shownLevel(level) { return "FSC = " + Number(level.toPrecision(3)); }
-function levelsOf(curves) { return [...new Set(curves.map((c) => c.threshold))].sort((a, b) => a - b); }
-function crossingsAt(curve) { return curve.crossings.filter((x) => Math.abs(x.level - curve.threshold) < 1e-6); }
+function shownLevel(level) {
+  return "FSC = " + Number(level.toPrecision(3));
+}
+function levelsOf(curves) {
+  return [...new Set(curves.map((c) => c.threshold))].sort((a, b) => a - b);
+}
+function crossingsAt(curve) {
+  return curve.crossings.filter((x) => Math.abs(x.level - curve.threshold) < 1e-6);
+}
 
 // A round's curves with what the page calls them.
 function curvesOf(detail) {

@@ -1,14 +1,29 @@
 // Pictures and findings of a round.
 function showPictures(pictures) {
-  fill($("pictures"), pictures.map((p) => el("figure", {},
-    el("img", { src: p.src, alt: p.caption, width: p.width, height: p.height, decoding: "async" }),
-    el("figcaption", {}, p.caption))));
+  fill(
+    $("pictures"),
+    pictures.map((p) =>
+      el(
+        "figure",
+        {},
+        el("img", { src: p.src, alt: p.caption, width: p.width, height: p.height, decoding: "async" }),
+        el("figcaption", {}, p.caption),
+      ),
+    ),
+  );
 }
 
 function showFindings(findings) {
-  if (!findings) { fill($("findings")); return; }
-  const rank = (f) => (f.severity === "warning" ? 0 : 1), sorted = [...findings].sort((a, b) => rank(a) - rank(b));
-  fill($("findings"), sorted.length ? sorted.map(showFinding) : el("p", { class: "quiet" }, "There are no findings."));
+  if (!findings) {
+    fill($("findings"));
+    return;
+  }
+  const rank = (f) => (f.severity === "warning" ? 0 : 1),
+    sorted = [...findings].sort((a, b) => rank(a) - rank(b));
+  fill(
+    $("findings"),
+    sorted.length ? sorted.map(showFinding) : el("p", { class: "quiet" }, "There are no findings."),
+  );
 }
 
 function showFinding(f) {
@@ -16,9 +31,13 @@ function showFinding(f) {
   const told = Object.entries(f.evidence).map(([k, v]) => [k.replace(/_/g, " "), text(v)]);
   const shells = f.shells && `${f.shells[0]} to ${f.shells[1]}`;
   const evidence = [["rule", f.rule], ["curve", f.curve], ["shells", shells], ...told];
-  return el("div", { class: "finding", "data-severity": f.severity, "data-rule": f.rule },
-    el("h3", {}, el("b", {}, f.severity === "warning" ? "⚠ Warning" : "Note"), " ", f.title), el("p", {}, f.told),
-    el("details", {}, el("summary", {}, "Evidence"), pairs(evidence)));
+  return el(
+    "div",
+    { class: "finding", "data-severity": f.severity, "data-rule": f.rule },
+    el("h3", {}, el("b", {}, f.severity === "warning" ? "⚠ Warning" : "Note"), " ", f.title),
+    el("p", {}, f.told),
+    el("details", {}, el("summary", {}, "Evidence"), pairs(evidence)),
+  );
 }
 
 function pairs(entries) {

@@ -7,24 +7,49 @@ function floored(values, logarithmic) {
 
 // The active curve's phase-randomised FSC: mean, and the band of 3 sd. Before its first shell no phase was randomised.
 function randomisedSeries(active, logarithmic) {
-  const mean = active && unpacked(active.randomised_mean), sd = active && unpacked(active.randomised_sd);
+  const mean = active && unpacked(active.randomised_mean),
+    sd = active && unpacked(active.randomised_sd);
   if (!mean || !sd) return [];
   const onset = active.randomised_from_shell ?? 1;
-  const at = (sign) => floored(
-    mean.map((m, k) => (m === null || sd[k] === null || k <= onset ? null : m + sign * sd[k])), logarithmic);
+  const at = (sign) =>
+    floored(
+      mean.map((m, k) => (m === null || sd[k] === null || k <= onset ? null : m + sign * sd[k])),
+      logarithmic,
+    );
   return [
     { values: at(0), curve: active, randomised: true },
-    { values: at(3), band: true },
-    { values: at(-3), band: true },
+    { values: at(3), band: "randomised" },
+    { values: at(-3), band: "randomised" },
+  ];
+}
+
+// The FSC in cones of all directions under the active curve's mask: mean, and the band from the worst to the best.
+function directionSeries(detail, active, state) {
+  const analysis = detail.analysis;
+  if (!state.directions || !analysis?.conical_lowest || analysis.mask !== active?.mask) return [];
+  const of = (name) => floored(unpacked(analysis[name]), state.logarithmic);
+  const worst = {
+    name: "conical",
+    title: "mean over all directions",
+    kind: "measured",
+    role: "user",
+    mask: "by direction",
+  };
+  return [
+    { values: of("conical_mean"), curve: worst },
+    { values: of("conical_highest"), band: "directions" },
+    { values: of("conical_lowest"), band: "directions" },
   ];
 }
 
 // What stands in the plot: the round's visible curves, the active one's phase-randomised FSC, the other round's curves.
 function fscTable(detail, other, state) {
-  const curves = curvesOf(detail), shown = curves.filter((c) => state.visible(c));
+  const curves = curvesOf(detail),
+    shown = curves.filter((c) => state.visible(c));
   const active = curves.find((c) => c.name === state.active);
   const series = shown.map((curve) => ({ curve, values: floored(unpacked(curve.correlation), state.logarithmic) }));
   series.push(...randomisedSeries(active && state.visible(active) ? active : null, state.logarithmic));
+  series.push(...directionSeries(detail, active, state));
   const tables = [[frequencies(detail), ...series.map((s) => s.values)]];
   if (other) {
     const there = curvesOf(other).filter((c) => shown.some((s) => s.name === c.name));
@@ -39,12 +64,18 @@ function fscSeries(s, state) {
   if (s.band) return { stroke: "transparent", width: 0, points: { show: false } };
   const common = { label: s.curve.title, stroke: colour(s.curve), spanGaps: true, points: { show: false } };
   if (s.randomised) return { ...common, label: "phase-randomised FSC", width: 1.2, dash: [1, 3], spanGaps: false };
-  if (s.compared) return { ...common, alpha: 0.45, width: 1.2, dash: [2, 3] };
+  if (s.compared) return { ...common, alpha: 0.7, width: 1.6, dash: [2, 3] };
   return { ...common, width: width(s.curve) + (s.curve.name === state.active ? 0.6 : 0), dash: dash(s.curve) };
 }
 
 function fscScales(table, state) {
-  const lowest = Math.min(0, ...table.data.slice(1).flat().filter((v) => v !== null && v !== undefined));
+  const lowest = Math.min(
+    0,
+    ...table.data
+      .slice(1)
+      .flat()
+      .filter((v) => v !== null && v !== undefined),
+  );
   const y = state.logarithmic ? { distr: 3, range: [FLOOR, 1.3] } : { range: [Math.max(lowest - 0.03, -0.6), 1.04] };
   return { x: { time: false, range: (_, __, max) => [0, max] }, y };
 }
@@ -55,25 +86,48 @@ function fscAxes() {
   return [
     axis({ ...titled, size: 32, label: "spatial frequency (Å⁻¹)" }),
     axis({ ...titled, size: 46, label: "Fourier shell correlation" }),
-    axis({ ...titled, size: 30, label: "resolution (Å)", side: 0, scale: "x", grid: { show: false },
-      splits: lengths, values: (_, splits) => splits.map(lengthLabel) }),
+    axis({
+      ...titled,
+      size: 30,
+      label: "resolution (Å)",
+      side: 0,
+      scale: "x",
+      grid: { show: false },
+      splits: lengths,
+      values: (_, splits) => splits.map(lengthLabel),
+    }),
   ];
 }
 
 function fscChart(node, detail, other, state, onCursor) {
-  const table = fscTable(detail, other, state), first = table.series.findIndex((s) => s.band);
-  const bands = first < 0 ? [] : [{ series: [first + 1, first + 2], fill: colour(table.active) + "2e" }];
-  return new uPlot({
-    width: node.clientWidth, height: node.clientHeight, legend: { show: false }, bands,
-    series: [{}, ...table.series.map((s) => fscSeries(s, state))],
-    scales: fscScales(table, state), axes: fscAxes(),
-    cursor: { y: false, drag: { x: true, y: false }, points: { size: 6 } },
-    hooks: {
-      drawAxes: [(u) => suspiciousMark(u, detail, table)],
-      draw: [(u) => fscMarks(u, detail, table)],
-      setCursor: [(u) => onCursor(u)],
+  const table = fscTable(detail, other, state),
+    bands = [];
+  for (const [band, fill_] of [
+    ["randomised", table.active && colour(table.active)],
+    ["directions", css("--user1")],
+  ]) {
+    const first = table.series.findIndex((s) => s.band === band);
+    if (first >= 0) bands.push({ series: [first + 1, first + 2], fill: fill_ + "2e" });
+  }
+  return new uPlot(
+    {
+      width: node.clientWidth,
+      height: node.clientHeight,
+      legend: { show: false },
+      bands,
+      series: [{}, ...table.series.map((s) => fscSeries(s, state))],
+      scales: fscScales(table, state),
+      axes: fscAxes(),
+      cursor: { y: false, drag: { x: true, y: false }, points: { size: 6 } },
+      hooks: {
+        drawAxes: [(u) => suspiciousMark(u, detail, table)],
+        draw: [(u) => fscMarks(u, detail, table)],
+        setCursor: [(u) => onCursor(u)],
+      },
     },
-  }, table.data, node);
+    table.data,
+    node,
+  );
 }
 
 // Where the suspicious curve is so.
@@ -81,20 +135,30 @@ function suspiciousMark(u, detail, table) {
   const name = detail.shown.verdict.suspicious;
   const finding = detail.shown.findings.find((f) => f.severity === "warning" && f.curve === name && f.shells);
   if (!finding || !table.shown.some((c) => c.name === name)) return;
-  const step = 1 / (detail.box_px * detail.voxel_size_A), { left, top, width, height } = u.bbox;
+  const step = 1 / (detail.box_px * detail.voxel_size_A),
+    { left, top, width, height } = u.bbox;
   const inside = (x) => Math.min(left + width, Math.max(left, x));
   const ends = [finding.shells[0] - 0.5, finding.shells[1] + 0.5];
   const [a, b] = ends.map((k) => inside(inDevicePixels(u, k * step, "x")));
   if (b <= a) return;
-  const c = u.ctx, late = a > left + width / 2, px = devicePixelRatio;
-  c.save(); c.fillStyle = css("--warn"); c.globalAlpha = 0.1; c.fillRect(a, top, b - a, height);
-  c.globalAlpha = 1; c.fillRect(a, top + height - 3 * px, b - a, 3 * px); c.restore();
-  const words = "⚠ " + finding.title, y = top + height - 9 * px;
+  const c = u.ctx,
+    late = a > left + width / 2,
+    px = devicePixelRatio;
+  c.save();
+  c.fillStyle = css("--warn");
+  c.globalAlpha = 0.1;
+  c.fillRect(a, top, b - a, height);
+  c.globalAlpha = 1;
+  c.fillRect(a, top + height - 3 * px, b - a, 3 * px);
+  c.restore();
+  const words = "⚠ " + finding.title,
+    y = top + height - 9 * px;
   label(u, words, late ? b - 4 * px : a + 4 * px, y, css("--warn"), late ? "right" : "left");
 }
 
 function fscMarks(u, detail, table) {
-  const { left, top, width, height } = u.bbox, mark = css("--mark");
+  const { left, top, width, height } = u.bbox,
+    mark = css("--mark");
   for (const level of levelsOf(table.shown)) {
     const y = inDevicePixels(u, level, "y");
     line(u, left, y, left + width, y, mark, [4, 4]);
@@ -106,7 +170,8 @@ function fscMarks(u, detail, table) {
   ];
   limits.forEach(([limit, long, short], i) => {
     if (!limit) return;
-    const x = inDevicePixels(u, 1 / limit, "x"), late = x > left + width / 2;
+    const x = inDevicePixels(u, 1 / limit, "x"),
+      late = x > left + width / 2;
     if (x < left || x > left + width) return;
     line(u, x, top, x, top + height, mark, [2, 4]);
     const words = (width > 560 * devicePixelRatio ? long : short) + ` (${angstrom(limit)})`;
@@ -116,18 +181,32 @@ function fscMarks(u, detail, table) {
 }
 
 function crossingMarks(u, curve, active) {
-  const c = u.ctx, stroke = colour(curve), size = (active ? 4.5 : 3) * devicePixelRatio;
+  const c = u.ctx,
+    stroke = colour(curve),
+    size = (active ? 4.5 : 3) * devicePixelRatio;
   if (active && curve.interval_A) {
     const [a, b] = curve.interval_A.map((r) => inDevicePixels(u, 1 / r, "x"));
-    c.save(); c.globalAlpha = 0.13; c.fillStyle = stroke; c.fillRect(a, u.bbox.top, b - a, u.bbox.height); c.restore();
+    c.save();
+    c.globalAlpha = 0.13;
+    c.fillStyle = stroke;
+    c.fillRect(a, u.bbox.top, b - a, u.bbox.height);
+    c.restore();
   }
   const all = crossingsAt(curve);
   for (const { level, direction, frequency_per_A } of active ? all : all.slice(0, 1)) {
-    const x = inDevicePixels(u, frequency_per_A, "x"), y = inDevicePixels(u, level, "y");
+    const x = inDevicePixels(u, frequency_per_A, "x"),
+      y = inDevicePixels(u, level, "y");
     if (x < u.bbox.left || x > u.bbox.left + u.bbox.width) continue;
-    c.save(); c.beginPath(); c.setLineDash([]); c.arc(x, y, size, 0, 2 * Math.PI);
-    c.strokeStyle = stroke; c.lineWidth = 1.6 * devicePixelRatio;
-    c.fillStyle = direction === "down" ? stroke : css("--card"); c.fill(); c.stroke(); c.restore();
+    c.save();
+    c.beginPath();
+    c.setLineDash([]);
+    c.arc(x, y, size, 0, 2 * Math.PI);
+    c.strokeStyle = stroke;
+    c.lineWidth = 1.6 * devicePixelRatio;
+    c.fillStyle = direction === "down" ? stroke : css("--card");
+    c.fill();
+    c.stroke();
+    c.restore();
   }
 }
 
@@ -137,9 +216,15 @@ function readout(node, u, title, lines) {
   if (!box) node.append((box = el("div", { class: "readout", "aria-hidden": "true" })));
   box.hidden = !lines || u.cursor.left < 0;
   if (box.hidden) return;
-  fill(box, el("b", {}, title), lines.map(([curve, text]) =>
-    el("div", {}, swatch(curve), el("span", {}, curve.title), el("span", { class: "n" }, text))));
-  const x = u.over.offsetLeft + u.cursor.left, room = node.clientWidth;
+  fill(
+    box,
+    el("b", {}, title),
+    lines.map(([drawn, title_, text]) =>
+      el("div", {}, drawn, el("span", {}, title_), el("span", { class: "n" }, text)),
+    ),
+  );
+  const x = u.over.offsetLeft + u.cursor.left,
+    room = node.clientWidth;
   box.style.left = x > room / 2 ? "auto" : x + 14 + "px";
   box.style.right = x > room / 2 ? room - x + 14 + "px" : "auto";
 }

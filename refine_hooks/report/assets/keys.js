@@ -1,6 +1,7 @@
 // Keyboard, light and dark, logarithmic axis.
 function step(by) {
-  const i = state.rows.findIndex((r) => r.key === state.key), to = Math.min(state.rows.length - 1, Math.max(0, i + by));
+  const i = state.rows.findIndex((r) => r.key === state.key),
+    to = Math.min(state.rows.length - 1, Math.max(0, i + by));
   if (state.rows[to] && to !== i) select(state.rows[to].key);
 }
 
@@ -12,10 +13,10 @@ function readAlong(by) {
 }
 
 function onArrow(event, by) {
-  if (event.shiftKey && document.activeElement === $("fsc")) return readAlong(by), true;
+  if (event.shiftKey && document.activeElement === $("fsc")) return (readAlong(by), true);
   const upDown = /Up|Down/.test(event.key) && document.activeElement !== $("rounds");
   if (event.shiftKey || upDown) return false;
-  return step(by), true;
+  return (step(by), true);
 }
 
 function onKey(event) {
@@ -23,11 +24,15 @@ function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || elsewhere) return;
   const arrows = { ArrowLeft: -1, ArrowRight: 1, ArrowDown: -1, ArrowUp: 1 };
   const others = {
-    Home: () => step(-Infinity), End: () => step(Infinity), c: () => compareWith(state.compare ? "" : "previous"),
-    l: switchScale, d: switchTheme,
+    Home: () => step(-Infinity),
+    End: () => step(Infinity),
+    c: () => compareWith(state.compare ? "" : "previous"),
+    l: switchScale,
+    d: switchTheme,
   };
-  if (event.key in arrows) { if (!onArrow(event, arrows[event.key])) return; }
-  else if (event.key in others) others[event.key]();
+  if (event.key in arrows) {
+    if (!onArrow(event, arrows[event.key])) return;
+  } else if (event.key in others) others[event.key]();
   else return;
   event.preventDefault();
 }
@@ -38,12 +43,25 @@ function switchScale() {
   if (hasCurves()) showFsc();
 }
 
+function switchDirections() {
+  state.directions = !state.directions;
+  $("directions").setAttribute("aria-pressed", String(state.directions));
+  showFsc();
+}
+
 const preferred = matchMedia("(prefers-color-scheme: dark)");
-function theme() { return stored("theme") || (preferred.matches ? "dark" : "light"); }
+function theme() {
+  return stored("theme") || (preferred.matches ? "dark" : "light");
+}
 function applyTheme(name) {
   document.documentElement.dataset.theme = name;
   if (hasCurves()) showFsc();
-  if (state.log) showResolution();
+  if (!state.log) return;
+  showResolution();
+  if (map.volume) showSurfaces();
+  showOverRounds().catch(fault);
+  showSmallTrends().catch(fault);
+  showAnalysis(state.detail);
 }
 function switchTheme() {
   const other = document.documentElement.dataset.theme === "dark" ? "light" : "dark";

@@ -15,7 +15,11 @@ async function arrived(id) {
   Object.assign(state.log, news, { rows: [...byKey.values()], details: news.restarted ? {} : state.log.details });
   state.seq = news.seq;
   showWatch();
-  if (!fresh.length && !news.restarted && !again.length) { state.rows = listed(); showList(); return; }
+  if (!fresh.length && !news.restarted && !again.length) {
+    state.rows = listed();
+    showList();
+    return;
+  }
   const newest = allRows().at(-1);
   if (fresh.length && following) state.track = state.track && trackOf(newest);
   showTracks();
@@ -25,26 +29,48 @@ async function arrived(id) {
 
 function toast(text, key) {
   const node = $("toast");
-  const show = () => { node.hidden = true; goTo(key).catch(fault); };
+  const show = () => {
+    node.hidden = true;
+    goTo(key).catch(fault);
+  };
   fill(node, text, el("button", { type: "button", onclick: show }, "Show it"));
   node.hidden = false;
 }
 
 function listen() {
-  const node = $("live"), stream = new EventSource("api/events");
+  const node = $("live"),
+    stream = new EventSource("api/events");
   node.hidden = false;
-  const say = (words, lost) => { node.textContent = words; node.dataset.state = lost ? "lost" : "open"; };
-  stream.onopen = () => { say("connected"); showWatch(); if (state.log) arrived(state.log.id).catch(fault); };
+  const say = (words, lost) => {
+    node.textContent = words;
+    node.dataset.state = lost ? "lost" : "open";
+  };
+  stream.onopen = () => {
+    say("connected");
+    showWatch();
+    if (state.log) arrived(state.log.id).catch(fault);
+  };
   stream.onerror = () => say("connection lost; trying again", true);
-  stream.addEventListener("log", (event) => arrived(JSON.parse(event.data).id).catch(fault));
-  stream.addEventListener("logs", () => showLogs().then(() => {
-    return state.log || !state.logs.length ? null : openLog(state.logs[0].id);
-  }).catch(fault));
+  stream.addEventListener("log", (event) => {
+    if (state.log) return arrived(JSON.parse(event.data).id).catch(fault);
+    return showLogs()
+      .then(() => state.logs.length > 1 && showOverview(state.logs))
+      .catch(fault);
+  });
+  stream.addEventListener("logs", () =>
+    showLogs()
+      .then(() => {
+        return state.log || !state.logs.length ? null : follow();
+      })
+      .catch(fault),
+  );
 }
 
 // Live is what a watch is that was heard of just now, not what a connection is.
 const WATCH = {
-  live: "live", stopped: "stopped: no watch is running", stalled: "stalled: no sign of the watch lately",
+  live: "live",
+  stopped: "stopped: no watch is running",
+  stalled: "stalled: no sign of the watch lately",
   "not watched": "not watched",
 };
 function showWatch() {

@@ -6,7 +6,8 @@ function causesOf(rows, titles) {
   const causes = new Map();
   for (const row of rows) {
     (row.rules || []).forEach((rule, i) => {
-      const severity = i < row.found[0] ? "warning" : "note", cause = severity + "\n" + rule;
+      const severity = i < row.found[0] ? "warning" : "note",
+        cause = severity + "\n" + rule;
       if (!causes.has(cause)) causes.set(cause, { severity, title: titles[rule] || rule, rows: new Set(), count: 0 });
       const known = causes.get(cause);
       known.rows.add(row);
@@ -28,12 +29,29 @@ function showLogFindings(rows, titles, named, onPick) {
   const causes = causesOf(rows, titles);
   $("all-findings").hidden = rows.length < 2;
   $("all-findings-count").textContent = `All rounds of this log: ${countWords(rows)}`;
-  fill($("all-findings-list"), causes.map((cause) => {
-    const newest = [...cause.rows].reverse(), shown = newest.slice(0, ROUNDS_NAMED), more = newest.length - shown.length;
-    const button = (row) => el("button", { type: "button", onclick: () => onPick(row.key) },
-      [trackWords(row, named), row.label].filter(Boolean).join(" · "));
-    return el("div", { class: "finding", "data-severity": cause.severity },
-      el("h3", {}, el("b", {}, cause.severity === "warning" ? "⚠ Warning" : "Note"), " ", cause.title),
-      el("p", { class: "chips" }, shown.map(button), more > 0 && el("span", { class: "quiet" }, `and ${more} more`)));
-  }));
+  fill(
+    $("all-findings-list"),
+    causes.map((cause) => {
+      const newest = [...cause.rows].reverse(),
+        shown = newest.slice(0, ROUNDS_NAMED),
+        more = newest.length - shown.length;
+      const button = (row) =>
+        el(
+          "button",
+          { type: "button", onclick: () => onPick(row.key) },
+          [trackWords(row, named), row.label].filter(Boolean).join(" · "),
+        );
+      return el(
+        "div",
+        { class: "finding", "data-severity": cause.severity },
+        el("h3", {}, el("b", {}, cause.severity === "warning" ? "⚠ Warning" : "Note"), " ", cause.title),
+        el(
+          "p",
+          { class: "chips" },
+          shown.map(button),
+          more > 0 && el("span", { class: "quiet" }, `and ${more} more`),
+        ),
+      );
+    }),
+  );
 }

@@ -1,9 +1,15 @@
 // The list of rounds: measured ones and failed ones, the newest first, and the words for where a round belongs.
 const ROW_PX = 50;
 
-function trackOf(row) { return row.run + "\n" + row.class; }
-function severalTracks(rows) { return rows.some((row) => trackOf(row) !== trackOf(rows[0])); }
-function runName(row) { return row.run.split("/").pop(); }
+function trackOf(row) {
+  return row.run + "\n" + row.class;
+}
+function severalTracks(rows) {
+  return rows.some((row) => trackOf(row) !== trackOf(rows[0]));
+}
+function runName(row) {
+  return row.run.split("/").pop();
+}
 
 // What tells the tracks of a log apart: the run's name, the class, or both.
 function trackParts(rows) {
@@ -25,12 +31,15 @@ function roundNumber(row, named) {
 
 // Only the rows in sight exist, so that five thousand rounds scroll like fifty.
 function showRounds(rows, state, named, onPick) {
-  const node = $("rounds"), n = rows.length, spacer = el("div", { role: "presentation" });
+  const node = $("rounds"),
+    n = rows.length,
+    spacer = el("div", { role: "presentation" });
   spacer.style.height = n * ROW_PX + "px";
   node.style.height = n * ROW_PX + 2 + "px";
   $("round-count").textContent = n ? String(n) : "";
   const draw = () => {
-    const first = Math.max(0, Math.floor(node.scrollTop / ROW_PX) - 4), made = [];
+    const first = Math.max(0, Math.floor(node.scrollTop / ROW_PX) - 4),
+      made = [];
     const last = Math.min(n, first + Math.ceil((node.clientHeight || 600) / ROW_PX) + 8);
     for (let i = first; i < last; i++) made.push(roundRow(rows, n - 1 - i, i, state, named, onPick));
     fill(spacer, made);
@@ -38,25 +47,40 @@ function showRounds(rows, state, named, onPick) {
   };
   fill(node, spacer);
   const at = n - 1 - rows.findIndex((r) => r.key === state.key);
-  const above = at * ROW_PX < node.scrollTop, below = (at + 1) * ROW_PX > node.scrollTop + node.clientHeight;
+  const above = at * ROW_PX < node.scrollTop,
+    below = (at + 1) * ROW_PX > node.scrollTop + node.clientHeight;
   if (at < n && (above || below)) node.scrollTop = Math.max(0, (at - 2) * ROW_PX);
   node.onscroll = draw;
   draw();
 }
 
 function roundRow(rows, index, position, state, named, onPick) {
-  const row = rows[index], [warnings] = row.found || [0, 0];
-  const node = el("div", {
-    class: "row", role: "option", id: "round-" + index, "aria-selected": String(row.key === state.key), title: row.key,
-    "aria-posinset": position + 1, "aria-setsize": rows.length, onclick: () => onPick(row.key),
-  },
-  el("b", {}, row.label),
-  el("span", { class: "number" }, row.failed ? "failed" : headlineNumber(row, state.log.curves)),
-  el("small", {},
-    warnings ? el("span", { class: "warn", title: plural(warnings, "warning") }, `⚠ ${warnings} · `) : "",
-    [trackWords(row, named), localTime(row.at, false), row.particles && `${count(row.particles)} particles`]
-      .filter(Boolean).join(" · ")),
-  beside(row, rows, index, state.log.curves));
+  const row = rows[index],
+    [warnings] = row.found || [0, 0];
+  const node = el(
+    "div",
+    {
+      class: "row",
+      role: "option",
+      id: "round-" + index,
+      "aria-selected": String(row.key === state.key),
+      title: row.key,
+      "aria-posinset": position + 1,
+      "aria-setsize": rows.length,
+      onclick: () => onPick(row.key),
+    },
+    el("b", {}, row.label),
+    el("span", { class: "number" }, row.failed ? "failed" : headlineNumber(row, state.log.curves)),
+    el(
+      "small",
+      {},
+      warnings ? el("span", { class: "warn", title: plural(warnings, "warning") }, `⚠ ${warnings} · `) : "",
+      [trackWords(row, named), localTime(row.at, false), row.particles && `${count(row.particles)} particles`]
+        .filter(Boolean)
+        .join(" · "),
+    ),
+    beside(row, rows, index, state.log.curves),
+  );
   node.dataset.failed = String(Boolean(row.failed));
   node.style.top = position * ROW_PX + "px";
   return node;
@@ -72,18 +96,24 @@ function beside(row, rows, index, curves) {
 
 // A number that the program states is set apart, so that nobody takes it for ours.
 function headlineNumber(row, curves) {
-  const r = row.headline && row.res[row.headline], curve = curves[row.headline];
+  const r = row.headline && row.res[row.headline],
+    curve = curves[row.headline];
   if (!r) return "–";
   return isOfProgram(curve) ? el("i", {}, angstrom(r[0])) : angstrom(r[0]);
 }
 
 // Against the last round of its run and class that has a number: like with like, and only what exceeds the error.
 function changeOf(rows, index) {
-  const row = rows[index], before = earlier(rows, index), name = row.headline;
-  const here = name ? row.res[name] : null, there = before && name ? before.res[name] : null;
+  const row = rows[index],
+    before = earlier(rows, index),
+    name = row.headline;
+  const here = name ? row.res[name] : null,
+    there = before && name ? before.res[name] : null;
   if (!here || !there || before.headline !== name || likeness(row, name) !== likeness(before, name)) return null;
-  const by = here[0] - there[0], text = `${by < 0 ? "−" : "+"}${Math.abs(by).toFixed(2)}`;
-  const known = here.length > 2 && there.length > 2, apart = known && (here[2] < there[3] || there[2] < here[3]);
+  const by = here[0] - there[0],
+    text = `${by < 0 ? "−" : "+"}${Math.abs(by).toFixed(2)}`;
+  const known = here.length > 2 && there.length > 2,
+    apart = known && (here[2] < there[3] || there[2] < here[3]);
   if (!apart) return { text, tone: "unchanged", why: known ? "unchanged within error" : "no interval is known" };
   return { text, tone: by < 0 ? "up" : "down", why: by < 0 ? "better" : "worse" };
 }
@@ -98,9 +128,11 @@ function earlier(rows, index) {
 // What the list does not say: rounds that were measured and could not be measured again, and the log's own faults.
 function showFaults(failures, known, faults) {
   const again = failures.filter((f) => known.has(f.key));
-  fill($("failures"),
+  fill(
+    $("failures"),
     again.map((f) => el("p", { class: "failed" }, `${f.label} (${f.key}) could not be measured again: ${f.reason}`)),
-    faults.map((f) => el("p", { class: "failed" }, f)));
+    faults.map((f) => el("p", { class: "failed" }, f)),
+  );
 }
 
 // One run or class, for the selector: name, dates, rounds and the best number of ours.

@@ -14,9 +14,18 @@ function sceneOn(canvas) {
   if (!gl || (gl.getExtension("OES_element_index_uint") === null && gl.getParameter(gl.VERSION).includes("1.0"))) {
     return null;
   }
-  const program = linked(gl), named = (name) => gl.getUniformLocation(program, name);
+  const program = linkedProgram(gl),
+    named = (name) => gl.getUniformLocation(program, name);
   const uniforms = Object.fromEntries(["turn", "zoom", "colour", "opacity"].map((name) => [name, named(name)]));
-  const scene = { canvas, gl, program, uniforms, parts: {}, turn: turned([1, 0, 0, 0, 1, 0, 0, 0, 1], 0.5, 0.35), zoom: 0.98 };
+  const scene = {
+    canvas,
+    gl,
+    program,
+    uniforms,
+    parts: {},
+    turn: turned([1, 0, 0, 0, 1, 0, 0, 0, 1], 0.5, 0.35),
+    zoom: 0.98,
+  };
   gl.useProgram(program);
   gl.enable(gl.BLEND);
   gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
@@ -24,11 +33,16 @@ function sceneOn(canvas) {
   return scene;
 }
 
-function linked(gl) {
+function linkedProgram(gl) {
   const program = gl.createProgram();
-  for (const [kind, text] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
+  for (const [kind, text] of [
+    [gl.VERTEX_SHADER, VERTEX],
+    [gl.FRAGMENT_SHADER, FRAGMENT],
+  ]) {
     const shader = gl.createShader(kind);
-    gl.shaderSource(shader, text); gl.compileShader(shader); gl.attachShader(program, shader);
+    gl.shaderSource(shader, text);
+    gl.compileShader(shader);
+    gl.attachShader(program, shader);
   }
   gl.linkProgram(program);
   return program;
@@ -36,17 +50,22 @@ function linked(gl) {
 
 // Puts a surface in place of the one of that name; null takes it away.
 function setPart(scene, name, surface, colour_, opacity) {
-  const gl = scene.gl, before = scene.parts[name];
+  const gl = scene.gl,
+    before = scene.parts[name];
   for (const buffer of before ? before.buffers : []) gl.deleteBuffer(buffer);
   delete scene.parts[name];
   if (!surface) return;
   const stored = (target, data) => {
     const buffer = gl.createBuffer();
-    gl.bindBuffer(target, buffer); gl.bufferData(target, data, gl.STATIC_DRAW);
+    gl.bindBuffer(target, buffer);
+    gl.bufferData(target, data, gl.STATIC_DRAW);
     return buffer;
   };
-  const buffers = [stored(gl.ARRAY_BUFFER, surface.positions), stored(gl.ARRAY_BUFFER, surface.normals),
-    stored(gl.ELEMENT_ARRAY_BUFFER, surface.triangles)];
+  const buffers = [
+    stored(gl.ARRAY_BUFFER, surface.positions),
+    stored(gl.ARRAY_BUFFER, surface.normals),
+    stored(gl.ELEMENT_ARRAY_BUFFER, surface.triangles),
+  ];
   scene.parts[name] = { buffers, count: surface.triangles.length, colour: colour_, opacity };
 }
 
@@ -58,7 +77,7 @@ function drawScene(scene) {
   gl.uniformMatrix3fv(uniforms.turn, false, scene.turn);
   gl.uniform1f(uniforms.zoom, scene.zoom);
   gl.enable(gl.DEPTH_TEST);
-  const parts = Object.values(scene.parts).sort((a, b) => b.opacity - a.opacity);  // what is translucent comes last
+  const parts = Object.values(scene.parts).sort((a, b) => b.opacity - a.opacity); // what is translucent comes last
   for (const part of parts) {
     gl.depthMask(part.opacity === 1);
     ["position", "normal"].forEach((name, i) => {
@@ -78,7 +97,11 @@ function drawScene(scene) {
 // A rotation (columns first) turned further about the vertical and the horizontal axis of the screen, in radians.
 function turned(turn, aboutY, aboutX) {
   const [c, s, d, t] = [Math.cos(aboutY), Math.sin(aboutY), Math.cos(aboutX), Math.sin(aboutX)];
-  const by = [[c, 0, s], [t * s, d, -t * c], [-d * s, t, d * c]];  // rows
+  const by = [
+    [c, 0, s],
+    [t * s, d, -t * c],
+    [-d * s, t, d * c],
+  ]; // rows
   const out = [];
   for (let column = 0; column < 3; column++) {
     for (let row = 0; row < 3; row++) {
@@ -89,9 +112,16 @@ function turned(turn, aboutY, aboutX) {
 }
 
 function followPointers(scene) {
-  const { canvas } = scene, fingers = new Map();
-  const apart = () => { const [a, b] = [...fingers.values()]; return Math.hypot(a.x - b.x, a.y - b.y); };
-  const zoomed = (by) => { scene.zoom = Math.min(4, Math.max(0.3, scene.zoom * by)); drawScene(scene); };
+  const { canvas } = scene,
+    fingers = new Map();
+  const apart = () => {
+    const [a, b] = [...fingers.values()];
+    return Math.hypot(a.x - b.x, a.y - b.y);
+  };
+  const zoomed = (by) => {
+    scene.zoom = Math.min(4, Math.max(0.3, scene.zoom * by));
+    drawScene(scene);
+  };
   canvas.addEventListener("pointerdown", (e) => {
     canvas.setPointerCapture(e.pointerId);
     fingers.set(e.pointerId, { x: e.clientX, y: e.clientY });
@@ -99,23 +129,29 @@ function followPointers(scene) {
   canvas.addEventListener("pointermove", (e) => {
     const before = fingers.get(e.pointerId);
     if (!before) return;
-    const now = { x: e.clientX, y: e.clientY }, was = fingers.size === 2 ? apart() : 0;
+    const now = { x: e.clientX, y: e.clientY },
+      was = fingers.size === 2 ? apart() : 0;
     fingers.set(e.pointerId, now);
     if (was) return zoomed(apart() / was);
     scene.turn = turned(scene.turn, (now.x - before.x) / 120, (now.y - before.y) / 120);
     drawScene(scene);
   });
   for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, (e) => fingers.delete(e.pointerId));
-  canvas.addEventListener("wheel", (e) => {
-    if (document.activeElement !== canvas) return;  // the page scrolls until one has clicked on the map
-    e.preventDefault();
-    zoomed(Math.exp(-e.deltaY / 500));
-  }, { passive: false });
+  canvas.addEventListener(
+    "wheel",
+    (e) => {
+      if (document.activeElement !== canvas) return; // the page scrolls until one has clicked on the map
+      e.preventDefault();
+      zoomed(Math.exp(-e.deltaY / 500));
+    },
+    { passive: false },
+  );
   canvas.addEventListener("keydown", (e) => {
     const by = { ArrowLeft: [-0.15, 0], ArrowRight: [0.15, 0], ArrowUp: [0, -0.15], ArrowDown: [0, 0.15] }[e.key];
     if (by) scene.turn = turned(scene.turn, ...by);
     if (!by && e.key !== "+" && e.key !== "-") return;
-    e.preventDefault(); e.stopPropagation();
+    e.preventDefault();
+    e.stopPropagation();
     zoomed(e.key === "+" ? 1.15 : e.key === "-" ? 1 / 1.15 : 1);
   });
 }

@@ -1,5 +1,6 @@
 // The same slice in all rounds: a strip of small pictures, and a scrubber that runs through them in one large one.
-const STRIP_ROUNDS = 60, STRIP_PX = 132;
+const STRIP_ROUNDS = 60,
+  STRIP_PX = 132;
 const strip = { frames: [], of: "", playing: 0 };
 
 function beginStrip() {
@@ -9,39 +10,65 @@ function beginStrip() {
   $("strip-play").addEventListener("click", play);
 }
 
-function resetStrip() { if ($("strip").open) showStrip().catch(fault); }
-function onSliceMoved(plane) { if ($("strip").open && plane === $("strip-plane").value) drawStrip(); }
+function resetStrip() {
+  if ($("strip").open) showStrip().catch(fault);
+}
+function onSliceMoved(plane) {
+  if ($("strip").open && plane === $("strip-plane").value) drawStrip();
+}
 
 // The volumes of the newest rounds of the shown run and class; a reader who goes on meanwhile gets those of the next one.
 async function showStrip() {
   if (!$("strip").open || !map.volume) return;
-  const rows = sameTrack().slice(-STRIP_ROUNDS), frames = [];
+  const rows = sameTrack().slice(-STRIP_ROUNDS),
+    frames = [];
   for (const row of rows) {
     const detail = await source.detail(state.log, row.key).catch(() => null);
     if (detail?.volume) frames.push({ row, volume: await loadVolume(detail.volume) });
   }
   strip.frames = frames;
   $("strip-at").max = Math.max(0, frames.length - 1);
-  $("strip-at").value = Math.max(0, frames.findIndex((f) => f.row.key === state.key));
+  $("strip-at").value = Math.max(
+    0,
+    frames.findIndex((f) => f.row.key === state.key),
+  );
   drawStrip();
 }
 
 function drawStrip() {
   if (!map.volume) return;
   const plane = $("strip-plane").value;
-  fill($("strip-frames"), strip.frames.map((frame) => {
-    const canvas = el("canvas", { width: 2 * STRIP_PX, height: 2 * STRIP_PX, role: "img", "aria-label": frame.row.label });
-    drawInFrame(canvas, frame.volume, plane);
-    return el("button", { type: "button", class: "picture", "aria-pressed": String(frame.row.key === state.key),
-      onclick: () => goTo(frame.row.key).catch(fault) },
-    canvas, el("small", {}, frame.row.label), el("small", {}, headlineNumber(frame.row, state.log.curves)));
-  }));
+  fill(
+    $("strip-frames"),
+    strip.frames.map((frame) => {
+      const canvas = el("canvas", {
+        width: 2 * STRIP_PX,
+        height: 2 * STRIP_PX,
+        role: "img",
+        "aria-label": frame.row.label,
+      });
+      drawInFrame(canvas, frame.volume, plane);
+      return el(
+        "button",
+        {
+          type: "button",
+          class: "picture",
+          "aria-pressed": String(frame.row.key === state.key),
+          onclick: () => goTo(frame.row.key).catch(fault),
+        },
+        canvas,
+        el("small", {}, frame.row.label),
+        el("small", {}, headlineNumber(frame.row, state.log.curves)),
+      );
+    }),
+  );
   drawFrame();
 }
 
 // Where the selected round is cut, and in its field of view.
 function drawInFrame(canvas, volume, plane) {
-  const axis = AXES[plane], at = indexAt(volume, axis, placeOf(map.volume, axis, map.places[plane]));
+  const axis = AXES[plane],
+    at = indexAt(volume, axis, placeOf(map.volume, axis, map.places[plane]));
   drawSlice(canvas, volume, plane, at, map.volume);
 }
 
@@ -56,7 +83,8 @@ function drawFrame() {
 
 function play() {
   clearInterval(strip.playing);
-  const running = $("strip-play").getAttribute("aria-pressed") === "true", slider = $("strip-at");
+  const running = $("strip-play").getAttribute("aria-pressed") === "true",
+    slider = $("strip-at");
   $("strip-play").setAttribute("aria-pressed", String(!running));
   if (running) return;
   strip.playing = setInterval(() => {

@@ -21,7 +21,9 @@ function trendGroups(rows, names, curves) {
 }
 
 // What a program states, and what filtered half maps give, is no measurement of ours: hollow points, and no line.
-function isOurs(group) { return !isOfProgram(group.curve) && group.first.origin !== "regularised"; }
+function isOurs(group) {
+  return !isOfProgram(group.curve) && group.first.origin !== "regularised";
+}
 
 // Undefined is passed over by the line; null, where a round of the same run and class failed, breaks it.
 function trendValues(rows, group, which) {
@@ -33,9 +35,14 @@ function trendValues(rows, group, which) {
 }
 
 function trendSeries(group, count) {
-  const ours = isOurs(group), stroke = colour(group.curve), fill = ours ? stroke : css("--card");
+  const ours = isOurs(group),
+    stroke = colour(group.curve),
+    fill = ours ? stroke : css("--card");
   return {
-    label: group.curve.title, stroke, width: ours ? width(group.curve) : 0, dash: dash(group.curve),
+    label: group.curve.title,
+    stroke,
+    width: ours ? width(group.curve) : 0,
+    dash: dash(group.curve),
     points: { show: !ours || count < 120 || group.rows.size < 2, size: ours ? 6 : 8, fill, stroke, width: 1.5 },
   };
 }
@@ -47,7 +54,9 @@ const OVER = {
   particles: { title: "particles", of: (row) => row.particles },
 };
 
-function hoursBetween(first, row) { return (Date.parse(row.at) - Date.parse(first.at)) / 36e5; }
+function hoursBetween(first, row) {
+  return (Date.parse(row.at) - Date.parse(first.at)) / 36e5;
+}
 
 function placed(all, over) {
   const places = all.map((row, i) => ({ row, x: OVER[over].of(row, i, all[0]) }));
@@ -56,8 +65,13 @@ function placed(all, over) {
 
 function resolutionChart(node, all, curves, state, onPick) {
   const names = Object.keys(curves).filter((name) => state.plotted(name));
-  const places = placed(all, state.over), rows = places.map((p) => p.row), xs = places.map((p) => p.x);
-  const groups = trendGroups(rows, names, curves), data = [xs], series = [{}], bands = [];
+  const places = placed(all, state.over),
+    rows = places.map((p) => p.row),
+    xs = places.map((p) => p.x);
+  const groups = trendGroups(rows, names, curves),
+    data = [xs],
+    series = [{}],
+    bands = [];
   for (const group of groups) {
     data.push(trendValues(rows, group, 0));
     series.push(trendSeries(group, rows.length));
@@ -69,21 +83,31 @@ function resolutionChart(node, all, curves, state, onPick) {
     }
     bands.push({ series: [series.length - 2, series.length - 1], fill: colour(group.curve) + "2e" });
   }
-  return new uPlot({
-    width: node.clientWidth, height: node.clientHeight, legend: { show: false }, series, bands,
-    scales: { x: { time: false, range: roomAbout(xs, state.over) }, y: { range: trendRange } },
-    axes: trendAxes(rows, state.over),
-    cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
-    hooks: {
-      setCursor: [(u) => resolutionReadout(node, u, rows, names, curves)],
-      draw: [(u) => trendMarks(u, rows, xs, state)],
-      ready: [(u) => u.over.addEventListener("click", () => rows[u.cursor.idx] && onPick(rows[u.cursor.idx].key))],
+  return new uPlot(
+    {
+      width: node.clientWidth,
+      height: node.clientHeight,
+      legend: { show: false },
+      series,
+      bands,
+      scales: { x: { time: false, range: roomAbout(xs, state.over) }, y: { range: trendRange } },
+      axes: trendAxes(rows, state.over),
+      cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
+      hooks: {
+        setCursor: [(u) => resolutionReadout(node, u, rows, names, curves)],
+        draw: [(u) => trendMarks(u, rows, xs, state)],
+        ready: [(u) => u.over.addEventListener("click", () => rows[u.cursor.idx] && onPick(rows[u.cursor.idx].key))],
+      },
     },
-  }, data, node);
+    data,
+    node,
+  );
 }
 
 function roomAbout(xs, over) {
-  const low = Math.min(...xs), high = Math.max(...xs), room = over === "round" ? 0.5 : 0.04 * (high - low) || 1;
+  const low = Math.min(...xs),
+    high = Math.max(...xs),
+    room = over === "round" ? 0.5 : 0.04 * (high - low) || 1;
   return xs.length ? [low - room, high + room] : [0, 1];
 }
 
@@ -95,22 +119,30 @@ function trendRange(_, min, max) {
 function trendAxes(rows, over) {
   const titled = { labelSize: 18, labelGap: 2, labelFont: "12px system-ui, sans-serif" };
   const named = severalTracks(rows);
-  const byRound = over !== "round" ? {} : {
-    splits: (u) => ticksOfRounds(rows.length, u.bbox.width / devicePixelRatio, named ? 110 : 50),
-    values: (_, s) => s.map((i) => (rows[i] ? roundNumber(rows[i], named) : "")),
-  };
+  const byRound =
+    over !== "round"
+      ? {}
+      : {
+          splits: (u) => ticksOfRounds(rows.length, u.bbox.width / devicePixelRatio, named ? 110 : 50),
+          values: (_, s) => s.map((i) => (rows[i] ? roundNumber(rows[i], named) : "")),
+        };
   const title = named && over === "round" ? "run and iteration" : OVER[over].title;
   return [
     axis({ ...titled, size: 32, label: title, ...byRound }),
-    axis({ ...titled, size: 58, label: "resolution (Å)",
+    axis({
+      ...titled,
+      size: 58,
+      label: "resolution (Å)",
       splits: (u, _, low, high) => roundLengths(low, high, u.bbox.height / devicePixelRatio, 26),
-      values: (_, s) => s.map(lengthLabel) }),
+      values: (_, s) => s.map(lengthLabel),
+    }),
   ];
 }
 
 // The selected round, and the rounds that failed.
 function trendMarks(u, rows, xs, state) {
-  const { top, height } = u.bbox, px = devicePixelRatio;
+  const { top, height } = u.bbox,
+    px = devicePixelRatio;
   rows.forEach((row, i) => {
     const x = inDevicePixels(u, xs[i], "x");
     if (row.key === state.key) line(u, x, top, x, top + height, css("--mark"), [3, 3]);
@@ -121,12 +153,14 @@ function trendMarks(u, rows, xs, state) {
 function resolutionReadout(node, u, rows, names, curves) {
   const row = rows[u.cursor.idx];
   const text = (r) => angstrom(r[0]) + (r.length > 2 ? ` (${r[2].toFixed(2)}–${r[3].toFixed(2)})` : "");
-  const lines = row && names.filter((n) => row.res[n]).map((n) => [curves[n], text(row.res[n])]);
+  const lines =
+    row && names.filter((n) => row.res[n]).map((n) => [swatch(curves[n]), curves[n].title, text(row.res[n])]);
   readout(node, u, row ? row.label + (row.failed ? ": failed" : "") : "", lines);
 }
 
 function ticksOfRounds(n, width, apart) {
-  const step = Math.max(1, Math.ceil(n / Math.max(2, width / apart))), ticks = [];
+  const step = Math.max(1, Math.ceil(n / Math.max(2, width / apart))),
+    ticks = [];
   for (let i = 0; i < n; i += step) ticks.push(i);
   return ticks;
 }

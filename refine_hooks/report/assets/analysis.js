@@ -1,0 +1,90 @@
+// Further measurements of a round, where they were made: directions, the Guinier plot, the sharpened map.
+function showAnalysis(detail) {
+  const analysis = detail?.analysis,
+    noise = detail?.checks?.noise_by_direction,
+    card = $("analysis").closest(".card");
+  charts.guinier?.destroy();
+  charts.guinier = null;
+  card.hidden = !analysis && !noise;
+  if (card.hidden) return;
+  const axisWords = (one) => one && `(${one.map((v) => v.toFixed(2)).join(", ")})`;
+  const chance = analysis?.cfar_by_chance;
+  fill(
+    $("analysis"),
+    pairs([
+      [
+        "conical FSC area ratio",
+        analysis?.cfar &&
+          `${analysis.cfar.toFixed(2)}${
+            chance
+              ? `; a map that is as good in all
+      directions stays above ${chance.toFixed(2)} in 95 of 100 cases`
+              : ""
+          }`,
+      ],
+      [
+        "best and worst direction",
+        analysis?.cfar_best_A &&
+          `${angstrom(analysis.cfar_best_A)} and ` +
+            `${angstrom(analysis.cfar_worst_A)}, the worst along ${axisWords(analysis.worst_axis) || "–"} (x, y, z)`,
+      ],
+      [
+        "noise power by direction",
+        noise &&
+          `${noise.lowest.toFixed(2)} along ${axisWords(noise.lowest_axis) || "–"} to ` +
+            `${noise.highest.toFixed(2)} along ${axisWords(noise.highest_axis) || "–"} (x, y, z); 1 is the mean`,
+      ],
+      [
+        "half-bit, 3-sigma, FDR 1 %",
+        analysis?.half_bit_A &&
+          [analysis.half_bit_A, analysis.three_sigma_A, analysis.fdr_A].map(angstrom).join(", "),
+      ],
+      [
+        "B factor",
+        analysis?.b_factor_A2 &&
+          `${analysis.b_factor_A2.toFixed(0)} Å², fitted from ` +
+            analysis.b_factor_range_A.map(angstrom).join(" to "),
+      ],
+      [
+        "sharpened map, to look at",
+        analysis?.sharpened_path && file(analysis.sharpened_path, detail.links?.sharpened),
+      ],
+    ]),
+  );
+  const known = Boolean(analysis?.guinier_squared_per_A2);
+  $("guinier").hidden = $("guinier-words").hidden = !known;
+  if (known) charts.guinier = guinierChart($("guinier"), analysis);
+}
+
+// ln of the mean amplitude over 1/d², and the line whose slope is the B factor.
+function guinierChart(node, analysis) {
+  const xs = unpacked(analysis.guinier_squared_per_A2),
+    ys = unpacked(analysis.guinier_ln_amplitude);
+  const [coarse, fine] = (analysis.b_factor_range_A || [0, 0]).map((d) => 1 / d ** 2),
+    slope_ = -analysis.b_factor_A2 / 4;
+  const within = xs.map((x, i) => (x >= coarse && x <= fine ? i : -1)).filter((i) => i >= 0);
+  const mean = (list) => within.reduce((sum, i) => sum + list[i], 0) / within.length;
+  const [mx, my] = [mean(xs), mean(ys)];
+  const fit = xs.map((x) => (x >= coarse && x <= fine ? my + slope_ * (x - mx) : null));
+  const titled = { labelSize: 18, labelGap: 2, labelFont: "12px system-ui, sans-serif" };
+  return new uPlot(
+    {
+      width: node.clientWidth,
+      height: node.clientHeight,
+      legend: { show: false },
+      series: [
+        {},
+        { stroke: css("--automask"), width: 1.4, points: { show: xs.length < 200, size: 4 } },
+        { stroke: css("--refinement"), width: 2, dash: [6, 3], points: { show: false } },
+      ],
+      scales: { x: { time: false } },
+      axes: [
+        axis({ ...titled, size: 32, label: "1/d² (Å⁻²)", values: (_, s) => s.map((v) => v.toFixed(4)) }),
+        axis({ ...titled, size: 50, label: "ln of amplitude" }),
+      ],
+      cursor: { y: false, drag: { x: false, y: false } },
+    },
+    [xs, ys, fit],
+    node,
+  );
+}
