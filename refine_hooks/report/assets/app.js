@@ -86,6 +86,18 @@ function showEverything() {
   showProvenance(state.detail, state.row, state.log);
 }
 
+// What stands at the top of a printed page.
+function showPrinted() {
+  const { title, log, provenance } = state.log;
+  const parts = [
+    title,
+    provenance?.project || log,
+    plural(allRows().length, "round"),
+    localTime(new Date().toISOString()),
+  ];
+  $("printed").textContent = parts.filter(Boolean).join(" · ");
+}
+
 function showList() {
   const named = trackParts(allRounds());
   showAlarm(newestFailure(), state.key, (key) => goTo(key).catch(fault));
@@ -232,7 +244,10 @@ async function begin() {
     if ($("values").open && hasCurves()) showValues(state.detail, state);
   });
   addEventListener("keydown", onKey);
-  addEventListener("beforeprint", resized);
+  addEventListener("beforeprint", () => {
+    if (state.log) showPrinted();
+    resized();
+  });
   new ResizeObserver(resized).observe($("fsc"));
   new ResizeObserver(resized).observe($("resolution"));
   beginMap();

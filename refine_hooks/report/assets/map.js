@@ -1,7 +1,7 @@
 // The card of the map: the surface in three dimensions, the slices, and the pictures that were drawn beforehand.
 const map = { scene: undefined, volume: null, places: {}, level: null };
 
-// Shows a round's volume, or its pictures alone where there is none. What one looks at stays: place, level, orientation.
+// Shows a round's volume, or its pictures alone where there is none. What one looks at stays: place and orientation.
 async function showMap(detail) {
   const about = detail?.volume || null,
     pictures = detail?.pictures || [];

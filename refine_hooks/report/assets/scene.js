@@ -1,8 +1,10 @@
 // Surfaces in WebGL: an opaque map within a translucent mask, turned by mouse, touch and arrow keys.
-const VERTEX = `attribute vec3 position, normal; uniform mat3 turn; uniform float zoom; varying vec3 side; varying float depth;
+const VERTEX = `attribute vec3 position, normal; uniform mat3 turn; uniform float zoom;
+varying vec3 side; varying float depth;
 void main() { vec3 p = turn * position; side = turn * normal; depth = p.z;
   gl_Position = vec4(p.xy * zoom, -p.z * 0.5, 1.0); }`;
-const FRAGMENT = `precision mediump float; uniform vec3 colour; uniform float opacity; varying vec3 side; varying float depth;
+const FRAGMENT = `precision mediump float; uniform vec3 colour; uniform float opacity;
+varying vec3 side; varying float depth;
 void main() { float light = abs(dot(normalize(side), normalize(vec3(0.4, 0.5, 1.0))));
   float rim = opacity < 1.0 ? 1.0 + 1.2 * (1.0 - abs(normalize(side).z)) : 1.0;
   gl_FragColor = vec4(colour * (0.35 + 0.55 * light + 0.15 * depth), 1.0) * min(1.0, opacity * rim); }`;

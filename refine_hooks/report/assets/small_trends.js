@@ -1,4 +1,4 @@
-// Convergence and orientation in small trends over the rounds of the selected run and class; only what is known is drawn.
+// Convergence and orientation in small trends over the rounds of a run and class; only what is known is drawn.
 const smallCharts = [];
 
 function bestSoFar(values) {

@@ -17,7 +17,7 @@ function onSliceMoved(plane) {
   if ($("strip").open && plane === $("strip-plane").value) drawStrip();
 }
 
-// The volumes of the newest rounds of the shown run and class; a reader who goes on meanwhile gets those of the next one.
+// The volumes of the newest rounds of the shown run and class.
 async function showStrip() {
   if (!$("strip").open || !map.volume) return;
   const rows = sameTrack().slice(-STRIP_ROUNDS),

@@ -25,14 +25,17 @@ function svgOf(u) {
     const dash_ = s.dash ? ` stroke-dasharray="${s.dash.join(" ")}"` : "";
     for (const points of lines.filter((one) => one.length)) {
       parts.push(
-        `<polyline clip-path="url(#plot)" fill="none" stroke="${stroke}" stroke-width="${s.width}"${dash_} points="${points.join(" ")}"><title>${words(s.label || "")}</title></polyline>`,
+        `<polyline clip-path="url(#plot)" fill="none" stroke="${stroke}" stroke-width="${s.width}"${dash_} ` +
+          `points="${points.join(" ")}"><title>${words(s.label || "")}</title></polyline>`,
       );
     }
   });
-  const clip = `<clipPath id="plot"><rect x="${box.left}" y="${box.top}" width="${box.width}" height="${box.height}"/></clipPath>`;
+  const size = `x="${box.left}" y="${box.top}" width="${box.width}" height="${box.height}"`;
+  const clip = `<clipPath id="plot"><rect ${size}/></clipPath>`;
   return (
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" ` +
-    `font-family="Helvetica, Arial, sans-serif" font-size="12" fill="${css("--ink")}">${clip}${parts.join("\n")}</svg>\n`
+    `font-family="Helvetica, Arial, sans-serif" font-size="12" fill="${css("--ink")}">` +
+    `${clip}${parts.join("\n")}</svg>\n`
   );
 }
 
