@@ -89,7 +89,7 @@ def head(
     """
     return {
         "title": title(out, start),
-        "log": str(out.absolute()),
+        "log": told(str(out.absolute())),
         "curves": {curve.name: data.identity(curve) for curve in curves},
         "failures": [data.failure(line, found.get(str(line.key), ())) for line in failures],
         "rules": {name: texts.title for name, texts in all_texts().items()},
@@ -128,8 +128,8 @@ def pictures(store: Store, key: Key, label: str, source: Callable[[Path], str]) 
         image = _opened(path)
         if image is not None:
             caption, kind = str(image.info.get("Description", what)), what.partition(".")[0]
-            told = {"kind": kind, "caption": caption, "width": image.width, "height": image.height}
-            shown.append({"src": source(path), **told})
+            size = {"kind": kind, "caption": caption, "width": image.width, "height": image.height}
+            shown.append({"src": source(path), **size})
     path = store.picture_path(key, label, VOLUME)
     image = _opened(path)
     about = about_volume(image.info) if image is not None else None

@@ -9,6 +9,7 @@ from typing import Any
 from refine_hooks.audit.judge import Judge
 from refine_hooks.audit.reading import Counts, counted
 from refine_hooks.errors import InputError
+from refine_hooks.files.names import told
 from refine_hooks.log.index import LogIndex
 from refine_hooks.log.summary import RoundSummary
 from refine_hooks.log.watching import watching
@@ -100,10 +101,10 @@ class LogView:
         summaries, failures = self.index.summaries(), self.index.failures()
         counts = [count for summary in summaries if (count := self.judge.counts(summary)) is not None]
         start = self.index.start
-        told: dict[str, Any] = {
+        line: dict[str, Any] = {
             "id": self.id,
             "title": self.title,
-            "where": str(self.index.out),
+            "where": told(str(self.index.out)),
             "program": program_name(start.program) if start else "",
             "state": watching(self.index).state,
             "rounds": len(summaries),
@@ -114,12 +115,12 @@ class LogView:
         }
         if summaries:
             newest = max(summaries, key=lambda one: one.measured_at)
-            told |= {"last": newest.label, "key": str(newest.key), "at": newest.measured_at.isoformat()}
-            told |= _number(summaries)
-        last = max(failures, key=lambda line: line.failed_at, default=None)
+            line |= {"last": newest.label, "key": str(newest.key), "at": newest.measured_at.isoformat()}
+            line |= _number(summaries)
+        last = max(failures, key=lambda one: one.failed_at, default=None)
         if last is not None and not any(one.measured_at >= last.failed_at for one in summaries):
-            told |= {"failed": last.reason, "last": last.label, "key": str(last.key), "at": last.failed_at.isoformat()}
-        return told
+            line |= {"failed": last.reason, "last": last.label, "key": str(last.key), "at": last.failed_at.isoformat()}
+        return line
 
     def detail(self, key: Key) -> dict[str, Any]:
         """What the page shows of one round, but its pictures and files.
@@ -127,8 +128,8 @@ class LogView:
         Raises:
             InputError: the log holds no such round.
         """
-        for _, told in self.details([key]):
-            return told
+        for _, detail in self.details([key]):
+            return detail
         raise InputError(f"{key}: the log holds no such round")
 
 
