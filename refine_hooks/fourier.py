@@ -21,11 +21,10 @@ from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from refine_hooks.files.mrc import Volume
-from refine_hooks.kernels import INT, array, kernel
+from refine_hooks.kernels import INT, array, fft, kernel
 
 HalfTransform = NDArray[np.complex64]
 Planes = NDArray[np.complex64]
@@ -125,7 +124,7 @@ def transform(volume: Volume) -> HalfTransform:
     out = np.empty((n, n, n // 2 + 1), np.complex64)
 
     def planes(begin: int, end: int) -> None:
-        out[:, begin:end] = scipy.fft.rfftn(volume[begin:end], axes=(1, 2)).transpose(1, 0, 2)
+        out[:, begin:end] = fft.rfftn(volume[begin:end], axes=(1, 2)).transpose(1, 0, 2)
 
     in_slabs(planes, n, slab_of(n))
     in_slabs(lambda begin, end: in_place(out[begin:end], 1), n, slab_of(n))
@@ -142,11 +141,13 @@ def padded_inverse(transform: HalfTransform, box_px: int) -> Volume:
         box_px: edge of the result; at least that of the transform.
     """
     options: dict[str, Any] = {"workers": workers(), "overwrite_x": True, "norm": "forward"}
-    columns = scipy.fft.ifft(_padded(transform, 0, box_px), axis=0, **options)
+    columns = fft.ifft(_padded(transform, 0, box_px), axis=0, **options)
     voxels = np.empty((box_px,) * 3, np.float32)
     for z in range(0, box_px, _PADDED_AT_ONCE):
-        rows = scipy.fft.ifft(_padded(columns[z : z + _PADDED_AT_ONCE], 1, box_px), axis=1, **options)
-        voxels[z : z + _PADDED_AT_ONCE] = scipy.fft.irfft(rows, n=box_px, axis=2, **options)
+        rows = fft.ifft(_padded(columns[z : z + _PADDED_AT_ONCE], 1, box_px), axis=1, **options)
+        wide = np.zeros((*rows.shape[:2], box_px // 2 + 1), np.complex64)
+        wide[:, :, : rows.shape[2]] = rows
+        voxels[z : z + _PADDED_AT_ONCE] = fft.irfft(wide, n=box_px, axis=2, **options)
     return voxels
 
 
@@ -168,7 +169,7 @@ def _padded(transform: HalfTransform, axis: int, box_px: int) -> HalfTransform:
 
 def in_place(lines: Planes, axis: int, *, backward: bool = False) -> None:
     """Transform complex lines along one axis where they are."""
-    step = scipy.fft.ifft if backward else scipy.fft.fft
+    step = fft.ifft if backward else fft.fft
     result = step(lines, axis=axis, overwrite_x=True)
     if result.ctypes.data != lines.ctypes.data:
         lines[...] = result

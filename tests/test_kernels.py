@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,10 @@ def test_every_library_of_this_machine_gives_the_same_sums(monkeypatch: pytest.M
     command = build.compiler()
     if command is None:
         pytest.skip("needs a C compiler")
+    for name in ("arrays.h", "fourier.c"):
+        shutil.copy(build.SOURCES / name, tmp_path)
+    monkeypatch.setattr(build, "SOURCES", tmp_path)
+    build.name_of.cache_clear()
     rng = np.random.default_rng(1)
     n = 24
     slab = [(rng.standard_normal((n, n, 13)) + 1j * rng.standard_normal((n, n, 13))).astype(np.complex64) for _ in "ab"]
@@ -58,6 +63,7 @@ def test_every_library_of_this_machine_gives_the_same_sums(monkeypatch: pytest.M
             *slab, 0, labels, sums
         )
         found.append(2 * sums)
+    build.name_of.cache_clear()
     k = np.fft.fftfreq(n, 1 / n)
     shell = np.floor(np.sqrt(k[:, None, None] ** 2 + k[:, None] ** 2 + np.arange(13) ** 2) + 0.5).astype(int)
     twice = np.full(13, 2.0)
@@ -82,7 +88,9 @@ def test_a_bare_compiler_is_none_and_the_user_is_told_where_to_get_one(
         kernels._built("plain", [tmp_path])
 
 
-def test_where_the_package_cannot_be_written_to_the_kernels_go_to_the_users_cache(tmp_path: Path) -> None:
+def test_where_the_package_cannot_be_written_to_the_kernels_go_to_the_users_cache(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     command = build.compiler()
     if command is None:
         pytest.skip("needs a C compiler")
@@ -93,7 +101,37 @@ def test_where_the_package_cannot_be_written_to_the_kernels_go_to_the_users_cach
         kernels._built("plain", [tmp_path / "file"])
 
 
-def test_measuring_imports_no_compiler() -> None:
-    code = "import sys, refine_hooks.measure; print([m for m in ('numba', 'llvmlite') if m in sys.modules])"
+@pytest.mark.parametrize("by_scipy", [False, True], ids=["its compiled part", "scipy.fft"])
+def test_transforms_are_those_of_scipy(by_scipy: bool, tmp_path: Path) -> None:
+    code = f"""
+import sys
+import numpy as np
+from refine_hooks.kernels import packages
+if {by_scipy}:
+    packages.EXTENSION_SUFFIXES = []
+from refine_hooks.kernels import fft
+assert ("scipy.fft" in sys.modules) is {by_scipy}
+import scipy.fft
+rng = np.random.default_rng(1)
+x = rng.standard_normal((6, 10, 9)).astype(np.float32)
+z = (x + 1j * rng.standard_normal(x.shape)).astype(np.complex64)
+for one, other in (
+    (fft.fft(z, axis=1), scipy.fft.fft(z, axis=1)),
+    (fft.ifft(z.copy(), axis=0, norm="forward", overwrite_x=True), scipy.fft.ifft(z, axis=0, norm="forward")),
+    (fft.fftn(z), scipy.fft.fftn(z)),
+    (fft.rfftn(x, axes=(1, 2)), scipy.fft.rfftn(x, axes=(1, 2))),
+    (fft.rfftn(x, norm="forward", workers=2), scipy.fft.rfftn(x, norm="forward")),
+    (fft.irfft(z, n=17, axis=2), scipy.fft.irfft(z, n=17, axis=2)),
+    (fft.irfftn(z, s=(6, 10, 16)), scipy.fft.irfftn(z, s=(6, 10, 16))),
+):
+    assert one.dtype == other.dtype and np.array_equal(one, other)
+assert fft.next_fast_len(97, real=True) == scipy.fft.next_fast_len(97, real=True)
+"""
+    subprocess.run([sys.executable, "-c", code], env=os.environ, check=True)
+
+
+def test_measuring_waits_for_no_large_package() -> None:
+    heavy = ("numba", "scipy.fft", "scipy.ndimage", "scipy.special", "skimage.morphology", "mrcfile", "PIL")
+    code = f"import sys, refine_hooks.cli, refine_hooks.measure; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ, check=True)
     assert done.stdout.strip() == "[]"

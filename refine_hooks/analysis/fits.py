@@ -3,12 +3,12 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from refine_hooks.analysis.coarse import Complex, Vector, frequencies_of, likeness, phases, shells_of, twice
 from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import Curve
+from refine_hooks.kernels import fft
 
 TURN_BAND = 13  # fine enough for a particle of a fifth of the box
 BETTER = 1.1  # times as alike: less is no better position
@@ -118,10 +118,10 @@ class TurnFit:
         from scipy.ndimage import affine_transform
 
         n = self.box_px
-        volume = scipy.fft.irfftn(half, s=(n,) * 3)
+        volume = fft.irfftn(half, s=(n,) * 3)
         middle = np.full(3, n // 2, float)
         moved = affine_transform(volume, rotation, middle - rotation @ middle, order=3, output=np.float32)
-        return np.asarray(scipy.fft.rfftn(moved), np.complex64)
+        return np.asarray(fft.rfftn(moved), np.complex64)
 
     def _step(self, two: Complex) -> tuple[Solved, float]:
         """One step, and the mean FSC before it."""
@@ -140,11 +140,11 @@ class TurnFit:
         n, shells = self.box_px, self.shells
         regressors1, regressors2 = self._regressors(first), self._regressors(second)
         average = (regressors1 + regressors2) / 2
-        difference = scipy.fft.irfftn(second - first, s=(n,) * 3).ravel()
+        difference = fft.irfftn(second - first, s=(n,) * 3).ravel()
         normal = (regressors1 @ regressors2.T).astype(np.float64)
         normal = (normal + normal.T) / 2
         right = (average @ difference).astype(np.float64)
-        spectra = scipy.fft.rfftn(average.reshape(6, n, n, n), axes=(1, 2, 3)).reshape(6, -1)
+        spectra = fft.rfftn(average.reshape(6, n, n, n), axes=(1, 2, 3)).reshape(6, -1)
         weighted = spectra * (noise[shells] * twice(n)).ravel()
         spread = (weighted @ np.conj(spectra).T).real.astype(np.float64) / n**6
         values, vectors = np.linalg.eigh(normal / np.outer(d := np.sqrt(np.maximum(np.diag(normal), 1e-30)), d))
@@ -155,7 +155,7 @@ class TurnFit:
     def _regressors(self, half: Complex) -> Volume:
         """Change of a map with a shift along, and a turn about, z, y and x: [6, voxels]."""
         n = self.box_px
-        slopes = [scipy.fft.irfftn(half * (1j * f).astype(np.complex64), s=(n,) * 3) for f in self.frequencies]
+        slopes = [fft.irfftn(half * (1j * f).astype(np.complex64), s=(n,) * 3) for f in self.frequencies]
         z, y, x = self.place[:, None, None], self.place[:, None], self.place
         dz, dy, dx = slopes
         turns = [y * dx - x * dy, x * dz - z * dx, z * dy - y * dz]

@@ -8,10 +8,10 @@ the map. RELION's relion_postprocess fits the same line from 10 Angstrom on.
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.fft
 
 from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import Curve, HalfTransform, ShellSums, workers
+from refine_hooks.kernels import fft
 
 FROM_A = 10.0
 _FEWEST_SHELLS = 4
@@ -104,4 +104,4 @@ def sharpened(
         radius = np.sqrt(axis[iz] ** 2 + axis[:, None] ** 2 + shells**2)
         weight = np.interp(radius, shells, gain, right=0.0).astype(np.float32)
         out[iz] = (half1[iz] + half2[iz]) * (np.float32(0.5) * weight)
-    return np.asarray(scipy.fft.irfftn(out, s=(n,) * 3, workers=workers(), overwrite_x=True), np.float32)
+    return np.asarray(fft.irfftn(out, s=(n,) * 3, workers=workers(), overwrite_x=True), np.float32)

@@ -5,18 +5,18 @@ it repeats itself from one asymmetric unit to the next only where the program av
 """
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates, spline_filter
 
 from refine_hooks.fourier import HalfTransform
 from refine_hooks.fsc.randomised import low_part
+from refine_hooks.kernels import array, fft, kernel
 from refine_hooks.sums.symmetry import rotations, turn_about
 
 REPEATS = 0.6  # correlation of the noise with itself turned; interpolation costs a tenth, chance gives 0.05
 _GRID_PX, _SHELLS, _FIRST_SHELL = 48, 14, 4
 _POINTS, _SEED = 4000, 7
 _HIGHEST_N = 17
+_spline_values = kernel("spline_values", array("float64", 3), array("float64", 2), array("float64", 1, written=True))
 _CUBIC = (("cistem", "I"), ("cistem", "I2"), ("relion", "I3"), ("cistem", "O"), ("cistem", "T"), ("relion", "T"))
 
 
@@ -30,17 +30,16 @@ def imposed_symmetry(half1: HalfTransform, half2: HalfTransform) -> str | None:
     n = len(half1)
     if n < 2 * (_SHELLS + 2):
         return None
-    noise = _coarse(half1, half2)
-    if not noise.std() > 0:
+    coefficients = _coarse(half1, half2)
+    if not coefficients.std() > 0:
         return None
-    coefficients = spline_filter(noise, 3, mode="grid-wrap")
     points = _points()
     centre = n // 2 * _GRID_PX / n
 
     def at(turned: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(
-            map_coordinates(coefficients, turned.T[::-1] + centre, order=3, mode="grid-wrap", prefilter=False)
-        )
+        values = np.empty(len(turned))
+        _spline_values(coefficients, turned[:, ::-1] + centre, values)
+        return values
 
     own = at(points)
 
@@ -62,12 +61,15 @@ def imposed_symmetry(half1: HalfTransform, half2: HalfTransform) -> str | None:
 
 
 def _coarse(half1: HalfTransform, half2: HalfTransform) -> NDArray[np.float64]:
-    """The difference of the halves between two shells, on a coarse grid."""
+    """The difference of the halves between two shells, as the coefficients of a cubic spline on a coarse grid."""
     difference = low_part(half1, _GRID_PX, _SHELLS) - low_part(half2, _GRID_PX, _SHELLS)
-    k2 = (np.fft.fftfreq(_GRID_PX) * _GRID_PX) ** 2
+    k = np.fft.fftfreq(_GRID_PX)
+    k2 = (k * _GRID_PX) ** 2
     square = k2[:, None, None] + k2[:, None] + np.arange(_GRID_PX // 2 + 1) ** 2
     kept = (square >= _FIRST_SHELL**2) & (square <= _SHELLS**2)
-    return np.asarray(scipy.fft.irfftn(np.where(kept, difference, 0), s=(_GRID_PX,) * 3), np.float64)
+    spline = (2 + np.cos(2 * np.pi * k)) / 3  # the transform of a cubic B-spline at the voxels
+    weight = spline[:, None, None] * spline[:, None] * spline[: _GRID_PX // 2 + 1]
+    return np.asarray(fft.irfftn(np.where(kept, difference, 0) / weight, s=(_GRID_PX,) * 3), np.float64)
 
 
 def _points() -> NDArray[np.float64]:

@@ -10,12 +10,12 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.fft
 
 from refine_hooks.analysis.coarse import Complex, Vector, by_shell, frequencies_of, likeness, middle, phases, shells_of
 from refine_hooks.analysis.fits import BETTER, TURN_BAND, TurnFit, fine_shift
 from refine_hooks.analysis.turns import best_turn
 from refine_hooks.fourier import Curve, HalfTransform, in_slabs
+from refine_hooks.kernels import fft
 
 _COARSE_PX = 32  # of the phase correlation
 _BANDS = (6, 14)  # last shells of it
@@ -212,7 +212,7 @@ def _peaks(one: Complex, two: Complex, box_px: int) -> list[_Peak]:
 
 
 def _whole(half: Complex, box_px: int) -> Complex:
-    return np.asarray(scipy.fft.fftn(scipy.fft.irfftn(half, s=(box_px,) * 3)), np.complex64)
+    return np.asarray(fft.fftn(fft.irfftn(half, s=(box_px,) * 3)), np.complex64)
 
 
 def _other_way(whole: Complex, order: tuple[int, ...], signs: tuple[int, ...]) -> Complex:
@@ -234,7 +234,7 @@ def _laid(one: Complex, two: Complex, peak: _Peak, box_px: int) -> _Laid:
 
 
 def _peak(product: Complex, order: tuple[int, ...], signs: tuple[int, ...], box_px: int) -> _Peak:
-    values = scipy.fft.irfftn(product, s=(box_px,) * 3)
+    values = fft.irfftn(product, s=(box_px,) * 3)
     high, low = int(values.argmax()), int(values.argmin())
     inverted = -values.flat[low] > values.flat[high]
     place = low if inverted else high

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.fourier import in_slabs
-from refine_hooks.kernels import INT, array, kernel
+from refine_hooks.kernels import INT, array, fft, kernel
 
 _SPACING_DEG = 15.0
 _BAND = 6  # what 15 degrees blur in a particle of half the box
@@ -76,12 +76,10 @@ def _centred(half: NDArray[np.complex64]) -> NDArray[np.complex64]:
 
 def _whole(half: NDArray[np.complex64]) -> NDArray[np.complex64]:
     """Full transform with the origin in the middle."""
-    import scipy.fft
-
     n = len(half)
-    volume = scipy.fft.irfftn(half, s=(n,) * 3)
-    whole = scipy.fft.fftn(scipy.fft.ifftshift(volume))
-    return np.ascontiguousarray(scipy.fft.fftshift(whole), np.complex64)
+    volume = fft.irfftn(half, s=(n,) * 3)
+    whole = fft.fftn(np.fft.ifftshift(volume))
+    return np.ascontiguousarray(np.fft.fftshift(whole), np.complex64)
 
 
 @lru_cache(1)

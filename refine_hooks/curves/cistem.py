@@ -8,7 +8,6 @@ Grigorieff 2018, doi:10.7554/eLife.35383).
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from refine_hooks import fourier
@@ -16,7 +15,7 @@ from refine_hooks.errors import InputError
 from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import Box, Curve, Planes
 from refine_hooks.fsc import correlation, packed
-from refine_hooks.kernels.jit import njit
+from refine_hooks.kernels import FLOAT, INT, array, kernel
 from refine_hooks.masks.cistem import EDGE_A, apply_mask_soft, mean_outside, ring_masked, ring_means
 from refine_hooks.masks.shapes import sphere
 
@@ -24,6 +23,11 @@ DALTON_PER_A3 = 0.81
 THRESHOLD = 0.143
 _SMOOTHED_A = 20.0
 _CUBIC = 3
+_split = kernel(
+    "split_sums",
+    *(array("complex64", 3), INT, INT, INT, array("float32", 3), FLOAT, FLOAT, array("float64", 1)),
+    array("float64", 2, written=True),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +288,8 @@ def _octant_transform(mask: Volume) -> NDArray[np.float32]:
     """
     half = mask.shape[0] // 2
     octant = mask[half::-1, half::-1, half::-1]
+    import scipy.fft
+
     return np.asarray(scipy.fft.dctn(octant, type=1, workers=fourier.workers()), np.float32)
 
 
@@ -318,64 +324,8 @@ def _split_work(
     radius = radius[radius < shells]
 
     def split(slabs: Planes, begin: int, end: int, kept: int) -> Curve:
-        return np.asarray(_split(slabs[0], begin, end, kept, octant, np.complex64(mean), radius, shells))
+        sums = np.zeros((shells + 1, 4))
+        _split(slabs[0], begin, end, kept, octant, mean.real, mean.imag, radius, sums)
+        return np.asarray(sums[:shells, :3].T)
 
     return reach, split
-
-
-@njit(cache=True, nogil=True)
-def _split(
-    slab: Planes,
-    begin: int,
-    end: int,
-    kept: int,
-    octant: NDArray[np.float32],
-    mean: np.complex64,
-    radius: Curve,
-    shells: int,
-) -> NDArray[np.float64]:
-    """Sums of |F|^2 + |F'|^2, Re F F' and Im F F' over ky = begin..end and their negatives, F' = F(-k).
-
-    ``radius`` holds the radius in shells of every |k|^2 that counts.
-    """
-    n, columns = slab.shape[0], slab.shape[2]
-    centred = octant.shape[0] > 1
-    sums = np.zeros((shells + 1, 4))  # the fourth keeps a shell's sums in one cache line
-    products = np.empty((3, kept), np.float32)
-    for ky in range(begin, end):
-        own = ky == 0 or 2 * ky == n
-        mirror = ky - begin if own else end - begin + ky - max(begin, 1)
-        for iz in range(n):
-            kz = iz if 2 * iz < n else iz - n
-            square = kz * kz + ky * ky
-            if square >= radius.size:
-                continue
-            line, opposite = slab[iz, ky - begin], slab[(n - iz) % n, mirror]
-            # Of kx = 0 cisTEM takes one of each two mates, but none where kz, or ky on kz = 0, is -N/2.
-            start = 0 if kz > 0 or (2 * ky < n and ky > 0 and 2 * kz > -n) else 1
-            stop = min(kept, int(np.sqrt(radius.size - 1 - square)) + 1)
-            for kx in range(start, stop):
-                minus = columns - kx if kx else 0
-                m = mean * np.float32(0)
-                if centred:
-                    m = mean * (octant[abs(kz), ky, kx] * np.float32(1 - 2 * ((iz + ky + kx) & 1)))
-                f, g, h, i = line[kx] - m, opposite[minus] - m, line[minus] - m, opposite[kx] - m
-                one, two = f * g, h * i
-                # cisTEM leaves out what has no cross term; of an own line or kx = 0 there is one side only.
-                first = np.float32(one.imag != 0)
-                second = np.float32(0 if own or kx == 0 else two.imag != 0)
-                products[0, kx] = first * (f.real**2 + f.imag**2 + g.real**2 + g.imag**2) + second * (
-                    h.real**2 + h.imag**2 + i.real**2 + i.imag**2
-                )
-                products[1, kx] = first * one.real + second * two.real
-                products[2, kx] = first * one.imag + second * two.imag
-            if start == 0 and ky > 0:
-                products[:, 0] *= np.float32(0.25)
-            for kx in range(start, stop):
-                r = radius[square + kx * kx]
-                shell = int(r)
-                high = r - shell
-                for what in range(3):
-                    sums[shell, what] += (1 - high) * products[what, kx]
-                    sums[shell + 1, what] += high * products[what, kx]
-    return sums[:shells, :3].T.copy()

@@ -10,7 +10,7 @@ import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,25 @@ from refine_hooks.files.atomic import beside
 from refine_hooks.files.reading import open_plain, read_ahead
 
 HEADER_BYTES = 1024
+# The fields that are read, of the 1,024 bytes of MRC2014 (Cheng et al. 2015, doi:10.1016/j.jsb.2015.04.002).
+_AT = {
+    **{
+        name: ("i4", 4 * i)
+        for i, name in enumerate(["nx", "ny", "nz", "mode", "nxstart", "nystart", "nzstart", "mx", "my", "mz"])
+    },
+    **{name: ("f4", 40 + 4 * i) for i, name in enumerate(["cell_x", "cell_y", "cell_z"])},
+    **{name: ("i4", 64 + 4 * i) for i, name in enumerate(["mapc", "mapr", "maps"])},
+    **{"dmin": ("f4", 76), "dmax": ("f4", 80), "nsymbt": ("i4", 92), "nversion": ("i4", 108), "origin": ("3f4", 196)},
+}
+_HEADER = np.dtype(
+    {
+        "names": list(_AT),
+        "formats": [kind for kind, _ in _AT.values()],
+        "offsets": [at for _, at in _AT.values()],
+        "itemsize": HEADER_BYTES,
+    }
+)
+_BYTE_ORDERS: tuple[Literal["<"], Literal[">"]] = ("<", ">")
 _MODES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
 _LONGEST_EDGE_PX = 65536
 # Bytes 152..159 of a header that IMOD wrote: its fingerprint, and flags of which the first says that bytes are signed.
@@ -115,10 +134,8 @@ def read_header(path: Path) -> MrcHeader:
 
 
 def _decoded(path: Path, raw: bytes, packed_by: str) -> MrcHeader:
-    from mrcfile.dtypes import HEADER_DTYPE
-
-    for byte_order in "<>":
-        fields = np.frombuffer(raw, HEADER_DTYPE.newbyteorder(byte_order), 1)[0]
+    for byte_order in _BYTE_ORDERS:
+        fields = np.frombuffer(raw, _HEADER.newbyteorder(byte_order), 1)[0]
         nx, ny, nz = (int(fields[f"n{axis}"]) for axis in "xyz")
         if int(fields["mode"]) in _MODES and min(nx, ny, nz) > 0 and max(nx, ny, nz) <= _LONGEST_EDGE_PX:
             break
@@ -129,7 +146,7 @@ def _decoded(path: Path, raw: bytes, packed_by: str) -> MrcHeader:
     if extended < 0:
         raise MapError(f"{path}: its header claims an extended header of {extended} bytes")
     samples = [int(fields[f"m{axis}"]) for axis in "xyz"]
-    cell = [float(fields["cella"][axis]) for axis in "xyz"]
+    cell = [float(fields[f"cell_{axis}"]) for axis in "xyz"]
     x, y, z = (c / m if m > 0 and np.isfinite(c) else 0.0 for c, m in zip(cell, samples, strict=True))
     ox, oy, oz = (float(v) if np.isfinite(v) else 0.0 for v in fields["origin"].tolist())
     kind, added = _MODES[int(fields["mode"])], 0

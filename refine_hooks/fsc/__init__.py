@@ -5,13 +5,13 @@ FSC(k) = Re sum F1 F2* / sqrt(sum |F1|^2 sum |F2|^2) over the shell round(|k|) =
 """
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import Box, Curve, HalfTransform, ShellSums, extent, shell_sums
 from refine_hooks.fsc import packed
 from refine_hooks.fsc.spread import block_sums, difference_sums
+from refine_hooks.kernels import fft
 
 SHELLS_PAST_ONSET = 2
 _BLOCKS, _COARSE_BLOCKS = 64, 16
@@ -61,11 +61,11 @@ def correlated_voxels(mask: Volume) -> float:
 def _together(weights: Volume) -> float:
     """The same of noise whose variance under the mask is ``weights`` [z, y, x], in blocks."""
     few = len(weights)
-    half = scipy.fft.rfftn(weights)
+    half = fft.rfftn(weights)
     power = half.real**2 + half.imag**2
     if not power[0, 0, 0] > 0:
         return 1.0
-    q = [np.square(scipy.fft.fftfreq(few) * few).astype(np.float32) for _ in range(2)]
+    q = [np.square(np.fft.fftfreq(few) * few).astype(np.float32) for _ in range(2)]
     distance = np.sqrt(q[0][:, None, None] + q[1][:, None] + np.square(np.arange(few // 2 + 1, dtype=np.float32)))
     distance[0, 0, 0] = 0.5
     power /= distance

@@ -19,13 +19,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.fft
 
 from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import Box, Curve, HalfTransform, Planes, ShellSums, extent, shell_sums, voxels_in_shell
 from refine_hooks.fsc import SHELLS_PAST_ONSET, correlation, packed
 from refine_hooks.fsc.spread import mask_spectrum, spread_power
-from refine_hooks.kernels import INT, array, kernel
+from refine_hooks.kernels import INT, array, fft, kernel
 
 _POOLED_SHELLS = 3  # on either side
 # Random phases are multiples of 1/256 of a turn: every power of them below the 256th has mean 0, as for continuous ones.
@@ -135,7 +134,7 @@ def randomised_wide(
     """
     n = len(halves[0])
     # An odd box has its middle on half a voxel of any coarser one.
-    box_px = n if n % 2 else min(n, 2 * scipy.fft.next_fast_len(last_shell + 2, real=True))
+    box_px = n if n % 2 else min(n, 2 * fft.next_fast_len(last_shell + 2, real=True))
     coarse = mask(box_px)
     box = extent(coarse).box
     if box is None:

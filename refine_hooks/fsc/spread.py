@@ -7,12 +7,11 @@ a mask, and from the sum of |M|^2 at each distance. No draw of phases is needed,
 """
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import Box, Curve, in_slabs
-from refine_hooks.kernels import INT, array, kernel
+from refine_hooks.kernels import INT, array, fft, kernel
 
 _BLOCKS = 64
 _VOLUME, _CURVE = array("float32", 3), array("float64", 1)
@@ -34,8 +33,8 @@ def mask_spectrum(mask: Volume) -> Curve:
     n, step = len(mask), max(1, len(mask) // _BLOCKS)
     few = -(-n // step)
     blocks = block_sums(mask, step)
-    half = scipy.fft.rfftn(blocks)
-    k = scipy.fft.fftfreq(few) * few
+    half = fft.rfftn(blocks)
+    k = np.fft.fftfreq(few) * few
     smoothed = np.sinc(k * (step / n)) if step > 1 else np.ones(few)
     kept = few // 2 + 1
     power = (half.real**2 + half.imag**2) / float(n) ** 6

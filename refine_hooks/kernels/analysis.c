@@ -1,4 +1,4 @@
-/* See refine_hooks/analysis: cones.py, criteria.py, turns.py, blocks.py and directions.py. */
+/* See refine_hooks/analysis: cones.py, criteria.py, turns.py, blocks.py, directions.py and imposed.py. */
 #include "arrays.h"
 
 /* Sums [axis, shell, 4] of F1 F2*, |F1|^2, |F2|^2 and 1 in double cones about the axes [3, axis] whose half angle has the cosine
@@ -151,5 +151,37 @@ void cell_sums(
                 held[cell] += own;
             }
         }
+    }
+}
+
+/* The four weights of a cubic B-spline about a place, and the first of the voxels that they belong to. */
+static inline int64_t cubic(double at, double weights[4]) {
+    double low = floor(at), t = at - low, s = 1 - t;
+    weights[0] = s * s * s / 6;
+    weights[1] = 2.0 / 3 - t * t * (2 - t) / 2;
+    weights[2] = 2.0 / 3 - s * s * (2 - s) / 2;
+    weights[3] = t * t * t / 6;
+    return (int64_t)low - 1;
+}
+
+static inline int64_t wrapped(int64_t i, int64_t n) { return (i % n + n) % n; }
+
+/* Values at places [place, 3] of the cubic spline that has these coefficients [z, y, x] and repeats itself with the box. */
+void spline_values(double_array coefficients, double_array places, double_array out) {
+    int64_t n = coefficients.shape[0];
+    for (int64_t i = 0; i < places.shape[0]; i++) {
+        double weights[3][4], value = 0;
+        int64_t first[3];
+        for (int axis = 0; axis < 3; axis++)
+            first[axis] = cubic(ROW1(places, i)[axis], weights[axis]);
+        for (int dz = 0; dz < 4; dz++)
+            for (int dy = 0; dy < 4; dy++) {
+                const double *row = ROW2(coefficients, wrapped(first[0] + dz, n), wrapped(first[1] + dy, n));
+                double along = 0;
+                for (int dx = 0; dx < 4; dx++)
+                    along += weights[2][dx] * row[wrapped(first[2] + dx, n)];
+                value += weights[0][dz] * weights[1][dy] * along;
+            }
+        out.at[i] = value;
     }
 }

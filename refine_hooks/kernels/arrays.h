@@ -8,6 +8,8 @@ typedef struct { float re, im; } complex64;
 typedef ARRAY(float) float_array;
 typedef ARRAY(double) double_array;
 typedef ARRAY(complex64) complex_array;
+typedef ARRAY(uint8_t) bool_array;
+typedef ARRAY(int8_t) int8_array;
 typedef ARRAY(int16_t) int16_array;
 typedef ARRAY(int64_t) int64_array;
 

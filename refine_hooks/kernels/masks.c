@@ -1,4 +1,4 @@
-/* See refine_hooks/masks: shapes.py, solvent.py and density.py. */
+/* See refine_hooks/masks: shapes.py, solvent.py, density.py and morphology.py. */
 #include "arrays.h"
 
 /* Planes begin..end of a body of revolution; `profile` is its value at each squared distance from the centre. */
@@ -107,4 +107,61 @@ void soft_edge(
             }
         }
     }
+}
+
+/* min over q of (p - q)^2 + squares[q] at each p, of a line of n (Felzenszwalb & Huttenlocher 2012, doi:10.4086/toc.2012.v008a019);
+   `at` and `from` are scratch: the places of the parabolas in the lower envelope, and where each begins. */
+static void envelope(float *line, int64_t step, int64_t n, double *squares, int64_t *at, double *from) {
+    int64_t last = -1;
+    for (int64_t q = 0; q < n; q++) {
+        squares[q] = line[q * step];
+        if (isinf(squares[q]))
+            continue;
+        double begin = -INFINITY;
+        while (last >= 0) {
+            int64_t v = at[last];
+            begin = (squares[q] + (double)(q * q) - squares[v] - (double)(v * v)) / (2.0 * (double)(q - v));
+            if (begin > from[last])
+                break;
+            last--;
+        }
+        last++;
+        at[last] = q;
+        from[last] = last ? begin : -INFINITY;
+    }
+    if (last < 0)
+        return;
+    for (int64_t p = 0, i = 0; p < n; p++) {
+        while (i < last && from[i + 1] < (double)p)
+            i++;
+        line[p * step] = (float)((double)((p - at[i]) * (p - at[i])) + squares[at[i]]);
+    }
+}
+
+/* Distance of each voxel that is set to the nearest one that is not, in voxels; infinite where all are set. */
+void distances(bool_array set, float_array out) {
+    int64_t nz = set.shape[0], ny = set.shape[1], nx = set.shape[2], longest = most(nz, most(ny, nx));
+    double squares[longest], from[longest];
+    int64_t at[longest];
+    for (int64_t z = 0; z < nz; z++)
+        for (int64_t y = 0; y < ny; y++) {
+            const uint8_t *row = ROW2(set, z, y);
+            float *to = ROW2(out, z, y), away = INFINITY;
+            for (int64_t x = 0; x < nx; x++)
+                to[x] = away = row[x] ? away + 1 : 0;
+            away = INFINITY;
+            for (int64_t x = nx - 1; x >= 0; x--) {
+                away = row[x] ? away + 1 : 0;
+                to[x] = away < to[x] ? away * away : to[x] * to[x];
+            }
+        }
+    for (int64_t z = 0; z < nz; z++)
+        for (int64_t x = 0; x < nx; x++)
+            envelope(ROW1(out, z) + x, out.step[1], ny, squares, at, from);
+    for (int64_t y = 0; y < ny; y++)
+        for (int64_t x = 0; x < nx; x++) {
+            envelope(ROW2(out, 0, y) + x, out.step[0], nz, squares, at, from);
+            for (int64_t z = 0; z < nz; z++)
+                ROW2(out, z, y)[x] = sqrtf(ROW2(out, z, y)[x]);
+        }
 }

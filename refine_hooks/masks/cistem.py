@@ -15,12 +15,22 @@ from numpy.typing import NDArray
 from refine_hooks.errors import InputError
 from refine_hooks.files.mrc import Map, Volume
 from refine_hooks.fourier import padded_inverse, workers
+from refine_hooks.kernels import FLOAT, INT, array, fft, kernel
 
 EDGE_A = 10.0
 # The mask's tails below this are cut off.
 _SMALLEST = np.float32(0.001)
 
+_VOLUME, _TABLE, _ZONES = array("float32", 3), array("float64", 1), array("int8", 1)
+_FOUND = array("float64", 1, written=True)
+_ring_sums = kernel("ring_sums", _VOLUME, _TABLE, _ZONES, INT, INT, INT, _FOUND)
+_ring_apply = kernel(
+    "ring_apply", _VOLUME, array("float32", 3, written=True), _TABLE, _ZONES, FLOAT, FLOAT, FLOAT, INT, INT
+)
+_outside_sum = kernel("outside_sum", _VOLUME, FLOAT, INT, INT, _FOUND)
+
 T = TypeVar("T")
+Ring = tuple[NDArray[np.float64], NDArray[np.int8], int]
 
 
 def ring_masked(
@@ -46,24 +56,34 @@ def ring_masked(
     """
     if not (edge_px > 0 and radius_px > inner_radius_px >= 0):
         raise InputError(f"no sphere has radius {radius_px:g}, hole {inner_radius_px:g} and edge {edge_px:g} px")
-    from refine_hooks.masks.cistem_kernels import ring_apply, ring_sums
-
-    values, zones, core = _ring(radius_px, inner_radius_px, edge_px)
+    ring = _ring(radius_px, inner_radius_px, edge_px)
     voxels = np.ascontiguousarray(voxels, np.float32)
-    parts = _by_planes(len(voxels), lambda first, last: ring_sums(voxels, values, zones, core, first, last))
-    outer, outer_count, inner, inner_count, squares = np.sum(parts, axis=0).tolist()
+    outer, outer_count, inner, inner_count, squares = _sums(voxels, ring)
     outside = outer / outer_count if outer_count else 0.0
     inside = inner / inner_count if inner_count else 0.0
     base = outside if subtract else 0.0
     out = np.empty_like(voxels)
-    _by_planes(len(voxels), lambda a, b: ring_apply(voxels, out, values, zones, outside, inside, base, a, b))
-    return out, float(squares)
+    _by_planes(len(voxels), lambda a, b: _ring_apply(voxels, out, *ring[:2], outside, inside, base, a, b))
+    return out, squares
 
 
-def _ring(
-    radius_px: float, inner_radius_px: float, edge_px: float
-) -> tuple[NDArray[np.float64], NDArray[np.int8], int]:
-    """The ring mask at each squared distance, its zones, and up to which squared distance all is inside (see `ring_sums`)."""
+def _sums(voxels: Volume, ring: Ring) -> list[float]:
+    """Sum and number of the voxels in the outer edge, sum and number in the inner edge, and the sum of the squared mask."""
+
+    def work(first: int, last: int) -> NDArray[np.float64]:
+        found = np.empty(5)
+        _ring_sums(voxels, *ring, first, last, found)
+        return found
+
+    sums: list[float] = np.sum(_by_planes(len(voxels), work), axis=0).tolist()
+    return sums
+
+
+def _ring(radius_px: float, inner_radius_px: float, edge_px: float) -> Ring:
+    """The ring mask at each squared distance, its zones, and up to which squared distance all is inside.
+
+    Zones are 0 inside, 1 in the outer edge, 2 in the inner edge, 3 in the hole.
+    """
     core_px = max(radius_px - edge_px / 2, 0.0)
     square = np.arange(int((core_px + edge_px) ** 2) + 1)
     r = np.sqrt(square)
@@ -89,11 +109,8 @@ def _by_planes(planes: int, work: Callable[[int, int], T]) -> list[T]:
 
 def ring_means(voxels: Volume, radius_px: float, edge_px: float) -> tuple[float, float]:
     """Mean of the voxels in the cosine edge of cisTEM's sphere, and the sum of the squared mask in voxels."""
-    from refine_hooks.masks.cistem_kernels import ring_sums
-
     ring = _ring(radius_px, 0.0, edge_px)
-    parts = _by_planes(len(voxels), lambda a, b: ring_sums(voxels, *ring, a, b))
-    total, count, _, _, squares = np.sum(parts, axis=0).tolist()
+    total, count, _, _, squares = _sums(voxels, ring)
     return total / count if count else 0.0, squares
 
 
@@ -115,9 +132,13 @@ def sphere_masked(
 
 def mean_outside(voxels: Volume, radius_px: float) -> float:
     """Mean of the voxels farther than ``radius_px`` from the centre ``n // 2``; 0 where there are none."""
-    from refine_hooks.masks.cistem_kernels import outside_sum
 
-    total, count = np.sum(_by_planes(len(voxels), lambda a, b: outside_sum(voxels, radius_px, a, b)), axis=0).tolist()
+    def work(first: int, last: int) -> NDArray[np.float64]:
+        found = np.empty(2)
+        _outside_sum(voxels, radius_px, first, last, found)
+        return found
+
+    total, count = np.sum(_by_planes(len(voxels), work), axis=0).tolist()
     return total / count if count else 0.0
 
 
@@ -135,8 +156,6 @@ def apply_mask_soft(mask: Volume, voxel_size_A: float, edge_A: float = EDGE_A) -
     Returns:
         float32 of the same shape, 0..1 within rounding.
     """
-    from scipy import fft
-
     inside = np.asarray(mask > 0, np.float32)
     ball = _cosine_ball(edge_A / voxel_size_A)
     window = tuple(_window(inside, axis, ball.shape[0] // 2) for axis in range(3))
@@ -145,8 +164,11 @@ def apply_mask_soft(mask: Volume, voxel_size_A: float, edge_A: float = EDGE_A) -
     kernel = np.zeros(shape, np.float32)
     reach = np.arange(-(ball.shape[0] // 2), ball.shape[0] // 2 + 1)
     np.add.at(kernel, tuple(np.ix_(*(reach % n for n in shape))), ball)
-    blurred = fft.rfftn(part, s=shape, workers=workers()) * fft.rfftn(kernel, workers=workers())
-    values = fft.irfftn(blurred, s=shape, workers=workers(), overwrite_x=True)[tuple(slice(n) for n in part.shape)]
+    there = tuple(slice(n) for n in part.shape)
+    padded = np.zeros(shape, np.float32)
+    padded[there] = part
+    blurred = fft.rfftn(padded, workers=workers()) * fft.rfftn(kernel, workers=workers())
+    values = fft.irfftn(blurred, s=shape, workers=workers(), overwrite_x=True)[there]
     soft = np.zeros(mask.shape, np.float32)
     soft[window] = np.where(values < _SMALLEST, np.float32(0), values)
     return soft
@@ -170,8 +192,6 @@ def _window(inside: Volume, axis: int, margin_px: int) -> slice:
 
 def _length(part_px: int, box_px: int) -> int:
     """A part has zeros all around, so its transform may be longer; the whole box wraps around and may not."""
-    from scipy import fft
-
     return box_px if part_px == box_px else int(fft.next_fast_len(part_px, real=True))
 
 
@@ -194,8 +214,6 @@ def cistem_automask(
     Raises:
         InputError: no voxel lies above the threshold.
     """
-    from scipy import fft
-
     box_px, binning = len(volume), filter_A / 2 / voxel_size_A
     binned_px = int(box_px / binning + 0.5)
     binned_px = min(binned_px + binned_px % 2, box_px)

@@ -6,8 +6,8 @@ the signal's energy, that is the average's less the noise's. The narrowest filte
 stand out.
 
 How far such a contour lies beyond the particle's surface depends on the filter and on the level: an edge blurred with sigma has
-fallen to the share q of the density inside at -sigma * ndtri(q) beyond its middle. The distance that is returned is counted from
-that middle, so that neither the filter nor the noise makes the mask wider or tighter.
+fallen to the share q of the density inside at -sigma times the normal quantile of q beyond its middle. The distance that is
+returned is counted from that middle, so that neither the filter nor the noise makes the mask wider or tighter.
 """
 
 from dataclasses import dataclass, replace
@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.fourier import in_slabs
-from refine_hooks.kernels import FLOAT, INT, array, kernel
-from refine_hooks.masks.morphology import ball, bounding_box, components
+from refine_hooks.kernels import FLOAT, INT, array, fft, kernel
+from refine_hooks.masks.morphology import ball, bounding_box, components, distances
 from refine_hooks.masks.shapes import Volume, cosine_edge
 from refine_hooks.masks.solvent import levels
 
@@ -99,7 +99,7 @@ def find_density(
             is connected to its inside is then followed to the faces of the box.
         finest_A: the maps hold nothing finer, whatever their voxels.
     """
-    from scipy.special import ndtri
+    from statistics import NormalDist
 
     coarseness = max(1.0, _SIGMA_OF_LIMIT * max(finest_A, 2 * voxel_size_A) / FILTERS_A[0])
 
@@ -125,7 +125,7 @@ def find_density(
     above = excess >= np.float32(found["threshold"] - found["level"])
     inside, counted = components(above, excess, sphere, keep_beyond=limit_radius_A is None)
     found |= {**counted, "fraction_of_box": float(inside.mean())}
-    found["contour_A"] = float(-found["filter_A"] * ndtri(found["density_share"]))
+    found["contour_A"] = float(-found["filter_A"] * NormalDist().inv_cdf(found["density_share"]))
     distance_A = _distance_A(inside, binned_A, found["contour_A"])
     found |= _solvent(excess, distance_A, found["noise_sd"])
     if found["solvent_fraction"] < _LEAST_SOLVENT or found["solvent_density"] > _LARGEST_SOLVENT_DENSITY:
@@ -153,8 +153,6 @@ def _no_solvent(found: dict[str, Any]) -> str:
 
 def even_length(at_least: float) -> int:
     """The next even number that is fast to transform."""
-    from scipy import fft
-
     return 2 * int(fft.next_fast_len(int(np.ceil(at_least / 2)), real=True))
 
 
@@ -173,8 +171,6 @@ def _lowpassed(
     transforms: tuple[Transform, Transform], box_px: int, voxel_size_A: float, filter_A: float
 ) -> tuple[Volume, Volume]:
     """Both volumes under a Gaussian of sigma ``filter_A``."""
-    from scipy import fft
-
     axis, last = np.fft.fftfreq(box_px, voxel_size_A), np.fft.rfftfreq(box_px, voxel_size_A)
     z, x = (np.exp(-2 * (np.pi * filter_A * f) ** 2).astype(np.float32) for f in (axis, last))
     weight = z[:, None, None] * (z[:, None] * x)
@@ -189,14 +185,12 @@ def _lowpassed(
 
 def _distance_A(inside: NDArray[np.bool_], voxel_size_A: float, contour_A: float) -> Volume:
     """Distance to the particle's surface, where the set's own surface lies ``contour_A`` beyond it, half way between voxels."""
-    from scipy.ndimage import distance_transform_edt
-
     distance = np.full(inside.shape, 1e6, np.float32)
     box = bounding_box(inside, int(np.ceil(_FAR_A / min(voxel_size_A, BINNED_VOXEL_A))))
     part = inside[box]
-    signed = distance_transform_edt(~part) - 0.5
+    signed = distances(~part) - np.float32(0.5)
     if contour_A > _CLOSE_A - voxel_size_A:
-        signed[part] = 0.5 - distance_transform_edt(part)[part]
+        signed[part] = np.float32(0.5) - distances(part)[part]
     distance[box] = signed * voxel_size_A + contour_A
     return distance
 

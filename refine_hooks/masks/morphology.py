@@ -1,17 +1,19 @@
 """What is left of the voxels above a level: without specks, small holes and cut-off neighbours."""
 
-from inspect import signature
-
 import numpy as np
 from numpy.typing import NDArray
 
+from refine_hooks.kernels import array, kernel
+from refine_hooks.kernels.packages import compiled
 from refine_hooks.masks.shapes import Volume
 
 Voxels = NDArray[np.bool_]
 
 _SPECK_ENERGY = 0.02
 _HOLE_SHARE = 0.05
+
 _PARTICLE_ENERGY = 0.2  # of the strongest component's; neighbours can hold more than the particle
+_distances = kernel("distances", array("bool", 3), array("float32", 3, written=True))
 
 
 def components(
@@ -28,12 +30,9 @@ def components(
         sphere: where density is looked for; what is connected to it is followed beyond. None for the whole box.
         keep_beyond: False to cut everything off at the sphere.
     """
-    from skimage.measure import label
-    from skimage.morphology import remove_small_holes
-
     inside = above if keep_beyond or sphere is None else above & sphere
     box = bounding_box(inside, 0)
-    labels = label(inside[box], connectivity=1)  # type: ignore[no-untyped-call]
+    labels = _labels(inside[box])
     energy = np.square(excess[box], dtype=np.float32)
     if sphere is not None:
         energy *= sphere[box]
@@ -47,14 +46,40 @@ def components(
     found[box] = kept[labels]
     box = bounding_box(found, 1)
     largest = max(1, int(_HOLE_SHARE * found.sum()))
-    found[box] = remove_small_holes(found[box], connectivity=1, **_below(remove_small_holes, "area_threshold", largest))
+    found[box] = _without_small_holes(found[box], largest)
     return found, {"components": int(kept.sum()), "neighbours": int(neighbours.sum())}
 
 
-def _below(function: object, older: str, size: int) -> dict[str, int]:
-    """The argument for "fewer voxels than"; scikit-image 0.26 renamed it and counts the size itself as well."""
-    named = signature(function).parameters  # type: ignore[arg-type]
-    return {"max_size": size - 1} if "max_size" in named else {older: size}
+def _labels(voxels: Voxels) -> NDArray[np.int_]:
+    """The number of the component that each voxel is in, 0 for none; faces connect.
+
+    What `skimage.measure.label` does, by its compiled part: the whole of it takes longer to import than a mask to make.
+    """
+    try:
+        label = compiled("skimage.measure._ccomp").label_cython
+    except ImportError:
+        from skimage.measure import label
+    return np.asarray(label(voxels.astype(np.uint8), background=0, connectivity=1))
+
+
+def _without_small_holes(voxels: Voxels, smallest: int) -> Voxels:
+    """Holes of fewer voxels filled."""
+    holes = _labels(~voxels)
+    small = np.bincount(holes.ravel()) < smallest
+    small[0] = False
+    return np.asarray(voxels | small[holes])
+
+
+def opened(voxels: Voxels, radius_px: float) -> Voxels:
+    """Without what no ball of that radius fits into."""
+    return distances(~(distances(voxels) > radius_px)) <= radius_px
+
+
+def distances(voxels: Voxels) -> Volume:
+    """Distance of each voxel of the set to the nearest one outside of it; infinite where there is none."""
+    out = np.empty(voxels.shape, np.float32)
+    _distances(voxels, out)
+    return out
 
 
 def _neighbours(faces: Voxels, held: NDArray[np.float64], kept: Voxels) -> Voxels:

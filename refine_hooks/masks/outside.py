@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from refine_hooks.kernels import fft
 from refine_hooks.masks.density import cropped, even_length
 from refine_hooks.masks.shapes import Volume
 
@@ -77,8 +78,6 @@ def signal_outside(
 
 
 def _lowpassed(half: Transform, box_px: int, voxel_size_A: float) -> Volume:
-    from scipy import fft
-
     axis, last = np.fft.fftfreq(box_px, voxel_size_A), np.fft.rfftfreq(box_px, voxel_size_A)
     z, x = (np.exp(-2 * (np.pi * _FILTER_A * f) ** 2).astype(np.float32) for f in (axis, last))
     weighted = half * (z[:, None, None] * (z[:, None] * x))
@@ -100,8 +99,10 @@ def _sampled(volume: Volume, points: int) -> Volume:
 
 
 def _place(lost: Volume, voxel_size_A: float) -> tuple[float, float, float]:
-    from scipy.ndimage import uniform_filter
-
-    z, y, x = np.unravel_index(int(np.argmax(uniform_filter(lost, _AROUND))), lost.shape)
+    around = lost
+    for axis in range(3):
+        padded = np.pad(around, [(_AROUND // 2,) * 2 if other == axis else (0, 0) for other in range(3)], "symmetric")
+        around = np.sum([padded.take(range(i, i + len(lost)), axis) for i in range(_AROUND)], axis=0)
+    z, y, x = np.unravel_index(int(np.argmax(around)), lost.shape)
     middle = len(lost) // 2
     return tuple(float((v - middle) * voxel_size_A) for v in (x, y, z))  # type: ignore[return-value]

@@ -5,6 +5,7 @@ particle, can be the fullest level. Noise and significance are those of the sphe
 reconstruction's corners are noisier than its middle.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,10 +121,9 @@ def _mode(histogram: _Histogram, sd: float) -> float:
 
 def _false_discovery_threshold(histogram: _Histogram, background: float, sd: float) -> float | None:
     """The lowest score, in standard deviations, above which at most 1 % of the voxels are noise; None when there is none."""
-    from scipy.special import ndtr
-
     scores = (histogram.edges() - background) / sd
     above = np.cumsum(histogram.counts[::-1])[::-1]
-    passed = (ndtr(-scores) * histogram.counts.sum() <= _DISCOVERY_RATE * above) & (scores > 1) & (above > 0)
+    by_chance = np.fromiter(map(math.erfc, scores / math.sqrt(2)), np.float64, len(scores)) / 2
+    passed = (by_chance * histogram.counts.sum() <= _DISCOVERY_RATE * above) & (scores > 1) & (above > 0)
     lowest = np.flatnonzero(passed)
     return float(scores[lowest[0]]) if lowest.size else None

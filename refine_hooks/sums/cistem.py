@@ -20,10 +20,16 @@ from numpy.typing import NDArray
 from refine_hooks.errors import NotReadyError, SumsError
 from refine_hooks.files.mrc import Map, Volume
 from refine_hooks.files.reading import open_plain, read_ahead
+from refine_hooks.kernels import FLOAT, INT, array, kernel
 from refine_hooks.sums import FourierSums
 
 HEADER_BYTES = 60
 WIENER_CONSTANT = np.float32(100.0)
+_divide = kernel(
+    "quotient",
+    *(array("complex64", 3), array("float32", 3), array("complex64", 3, written=True), FLOAT, INT, INT, INT),
+    array("int64", 1, written=True),
+)
 HALF_NAMES = {1: "odd", 2: "even"}
 
 _HEADER = struct.Struct("<7i5f4s2i")
@@ -295,14 +301,17 @@ def complete_edges(data: Transform, weight: NDArray[np.float32]) -> None:
 
 def _quotient(sums: FourierSums, *, alternate: bool) -> Transform:
     from refine_hooks.fourier import workers
-    from refine_hooks.sums.cistem_kernels import quotient
 
     data, weight = sums.data, sums.weight
     bounds = np.linspace(0, data.shape[0], 1 + workers()).astype(int).tolist()
+
+    def work(span: tuple[int, int]) -> int:
+        unfit = np.zeros(1, np.int64)
+        _divide(data, weight, data, WIENER_CONSTANT, alternate, *span, unfit)
+        return int(unfit[0])
+
     with ThreadPoolExecutor(workers()) as pool:
-        spans = pairwise(bounds)
-        counts = pool.map(lambda s: quotient(data, weight, data, WIENER_CONSTANT, alternate, *s), spans)
-        unfit = sum(counts)
+        unfit = sum(pool.map(work, pairwise(bounds)))
     if unfit:
         raise SumsError(
             f"the Fourier sums hold {unfit} coefficients that are not finite; no half map can be made from them"
