@@ -91,9 +91,7 @@ def test_a_bare_compiler_is_none_and_the_user_is_told_where_to_get_one(
 def test_where_the_package_cannot_be_written_to_the_kernels_go_to_the_users_cache(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    command = build.compiler()
-    if command is None:
-        pytest.skip("needs a C compiler")
+    monkeypatch.setattr(build, "compiler", lambda: ("true",))
     (tmp_path / "file").write_text("")
     made = kernels._built("plain", [tmp_path / "file", tmp_path / "cache"])
     assert made == tmp_path / "cache" / build.name_of("plain")

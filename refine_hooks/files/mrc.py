@@ -30,6 +30,7 @@ _AT = {
     **{name: ("f4", 40 + 4 * i) for i, name in enumerate(["cell_x", "cell_y", "cell_z"])},
     **{name: ("i4", 64 + 4 * i) for i, name in enumerate(["mapc", "mapr", "maps"])},
     **{"dmin": ("f4", 76), "dmax": ("f4", 80), "nsymbt": ("i4", 92), "nversion": ("i4", 108), "origin": ("3f4", 196)},
+    "label": ("10S80", 224),
 }
 _HEADER = np.dtype(
     {
