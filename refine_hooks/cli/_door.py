@@ -31,6 +31,7 @@ _MODULES = (
     "plot",
     "guide",
     "open",
+    "relion_job",
 )
 
 for _module in _MODULES:

@@ -111,16 +111,16 @@ def _general(record: RoundRecord, curve: Curve, masked: Curve | None) -> list[tu
     if curve.resolution_A is not None:
         found.append(("rlnFinalResolution", f"{curve.resolution_A:.6f}"))
     for number, path in enumerate((record.half_maps.paths if record.half_maps else None) or (), 1):
-        found.append((f"rlnUnfilteredMapHalf{number}", _word(path)))
+        found.append((f"rlnUnfilteredMapHalf{number}", star_word(path)))
     mask = record.mask(curve.mask) if curve.mask else None
     if mask is not None and mask.path is not None:
-        found.append(("rlnMaskName", _word(mask.path)))
+        found.append(("rlnMaskName", star_word(mask.path)))
     if masked is not None and masked.randomised_from_shell:
         found.append(("rlnRandomiseFrom", f"{1 / record.frequency_per_A[masked.randomised_from_shell]:.6f}"))
     return found
 
 
-def _word(text: str) -> str:
+def star_word(text: str) -> str:
     """A path as one word of a STAR file; quoted only where it must be, as RELION writes it."""
     from gemmi import cif
 
