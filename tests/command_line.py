@@ -39,9 +39,6 @@ def _fresh_logging():  # type: ignore[no-untyped-def]
     """No handler of an earlier command, and the handlers of this test as they were afterwards."""
     before, level, propagate = list(TREE.handlers), TREE.level, TREE.propagate
     TREE.handlers = [each for each in before if not isinstance(each, TerminalHandler)]
-    for name, child in logging.root.manager.loggerDict.items():
-        if name.startswith("refine_hooks") and isinstance(child, logging.Logger):
-            child.disabled = False  # as in a process of its own, whatever another library's configuration did
     try:
         yield
     finally:

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from refine_hooks.cli._logging import TerminalHandler
+from refine_hooks.cli._logging import TerminalHandler, set_level
 
 
 def record(text: str, level: int = logging.INFO) -> logging.LogRecord:
@@ -54,3 +54,15 @@ def test_a_colour_is_chosen_by_the_level_alone(monkeypatch: pytest.MonkeyPatch) 
     first, second = console.export_text(styles=True).splitlines()
     assert "\x1b[1;31m" not in first
     assert "\x1b[1;31mall is well" in second
+
+
+@pytest.mark.parametrize("other", [logging.NullHandler(), logging.Handler()], ids=["silent", "of all levels"])
+def test_handlers_of_others_without_a_level_silence_no_message(
+    other: logging.Handler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = logging.getLogger("refine_hooks")
+    monkeypatch.setattr(tree, "handlers", [other])
+    monkeypatch.setattr(tree, "level", tree.level)
+    set_level()
+    assert tree.getEffectiveLevel() <= logging.INFO
+    tree.manager._clear_cache()  # type: ignore[attr-defined]

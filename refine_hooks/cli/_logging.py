@@ -110,7 +110,9 @@ def set_level(quieter: int = 0, louder: int = 0) -> None:
     level = logging.INFO + 10 * (quieter - louder)
     one = handler()
     one.setLevel(min(max(level, logging.DEBUG), logging.ERROR))
-    ROOT.setLevel(min(each.level for each in ROOT.handlers))
+    # A handler without a level takes all; a tree without one would take the level of the process's root, which is WARNING.
+    levels = [each.level or logging.DEBUG for each in ROOT.handlers if not isinstance(each, logging.NullHandler)]
+    ROOT.setLevel(min(levels))
 
 
 def log_to_file(path: Path) -> None:
