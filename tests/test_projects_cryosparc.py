@@ -344,7 +344,7 @@ def test_half_maps_that_were_cleared_before_anyone_looked_are_told(tmp_path: Pat
         path.unlink()
     first, last = _rounds(project, store)
     assert cryosparc.half_maps(project, first, store) is None
-    assert "not there (any more)" in first.facts.notes[0]
+    assert "cleared them before they could be kept" in first.facts.notes[0]
     assert cryosparc.half_maps(project, last, store) is not None
 
 
@@ -505,3 +505,16 @@ def test_job_json_keeps_every_curve_and_the_stated_resolution(tmp_path: Path, ve
     assert set(curves) == {"nomask", "noisesub"}
     assert curves["noisesub"].resolution_A == 6.3
     np.testing.assert_allclose(curves["nomask"].correlation[1:-1], 1 - np.arange(1, BOX // 2) / 50, atol=1e-6)
+
+
+def test_an_iteration_that_was_cleared_before_it_could_be_kept_is_said_with_its_curves(tmp_path: Path) -> None:
+    project, store = write_project(tmp_path / "project", 3), Store(tmp_path / "out")
+    before = {r.label: cryosparc.reported(project, r) for r in _rounds(project, store)}
+    for path in (project / "J5").glob("J5_001_*"):
+        path.unlink()
+    cleared = next(r for r in _rounds(project, store) if r.label == "it001")
+    assert (cleared.missing, cleared.fault, cryosparc.half_maps(project, cleared, store)) == ((), None, None)
+    assert any("cleared them before they could be kept" in note for note in cleared.facts.notes)
+    for one, two in zip(cryosparc.reported(project, cleared), before["it001"], strict=True):
+        assert (one.name, one.resolution_A) == (two.name, two.resolution_A)
+        np.testing.assert_array_equal(one.correlation, two.correlation)

@@ -17,6 +17,7 @@ from particles_data import columns, write_relion_star, write_stack
 
 from refine_hooks.curves.relion import postprocess_fsc
 from refine_hooks.errors import NotReadyError, ProjectError
+from refine_hooks.errors import ParticlesError
 from refine_hooks.files.mrc import Map, read_map, write_map
 from refine_hooks.files.star import parse_star
 from refine_hooks.log.folder import Store
@@ -190,6 +191,14 @@ def test_the_end_of_a_continued_run_without_iterations_of_its_own_keeps_number_a
     after = rounds_of(project)["final"]
     assert (after.key, after.facts.particles) == (before.key, before.facts.particles)
     assert after.facts.particles
+
+
+def test_a_round_that_was_never_finished_is_told_when_its_particles_are_asked_for(project: Path) -> None:
+    (project / JOB / "run_it009_half2_model.star").unlink()
+    (project / JOB / "RELION_JOB_EXIT_ABORTED").touch()
+    round_ = rounds_of(project)["it009"]
+    with pytest.raises(ParticlesError, match="run_it009_half2_model.star: is not there"):
+        relion.particles(project, round_)
 
 
 def test_a_job_folder_is_a_project_although_relion_copies_its_pipeline_into_it(project: Path, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def _of_summary(inputs: Inputs, round_: Round) -> list[FscCurve]:
 
 def _box_px(inputs: Inputs) -> int | None:
     name = inputs.iteration.files.get("")
-    path = inputs.halves[0] if inputs.halves else inputs.job.folder / name if name else None
+    path = inputs.halves[0] if inputs.halves else inputs.job.folder / name if name else inputs.like
     return read_header(path).nx if path is not None else None
 
 

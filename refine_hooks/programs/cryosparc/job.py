@@ -163,6 +163,13 @@ def summary_of(table: JobTable, number: int, class_index: int | None) -> Summary
     return found if found is not None and found.curves else None
 
 
+def iterations_summarised(table: JobTable, class_index: int | None) -> list[int]:
+    """The iterations of a class of which curves are kept."""
+    index = class_index or 0
+    of_class = table.summaries[index] if index < len(table.summaries) else ()
+    return [number for number, each in enumerate(of_class) if each.curves]
+
+
 @dataclass(frozen=True, slots=True)
 class JobLog:
     """A job.log: whether the process has ended, and where each curve of each iteration crossed 0.143, in shells.

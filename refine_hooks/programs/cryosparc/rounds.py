@@ -13,7 +13,7 @@ from refine_hooks.programs._overwritten import Kept
 from refine_hooks.programs._reading import Memory
 from refine_hooks.programs.adapter import fingerprint_of
 from refine_hooks.programs.cryosparc.files import MASKS, Iteration, Job, Listing, Series, job_folders, list_job
-from refine_hooks.programs.cryosparc.job import filter_radii_of, log_of, summary_of
+from refine_hooks.programs.cryosparc.job import filter_radii_of, iterations_summarised, log_of, summary_of
 
 # All maps and masks of an iteration are written one after another: time for the masks to come.
 _STILL_S = 15.0
@@ -28,6 +28,7 @@ class Inputs:
         kept: what was saved of this round.
         masks: by the names of `MASKS`, saved or in the job folder.
         curves: files of FSC tables, each with whether it is of the tightened mask.
+        like: a map of another iteration of this class: it has the same box and voxel size.
     """
 
     job: Job
@@ -38,6 +39,7 @@ class Inputs:
     masks: dict[str, Path]
     curves: tuple[tuple[Path, bool], ...]
     particle_tables: frozenset[str]
+    like: Path | None = None
 
 
 def capture(directory: Path, spool: Path, memory: Memory, keep_free_bytes: int) -> list[Path]:
@@ -117,8 +119,18 @@ def _of_class(directory: Path, job: Job, listing: Listing, series: Series, kept:
     for number in kept.keys() - numbers.keys():
         numbers[number] = Iteration(series[1], number, "", part=series[0])
     newest = max(numbers, default=0)
+    cleared = _reported_iterations(job, listing, series[1]) if series[0] == "" else set()
+    for number in cleared - numbers.keys():
+        if number < newest:
+            numbers[number] = Iteration(series[1], number, "", part=series[0])
     for number, iteration in sorted(numbers.items()):
         yield _round(directory, job, listing, number, iteration, kept.get(number), newest=number == newest)
+
+
+def _reported_iterations(job: Job, listing: Listing, class_index: int | None) -> set[int]:
+    """The iterations of a class of which cryoSPARC's curves are known, whether its maps are there or were cleared."""
+    found = {number for of_class, number, _ in listing.curves if of_class == class_index}
+    return found | set(iterations_summarised(job.table, class_index))
 
 
 def _round(
@@ -162,7 +174,9 @@ def _inputs(job: Job, listing: Listing, number: int, iteration: Iteration, kept:
         if (iteration.class_index, number, tightened) in listing.curves
     ]
     origin: Origin | None = "found" if halves is not None else None
-    return Inputs(job, iteration, origin, halves, kept, masks, tuple(curves), listing.particle_tables)
+    maps = [each.files[""] for each in listing.iterations if each.series == iteration.series and "" in each.files]
+    like = job.folder / maps[0] if maps else None
+    return Inputs(job, iteration, origin, halves, kept, masks, tuple(curves), listing.particle_tables, like)
 
 
 def _fingerprint(directory: Path, job: Job, iteration: Iteration, inputs: Inputs) -> Fingerprint:
@@ -201,7 +215,7 @@ def _facts(inputs: Inputs, number: int) -> Facts:
         notes.append(
             "cryoSPARC writes no half maps of a class"
             if table.classes or inputs.iteration.class_index is not None
-            else "the half maps of this iteration are not there (any more)"
+            else "the half maps of this iteration are not there: cryoSPARC cleared them before they could be kept, or never wrote any"
         )
     elif table.classes:
         notes.append("both halves of a class were aligned to one reference: their FSC tells of consistency only")
@@ -228,7 +242,7 @@ def _facts(inputs: Inputs, number: int) -> Facts:
 
 def _maps(inputs: Inputs) -> list[Path]:
     name = inputs.iteration.files.get("")
-    return [inputs.job.folder / name] if name else []
+    return [inputs.job.folder / name] if name else [inputs.like] if inputs.like else []
 
 
 def _crossed(inputs: Inputs, number: int, headers: list[MrcHeader]) -> dict[str, float]:

@@ -33,10 +33,12 @@ def particles(round_: Round) -> ParticlesJob:
     """The particles behind a round: its own ``data.star``, split by rlnRandomSubset.
 
     Raises:
-        ParticlesError: the table or a stack is not there, it is a body of a multi-body refinement, or the refinement did something
+        ParticlesError: the round's tables or a stack are not there, it is a body of a multi-body refinement, or the refinement did something
             that is not repeated here.
     """
     inputs = round_.inputs
+    if inputs is None:
+        raise ParticlesError(f"{round_.key} {round_.label}: {round_.fault or ', '.join(round_.missing)}")
     table = inputs.data or inputs.job.folder / f"{inputs.stem}_data.star"
     if not table.is_file():
         raise ParticlesError(f"{table}: is not there (any more), so this round's particles are not known")
