@@ -16,8 +16,7 @@ from opened import Opened
 from particles_data import columns, write_relion_star, write_stack
 
 from refine_hooks.curves.relion import postprocess_fsc
-from refine_hooks.errors import NotReadyError, ProjectError
-from refine_hooks.errors import ParticlesError
+from refine_hooks.errors import NotReadyError, ParticlesError, ProjectError
 from refine_hooks.files.mrc import Map, read_map, write_map
 from refine_hooks.files.star import parse_star
 from refine_hooks.log.folder import Store
