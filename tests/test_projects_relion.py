@@ -196,7 +196,7 @@ def test_a_round_that_was_never_finished_is_told_when_its_particles_are_asked_fo
     (project / JOB / "run_it009_half2_model.star").unlink()
     (project / JOB / "RELION_JOB_EXIT_ABORTED").touch()
     round_ = rounds_of(project)["it009"]
-    with pytest.raises(ParticlesError, match="run_it009_half2_model.star: is not there"):
+    with pytest.raises(ParticlesError, match=r"run_it009_half2_model\.star: is not there"):
         relion.particles(project, round_)
 
 

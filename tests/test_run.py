@@ -370,6 +370,15 @@ def test_once_waits_for_half_maps_that_are_copied_first_to_come_to_rest(project:
     assert sum("waiting for the half maps to come to rest" in text for text in said) == 1
 
 
+def test_how_to_have_unfiltered_half_maps_is_said_once(project: Path) -> None:
+    real, said = program().half_maps, list[str]()
+    w = a_watch(project, said, half_maps=lambda *given: replace(real(*given), origin="regularised"))
+    w.config.opened.unfiltered_by = "refine-hooks install relion"
+    run(w, [0.0, 1.0])
+    run(w, [0.0])
+    assert sum(f"refine-hooks install relion {project}" in text for text in said) == 1
+
+
 def test_a_second_watcher_says_who_is_there_and_leaves(project: Path) -> None:
     holder = only_writer(project / "refine_hooks", "refine-hooks on node7, process 12")
     with holder, pytest.raises(TakenError, match="node7, process 12"):

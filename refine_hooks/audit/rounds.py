@@ -24,6 +24,7 @@ from refine_hooks.model import ProgramCurve
 from refine_hooks.settings import Settings
 
 UNEQUAL = 0.1
+_HOW_UNFILTERED = {"relion": ", which RELION leaves for every iteration after what `refine-hooks install relion` says"}
 SAME_CURVE = 0.05
 
 
@@ -45,7 +46,7 @@ def not_honest(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     if halves.origin == "regularised":
         text = (
             f"the half maps are filtered by the program{masked}: their FSC shows its filter. No resolution is stated; take "
-            "unfiltered halves"
+            f"unfiltered halves{_HOW_UNFILTERED.get(record.program, '')}"
         )
         yield found(record, "not_honest", "warning", text, valid_shells=halves.valid_shells)
     elif halves.masked not in ("none", "inscribed_sphere") and record.checks is None:  # else `masked_halves` says it

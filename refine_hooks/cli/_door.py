@@ -32,6 +32,7 @@ _MODULES = (
     "guide",
     "open",
     "relion_job",
+    "install",
 )
 
 for _module in _MODULES:

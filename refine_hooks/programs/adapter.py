@@ -28,12 +28,14 @@ class Project(ABC):
         spool: the folder for what `capture` saves; nothing is made there before something is saved.
         captures: whether `capture` ever saves anything.
         keeps_particles: whether `particles` may have an answer.
+        unfiltered_by: the command that says how to have unfiltered half maps of every iteration; empty where there is none.
         memory: what was read of the project's tables.
         still: the rounds of the past.
     """
 
     captures = False
     keeps_particles = False
+    unfiltered_by = ""
 
     def __init__(self, directory: Path, settings: Settings, spool: Path) -> None:
         self.directory = directory

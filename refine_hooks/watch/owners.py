@@ -58,7 +58,14 @@ class SaidOnce:
 
     waiting: str = ""
     _said: set[str] = field(default_factory=set)
+    _ever: set[str] = field(default_factory=set)
     _blind: bool = False
+
+    def advise(self, message: str) -> None:
+        """Say what the user may do, unless it was said before, whatever has happened since."""
+        if message not in self._ever:
+            self._ever.add(message)
+            logger.info(message)
 
     def say(self, message: str) -> None:
         """Wait for something, and say it unless it was said before."""

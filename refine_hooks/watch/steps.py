@@ -107,6 +107,14 @@ def count_and_say(w: Watch, line: RoundRecord | Failed) -> None:
         logger.error(f"{line.key} {line.label}: FAILED: {line.reason}")
     else:
         logger.info(products.one_line(line))
+        _say_how_to_have_unfiltered(w, line)
+
+
+def _say_how_to_have_unfiltered(w: Watch, line: RoundRecord) -> None:
+    command, halves = w.config.opened.unfiltered_by, line.half_maps
+    if command and halves is not None and halves.origin == "regularised" and line.key.iteration > 0:
+        what = "the program filters the half maps of its iterations; how to have unfiltered ones of all"
+        w.waits.advise(f"{what}: {command} {w.project}")
 
 
 def remove_expired(w: Watch, key: Key) -> None:

@@ -215,7 +215,7 @@ def _facts(inputs: Inputs, number: int) -> Facts:
         notes.append(
             "cryoSPARC writes no half maps of a class"
             if table.classes or inputs.iteration.class_index is not None
-            else "the half maps of this iteration are not there: cryoSPARC cleared them before they could be kept, or never wrote any"
+            else "the half maps of this iteration are not there: cryoSPARC cleared them before they could be kept"
         )
     elif table.classes:
         notes.append("both halves of a class were aligned to one reference: their FSC tells of consistency only")

@@ -27,6 +27,7 @@ class RelionProject(Project):
 
     captures = True
     keeps_particles = True
+    unfiltered_by = "refine-hooks install relion"
 
     def watched_folders(self) -> Iterable[tuple[Path, bool]]:
         """The folders of refinements and post-processings; particles lie elsewhere."""

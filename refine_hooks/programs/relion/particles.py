@@ -33,8 +33,8 @@ def particles(round_: Round) -> ParticlesJob:
     """The particles behind a round: its own ``data.star``, split by rlnRandomSubset.
 
     Raises:
-        ParticlesError: the round's tables or a stack are not there, it is a body of a multi-body refinement, or the refinement did something
-            that is not repeated here.
+        ParticlesError: the round's tables or a stack are not there, it is a body of a multi-body refinement, or the refinement
+            did something that is not repeated here.
     """
     inputs = round_.inputs
     if inputs is None:
