@@ -2,7 +2,7 @@
 const browser = ["document", "window", "location", "history", "localStorage", "navigator", "fetch", "console", "performance"];
 const more = ["getComputedStyle", "matchMedia", "addEventListener", "devicePixelRatio", "innerWidth", "innerHeight"];
 const kinds = ["EventSource", "ResizeObserver", "URL", "URLSearchParams", "Blob", "Image", "ImageData", "CSS", "uPlot"];
-const timers = ["setInterval", "clearInterval", "setTimeout", "atob"];
+const timers = ["setInterval", "clearInterval", "setTimeout", "clearTimeout", "requestAnimationFrame", "atob"];
 
 export default [
   {

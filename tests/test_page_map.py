@@ -291,8 +291,9 @@ class TestInTheBrowser:
         assert pale == []
         tab.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "light"}])
 
-    def test_it_prints_whole_plots_with_title_path_and_date(self, tab: chromium.Page, tmp_path: Path) -> None:
-        tab.open(written(tmp_path, [healthy(1), healthy(2)]))
+    def test_it_prints_whole_plots_with_title_path_and_date(self, tab: chromium.Page, measured: Path) -> None:
+        tab.open(reported(measured))
+        tab.until("document.querySelectorAll('#slices canvas').length === 3")
         tab.ask("Emulation.setEmulatedMedia", media="print")
         tab.ask("Emulation.setDeviceMetricsOverride", width=720, height=1000, deviceScaleFactor=1, mobile=False)
         tab.run("dispatchEvent(new Event('beforeprint'))")
@@ -302,7 +303,8 @@ class TestInTheBrowser:
         )
         assert wide == 0
         printed = text(tab, "#printed")
-        assert tmp_path.name in printed
+        assert str(measured.parents[1]) in printed
+        assert tab.run("[...document.querySelectorAll('#slices canvas')].every((c) => c.getClientRects().length)")
         assert "2 rounds" in printed
         assert tab.run("getComputedStyle(document.querySelector('#printed')).display") != "none"
         tab.ask("Emulation.setEmulatedMedia", media="")

@@ -36,6 +36,7 @@ class LogView:
     index: LogIndex
     judge: Judge
     _rows: dict[Key, tuple[RoundSummary, Counts | None, Row]] = field(default_factory=dict)
+    _beside: dict[tuple[Key, str | None], tuple[RoundSummary, dict[str, Any]]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
@@ -90,11 +91,21 @@ class LogView:
         for key, record, found in self.judge.judged(keys):
             yield key, data.detail(record, data.standing_before(self.index.history(key)), found)
 
-    def over_rounds(self, key: Key, curve: str | None) -> Iterator[dict[str, Any]]:
+    def over_rounds(self, key: Key, curve: str | None) -> list[dict[str, Any]]:
         """What is drawn of the newest rounds of the run and class of ``key`` beside each other, by iteration."""
-        keys = [summary.key for summary in self.index.series(key)]
-        for record in self.index.records(keys[-ROUNDS_BESIDE:]):
-            yield data.over_rounds(self.judge.completed(record), curve)
+        series = self.index.series(key)[-ROUNDS_BESIDE:]
+        with self._lock:
+            known = {
+                one.key: held[1] for one in series if (held := self._beside.get((one.key, curve))) and held[0] is one
+            }
+        lacking = {one.key: one for one in series if one.key not in known}
+        for record in self.index.records(list(lacking)):
+            known[record.key] = data.over_rounds(self.judge.completed(record), curve)
+        with self._lock:
+            if len(self._beside) > 4 * ROUNDS_BESIDE:
+                self._beside.clear()
+            self._beside.update({(one, curve): (lacking[one], known[one]) for one in lacking if one in known})
+        return [known[one.key] for one in series if one.key in known]
 
     def standing(self) -> dict[str, Any]:
         """The log in one line: its newest round and number, how it went, and what needs a person."""

@@ -163,7 +163,7 @@ async def _round(request: Request) -> Response:
 
 async def _rounds(request: Request) -> Response:
     log, key, curve = _view(request), _key(request), request.query_params.get("curve") or None
-    return JSONResponse({"rounds": await run_in_threadpool(lambda: list(log.over_rounds(key, curve)))})
+    return JSONResponse({"rounds": await run_in_threadpool(log.over_rounds, key, curve)})
 
 
 async def _export(request: Request) -> Response:

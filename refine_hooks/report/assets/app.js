@@ -75,9 +75,7 @@ function showEverything() {
   $("fsc").closest(".card").hidden = !hasCurves();
   $("provenance").closest(".card").hidden = !state.detail;
   $("findings").closest(".card").hidden = !state.row;
-  showMap(state.detail).catch(fault);
-  showOverRounds().catch(fault);
-  showSmallTrends().catch(fault);
+  later(showWhatTakesLonger);
   showAnalysis(state.detail);
   showSave(state.detail);
   if (hasCurves()) showFsc();
@@ -95,7 +93,12 @@ function showPrinted() {
     plural(allRows().length, "round"),
     localTime(new Date().toISOString()),
   ];
-  $("printed").textContent = parts.filter(Boolean).join(" · ");
+  fill($("printed"), el("strong", {}, title), ` · ${parts.filter(Boolean).join(" · ")}`);
+}
+
+// Once the verdict and the curves stand: the map, and what concerns all rounds.
+function showWhatTakesLonger() {
+  return Promise.all([showOverRounds(), showSmallTrends(), showMap(state.detail)]).catch(fault);
 }
 
 function showList() {

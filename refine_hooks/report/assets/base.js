@@ -19,6 +19,13 @@ function el(tag, attributes, ...children) {
   return node;
 }
 
+function svgNode(tag, attributes, ...children) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
 function fill(node, ...children) {
   node.replaceChildren(...children.flat().filter((c) => !isNothing(c) && c !== false));
 }
@@ -77,6 +84,16 @@ function localTime(text, withDay = true) {
   const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
   const time = `${two(at.getHours())}:${two(at.getMinutes())}`;
   return withDay ? `${day} ${time}` : time;
+}
+
+// Does something when the page has been drawn; of several such tasks only the last one.
+let waiting = 0;
+function later(task) {
+  clearTimeout(waiting);
+  requestAnimationFrame(() => {
+    clearTimeout(waiting);
+    waiting = setTimeout(task, 0);
+  });
 }
 
 function plural(n, word) {

@@ -39,10 +39,20 @@ function dash(curve) {
 
 // A line as it is drawn in the plot, for tables and legends.
 function swatch(curve) {
-  const told = { "data-kind": lineKind(curve), "data-program": String(isOfProgram(curve)) };
-  const node = el("span", { class: "swatch", ...told, color: colour(curve) });
-  node.style.borderTopWidth = width(curve) + "px";
-  return node;
+  return lineSample(colour(curve), width(curve), dash(curve));
+}
+
+function lineSample(stroke, width_, dash_) {
+  const line_ = {
+    x1: 0,
+    x2: 26,
+    y1: 4,
+    y2: 4,
+    stroke,
+    "stroke-width": width_,
+    "stroke-dasharray": (dash_ || []).join(" "),
+  };
+  return svgNode("svg", { viewBox: "0 0 26 8", class: "swatch", "aria-hidden": "true" }, svgNode("line", line_));
 }
 
 function shownLevel(level) {

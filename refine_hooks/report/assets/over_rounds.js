@@ -1,6 +1,6 @@
 // One curve over all rounds of a run and class: as a fan of lines coloured by round, or as a heat map.
 const FAN_MOST = 40;
-const over = { rounds: [], of: "", as: "fan", curve: "", chart: null };
+const over = { loading: null, of: "", as: "fan", curve: "", chart: null };
 
 // What this card and the small trends need of a round; the live page gets it from the server in this form.
 function overRound(detail, name) {
@@ -10,17 +10,17 @@ function overRound(detail, name) {
   return { key, box_px, voxel_size_A, shells, masks, analysis, checks, correlation: curve?.correlation || null };
 }
 
-async function loadOverRounds() {
-  const name = over.curve || state.row?.headline,
-    of = [state.log.id, trackOf(state.row), name, state.seq].join("\n");
-  if (over.of === of) return over.rounds;
-  const rounds = await source.overRounds(state.log, state.row.key, name, sameTrack());
-  Object.assign(over, {
-    of,
-    rounds: rounds.filter((r) => r.correlation).map((r) => ({ ...r, values: unpacked(r.correlation) })),
-  });
-  over.all = rounds;
-  return over.rounds;
+// All rounds of the selected one's run and class, asked for once however many cards want them.
+function loadOverRounds() {
+  const name = over.curve || state.row?.headline;
+  const of = [state.log.id, trackOf(state.row), name, state.seq].join("\n");
+  if (over.of === of) return over.loading;
+  over.of = of;
+  over.loading = source
+    .overRounds(state.log, state.row.key, name, sameTrack())
+    .then((rounds) => rounds.map((r) => ({ ...r, values: unpacked(r.correlation) })));
+  over.loading.catch(() => (over.of = ""));
+  return over.loading;
 }
 
 function nameOfRound(key) {
@@ -33,7 +33,7 @@ async function showOverRounds() {
   card.hidden = !row || row.failed || !hasCurves();
   if (card.hidden) return;
   showOverCurves();
-  const rounds = await loadOverRounds();
+  const rounds = (await loadOverRounds()).filter((r) => r.values);
   if (state.row !== row) return;
   card.hidden = rounds.length < 2;
   over.chart?.destroy();
@@ -154,11 +154,7 @@ function fanReadout(node, u, rounds) {
   if (!known.length) return readout(node, u, "", null);
   const nearest = known.reduce((a, b) => (Math.abs(value(b) - y) < Math.abs(value(a) - y) ? b : a));
   const shown = [...new Set([nearest, rounds.findIndex((r) => r.key === state.key)])].filter((i) => i >= 0);
-  const swatchOf = (i) => {
-    const s = el("span", { class: "swatch" });
-    s.style.borderColor = u.series[i + 1].stroke();
-    return s;
-  };
+  const swatchOf = (i) => lineSample(u.series[i + 1].stroke(), u.series[i + 1].width);
   readout(
     node,
     u,

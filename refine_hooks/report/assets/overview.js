@@ -72,13 +72,8 @@ const STATES = { live: "running", stopped: "stopped", stalled: "stalled", failed
 
 // Resolutions as a small line, better upwards.
 function spark(values) {
-  const made = (tag, attributes) => {
-    const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
-    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-    return node;
-  };
   if (values.length < 2) return "";
-  const svg = made("svg", {
+  const svg = svgNode("svg", {
     viewBox: "0 0 100 26",
     class: "spark",
     role: "img",
@@ -86,8 +81,8 @@ function spark(values) {
   });
   const [low, high] = [Math.min(...values.map((v) => 1 / v)), Math.max(...values.map((v) => 1 / v))];
   const place = (v, i) => [3 + (94 * i) / (values.length - 1), 23 - 20 * ((1 / v - low) / (high - low || 1))];
-  svg.append(made("polyline", { points: values.map((v, i) => place(v, i).join(",")).join(" "), fill: "none" }));
+  svg.append(svgNode("polyline", { points: values.map((v, i) => place(v, i).join(",")).join(" "), fill: "none" }));
   const [x, y] = place(values.at(-1), values.length - 1);
-  svg.append(made("circle", { cx: x, cy: y, r: 2.4 }));
+  svg.append(svgNode("circle", { cx: x, cy: y, r: 2.4 }));
   return svg;
 }

@@ -106,10 +106,10 @@ async function showSmallTrends() {
   card.hidden = !row || row.failed || sameTrack().length < 2;
   if (card.hidden) return;
   const rows = sameTrack();
-  await loadOverRounds();
+  const rounds = await loadOverRounds();
   if (state.row !== row) return;
   smallCharts.splice(0).forEach((u) => u.destroy());
-  const trends = smallTrends(rows, over.all || []);
+  const trends = smallTrends(rows, rounds);
   card.hidden = !trends.length;
   $("gain").textContent = gainWords(rows);
   const nodes = trends.map(() => el("figure", {}, el("figcaption", {}), el("div", { class: "small-chart" })));

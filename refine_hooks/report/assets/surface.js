@@ -1,14 +1,5 @@
 // The surface of a volume at a level, as triangles: naive surface nets (S. F. Gibson, MICCAI 1998), one vertex a cell.
-const CORNERS = [
-  [0, 0, 0],
-  [1, 0, 0],
-  [0, 1, 0],
-  [1, 1, 0],
-  [0, 0, 1],
-  [1, 0, 1],
-  [0, 1, 1],
-  [1, 1, 1],
-];
+// The eight corners of a cell are numbered x + 2 y + 4 z.
 const EDGES = [
   [0, 1],
   [2, 3],
@@ -26,84 +17,88 @@ const EDGES = [
 
 // Positions in -1..1, normals that point to lower density, and triangles; a surface ends at the volume's faces.
 function surfaceOf(voxels, n, level) {
-  const at = (x, y, z) => voxels[(z * n + y) * n + x],
-    vertex = new Int32Array((n - 1) ** 3).fill(-1);
-  const positions = [],
-    normals = [],
-    values = new Array(8),
+  const corners = [0, 1, n, n + 1, n * n, n * n + 1, n * n + n, n * n + n + 1],
     m = n - 1;
-  for (let z = 0, cell = 0; z < m; z++)
-    for (let y = 0; y < m; y++)
-      for (let x = 0; x < m; x++, cell++) {
+  const vertex = new Int32Array(m ** 3).fill(-1),
+    values = new Float32Array(8),
+    place = new Float32Array(3);
+  const positions = [],
+    normals = [];
+  for (let z = 0, cell = 0; z < m; z++) {
+    for (let y = 0; y < m; y++) {
+      for (let x = 0, voxel = (z * n + y) * n; x < m; x++, cell++, voxel++) {
         let inside = 0;
-        for (let i = 0; i < 8; i++) {
-          const [dx, dy, dz] = CORNERS[i];
-          values[i] = at(x + dx, y + dy, z + dz) - level;
-          if (values[i] > 0) inside++;
-        }
+        for (let i = 0; i < 8; i++) if (voxels[voxel + corners[i]] > level) inside++;
         if (inside === 0 || inside === 8) continue;
+        for (let i = 0; i < 8; i++) values[i] = voxels[voxel + corners[i]] - level;
         vertex[cell] = positions.length / 3;
-        const p = meanOfCuts(values);
-        positions.push(...[x + p[0], y + p[1], z + p[2]].map((v) => (2 * v) / m - 1));
-        normals.push(...slope(values, p));
+        meanOfCuts(values, place);
+        positions.push((2 * (x + place[0])) / m - 1, (2 * (y + place[1])) / m - 1, (2 * (z + place[2])) / m - 1);
+        pushSlope(normals, values, place);
       }
-  return {
-    positions: new Float32Array(positions),
-    normals: new Float32Array(normals),
-    triangles: new Uint32Array(quads(voxels, n, level, vertex)),
-  };
+    }
+  }
+  const triangles = new Uint32Array(quads(voxels, n, level, vertex));
+  return { positions: new Float32Array(positions), normals: new Float32Array(normals), triangles };
 }
 
-function meanOfCuts(values) {
-  const sum = [0, 0, 0];
+// The mean of where the level cuts the edges of a cell, 0..1 along x, y and z.
+function meanOfCuts(values, place) {
   let cuts = 0;
+  place.fill(0);
   for (const [a, b] of EDGES) {
     if (values[a] > 0 === values[b] > 0) continue;
     const t = values[a] / (values[a] - values[b]);
-    for (let k = 0; k < 3; k++) sum[k] += CORNERS[a][k] + t * (CORNERS[b][k] - CORNERS[a][k]);
+    for (let k = 0; k < 3; k++) place[k] += ((a >> k) & 1) + t * (((b >> k) & 1) - ((a >> k) & 1));
     cuts++;
   }
-  return sum.map((v) => v / cuts);
+  for (let k = 0; k < 3; k++) place[k] /= cuts;
 }
 
-// Minus the gradient of the trilinear density within a cell.
-function slope(values, p) {
-  const g = [0, 0, 0];
+// Minus the gradient of the trilinear density within a cell, of length 1.
+function pushSlope(normals, values, [x, y, z]) {
+  let gx = 0,
+    gy = 0,
+    gz = 0;
   for (let i = 0; i < 8; i++) {
-    const w = CORNERS[i].map((c, k) => (c ? p[k] : 1 - p[k])),
-      sign = CORNERS[i].map((c) => (c ? 1 : -1));
-    g[0] -= values[i] * sign[0] * w[1] * w[2];
-    g[1] -= values[i] * sign[1] * w[0] * w[2];
-    g[2] -= values[i] * sign[2] * w[0] * w[1];
+    const wx = i & 1 ? x : 1 - x,
+      wy = i & 2 ? y : 1 - y,
+      wz = i & 4 ? z : 1 - z;
+    gx -= values[i] * (i & 1 ? 1 : -1) * wy * wz;
+    gy -= values[i] * (i & 2 ? 1 : -1) * wx * wz;
+    gz -= values[i] * (i & 4 ? 1 : -1) * wx * wy;
   }
-  const length = Math.hypot(...g) || 1;
-  return g.map((v) => v / length);
+  const length = Math.hypot(gx, gy, gz) || 1;
+  normals.push(gx / length, gy / length, gz / length);
 }
 
 // Two triangles for each edge of the grid that crosses the level, between the four cells around it.
 function quads(voxels, n, level, vertex) {
   const m = n - 1,
-    step = [1, n, n * n],
-    cellStep = [1, m, m * m],
+    steps = [1, n, n * n],
+    cells = [1, m, m * m],
     triangles = [];
-  for (let z = 0; z < m; z++)
-    for (let y = 0; y < m; y++)
-      for (let x = 0; x < m; x++) {
-        const here = [x, y, z],
-          voxel = (z * n + y) * n + x,
-          cell = (z * m + y) * m + x;
-        for (let k = 0; k < 3; k++) {
-          const a = (k + 1) % 3,
-            b = (k + 2) % 3;
-          if (!here[a] || !here[b]) continue;
-          const low = voxels[voxel] > level,
-            high = voxels[voxel + step[k]] > level;
-          if (low === high) continue;
-          const [p, q, r, s] = [cell, cell - cellStep[a], cell - cellStep[a] - cellStep[b], cell - cellStep[b]].map(
-            (c) => vertex[c],
-          );
-          triangles.push(...(low ? [p, q, r, p, r, s] : [p, r, q, p, s, r]));
+  for (let k = 0; k < 3; k++) {
+    const a = (k + 1) % 3,
+      b = (k + 2) % 3,
+      first = [a, b].map((axis_) => cells[axis_]);
+    const start = [0, 1, 2].map((axis_) => (axis_ === k ? 0 : 1));
+    for (let z = start[2]; z < m; z++) {
+      for (let y = start[1]; y < m; y++) {
+        for (let x = start[0]; x < m; x++) {
+          const voxel = (z * n + y) * n + x,
+            low = voxels[voxel] > level;
+          if (low === voxels[voxel + steps[k]] > level) continue;
+          const cell = (z * m + y) * m + x;
+          const p = vertex[cell],
+            q = vertex[cell - first[0]];
+          const r = vertex[cell - first[0] - first[1]],
+            s = vertex[cell - first[1]];
+          if (low) triangles.push(p, q, r, p, r, s);
+          else triangles.push(p, r, q, p, s, r);
         }
       }
+    }
+  }
   return triangles;
 }
