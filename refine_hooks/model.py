@@ -123,6 +123,14 @@ class Fingerprint(Record):
     )
 
 
+class Changes(Record):
+    """How much the particles' parameters changed since the iteration before, as the program counts it."""
+
+    orientations_deg: float | None = None
+    offsets_A: float | None = None
+    classes: float | None = Field(default=None, description="share of the particles that went to another class")
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What the refinement program says of a round; None where it says nothing. All that is passed on to the measurement.
@@ -139,6 +147,7 @@ class Facts:
     symmetry: str | None = None
     particles: int | None = None
     reported: Reported | None = None
+    changes: Changes | None = None
     program_warnings: tuple[ProgramWarning, ...] = ()
     own_numbers: bool = False
     number: int | None = None

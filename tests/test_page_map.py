@@ -22,7 +22,7 @@ from refine_hooks.cli._app import app
 from refine_hooks.log.file import append, read_journal
 from refine_hooks.log.folder import Store
 from refine_hooks.log.records import Analysis, Failed, RoundRecord
-from refine_hooks.model import Key
+from refine_hooks.model import Changes, Key
 from refine_hooks.report import data, page
 from refine_hooks.report.export import csv, emdb_xml
 from refine_hooks.report.file import report_html
@@ -93,7 +93,7 @@ def test_no_module_has_long_lines_or_glyphs_that_need_a_special_font() -> None:
             continue
         text = path.read_text(encoding="utf-8")
         assert max(map(len, text.splitlines())) <= 120, path.name
-        assert set(re.findall(r"[^\x00-\x7f]", text)) <= set("Å⁻¹–−·→²³±≠∞▲▼●⚠✓✕×…◐"), path.name
+        assert set(re.findall(r"[^\x00-\x7f]", text)) <= set("Å⁻¹–−·→²³±≠∞▲▼●⚠✓✕×…◐°"), path.name
     assert {path.name for path in ASSETS.glob("*.js")} == {*page._SCRIPTS, "uPlot.iife.min.js"}
 
 
@@ -222,6 +222,7 @@ class TestInTheBrowser:
                 i,
                 20.0 + i,
                 particles=1000 * i,
+                changes=Changes(orientations_deg=9.0 / i, offsets_A=1.0 / i, classes=0.0),
                 analysis=Analysis(mask="automask", cfar=0.5 + i / 50, cfar_by_chance=0.8),
             )
             for i in range(1, 6)
@@ -230,11 +231,15 @@ class TestInTheBrowser:
         tab.until("document.querySelector('#over-rounds canvas')")
         assert text(tab, "#over-of") == "5 rounds"
         titles = tab.run("[...document.querySelectorAll('#trends figcaption')].map((c) => c.textContent)")
-        assert [title.rpartition(" ")[0] for title in titles][:2] == [
-            "resolution, best so far 7.38",
+        assert [title.rstrip(" Å°0123456789,.") for title in titles] == [
+            "resolution, best so far",
             "particles",
-        ] or titles
-        assert any(title.startswith("conical FSC area ratio 0.6") for title in titles)
+            "mask volume (automask) 142 nm³",
+            "conical FSC area ratio",
+            "change of angles",
+            "change of offsets",
+        ]
+        assert titles[4] == "change of angles 1.8 °"
         tab.run("document.querySelector('#heat').click()")
         tab.until("document.querySelector('#over-rounds canvas.heat')")
         tab.run("document.querySelector('canvas.heat').scrollIntoView()")

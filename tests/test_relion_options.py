@@ -11,11 +11,13 @@ import pytest
 
 from refine_hooks.errors import ParticlesError
 from refine_hooks.files.mrc import read_map
+from refine_hooks.model import Changes
 from refine_hooks.particles import CTF_PHASE_FLIPPED, CTF_PLAIN
 from refine_hooks.particles.cistem import read_par
 from refine_hooks.particles.relion import read_star
 from refine_hooks.programs.relion.external import half_map_from_external
 from refine_hooks.programs.relion.particles import particles
+from refine_hooks.programs.relion.tables import read_optimiser
 
 TABLE = """
 data_general
@@ -148,3 +150,21 @@ def test_sums_become_the_map_that_relion_5_makes_of_them(shared: Path, job: str,
     made, _ = half_map_from_external(tmp_path / f"{stem}.star")
     wanted = read_map(golden / "truth" / f"{job}_it001_half{half}.mrc").voxels
     assert np.abs(made.voxels - wanted).max() < 1e-5 * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize(
+    ("numbers", "tables", "changes"),
+    [
+        ((2.36, 0.908, 0.02), "# version 30001", Changes(orientations_deg=2.36, offsets_A=0.908, classes=0.02)),
+        ((2.36, 0.908, 0.02), "", Changes(orientations_deg=2.36, classes=0.02)),  # before 3.1: pixels
+        ((999.0, 999.0, 9999999.0), "# version 30001", None),  # before the second iteration
+    ],
+)
+def test_what_changed_since_the_iteration_before_is_told_in_known_units(
+    tmp_path: Path, numbers: tuple[float, ...], tables: str, changes: Changes | None
+) -> None:
+    names = ("Orientations", "Offsets", "Classes")
+    rows = "\n".join(f"_rlnChangesOptimal{name} {value}" for name, value in zip(names, numbers, strict=True))
+    path = tmp_path / "run_it003_optimiser.star"
+    path.write_text(f"# RELION optimiser\n\n{tables}\n\ndata_optimiser_general\n\n{rows}\n \n")
+    assert read_optimiser(path).changes == changes

@@ -18,6 +18,7 @@ from refine_hooks.files.names import told
 from refine_hooks.log.checks import Checks
 from refine_hooks.log.masks import MaskRecord
 from refine_hooks.model import (
+    Changes,
     Fingerprint,
     Independence,
     Key,
@@ -264,6 +265,7 @@ class RoundRecord(Line):
     molecular_mass_kDa: float | None = None
     particles: int | None = None
     reported: Reported | None = Field(default=None, description="the program's own number")
+    changes: Changes | None = Field(default=None, description="since the iteration before, by the program's own count")
     program_warnings: tuple[ProgramWarning, ...] = ()
     headline: str | None = Field(
         default=None,

@@ -143,5 +143,6 @@ def _about(round_: Round) -> dict[str, Any]:
         "symmetry": facts.symmetry,
         "particles": facts.particles,
         "reported": facts.reported,
+        "changes": facts.changes,
         "program_warnings": facts.program_warnings,
     }

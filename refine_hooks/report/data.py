@@ -122,6 +122,7 @@ def over_rounds(record: RoundRecord, name: str | None) -> dict[str, Any]:
         "shells": len(record.frequency_per_A),
         "correlation": None if curve is None else {"packed": packed(curve.correlation)},
         "masks": [{"name": mask.name, "volume_A3": mask.volume_A3} for mask in record.masks],
+        "changes": record.changes and record.changes.model_dump(),
         "analysis": record.analysis and record.analysis.model_dump(include=_TRENDS),
         "checks": record.checks and {"noise_by_direction": record.checks.model_dump()["noise_by_direction"]},
     }

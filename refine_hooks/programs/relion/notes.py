@@ -63,6 +63,7 @@ def facts_of(
         symmetry=_symmetry(optimiser, samplings, memory),
         particles=both if split else _particles(model, table),
         reported=None if first else _reported(model, table, final, split),
+        changes=optimiser.changes if optimiser and not first and not final else None,
         own_numbers=optimiser is not None and optimiser.gradient,  # only every tenth iteration is written, and the last
         notes=tuple(_notes(table, optimiser, first, split, final)),
     )

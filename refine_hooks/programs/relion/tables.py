@@ -8,10 +8,12 @@ from numpy.typing import NDArray
 
 from refine_hooks.errors import NotReadyError
 from refine_hooks.files.star import Block
+from refine_hooks.model import Changes
 from refine_hooks.programs._reading import read_text
 from refine_hooks.programs.relion.star import read_star
 
 _COMMAND_LINES = 5
+_NO_CHANGE_YET = 999.0  # what RELION writes before the second iteration
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class Optimiser:
     gradient: bool
     local_symmetry: bool
     symmetry: str | None
+    changes: Changes | None
 
 
 def read_model(path: Path) -> Model:
@@ -151,7 +154,18 @@ def read_optimiser(path: Path) -> Optimiser:
         gradient=1 in (general.whole("rlnDoGradientRefine"), general.whole("rlnDoStochasticGradientDescent")),
         local_symmetry=bool(general.text("rlnLocalSymmetryFile")),
         symmetry=_symmetry_asked_for(text),
+        changes=_changes(general, in_A="\n# version " in text),
     )
+
+
+def _changes(general: Block, *, in_A: bool) -> Changes | None:
+    """RELION counts the offsets in A since 3.1, whose tables begin with a version; before, in pixels of what it read."""
+    angles, offsets, classes = (
+        general.number(f"rlnChangesOptimal{what}") for what in ("Orientations", "Offsets", "Classes")
+    )
+    if angles is None or offsets is None or max(angles, offsets) >= _NO_CHANGE_YET:
+        return None
+    return Changes(orientations_deg=angles, offsets_A=offsets if in_A else None, classes=classes)
 
 
 def _positive(value: float | None) -> float | None:

@@ -4,10 +4,11 @@ const over = { loading: null, of: "", as: "fan", curve: "", chart: null };
 
 // What this card and the small trends need of a round; the live page gets it from the server in this form.
 function overRound(detail, name) {
-  const { key, box_px, voxel_size_A, masks, analysis, checks } = detail;
+  const { key, box_px, voxel_size_A, masks, analysis, checks, changes } = detail;
   const curve = detail.curves.find((c) => c.name === name),
     shells = detail.shown.shells;
-  return { key, box_px, voxel_size_A, shells, masks, analysis, checks, correlation: curve?.correlation || null };
+  const correlation_ = curve?.correlation || null;
+  return { key, box_px, voxel_size_A, shells, masks, analysis, checks, changes, correlation: correlation_ };
 }
 
 // All rounds of the selected one's run and class, asked for once however many cards want them.

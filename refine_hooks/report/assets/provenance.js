@@ -35,12 +35,23 @@ function halfMapFacts(detail, row, links) {
     ["files", maps],
     ["box", box],
     ["symmetry", detail.symmetry],
+    ["changes since the iteration before", detail.changes && changeWords(detail.changes)],
     ["particles", row.particles && count(row.particles)],
     ["mass", detail.molecular_mass_kDa && `${detail.molecular_mass_kDa} kDa`],
     ["program states", stated && `${angstrom(stated.resolution_A)}${rule ? ` (${rule})` : ""}`],
     ["program warns", lines(detail.program_warnings.map((w) => w.text))],
     ["notes", lines(detail.notes)],
   ];
+}
+
+function changeWords(changes) {
+  return [
+    !isNothing(changes.orientations_deg) && `${changes.orientations_deg.toFixed(2)}° of the angles`,
+    !isNothing(changes.offsets_A) && `${angstrom(changes.offsets_A)} of the offsets`,
+    changes.classes > 0 && `${(100 * changes.classes).toFixed(1)} % of the particles to another class`,
+  ]
+    .filter(Boolean)
+    .join(", ");
 }
 
 function criteria(curves) {

@@ -49,6 +49,12 @@ function smallTrends(rows, rounds) {
   const of = new Map(rounds.map((r) => [r.key, r])),
     ofRound = (get) => rows.map((row) => (of.has(row.key) ? (get(of.get(row.key)) ?? null) : null));
   const number = rows.map((r) => (isAlike(r, rows) ? r.res[r.headline][0] : null));
+  const classes =
+    new Set(
+      allRows()
+        .filter((r) => r.run === state.row.run)
+        .map((r) => r.class),
+    ).size > 1;
   const headline = state.log.curves[state.row.headline],
     mask = headline?.mask || "automask";
   const lines = (...series) => series.map(([title, values, dash_]) => ({ title, values, dash: dash_ }));
@@ -95,6 +101,27 @@ function smallTrends(rows, rounds) {
         ["strongest", ofRound((r) => r.checks?.noise_by_direction?.highest)],
         ["weakest", ofRound((r) => r.checks?.noise_by_direction?.lowest), [4, 3]],
       ),
+    },
+    {
+      title: "change of angles",
+      unit: "°",
+      zero: true,
+      series: lines(["change", ofRound((r) => r.changes?.orientations_deg)]),
+    },
+    {
+      title: "change of offsets",
+      unit: "Å",
+      zero: true,
+      series: lines(["change", ofRound((r) => r.changes?.offsets_A)]),
+    },
+    {
+      title: "particles that changed class",
+      unit: "%",
+      zero: true,
+      series: lines([
+        "share",
+        ofRound((r) => (classes && !isNothing(r.changes?.classes) ? 100 * r.changes.classes : null)),
+      ]),
     },
     { title: "B factor", unit: "Å²", series: lines(["B factor", ofRound((r) => r.analysis?.b_factor_A2)]) },
   ].filter((trend) => trend.series.some((s) => s.values.filter((v) => !isNothing(v)).length > 1));
