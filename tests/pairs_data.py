@@ -159,7 +159,7 @@ def cryodrgn(project: Path, iteration: int) -> None:
     one, two = half_maps_of(iteration)
     files = [put(project / f"half_map_{h}.mrc", m) for h, m in (("a", one), ("b", two))]
     rows = [(shell / BOX, *(value,) * 5) for shell, value in enumerate(floored_fsc(iteration))]
-    head = 'pixres "No Mask" Spherical Loose Tight Corrected\n'
+    head = "pixres NoMask Spherical Loose Tight Corrected\n"
     table = head + "".join(" ".join(f"{x:.6f}" for x in row) + "\n" for row in rows)
     put(project / "backproject.mrc", merged(one, two))
     dated([*files, put_text(project / "fsc-vals.txt", table)], iteration)

@@ -1,6 +1,7 @@
 """What is looked at in two half maps before a number is read off them; small phantoms of known truth."""
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from refine_hooks.files.mrc import Map
 from refine_hooks.fourier import transform, voxels_in_shell
 from refine_hooks.log.signal import most_negative
 from refine_hooks.masks import sphere
+from refine_hooks.measure.checks import _against_program
 from refine_hooks.measure.pair import prepared
 from refine_hooks.model import Facts, HalfMaps
 from refine_hooks.settings import Settings
@@ -295,3 +297,11 @@ def test_a_curve_of_the_program_is_counted_on_the_halves_as_they_were_read() -> 
     pair = prepared(HalfMaps(one, two, "found"), Facts(), Settings())
     assert pair.as_read[0] is one.voxels
     assert abs(float(pair.half1.voxels.mean()) - float(one.voxels.mean()) + 5) < 0.1
+
+
+def test_the_shell_that_tells_most_of_two_pairs_is_named_and_not_one_where_both_are_nearly_1() -> None:
+    ours = SimpleNamespace(name="unmasked", made=None, correlation=(1.0, 0.99999, 0.5, 0.7), sd=(0.0, 1e-6, 0.05, 0.05))
+    theirs = SimpleNamespace(name="reported_nomask", made="unmasked", correlation=(0.999, 0.999, 0.3, 0.3), sd=None)
+    difference = _against_program([ours, theirs])
+    assert difference is not None
+    assert difference.worst == pytest.approx(0.4)

@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 from opened import Opened
 from particles_data import columns, write_relion_star, write_stack
 
+from refine_hooks.curves import beyond_neighbours
 from refine_hooks.curves.relion import postprocess_fsc
 from refine_hooks.errors import NotReadyError, ParticlesError, ProjectError
 from refine_hooks.files.mrc import Map, read_map, write_map
 from refine_hooks.files.star import parse_star
+from refine_hooks.fourier import transform
+from refine_hooks.fsc import fsc
 from refine_hooks.log.folder import Store
 from refine_hooks.measure import NamedMask, measure_halves
 from refine_hooks.model import Round
@@ -84,6 +87,24 @@ def test_the_program_s_curve_ends_where_it_measured(project: Path) -> None:
     assert shells is not None
     assert np.isfinite(gold.correlation[: shells + 1]).all()
     assert np.isnan(gold.correlation[shells + 1 :]).all()
+
+
+@pytest.mark.parametrize("corrects", [False, True])
+def test_its_fsc_must_be_that_of_its_unfiltered_halves_but_for_a_corrected_one(project: Path, corrects: bool) -> None:
+    optimiser = project / JOB / "run_it009_optimiser.star"
+    text = re.sub(
+        r"_rlnDoSolventFscCorrection +\d", f"_rlnDoSolventFscCorrection {int(corrects)}", optimiser.read_text()
+    )
+    optimiser.write_text(text)
+    found = rounds_of(project)
+    made = {label: relion.reported(project, found[label])[0].made for label in ("it009", "final")}
+    assert made == {"it009": "fsc", "final": "fsc" if corrects else "unmasked"}
+    if not corrects:
+        halves = relion.half_maps(project, found["final"], Store(project.parent / "out"))
+        assert halves is not None
+        ours = fsc(transform(halves.half1.voxels), transform(halves.half2.voxels))
+        (own,) = relion.reported(project, found["final"])
+        assert np.nanmax(beyond_neighbours(ours, own.correlation)[1:]) < 0.05
 
 
 def test_facts_are_those_of_the_program_with_its_changing_rule(project: Path) -> None:

@@ -5,7 +5,7 @@ from math import hypot
 
 from refine_hooks.audit.reading import Finding, found, twice
 from refine_hooks.audit.rules import Texts, rule_of_round
-from refine_hooks.log.checks import Checks
+from refine_hooks.log.checks import SAME_UNMASKED, Checks
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.settings import Settings
 
@@ -191,7 +191,7 @@ def _twice(record: RoundRecord) -> Iterator[Finding]:
 def against_program(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """Our unmasked curve and the program's own unmasked one differ by more than their noise."""
     difference = record.checks.unmasked_against_program if record.checks is not None else None
-    if difference is None or difference.worst <= max(0.05, 4 * difference.sd):
+    if difference is None or difference.worst <= max(SAME_UNMASKED, 4 * difference.sd):
         return
     yield found(
         record,

@@ -18,6 +18,7 @@ from refine_hooks.audit.reading import (
     shell_of,
 )
 from refine_hooks.audit.rules import Texts, rule_of_round
+from refine_hooks.curves import beyond_neighbours
 from refine_hooks.log.checks import views_missing, views_preferred
 from refine_hooks.log.records import Curve, CurveKind, RoundRecord
 from refine_hooks.model import ProgramCurve
@@ -120,7 +121,8 @@ def _difference(record: RoundRecord, own: Curve, reported: Curve, settings: Sett
     last = max((fall for fall in falls if fall is not None), default=stop - 1) + 1
     if last < 3:
         return
-    mean = float(np.abs(one[1:last] - other[1:last]).mean())
+    differences = beyond_neighbours(one[:stop], other[:stop]) if own.mask is None else np.abs(one[:stop] - other[:stop])
+    mean = float(differences[1:last].mean())
     numbers = [resolution(record, curve, own.threshold) for curve in (own, reported)]
     places = [shell_of(record, number) for number in numbers if number]
     apart = places[0] - places[1] if len(places) == 2 else None

@@ -53,6 +53,20 @@ def _measured(correlation: Curve) -> Curve:
     return values[: undefined[0] + 1] if undefined.size else values
 
 
+def beyond_neighbours(one: Curve, other: Curve) -> Curve:
+    """By how much each value of a curve lies outside what another curve has in that shell and the two beside it.
+
+    Programs draw the edges of their shells, and window their maps, each in its own way: where a curve falls steeply two curves of
+    the same halves differ, but by no more than to the next shell.
+
+    Returns:
+        0 where it lies between them; NaN where a curve has no value.
+    """
+    beside = np.stack([np.r_[other[:1], other[:-1]], other, np.r_[other[1:], other[-1:]]])
+    beside = np.where(np.isnan(beside), other, beside)
+    return np.asarray(np.maximum(np.maximum(beside.min(axis=0) - one, one - beside.max(axis=0)), 0.0))
+
+
 def resolution_A(correlation: Curve, frequency_per_A: Curve, level: float) -> float | None:
     """The first crossing downward; None when the curve never crosses, or starts below the level."""
     values = _measured(correlation)

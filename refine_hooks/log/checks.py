@@ -32,10 +32,13 @@ class NoiseByDirection(Record):
     sd: float | None = Field(default=None, description="by which a cone's value errs")
 
 
+SAME_UNMASKED = 0.05  # two unmasked curves of one pair differ by less
+
+
 class ProgramDifference(Record):
     """The unmasked FSC against the program's own unmasked one."""
 
-    worst: float = Field(description="largest difference")
+    worst: float = Field(description="largest difference, beyond what lies between neighbouring shells")
     sd: float = Field(description="what noise makes of it")
 
 

@@ -12,8 +12,9 @@ from refine_hooks.analysis.duplicates import (
     uneven_by_place,
 )
 from refine_hooks.analysis.superposition import superposition
+from refine_hooks.curves import beyond_neighbours
 from refine_hooks.fourier import voxels_in_shell
-from refine_hooks.log.checks import Checks, NoiseByDirection, ProgramDifference, Share
+from refine_hooks.log.checks import SAME_UNMASKED, Checks, NoiseByDirection, ProgramDifference, Share
 from refine_hooks.log.masks import MaskRecord
 from refine_hooks.log.records import Curve
 from refine_hooks.measure.noise import Noise
@@ -92,17 +93,21 @@ def _common(pair: Pair, best: Curve | None, order: int) -> CommonNoise | None:
 
 
 def _against_program(curves: Sequence[Curve]) -> ProgramDifference | None:
-    """Our unmasked curve against the program's unmasked one, as far as both are measured."""
+    """Our unmasked curve against the program's unmasked one, in the shell where it differs most beyond noise."""
     own = next((curve for curve in curves if curve.name == _UNMASKED), None)
     other = next((curve for curve in curves if curve.made == "unmasked"), None)
     if own is None or other is None or own.sd is None:
         return None
+    shells = min(len(own.correlation), len(other.correlation))
+    ours, theirs, sds = (
+        np.array([np.nan if value is None else value for value in values[:shells]], np.float64)
+        for values in (own.correlation, other.correlation, own.sd)
+    )
+    apart = beyond_neighbours(ours, theirs)
     both = [
-        (abs(a - b), sd)
-        for a, b, sd in zip(own.correlation[1:], other.correlation[1:], own.sd[1:], strict=False)
-        if a is not None and b is not None and sd
+        pair for pair in zip(apart[1:].tolist(), sds[1:].tolist(), strict=True) if np.isfinite(pair).all() and pair[1]
     ]
     if not both:
         return None
-    worst, sd = max(both, key=lambda pair: pair[0] / max(pair[1], 1e-6))
+    worst, sd = max(both, key=lambda pair: pair[0] / max(4 * pair[1], SAME_UNMASKED))
     return ProgramDifference(worst=worst, sd=sd)

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from refine_hooks.files.reading import read_text
-from refine_hooks.model import FscCurve, Round
+from refine_hooks.model import FscCurve, ProgramCurve, Round
 from refine_hooks.programs.curve_tables import at_shells, rows_of_numbers
 from refine_hooks.programs.names import Kind
 from refine_hooks.programs.pairs import Inputs, Pairs
 
 _WORD = re.compile(r"""(["'])(.*?)\1|(\S+)""")
+_MADE: dict[str, ProgramCurve] = {"unmasked": "unmasked", "corrected": "corrected"}
 _NOTES = ("cryoDRGN adds a constant to the weights of every voxel: the maps are damped where there are few data",)
 
 
@@ -31,7 +32,9 @@ def _reported(round_: Round) -> list[FscCurve]:
     # Row i is the FSC of the shell [i - 1, i), written beside i / box (fsc.py), so half a shell is taken off.
     frequency_per_A = np.maximum(rows[:, 0] - 0.5 / inputs.box_px, 0.0) / inputs.voxel_size_A
     return [
-        FscCurve(name, at_shells(frequency_per_A, column, inputs.box_px, inputs.voxel_size_A))
+        FscCurve(
+            name, at_shells(frequency_per_A, column, inputs.box_px, inputs.voxel_size_A), _MADE.get(name, "masked")
+        )
         for name, column in zip(names, rows.T[1:], strict=False)
     ]
 
@@ -42,7 +45,7 @@ def _column_names(table: Path) -> list[str]:
     except OSError:
         return []
     words = [quoted or word for _, quoted, word in _WORD.findall(first)]
-    known = {"no_mask": "unmasked", "fsc": "unmasked"}
+    known = {"no_mask": "unmasked", "nomask": "unmasked", "fsc": "unmasked"}
     names = [re.sub(r"\W+", "_", word.strip().lower()) for word in words]
     return [known.get(name, name) for name in names] if names and names[0] == "pixres" else []
 

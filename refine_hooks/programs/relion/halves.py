@@ -141,7 +141,16 @@ def _gold_standard(inputs: Inputs, round_: Round, table: ClassTable, fsc: NDArra
     read = round_.facts.reported
     rule = FINAL_RULE if inputs.final else PER_ITERATION_RULE
     resolution_A, level = (read.resolution_A, read.level) if read else (None, None)
-    return FscCurve("gold_standard", fsc, "fsc", resolution_A, level, rule, note)
+    made: ProgramCurve = "unmasked" if _is_of_the_whole_maps(inputs, table) else "fsc"
+    return FscCurve("gold_standard", fsc, made, resolution_A, level, rule, note)
+
+
+def _is_of_the_whole_maps(inputs: Inputs, table: ClassTable) -> bool:
+    """Whether the FSC is that of the sums behind these halves: not corrected for the solvent, of denoised maps, or repeated."""
+    optimiser = inputs.optimiser
+    if optimiser is None or inputs.origin not in ("found", "merged"):
+        return False
+    return not (optimiser.corrects_fsc or optimiser.blush or optimiser.gradient or table.kept_fixed)
 
 
 def _postprocessed(found: PostProcess, box_px: int) -> list[FscCurve]:
