@@ -8,18 +8,25 @@ import json
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from refine_hooks.errors import MapError, RefineHooksError
 from refine_hooks.files.mrc import Volume, read_map
 from refine_hooks.files.reading import parsed_json, read_text
+from refine_hooks.log.file import Place
 from refine_hooks.log.folder import Store
 from refine_hooks.log.index import LogIndex
+from refine_hooks.log.local import LocalResolution
 from refine_hooks.log.masks import MaskRecord, SphereParameters
 from refine_hooks.log.records import Analysis, RoundRecord
 from refine_hooks.model import Key
 from refine_hooks.settings import Settings
+from refine_hooks.sums.symmetry import order_of
+
+if TYPE_CHECKING:
+    from refine_hooks.analysis.local_record import LocalMeasured
 
 logger = logging.getLogger(__name__)
 
@@ -36,13 +43,39 @@ class Analyses:
 
     store: Store
     _made: dict[Key, Analysis] = field(default_factory=dict)
+    _tried: dict[Key, Place] = field(default_factory=dict)  # the lines whose rounds were measured locally, or cannot be
+    _seq: int = -1
 
     def completed(self, record: RoundRecord) -> RoundRecord:
         """The record with the further measurements that there are."""
+        if record.local is None and (local := _kept_locally(self.store, record)) is not None:
+            record = record.model_copy(update={"local": local})
         if record.analysis is not None:
             return record
         analysis = self._made.get(record.key) or _kept(self.store, record)
         return record if analysis is None else record.model_copy(update={"analysis": analysis})
+
+    def measure_locally(self, index: LogIndex, record: RoundRecord, settings: Settings) -> bool:
+        """Measure the local resolution of a round that has none yet, and keep it; whether it has one now that it had not."""
+        source = local_source(self.store, record)
+        if source is None or self.completed(record).local is not None:
+            return False
+        former = index.before(record.key)
+        return _measured_locally(self.store, record, source, self.completed(former) if former else None, settings)
+
+    def measure_newest_locally(self, index: LogIndex, settings: Settings) -> list[Key]:
+        """Measure the local resolution of the newest round of each run and class; which of them have one now that had not."""
+        if settings.analysis.local == "never" or index.seq == self._seq:
+            return []
+        self._seq = index.seq
+        found = []
+        for known in {(known.key.run, known.key.class_id): known for known in index.summaries()}.values():
+            newest = index.series(known.key)[-1]
+            if self._tried.get(newest.key) == newest.place:
+                continue
+            self._tried[newest.key] = newest.place
+            found += [one.key for one in index.records([newest.key]) if self.measure_locally(index, one, settings)]
+        return found
 
     def analyse(self, index: LogIndex, settings: Settings) -> None:
         """Measure what is lacking of the newest ``audit.analyse_at_most`` rounds; older ones wait, which is said."""
@@ -140,3 +173,101 @@ def _mask(store: Store, record: RoundRecord, mask: MaskRecord) -> Volume:
             " has changed, or was softened before use"
         )
     return values
+
+
+def local_source(store: Store, record: RoundRecord) -> MaskRecord | None:
+    """The mask in which the local resolution of a round is measured; None where its maps are gone, or say nothing."""
+    curve, halves = record.headline_curve(), record.half_maps
+    if curve is None or curve.resolution_A is None or halves is None or halves.paths is None:
+        return None
+    automask = next((mask for mask in record.masks if mask.role == "automask" and mask.volume_A3 > 0), None)
+    mask = automask or record.mask(curve.mask)
+    if mask is None or (mask.path is None and mask.role != "sphere"):
+        return None
+    paths = [store.path(path) for path in (*halves.paths, *([mask.path] if mask.path else []))]
+    return mask if all(path.is_file() for path in paths) else None
+
+
+def _local_state(store: Store, record: RoundRecord, mask: MaskRecord) -> str:
+    """What a local resolution depends on; its map is a part of it: where it was deleted, it is made again."""
+    halves, curve = record.half_maps, record.headline_curve()
+    assert halves is not None
+    files = [store.path(path) for path in (*(halves.paths or ()), *([mask.path] if mask.path else []))]
+    states = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    there = store.local_path(record.key, record.label).is_file()
+    text = json.dumps([states, there, curve.threshold if curve else None, record.schema_version])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _kept_locally(store: Store, record: RoundRecord) -> LocalResolution | None:
+    """A round's local resolution from beside the log; that of half maps which retention has removed counts as well."""
+    path = store.local_path(record.key, record.label)
+    try:
+        kept = parsed_json(read_text(path.with_suffix(".json")))
+        mask = local_source(store, record)
+        if mask is not None and kept["made_from"] != _local_state(store, record, mask):
+            return None
+        known = record.fingerprint.model_dump(mode="json")
+        return LocalResolution.model_validate(kept["local"]) if kept["fingerprint"] == known else None
+    except (OSError, ValueError, KeyError, TypeError, ValidationError):
+        return None
+
+
+def _measured_locally(
+    store: Store, record: RoundRecord, about: MaskRecord, former: RoundRecord | None, settings: Settings
+) -> bool:
+    from refine_hooks.analysis.local_record import measured_locally
+
+    halves, curve = record.half_maps, record.headline_curve()
+    assert halves is not None
+    assert halves.paths is not None
+    assert curve is not None
+    assert curve.resolution_A is not None
+    logger.info(f"{record.key} {record.label}: measuring the local resolution")
+    try:
+        one, two = (read_map(store.path(path), record.voxel_size_A) for path in halves.paths)
+        measured = measured_locally(
+            one,
+            two,
+            _mask(store, record, about),
+            about,
+            overall_A=curve.resolution_A,
+            threshold=curve.threshold,
+            symmetry_order=order_of(record.symmetry) or 1,
+        )
+        if measured is None:
+            return False
+        _keep_locally(store, record, about, write_local(store, record, measured, former))
+    except (RefineHooksError, OSError, MemoryError) as error:
+        logger.warning(f"{record.key} {record.label}: no local resolution: {error}")
+        return False
+    return True
+
+
+def write_local(
+    store: Store, record: RoundRecord, measured: "LocalMeasured", former: RoundRecord | None
+) -> LocalResolution:
+    """Write the map of local resolutions; what the record holds of it, compared with the former round's.
+
+    Raises:
+        StorageError: no room.
+    """
+    from refine_hooks.analysis.local_record import changed
+
+    path, local = store.local_path(record.key, record.label), measured.record
+    if former is not None and former.local is not None and former.local.path is not None:
+        before = store.path(former.local.path)
+        if before.is_file() and (former.box_px, former.voxel_size_A) == (record.box_px, record.voxel_size_A):
+            local = changed(local, measured.map, read_map(before), former.key)
+    store.write_map(path, measured.map, f"refine_hooks local resolution: {record.key} {record.label}")
+    return local.model_copy(update={"path": store.relative(path)})
+
+
+def _keep_locally(store: Store, record: RoundRecord, mask: MaskRecord, local: LocalResolution) -> None:
+    kept = {
+        "made_from": _local_state(store, record, mask),
+        "fingerprint": record.fingerprint.model_dump(mode="json"),
+        "local": local.model_dump(mode="json"),
+    }
+    path = store.local_path(record.key, record.label).with_suffix(".json")
+    store.write_text(path, json.dumps(kept))

@@ -72,7 +72,11 @@ TUNED = (
         "three, noise 1 to 2",
         128,
         1.6,
-        (Part((0, 0, -42), 3 * (38,), 4.2, 12), Part((0, -40, 30), 3 * (38,), 5.0, 9, 2.0), Part((5, 40, 34), 3 * (38,), 6.0, 8)),
+        (
+            Part((0, 0, -42), 3 * (38,), 4.2, 12),
+            Part((0, -40, 30), 3 * (38,), 5.0, 9, 2.0),
+            Part((5, 40, 34), 3 * (38,), 6.0, 8),
+        ),
     ),
     Phantom("twice as coarse", 128, 1.6, (Part((0, 0, -38), (44, 42, 40), 4.0), Part((0, 0, 44), (46, 46, 44), 8.0))),
 )
@@ -90,8 +94,19 @@ JUDGED = (
         ),
         0.5,
     ),
-    Phantom("two, coloured noise", 128, 1.8, (Part((0, -45, 0), (50, 46, 48), 5.2, 12), Part((0, 48, 0), (48, 46, 50), 7.4, 8)), 1.5),
-    Phantom("same signal, noise 1 and 4", 128, 1.5, (Part((-38, 0, 0), 3 * (40,), 4.0, 9), Part((40, 0, 0), 3 * (42,), 5.6, 9, 4.0))),
+    Phantom(
+        "two, coloured noise",
+        128,
+        1.8,
+        (Part((0, -45, 0), (50, 46, 48), 5.2, 12), Part((0, 48, 0), (48, 46, 50), 7.4, 8)),
+        1.5,
+    ),
+    Phantom(
+        "same signal, noise 1 and 4",
+        128,
+        1.5,
+        (Part((-38, 0, 0), 3 * (40,), 4.0, 9), Part((40, 0, 0), 3 * (42,), 5.6, 9, 4.0)),
+    ),
     Phantom("inner core", 128, 1.8, (Part((0, 0, 0), 3 * (44,), 4.6, 11), Part((0, 30, 30), 3 * (70,), 6.4, 9))),
 )
 
@@ -132,7 +147,9 @@ def _shares(phantom: Phantom) -> Volume:
     for out, part in zip(outside_A, phantom.parts, strict=True):
         scaled = sum(((x - c) / r) ** 2 for x, c, r in zip(at, part.centre_A, part.radii_A, strict=True))
         out[...] = (np.sqrt(scaled) - 1) * min(part.radii_A)
-    nearest = np.partition(outside_A, 1, axis=0)[:2] if len(outside_A) > 1 else np.stack([outside_A[0], outside_A[0] + 1e6])
+    nearest = (
+        np.partition(outside_A, 1, axis=0)[:2] if len(outside_A) > 1 else np.stack([outside_A[0], outside_A[0] + 1e6])
+    )
     others = np.where(outside_A == nearest[0], nearest[1], nearest[0])
     shares = np.clip(0.5 - np.maximum(outside_A, (outside_A - others) / 2) / EDGE_A, 0, 1)
     whole = np.clip(0.5 - nearest[0] / EDGE_A, 0, 1)

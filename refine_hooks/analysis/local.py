@@ -7,6 +7,9 @@ wavelengths, so every band sees the same number of independent values. The frequ
 fitted as that of a signal that falls as exp(-B k^2 / 2) against the noise, seen through the band's width; the median of the
 neighbours within a few wavelengths takes the scatter away and keeps the borders between domains.
 
+The same sums over a whole part of the particle give the resolution of that part, with an interval from the number of independent
+values in it.
+
 The windows as in Cardone, Heymann & Steven 2013, doi:10.1016/j.jsb.2013.08.002, but in bands and all places at once.
 """
 
@@ -19,17 +22,20 @@ from numpy.typing import NDArray
 
 from refine_hooks.analysis import _local_kernels as kernels
 from refine_hooks.analysis.local_fit import crossings
+from refine_hooks.analysis.local_parts import PartReading, read_parts
 from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import in_slabs, workers
 
 Mask = NDArray[np.bool_]
-Points = NDArray[np.int32]
+Labels = NDArray[np.int16]
+Points = NDArray[np.int64]
 Reals = NDArray[np.float32]
 
 BAND = 0.35  # full width at half height of a band's amplitudes, as a share of its centre
 WINDOW = 0.9  # sigma of the Gaussian window, in wavelengths
 MEDIAN = 2.5  # radius of the median, in wavelengths
 STEP = 0.13  # from band to band, in ln(frequency)
+_SCATTER = 0.1  # of the local FSC near the level
 _FWHM = 2.3548  # in standard deviations
 _COARSEST_A = 40.0
 _WAVELENGTHS_ACROSS = 3.0  # of the first band in the particle
@@ -51,6 +57,7 @@ class LocalResolution:
         nothing: places of the particle where no band is above the level [z, y, x].
         step_px: voxels from one place to the next.
         voxel_size_A: from one place to the next.
+        parts: what was read off each part, in the order of their numbers.
     """
 
     resolution_A: Volume
@@ -58,12 +65,14 @@ class LocalResolution:
     nothing: Mask
     step_px: int
     voxel_size_A: float
+    parts: tuple[PartReading, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Crop:
     """The surroundings of the particle: a box of [z, y, x] voxels, cut out with wrapping round the faces."""
 
+    parts: Labels
     body: Mask
     start: tuple[int, int, int]
     whole: NDArray[np.complex64]
@@ -71,35 +80,48 @@ class _Crop:
 
 
 def local_resolution(
-    half1: Volume, half2: Volume, voxel_size_A: float, body: Mask, *, overall_A: float, threshold: float = 0.143
+    half1: Volume,
+    half2: Volume,
+    voxel_size_A: float,
+    parts: Labels,
+    *,
+    overall_A: float,
+    threshold: float = 0.143,
+    symmetry_order: int = 1,
 ) -> LocalResolution | None:
-    """The local resolution of two unmasked half maps; None where the body is empty.
+    """The local resolution of two unmasked half maps; None where there is no particle.
 
     Args:
         half1: float32 [z, y, x].
         half2: of the same shape.
         voxel_size_A: edge of a voxel.
-        body: the voxels that hold the particle, without the solvent about it.
+        parts: number of the part of the particle that a voxel lies in, 0 in the solvent [z, y, x].
         overall_A: resolution of the whole; sets how coarse the grid of places is.
         threshold: level of the FSC at which the resolution is read.
+        symmetry_order: how many operators the imposed point group has.
     """
-    if not body.any():
+    if not parts.any():
         return None
-    crop = _cropped(half1, half2, voxel_size_A, body)
-    step_px = max(1, round(_GRID * overall_A / voxel_size_A), int(np.ceil((body.sum() / _PLACES) ** (1 / 3))))
+    crop = _cropped(half1, half2, voxel_size_A, parts)
+    step_px = max(1, round(_GRID * overall_A / voxel_size_A), int(np.ceil((crop.body.sum() / _PLACES) ** (1 / 3))))
     places = _places(crop, len(half1), step_px)
     if not len(places):
         return None
     at_A = (places - np.array(crop.start)) % len(half1) * voxel_size_A
-    centres, curves = _curves(crop, at_A, voxel_size_A, threshold)
-    frequency, first, last = crossings(np.log(centres), curves, BAND, threshold)
+    centres, curves, sums = _curves(crop, at_A, voxel_size_A, threshold)
+    frequency, nothing, _ = crossings(np.log(centres), curves, BAND, threshold, _SCATTER)
     grid = places // step_px
     logs = _medians(-np.log(frequency), grid, voxel_size_A * step_px, -(-len(half1) // step_px))
-    return _on_grid(logs, grid, (first, last), step_px, voxel_size_A, len(half1))
+    volumes_A3 = np.bincount(crop.parts.ravel())[1:] * voxel_size_A**3
+    readings = read_parts(np.log(centres), sums, volumes_A3 / symmetry_order, BAND, threshold)
+    # A single place may miss its crossing; that of its neighbours together lies beyond the last band only where it does.
+    finer = logs <= STEP - np.log(_LAST / 2 / voxel_size_A)
+    return _on_grid(logs, grid, (nothing, finer), step_px, voxel_size_A, len(half1), readings)
 
 
-def _cropped(half1: Volume, half2: Volume, voxel_size_A: float, body: Mask) -> _Crop:
+def _cropped(half1: Volume, half2: Volume, voxel_size_A: float, parts: Labels) -> _Crop:
     """The transform of the surroundings of the body: the mean of the halves, and half their difference as imaginary part."""
+    body = parts > 0
     n, margin = len(half1), int(np.ceil(_MARGIN_A / voxel_size_A))
     starts, lengths = [], []
     for axis in range(3):
@@ -114,7 +136,7 @@ def _cropped(half1: Volume, half2: Volume, voxel_size_A: float, body: Mask) -> _
     np.subtract(one, two, out=whole.imag)
     whole *= np.float32(0.5)
     whole = scipy.fft.fftn(whole, overwrite_x=True, workers=workers())
-    return _Crop(body[index], (starts[0], starts[1], starts[2]), whole, np.array(lengths) * voxel_size_A)
+    return _Crop(parts[index], body[index], (starts[0], starts[1], starts[2]), whole, np.array(lengths) * voxel_size_A)
 
 
 def _around(starts: list[int], lengths: list[int], box_px: int) -> Any:
@@ -140,32 +162,38 @@ def _places(crop: _Crop, box_px: int, step_px: int) -> Points:
         axes.append(own[(own + start) % box_px % step_px == 0])
     inside = np.argwhere(crop.body[np.ix_(*axes)])
     at = np.stack([axis[inside[:, i]] for i, axis in enumerate(axes)], axis=1)
-    return np.asarray((at + np.array(crop.start)) % box_px, np.int32)
+    return np.asarray((at + np.array(crop.start)) % box_px, np.int64)
 
 
 def _curves(
     crop: _Crop, at_A: NDArray[np.float64], voxel_size_A: float, threshold: float
-) -> tuple[NDArray[np.float64], Reals]:
-    """Centres of the bands in 1/Angstrom, and the local FSC [band, point], until it stays below the level everywhere."""
+) -> tuple[NDArray[np.float64], Reals, NDArray[np.float64]]:
+    """Centres of the bands in 1/Angstrom, the local FSC [band, point], until it stays below the level everywhere, and the sums
+    of each part [band, 3, part]."""
     across_A = voxel_size_A * float(6 / np.pi * crop.body.sum()) ** (1 / 3)
     first = 1 / min(_COARSEST_A, across_A / _WAVELENGTHS_ACROSS)
     centres = np.exp(np.arange(np.log(first), np.log(_LAST / 2 / voxel_size_A) + STEP, STEP))
     curves: list[Reals] = []
+    sums: list[NDArray[np.float64]] = []
     scratch = np.empty(crop.whole.size, np.complex64)
     excess = np.zeros(len(at_A))
     highest, since = np.zeros(len(at_A)), np.zeros(len(at_A), np.int64)
     for centre in centres:
-        curves.append(_in_band(crop, at_A, centre, scratch))
+        local, of_parts = _in_band(crop, at_A, centre, scratch)
+        curves.append(local)
+        sums.append(of_parts)
         excess += curves[-1] - threshold
         since = np.where(excess >= highest, 0, since + 1)
         highest = np.maximum(highest, excess)
         if since.min() >= _SETTLED:
             break
-    return centres[: len(curves)], np.array(curves)
+    return centres[: len(curves)], np.array(curves), np.array(sums)
 
 
-def _in_band(crop: _Crop, at_A: NDArray[np.float64], centre: float, scratch: NDArray[np.complex64]) -> Reals:
-    """Local FSC of one band at each place; ``scratch`` has room for the whole transform."""
+def _in_band(
+    crop: _Crop, at_A: NDArray[np.float64], centre: float, scratch: NDArray[np.complex64]
+) -> tuple[Reals, NDArray[np.float64]]:
+    """Local FSC of one band at each place, and its sums over the parts; ``scratch`` has room for the whole transform."""
     sd, full = BAND * centre / _FWHM, crop.whole.shape
     shape = [
         min(n, _even_fast(int(np.ceil(2 * (centre + 2.2 * sd) * length)) + 2))
@@ -173,17 +201,25 @@ def _in_band(crop: _Crop, at_A: NDArray[np.float64], centre: float, scratch: NDA
     ]
     band = scratch[: np.prod(shape)].reshape(shape)
     steps = 1 / crop.lengths_A
-    in_slabs(lambda begin, end: kernels.band(crop.whole, steps, centre, sd, band, begin, end), shape[0], 4)
+    in_slabs(lambda begin, end: kernels.band(crop.whole, steps, centre, sd, begin, end, band), shape[0], 4)
     band = scipy.fft.ifftn(band, overwrite_x=True, workers=workers())
     sums = np.empty((3, *(m // 2 for m in shape)), np.float32)
-    in_slabs(lambda begin, end: kernels.pooled(band, crop.body, sums, begin, end), sums.shape[1], 4)
+    in_slabs(lambda begin, end: kernels.pooled(band, crop.parts, begin, end, sums), sums.shape[1], 4)
+    of_parts = np.zeros((3, int(crop.parts.max()) + 1))
+    kernels.part_sums(sums, crop.parts, of_parts)
     voxel_A = 2 * crop.lengths_A / np.array(shape)
     weights = _window(WINDOW / centre / float(voxel_A.mean()))
-    sums = np.concatenate(in_slabs(lambda begin, end: kernels.smoothed(sums[begin:end], weights), 3, 1))
+    local = np.empty_like(sums)
+    in_slabs(lambda begin, end: _smoothed(sums[begin], weights, local[begin]), 3, 1)
     out = np.empty(len(at_A), np.float32)
     # The middle of two pooled voxels lies half a voxel before the second.
-    kernels.correlations(sums, (at_A / voxel_A - 0.25).astype(np.float32), out)
-    return out
+    kernels.correlations(local, (at_A / voxel_A - 0.25).astype(np.float32), out)
+    return out, of_parts[:, 1:]
+
+
+def _smoothed(values: Reals, weights: Reals, out: Reals) -> None:
+    row = np.empty(values.shape[2] + 2 * len(weights), np.float32)
+    kernels.smoothed(values, weights, np.empty_like(values), row, out)
 
 
 def _window(sigma: float) -> Reals:
@@ -195,18 +231,28 @@ def _window(sigma: float) -> Reals:
 
 def _medians(logs: NDArray[np.float64], grid: Points, step_A: float, edge: int) -> Reals:
     """Median of ln(resolution) over the neighbours of each place within some of its own wavelengths."""
-    index = np.full((edge,) * 3, -1, np.int32)
+    index = np.full((edge,) * 3, -1, np.int64)
     index[tuple(grid.T)] = np.arange(len(grid))
     values, out = logs.astype(np.float32), np.empty(len(grid), np.float32)
     radius = (MEDIAN * np.exp(values) / step_A).astype(np.float32)
+    low = float(values.min())
+    width = max((float(values.max()) - low) / kernels.BINS, 1e-9)
     in_slabs(
-        lambda begin, end: kernels.medians(values, grid, index, radius, out, begin, end), len(grid), 1 + len(grid) // 16
+        lambda begin, end: kernels.medians(values, grid, index, radius, low, width, begin, end, out),
+        len(grid),
+        1 + len(grid) // 16,
     )
     return out
 
 
 def _on_grid(
-    logs: Reals, grid: Points, outside: tuple[Mask, Mask], step_px: int, voxel_size_A: float, box_px: int
+    logs: Reals,
+    grid: Points,
+    outside: tuple[Mask, Mask],
+    step_px: int,
+    voxel_size_A: float,
+    box_px: int,
+    parts: tuple[PartReading, ...],
 ) -> LocalResolution:
     edge = -(-box_px // step_px)
     at = tuple(grid.T)
@@ -214,4 +260,4 @@ def _on_grid(
     nothing, finer = np.zeros((edge,) * 3, bool), np.zeros((edge,) * 3, bool)
     resolution_A[at] = np.where(outside[0], 0, np.exp(logs))
     nothing[at], finer[at] = outside
-    return LocalResolution(resolution_A, finer, nothing, step_px, voxel_size_A * step_px)
+    return LocalResolution(resolution_A, finer, nothing, step_px, voxel_size_A * step_px, parts)

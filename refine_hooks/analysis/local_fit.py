@@ -7,16 +7,16 @@ Reals = NDArray[np.float32]
 Numbers = NDArray[np.float64]
 
 # B k^2 of the signal at the crossing: the logarithm of S / N falls so steeply in ln k. Measured half maps have about 11.
-SLOPES = (3.0, 5.0, 7.0, 9.0, 11.0, 13.0, 16.0)
-_LIKELY, _WIDTH, _WEIGHT = 10.0, 4.0, 0.02  # of the slopes: a weak preference where the curve itself says little
+SLOPES = (3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 16.0)
+_LIKELY, _WIDTH = 10.0, 4.0  # of the slopes: a preference where the curve itself says little
 _HALF = 3  # bands on either side of the crossing that are fitted
-_FINE, _SPAN = 0.02, 0.3  # of the crossings that are tried, in ln k
+_FINE, _SPAN = 0.03, 0.3  # of the crossings that are tried, in ln k
 _AT_ONCE = 1 << 11
 _FWHM = 2.3548
 
 
 def crossings(
-    logs: Numbers, curves: Reals, width: float, threshold: float
+    logs: Numbers, curves: Reals, width: float, threshold: float, sd: float
 ) -> tuple[Numbers, NDArray[np.bool_], NDArray[np.bool_]]:
     """The frequency at which each curve passes the level.
 
@@ -28,6 +28,7 @@ def crossings(
         curves: FSC [band, point].
         width: of a band, as a share of its centre: full width at half height of its amplitudes.
         threshold: the level.
+        sd: about how far the curves scatter; the less, the more they say of the slope themselves.
 
     Returns:
         One frequency a point; whether no band lies above the level; whether all do, so that the crossing lies beyond.
@@ -41,18 +42,18 @@ def crossings(
     for begin in range(0, points, _AT_ONCE):
         some = slice(begin, begin + _AT_ONCE)
         middle = np.clip(above[some] - 1, 0, bands - 1)
-        out[some] = logs[middle] + _best(curves[:, some], middle, tried)
+        out[some] = logs[middle] + _best(curves[:, some], middle, tried, sd)
     return np.exp(np.minimum(out, logs[-1] + step / 2)), above == 0, above == bands
 
 
-def _best(curves: Reals, middle: NDArray[np.int64], tried: Reals) -> Numbers:
+def _best(curves: Reals, middle: NDArray[np.int64], tried: Reals, sd: float) -> Numbers:
     """The crossing that fits best, relative to the middle band in ln k, one a point."""
     at = middle + np.arange(-_HALF, _HALF + 1)[:, None]
     weight = ((1 - np.abs(np.arange(-_HALF, _HALF + 1)) / (_HALF + 1))[:, None] * ((at >= 0) & (at < len(curves)))).T
     seen = np.take_along_axis(curves, np.clip(at, 0, len(curves) - 1), axis=0).T
     misfit = np.float32(-2) * ((weight * seen).astype(np.float32) @ tried)
     misfit += weight.astype(np.float32) @ tried**2
-    misfit += _reluctance(tried.shape[1])
+    misfit += _reluctance(tried.shape[1], sd)
     places = tried.shape[1] // len(SLOPES)
     row, best = np.arange(len(misfit)), np.argmin(misfit, axis=1)
     # Between those tried, by the parabola through three of one slope.
@@ -62,8 +63,8 @@ def _best(curves: Reals, middle: NDArray[np.int64], tried: Reals) -> Numbers:
     return np.asarray((inner % places + np.clip(moved, -1, 1)) * _FINE - _SPAN, np.float64)
 
 
-def _reluctance(count: int) -> Reals:
-    return np.repeat(_WEIGHT * ((np.array(SLOPES) - _LIKELY) / _WIDTH) ** 2, count // len(SLOPES)).astype(np.float32)
+def _reluctance(count: int, sd: float) -> Reals:
+    return np.repeat(sd**2 * ((np.array(SLOPES) - _LIKELY) / _WIDTH) ** 2, count // len(SLOPES)).astype(np.float32)
 
 
 def _tried(step: float, width: float, threshold: float) -> Reals:
@@ -87,5 +88,7 @@ def seen_in_bands(logs: Numbers, slope: float, width: float, threshold: float) -
     offsets = np.linspace(-3.5, 3.5, 71) * sd
     weights = np.exp(-0.5 * (offsets / sd) ** 2) * (1 + offsets) ** 2
     squares = (np.exp(logs)[..., None] * (1 + offsets)) ** 2
-    ratio = threshold / (1 - threshold) * np.exp(np.minimum(slope / 2 * (1 - squares), 30.0)) @ (weights / weights.sum())
+    ratio = (
+        threshold / (1 - threshold) * np.exp(np.minimum(slope / 2 * (1 - squares), 30.0)) @ (weights / weights.sum())
+    )
     return np.asarray(ratio / (1 + ratio))

@@ -38,6 +38,7 @@ def measure_files(
     symmetry: str = "",
     voxel_size_A: float = 0.0,
     mask_voxel_size_A: float = 0.0,
+    local: bool = False,
 ) -> None:
     """Measure, print the record or a table, and write everything below ``out`` where one is given.
 
@@ -47,6 +48,7 @@ def measure_files(
     if symmetry and order_of(symmetry) is None:
         raise SettingsError(f"--symmetry {symmetry!r}: no such point group; write Cn, Dn, T, O or I, such as C4")
     overrides: dict[str, Any] = {"fsc": {"full": True}} if full else {}
+    overrides |= {"analysis": {"local": "all"}} if local else {}
     settings = load_settings(overrides=overrides, own=merged(layers(config)))
     files = {**settings.masks, **named_masks(masks)}
     voxel_size_A = voxel_size_A or settings.program.voxel_size_A

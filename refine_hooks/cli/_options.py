@@ -49,13 +49,14 @@ Mass = Annotated[
 Full = Annotated[
     bool, typer.Option("--full", help="also anisotropy, half-bit, 3-sigma, false discovery rate and Guinier analysis")
 ]
+Local = Annotated[bool, typer.Option("--local", help="local resolution of every round, not of the newest alone")]
 Reconstruct = Annotated[
     str, typer.Option(help="half maps from the particles: never, missing or always", show_default=False)
 ]
 
 
 def overrides_of(
-    mask: list[str] | None, radius: float, mass: float, reconstruct: str = "", full: bool = False
+    mask: list[str] | None, radius: float, mass: float, reconstruct: str = "", full: bool = False, local: bool = False
 ) -> dict[str, Any]:
     """The command line's options as the tables of a settings file."""
     table: dict[str, Any] = {}
@@ -69,6 +70,8 @@ def overrides_of(
         table["reconstruct"] = {"when": reconstruct}
     if full:
         table["fsc"] = {"full": True}
+    if local:
+        table["analysis"] = {"local": "all"}
     return table
 
 

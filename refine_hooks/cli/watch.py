@@ -14,6 +14,7 @@ from refine_hooks.cli._options import (
     Adapter,
     Config,
     Full,
+    Local,
     Masks,
     Mass,
     Out,
@@ -46,13 +47,14 @@ def watch(
     mass: Mass = 0.0,
     reconstruct: Reconstruct = "",
     full: Full = False,
+    local: Local = False,
 ) -> None:
     """Watch a running refinement and measure every round as it arrives.
 
     Everything is written below --out; nothing of the project is opened for writing and no lock is taken. The log is
     rounds.jsonl, the report is report.html. Ctrl-C finishes the round in hand, twice drops it.
     """
-    overrides = overrides_of(mask, radius, mass, reconstruct, full)
+    overrides = overrides_of(mask, radius, mass, reconstruct, full, local)
     overrides.setdefault("watch", {}).update({"force_poll": True} if poll else {})
     from refine_hooks.cli._progress import progress_shown
     from refine_hooks.watch.loop import watched_lines
@@ -98,6 +100,7 @@ def once(
     mass: Mass = 0.0,
     reconstruct: Reconstruct = "",
     full: Full = False,
+    local: Local = False,
 ) -> None:
     """Measure every round that is on disk now, then exit.
 
@@ -105,7 +108,7 @@ def once(
     """
     from refine_hooks.cli._progress import progress_shown
 
-    overrides = overrides_of(mask, radius, mass, reconstruct, full)
+    overrides = overrides_of(mask, radius, mass, reconstruct, full, local)
     with progress_shown() as progress:
         from refine_hooks.watch.loop import run, two_scans
         from refine_hooks.watch.opening import open_watch
@@ -134,6 +137,9 @@ def measure(
     ] = None,
     config: Config = None,
     full: Full = False,
+    local: Annotated[
+        bool, typer.Option("--local", help="also the local resolution, and the resolution of the particle's parts")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the record alone, as JSON")] = False,
     symmetry: Annotated[
         str, typer.Option(help="point group that was imposed, as C4, D7, O, I", show_default=False)
@@ -149,7 +155,7 @@ def measure(
     from refine_hooks.cli._measure import measure_files
 
     sizes = voxel_size, mask_voxel_size
-    measure_files(half1, half2, mask or [], radius, mass, out, config, full, as_json, symmetry, *sizes)
+    measure_files(half1, half2, mask or [], radius, mass, out, config, full, as_json, symmetry, *sizes, local=local)
 
 
 @app.command(short_help="Print the JSON Schema of the log's lines.")

@@ -21,7 +21,7 @@ from refine_hooks.model import Key
 _LONGEST = 100  # characters; names of files may have 255 bytes, and ours have endings
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _HALF_WRITTEN = re.compile(r"\..+\.(?:[0-9a-f]{8}|\d+)\.part")
-OWN_FOLDERS = ("half_maps", "masks", "pictures", "sharpened", "analysis", "records", "checkpoints", "spool")
+OWN_FOLDERS = ("half_maps", "masks", "pictures", "sharpened", "local", "analysis", "records", "checkpoints", "spool")
 _ABANDONED_AFTER_S = 3600.0  # longer than a hook in front of merge3d takes to save one dump
 
 
@@ -93,6 +93,11 @@ class Store:
         """Where the sharpened map of a round belongs."""
         stem = self._stem("sharpened", key, label)
         return stem.with_name(f"{stem.name}_sharpened.mrc")
+
+    def local_path(self, key: Key, label: str) -> Path:
+        """Where the map of local resolutions of a round belongs."""
+        stem = self._stem("local", key, label)
+        return stem.with_name(f"{stem.name}_local.mrc")
 
     def analysis_path(self, key: Key, label: str) -> Path:
         """Where the further measurements belong that were made of a round after it was logged."""

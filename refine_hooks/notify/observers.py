@@ -44,6 +44,11 @@ class Observers:
             if any(finding.severity == "warning" for finding in found):
                 self._tell("finding", line, found)
 
+    def of_news(self) -> None:
+        """Rewrite the report: what is beside the log has changed."""
+        with _harmless(_NOT_REPORTED):
+            self._report.write(self.view)
+
     def of(self, event: str, line: LogLine) -> None:
         """Tell of something that is no round's."""
         with _harmless(f"{event} could not be told"):

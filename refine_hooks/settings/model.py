@@ -114,6 +114,15 @@ class FscSettings(Section):
     )
 
 
+class AnalysisSettings(Section):
+    """What is measured of a round beyond its curves."""
+
+    local: Literal["never", "newest", "all"] = Field(
+        "newest",
+        description="local resolution: of the newest round of each run and class, once no other waits to be measured, or of all",
+    )
+
+
 class ReconstructSettings(Section):
     """Half maps from the particles, for rounds whose half maps or sums do not exist."""
 
@@ -283,6 +292,7 @@ class Settings(Section):
     sphere: SphereSettings = SphereSettings()
     automask: AutomaskSettings = AutomaskSettings()
     fsc: FscSettings = FscSettings()
+    analysis: AnalysisSettings = AnalysisSettings()
     masks: dict[str, str] = Field(
         default_factory=dict, description="name = file: further masks that every round is measured under"
     )

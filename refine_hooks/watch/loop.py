@@ -21,6 +21,7 @@ from refine_hooks.watch.state import Watch
 from refine_hooks.watch.steps import (
     capture,
     count_and_say,
+    measure_newest_locally,
     remove_expired,
     remove_sums,
     say_what_is_awaited,
@@ -119,6 +120,8 @@ def _turn(w: Watch) -> Scan:
     rounds = w.known.active(found.rounds, w.retries)
     say_what_is_awaited(w, rounds)
     w.activity.see(rounds, w.settings.watch.settle_s, w.done)
+    if not _to_measure(w, Scan(tuple(rounds))):
+        measure_newest_locally(w)
     return Scan(tuple(rounds))
 
 

@@ -15,8 +15,10 @@ from refine_hooks.log.folder import Store
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.measure import NamedMask
 from refine_hooks.model import FscCurve, HalfMaps, Round
+from refine_hooks.reanalyse import write_local
 from refine_hooks.report.directions import Views
 from refine_hooks.settings import Settings
+from refine_hooks.sums.symmetry import order_of
 from refine_hooks.watch import products
 
 _MAPS_OF_A_ROUND = 5  # two half maps, two masks and a sharpened map
@@ -127,7 +129,7 @@ def _written(
         if measurement.sharpened is not None:
             sharpened = Map(measurement.sharpened, measurement.voxel_size_A)
             sharpened_path = products.write_sharpened(store, key, label, sharpened)
-    return measure.round_record(
+    record = measure.round_record(
         round_,
         halves,
         measurement,
@@ -137,6 +139,39 @@ def _written(
         former=previous,
         sharpened_path=sharpened_path,
     )
+    return _with_local(config, record, previous, halves, measurement)
+
+
+def _with_local(
+    config: MeasureConfig,
+    record: RoundRecord,
+    previous: RoundRecord | None,
+    halves: HalfMaps,
+    measurement: measure.Measurement,
+) -> RoundRecord:
+    """The record with the local resolution, where every round is to have one."""
+    curve = record.headline_curve()
+    if config.settings.analysis.local != "all" or curve is None or curve.resolution_A is None:
+        return record
+    made = {mask.record.role: mask for mask in measurement.masks if mask.values is not None}
+    mask = made.get("automask") or next((m for m in made.values() if m.record.name == curve.mask), None)
+    if mask is None or mask.values is None:
+        return record
+    from refine_hooks.analysis.local_record import measured_locally
+
+    found = measured_locally(
+        halves.half1,
+        halves.half2,
+        mask.values,
+        mask.record,
+        overall_A=curve.resolution_A,
+        threshold=curve.threshold,
+        symmetry_order=order_of(record.symmetry) or 1,
+    )
+    if found is None:
+        return record
+    local = write_local(config.store, record, found, previous) if config.keep_files else found.record
+    return record.model_copy(update={"local": local})
 
 
 def _views(round_: Round, callbacks: Callbacks) -> Views | None:

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from refine_hooks.audit.judge import Judge
 from refine_hooks.log.folder import Store
 from refine_hooks.log.index import LogIndex
 from refine_hooks.model import Round
 from refine_hooks.notify.observers import Observers
 from refine_hooks.programs.adapter import Adapter, Project
+from refine_hooks.reanalyse import Analyses
 from refine_hooks.report.view import LogView
 from refine_hooks.settings import Settings
 from refine_hooks.watch.config import Reconstruct, WatchConfig, untold
@@ -41,6 +43,7 @@ class Watch:
         observers: the report, messages and hooks.
         retention: what is removed.
         at_capture: capturing is done by one thread at a time.
+        analyses: what was measured of rounds since they were logged.
     """
 
     config: WatchConfig
@@ -57,6 +60,7 @@ class Watch:
     observers: Observers
     retention: Retention
     at_capture: threading.Lock
+    analyses: Analyses
 
     @classmethod
     def of(
@@ -88,7 +92,8 @@ class Watch:
             progress,
             inserting,
         )
-        view = LogView.of(store.log, settings)
+        index, analyses = LogIndex(store.log), Analyses(store)
+        view = LogView(index, Judge(index, settings, completed=analyses.completed))
         return cls(
             config=config,
             guard=guard,
@@ -104,6 +109,7 @@ class Watch:
             observers=Observers(view),
             retention=Retention(store, settings.keep, view.judge),
             at_capture=threading.Lock(),
+            analyses=analyses,
         )
 
     @property

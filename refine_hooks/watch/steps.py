@@ -97,6 +97,18 @@ def remove_sums(w: Watch, round_: Round) -> None:
         logger.warning(f"the sums of {round_.key} could not be removed ({why}); the log is complete")
 
 
+def measure_newest_locally(w: Watch) -> None:
+    """Local resolution of the newest rounds, while none waits to be measured; readers learn of it without a new line."""
+    try:
+        measured = w.analyses.measure_newest_locally(w.index, w.settings)
+    except Exception as error:
+        logger.warning(f"local resolution could not be measured ({error or type(error).__name__}); the log is complete")
+        return
+    if measured:
+        w.index.tell_news(measured)
+        w.observers.of_news()
+
+
 def count_and_say(w: Watch, line: RoundRecord | Failed) -> None:
     """What has become of a round, once its line is in the log."""
     w.waits.over()

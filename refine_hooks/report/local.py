@@ -1,0 +1,46 @@
+"""Where the map is good, in words."""
+
+from refine_hooks.log.local import LocalChange, LocalPart, LocalResolution
+
+_NEXT_TO_NOTHING = 0.01
+
+
+def local_words(local: LocalResolution | None) -> list[str]:
+    """The local resolution and that of the parts, a sentence each."""
+    if local is None:
+        return []
+    first, middle, third = local.quartiles_A
+    words = [
+        f"local resolution: {middle:.2f} Å in the middle of all places, half of them {first:.2f} to {third:.2f} Å, nine of ten "
+        f"{local.finest_A:.2f} to {local.coarsest_A:.2f} Å ({local.mask}, {local.places} places, FSC = {local.threshold:g} in "
+        "windows of about 4 wavelengths)"
+    ]
+    if len(local.parts) > 1:
+        words.append(f"parts of the particle: {'; '.join(part_words(part) for part in local.parts)}")
+    if local.change is not None:
+        words.append(_change_words(local.change))
+    words.append(f"{100 * local.not_stated:.0f} % of the mask is solvent or its edge and has no local resolution")
+    if local.beyond_nyquist > _NEXT_TO_NOTHING:
+        words.append(
+            f"{100 * local.beyond_nyquist:.0f} % of the places are good up to the limit of the voxels; smaller voxels may show more"
+        )
+    if local.note:
+        words.append(local.note)
+    if local.path:
+        words.append(f"map of local resolutions, 0 in the solvent: {local.path}")
+    return words
+
+
+def part_words(part: LocalPart) -> str:
+    """One part with its resolution, e.g. `1 (61 %): 4.10 Å (4.15-4.05)`."""
+    head = f"{part.number} ({100 * part.volume_share:.0f} % of it, at {', '.join(f'{x:.0f}' for x in part.at_A)} Å)"
+    if part.resolution_A is None or part.interval_A is None:
+        return f"{head}: {'no resolution' if part.state == 'never_above' else 'good to the limit of the voxels'}"
+    return f"{head}: {part.resolution_A:.2f} Å ({part.interval_A[0]:.2f}-{part.interval_A[1]:.2f})"
+
+
+def _change_words(change: LocalChange) -> str:
+    return (
+        f"against {change.against}: {100 * change.better:.0f} % of the places are better by more than 5 %, "
+        f"{100 * change.worse:.0f} % worse; median change {change.median_A:+.2f} Å"
+    )
