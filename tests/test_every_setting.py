@@ -73,6 +73,7 @@ OF_A_ROUND: dict[str, tuple[Any, Callable[[RoundRecord], Any]]] = {
 
 # The test that sets it to something else and looks at what comes of it.
 ELSEWHERE = {
+    "analysis.local": "test_local::test_a_watch_measures_the_newest_round_locally_beside_the_log_and_all_of_them_where_asked",
     "watch.poll_s": "test_latency::test_measuring_begins_in_time_at_any_moment_and_with_any_settings",
     "watch.settle_s": "test_latency::test_measuring_begins_in_time_at_any_moment_and_with_any_settings",
     "watch.metadata_wait_s": "test_faults::test_a_round_whose_entry_comes_after_the_wait_stands_under_its_later_name_only",
