@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import mrcfile
 import numpy as np
 import pytest
 
@@ -18,6 +19,8 @@ from refine_hooks.particles.relion import read_star
 from refine_hooks.programs.relion.external import half_map_from_external
 from refine_hooks.programs.relion.particles import particles
 from refine_hooks.programs.relion.tables import read_optimiser
+from refine_hooks.reconstruct import Desk, half_maps_of, plan_of
+from refine_hooks.settings import load_settings
 
 TABLE = """
 data_general
@@ -115,6 +118,25 @@ def test_gridding_is_done_where_that_version_does_it(tmp_path: Path, version: st
 def test_a_model_s_other_pixel_size_is_said(tmp_path: Path) -> None:
     assert len(particles(a_round(tmp_path)).notes) == 1
     assert "1.5 A, the model table's is 1.6 A" in particles(a_round(tmp_path, model_A=1.6)).notes[1]
+
+
+def test_images_of_two_pixel_sizes_make_a_map_on_the_model_s_grid(tmp_path: Path) -> None:
+    """The first stack by its name, a.mrcs, has the other optics group's pixels."""
+    round_ = a_round(tmp_path, model_A=1.5)
+    round_.inputs.model = SimpleNamespace(box_px=24, voxel_size_A=1.5, classes=[])
+    text = TABLE.format(tilts=0).replace("1 300 2.7 0.1 1.5\n", "1 300 2.7 0.1 1.5\n2 300 2.7 0.1 2.0\n")
+    more = "".join(f"{n}@a.mrcs 1 2 3 9000 9100 5 2 {n}\n" for n in (1, 2))
+    (tmp_path / "run_it003_data.star").write_text(text + more)
+    for name, box_px, pixel_A in (("s.mrcs", 24, 1.5), ("a.mrcs", 18, 2.0)):
+        with mrcfile.new(tmp_path / name) as mrc:
+            mrc.set_data(np.random.default_rng(1).normal(size=(2, box_px, box_px)).astype(np.float32))
+            mrc.voxel_size = pixel_A
+    job = particles(round_)
+    plan = plan_of(job)
+    assert (plan.box_px, plan.voxel_size_A, plan.boxes) == (24, 1.5, (18, 24))
+    assert any("1.5, 2 A" in note for note in job.notes)
+    made = half_maps_of(job, "a round", load_settings(), Desk())
+    assert (made.half1.box_px, made.half1.voxel_size_A) == (24, 1.5)
 
 
 def test_subtomograms_as_2d_stacks_are_refused_by_their_flag(tmp_path: Path) -> None:

@@ -252,6 +252,7 @@ class ParticlesJob:
         score_threshold: cisTEM's: 1 keeps all, 0..1 that fraction with the best scores, anything else is a score.
         gridding: RELION's search for even sampling is done; 4 and 5 divide by the plain weights instead.
         independence: whether noise can agree in the two halves by the way the particles were aligned.
+        grid: box in px and voxel size in A of the map; None takes those of the images of the first stack.
         notes: what is known to differ from the program's own reconstruction; they go into the record.
     """
 
@@ -264,4 +265,5 @@ class ParticlesJob:
     score_threshold: float = 1.0
     gridding: bool = True
     independence: Independence = "unknown"
+    grid: tuple[int, float] | None = None
     notes: tuple[str, ...] = ()

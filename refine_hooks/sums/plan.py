@@ -70,14 +70,15 @@ class Plan:
 def plan_for(
     particles: Particles, boxes: tuple[int, ...], weights: Weights, *, package: Package, symmetry: str, **options: Any
 ) -> Plan:
-    """A plan for the used particles, in the order of their stacks; the map takes box and voxel size of the first one.
+    """A plan for the used particles, in the order of their stacks.
 
     Args:
         particles: a whole table.
         boxes: as `refine_hooks.particles.stacks.checked_boxes` returns them.
         weights: of the same table.
         package, symmetry: see `Plan`.
-        options: ``padding`` (else 1 for cisTEM, 2 for RELION) and ``whitening``.
+        options: ``padding`` (else 1 for cisTEM, 2 for RELION), ``whitening``, and ``grid``, the box and the voxel size of the map
+            (else those of the first stack's images).
     """
     rotations(symmetry, package)
     chosen = replace(particles, used=weights.used)
@@ -86,12 +87,13 @@ def plan_for(
     if not in_order.size:
         raise ParticlesError(f"{particles.source}: no particle is left to reconstruct")
     ordered = chosen.rows(in_order)
+    box_px, voxel_size_A = options.get("grid") or (boxes[ordered.stack[0]], float(ordered.pixel_size_A[0]))
     return Plan(
         package=package,
         symmetry=symmetry,
         padding=options.get("padding") or (2 if package == "relion" else 1),
-        box_px=boxes[ordered.stack[0]],
-        voxel_size_A=float(ordered.pixel_size_A[0]),
+        box_px=box_px,
+        voxel_size_A=voxel_size_A,
         particles=ordered,
         rows=in_order,
         boxes=boxes,

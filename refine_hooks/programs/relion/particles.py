@@ -56,7 +56,16 @@ def particles(round_: Round) -> ParticlesJob:
     sizes_A = tuple(np.unique(rows.pixel_size_A[rows.used]).tolist())
     other = other_pixel_size(sizes_A, round_.facts.voxel_size_A, table)
     notes = (NOTE, *(f"{note}; this map is made with the former" for note in other))
-    return ParticlesJob(rows, "relion", symmetry=symmetry, gridding=gridding, independence=independence, notes=notes)
+    grid = None if other or inputs.model is None else (inputs.model.box_px, inputs.model.voxel_size_A)
+    if grid is not None and len(sizes_A) > 1:
+        listed = ", ".join(f"{size_A:g}" for size_A in sizes_A)
+        notes = (
+            *notes,
+            f"the images have pixels of {listed} A; the map has the model table's box and pixel, as RELION's",
+        )
+    return ParticlesJob(
+        rows, "relion", symmetry=symmetry, gridding=gridding, independence=independence, grid=grid, notes=notes
+    )
 
 
 def duplicates(round_: Round) -> Duplicates | None:
