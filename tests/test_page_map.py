@@ -185,6 +185,20 @@ class TestInTheBrowser:
         tab.run("document.querySelector('#strip-frames button').click()")
         tab.until("document.querySelector('.row[aria-selected=true]').title === 'run/1/1'")
 
+    def test_arrow_keys_move_what_has_the_focus_and_links_stay_on_the_page(
+        self, tab: chromium.Page, measured: Path
+    ) -> None:
+        tab.open(reported(measured))
+        tab.until("document.querySelectorAll('#slices canvas').length === 3")
+        tab.run("document.querySelector('#slices input').focus()")
+        tab.press("ArrowLeft")
+        assert tab.run("document.querySelector('.row[aria-selected=true]').title") == "run/2/1"
+        tab.run("document.querySelector('#rounds').focus()")
+        tab.press("ArrowLeft")
+        tab.until("document.querySelector('.row[aria-selected=true]').title === 'run/1/1'")
+        tab.run("document.querySelector('.skip').click()")
+        assert not tab.run("document.querySelector('#one-log').hidden")
+
     def test_where_webgl_is_missing_the_drawn_picture_stands_in(self, tab: chromium.Page, measured: Path) -> None:
         without = """const get = HTMLCanvasElement.prototype.getContext;
             HTMLCanvasElement.prototype.getContext = function (kind, ...more) {

@@ -19,6 +19,7 @@ function linked() {
 
 // Opens what the address names: a project with its round, else the overview where there are several.
 async function follow() {
+  if (location.hash && document.getElementById(location.hash.slice(1))) return; // a place on this page
   const { log: id, round } = linked(),
     known = state.logs.find((l) => l.id === id);
   if (!known && state.logs.length > 1) {

@@ -3,6 +3,7 @@ async function openLog(id) {
   state.log = await source.open(id);
   state.log.rows ||= [];
   state.seq = state.log.seq || 0;
+  Object.assign(map, { volume: null, places: {} });
   Object.assign(state, { track: "", compare: "", key: null, overrides: {}, plots: {} });
   const first = allRounds().find((r) => r.key === linked().round) || mostUseful(allRows()) || allRounds().at(-1);
   $("title").textContent = state.log.title;

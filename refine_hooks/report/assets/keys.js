@@ -20,8 +20,8 @@ function onArrow(event, by) {
 }
 
 function onKey(event) {
-  const elsewhere = /^(SELECT|TEXTAREA)$/.test(event.target.tagName);
-  if (event.ctrlKey || event.metaKey || event.altKey || elsewhere) return;
+  const elsewhere = /^(SELECT|TEXTAREA|INPUT)$/.test(event.target.tagName);
+  if (!state.log || event.ctrlKey || event.metaKey || event.altKey || elsewhere) return;
   const arrows = { ArrowLeft: -1, ArrowRight: 1, ArrowDown: -1, ArrowUp: 1 };
   const others = {
     Home: () => step(-Infinity),

@@ -8,13 +8,14 @@ async function showMap(detail) {
   $("pictures-card").hidden = !about && !pictures.length;
   $("volume").hidden = !about;
   showPictures(about ? pictures.filter((p) => p.kind === "views" || (p.kind === "mask" && noScene())) : pictures);
-  if (!about) {
-    map.volume = null;
-    return;
-  }
-  const before = map.volume,
-    volume = await loadVolume(about);
+  const before = map.volume;
+  map.volume = null;
+  const volume = about && (await loadVolume(about).catch(() => null));
   if (state.detail !== detail) return;
+  if (!volume) {
+    $("volume").hidden = true;
+    return showPictures(pictures);
+  }
   for (const [plane, axis] of Object.entries(AXES)) {
     if (before) map.places[plane] = indexAt(volume, axis, placeOf(before, axis, map.places[plane]));
   }

@@ -9,11 +9,18 @@ function bestSoFar(values) {
   });
 }
 
-// Of all particles that the classes of this round have, the share of this class.
-function classShare(row) {
-  const all = allRows().filter((r) => r.run === row.run && r.iteration === row.iteration && !isNothing(r.particles));
-  const sum = all.reduce((total, r) => total + r.particles, 0);
-  return all.length > 1 && sum && !isNothing(row.particles) ? row.particles / sum : null;
+// Of all particles that the classes of a round have, the share of one class; null where there is but one.
+function classShares(rows) {
+  const all = new Map(),
+    of = (row) => `${row.run}\n${row.iteration}`;
+  for (const row of allRows().filter((r) => !isNothing(r.particles))) {
+    const known = all.get(of(row)) || { classes: 0, particles: 0 };
+    all.set(of(row), { classes: known.classes + 1, particles: known.particles + row.particles });
+  }
+  return rows.map((row) => {
+    const { classes, particles } = all.get(of(row)) || {};
+    return classes > 1 && particles && !isNothing(row.particles) ? (100 * row.particles) / particles : null;
+  });
 }
 
 // The last rounds against those before: what one asks when one wonders whether to go on.
@@ -35,20 +42,17 @@ function gainWords(rows) {
   return `${last.row.label}: ${within ? `unchanged within error since ${before.row.label}` : words}.`;
 }
 
-// Whether a round's number was read as that of the newest round that has one.
-function isAlike(row, rows) {
+// The numbers of the rounds that were read as that of the newest one, null for the others.
+function alikeNumbers(rows) {
   const last = rows.findLast((r) => r.headline && r.res[r.headline]);
-  return (
-    row.headline === last?.headline &&
-    Boolean(row.res[row.headline]) &&
-    likeness(row, row.headline) === likeness(last, last.headline)
-  );
+  const isAlike = (r) => r.headline === last.headline && likeness(r, r.headline) === likeness(last, last.headline);
+  return rows.map((r) => (r.headline && r.res[r.headline] && isAlike(r) ? r.res[r.headline][0] : null));
 }
 
 function smallTrends(rows, rounds) {
   const of = new Map(rounds.map((r) => [r.key, r])),
     ofRound = (get) => rows.map((row) => (of.has(row.key) ? (get(of.get(row.key)) ?? null) : null));
-  const number = rows.map((r) => (isAlike(r, rows) ? r.res[r.headline][0] : null));
+  const number = alikeNumbers(rows);
   const classes =
     new Set(
       allRows()
@@ -70,13 +74,7 @@ function smallTrends(rows, rounds) {
       title: "share of this class",
       unit: "%",
       zero: true,
-      series: lines([
-        "share",
-        rows.map((r) => {
-          const s = classShare(r);
-          return isNothing(s) ? null : 100 * s;
-        }),
-      ]),
+      series: lines(["share", classShares(rows)]),
     },
     {
       title: `mask volume (${mask})`,

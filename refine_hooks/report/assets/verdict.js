@@ -63,8 +63,13 @@ function furtherLinks(detail, curve, onCurve) {
     { class: "quiet" },
     curve && el("button", { type: "button", onclick: () => onCurve(curve) }, "Show this curve"),
     " ",
-    n > 0 && el("a", { href: "#h-find" }, n > 1 ? `All ${n} findings` : "The finding"),
+    n > 0 && el("button", { type: "button", onclick: showAllFindings }, n > 1 ? `All ${n} findings` : "The finding"),
   );
+}
+
+function showAllFindings() {
+  $("h-find").scrollIntoView({ block: "start" });
+  $("h-find").focus({ preventScroll: true });
 }
 
 function failedVerdict(row, place) {
