@@ -1,6 +1,6 @@
 """What rooms hand to each other: a round, its facts, its half maps, the program's curves and masks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -270,3 +270,19 @@ class ProgramMask:
     parameters: ProgramMaskParameters = field(default_factory=ProgramMaskParameters)
     note: str | None = None
     cistem_edge: bool = False
+
+
+def fingerprint_of(directory: Path, paths: Iterable[Path], revision: str = "") -> Fingerprint:
+    """Names, sizes and mtimes of files as they are now; names below ``directory`` are made relative to it.
+
+    A file that is gone is left out: the fingerprint then differs, which is the truth.
+    """
+    inputs = []
+    for path in sorted(set(paths)):
+        try:
+            status = path.stat()
+        except OSError:
+            continue
+        name = str(path.relative_to(directory)) if path.is_relative_to(directory) else str(path)
+        inputs.append(InputFile(name=name, size=status.st_size, mtime_ns=status.st_mtime_ns))
+    return Fingerprint(inputs=tuple(inputs), revision=revision)

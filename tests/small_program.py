@@ -15,8 +15,8 @@ from heard import hear
 from refine_hooks.files.mrc import Map, read_map, write_map
 from refine_hooks.log.file import read_journal
 from refine_hooks.log.folder import Store
-from refine_hooks.model import Facts, HalfMaps, Key, Round
-from refine_hooks.programs.adapter import Project, fingerprint_of
+from refine_hooks.model import Facts, HalfMaps, Key, Round, fingerprint_of
+from refine_hooks.programs.adapter import Project
 from refine_hooks.settings import Settings, load_settings
 from refine_hooks.watch.config import Reconstruct, untold
 from refine_hooks.watch.loop import Watch

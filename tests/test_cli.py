@@ -143,8 +143,8 @@ HEAVY = ("numpy", "scipy", "skimage", "numba", "mrcfile", "pydantic", "gemmi", "
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
-        "import sys, refine_hooks.cli._door as c\n"
-        "try: c.app(['--help'])\n"
+        "import sys, refine_hooks.cli._commands as c\n"
+        "try: c.application()(['--help'])\n"
         "except SystemExit: pass\n"
         f"print('HEAVY:', [m for m in {HEAVY!r} if m in sys.modules])\n"
     )
@@ -152,11 +152,22 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.rstrip().endswith("HEAVY: []")
 
 
+def test_each_command_is_in_the_module_that_the_table_names() -> None:
+    import typer
+
+    from refine_hooks.cli._commands import MODULES, application
+
+    held: dict[str, set[str]] = {}
+    for name, command in typer.main.get_command(application()).commands.items():  # type: ignore[attr-defined]
+        held.setdefault(command.callback.__wrapped__.__module__.rpartition(".")[2], set()).add(name)
+    assert {module: set(commands) for module, commands in MODULES.items()} == held
+
+
 def test_an_unforeseen_error_is_called_our_own(tmp_path: Path) -> None:
     code = (
         "import refine_hooks.cli._door as c\n"
         "def broken(*a, **k): raise ZeroDivisionError('unforeseen')\n"
-        "c.app = broken\n"
+        "c.application = lambda command: broken\n"
         "c.run_command()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -153,7 +153,8 @@ def test_showing_a_round_needs_none_of_what_measuring_does(tmp_path: Path) -> No
     log = tmp_path / "rounds.jsonl"
     append(log, rounds(1, 3))
     command = (
-        "import sys; from refine_hooks.cli._door import app; app(sys.argv[1:], standalone_mode=False); "
+        "import sys; from refine_hooks.cli._commands import application; "
+        "application('show')(sys.argv[1:], standalone_mode=False); "
         "print(sorted({'numba', 'scipy', 'skimage', 'matplotlib', 'PIL'} & set(sys.modules)), file=sys.stderr)"
     )
     done = subprocess.run(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from refine_hooks.cli._door import app
+from refine_hooks.cli._commands import application as commands
 from refine_hooks.files.mrc import Map, write_map
 from refine_hooks.files.names import meant, told, told_in
 from refine_hooks.log.file import read_journal
@@ -92,7 +92,7 @@ def read_by_all(out: Path) -> list[RoundRecord]:
     """The rounds of a log, once every reader has had it."""
     records = read_journal(out / "rounds.jsonl").rounds
     for arguments in (["audit", out, "--json"], ["report", out], ["show", out, records[-1].key]):
-        app([str(argument) for argument in arguments], standalone_mode=False)
+        commands()([str(argument) for argument in arguments], standalone_mode=False)
     table = ran("show", out).stdout.decode("utf-8")
     for record in records:
         assert str(record.key)[:20] in table

@@ -10,7 +10,7 @@ from rounds_data import healthy
 from starlette.testclient import TestClient
 
 from refine_hooks.audit import Finding
-from refine_hooks.cli._door import app
+from refine_hooks.cli._commands import application as commands
 from refine_hooks.log.file import append
 from refine_hooks.log.records import Start, now
 from refine_hooks.report import deposit, plot
@@ -24,7 +24,7 @@ Answers = dict[str, set[str]]
 
 
 def of_the_command_line(*arguments: object) -> None:
-    app([str(argument) for argument in arguments], standalone_mode=False)
+    commands()([str(argument) for argument in arguments], standalone_mode=False)
 
 
 def by_audit(log: Path, config: list[object], capsys: pytest.CaptureFixture[str]) -> set[str]:

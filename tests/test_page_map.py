@@ -17,8 +17,7 @@ from rounds_data import a_failure, healthy
 from typer.testing import CliRunner
 
 from refine_hooks.audit import audit
-from refine_hooks.cli import _door  # noqa: F401  (the commands register themselves)
-from refine_hooks.cli._app import app
+from refine_hooks.cli._commands import application
 from refine_hooks.log.file import append, read_journal
 from refine_hooks.log.folder import Store
 from refine_hooks.log.records import Analysis, Failed, RoundRecord
@@ -75,11 +74,13 @@ def test_an_empty_mask_shows_the_whole_box() -> None:
 
 
 def test_a_movie_shows_the_same_slice_in_all_rounds(tmp_path: Path, measured: Path) -> None:
-    told = CliRunner().invoke(app, ["plot", str(measured), "--movie", "XZ", "--out", str(tmp_path / "m.gif")])
+    told = CliRunner().invoke(application(), ["plot", str(measured), "--movie", "XZ", "--out", str(tmp_path / "m.gif")])
     assert told.exit_code == 0, told.output
     with Image.open(tmp_path / "m.gif") as movie:
         assert movie.n_frames == len(live_logs.rounds_of(measured))  # type: ignore[attr-defined]
-    wrong = CliRunner().invoke(app, ["plot", str(measured), "--movie", "XY", "--out", str(tmp_path / "m.avi")])
+    wrong = CliRunner().invoke(
+        application(), ["plot", str(measured), "--movie", "XY", "--out", str(tmp_path / "m.avi")]
+    )
     assert wrong.exit_code
     assert not (tmp_path / "m.avi").exists()
 

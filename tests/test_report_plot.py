@@ -9,8 +9,7 @@ import pytest
 from rounds_data import healthy
 from typer.testing import CliRunner
 
-from refine_hooks.cli import _door  # noqa: F401  (the commands register themselves)
-from refine_hooks.cli._app import app
+from refine_hooks.cli._commands import application
 from refine_hooks.errors import InputError
 from refine_hooks.log.records import HalfMapsRecord, RoundRecord
 from refine_hooks.report.plot import _alike, plot_curves, plot_resolutions
@@ -90,16 +89,17 @@ def test_missing_matplotlib_is_a_clear_error(
 def test_the_command_draws_what_it_is_asked_for(tmp_path: Path, log: Path) -> None:
     run = CliRunner()
     done = run.invoke(
-        app, ["plot", str(log), "--round", "run/3/1", "--compare", "run/1/1", "--out", f"{tmp_path / 'f.pdf'}"]
+        application(),
+        ["plot", str(log), "--round", "run/3/1", "--compare", "run/1/1", "--out", f"{tmp_path / 'f.pdf'}"],
     )
     assert (done.exit_code, done.output.strip()) == (0, str(tmp_path / "f.pdf"))
-    assert run.invoke(app, ["plot", str(log), "--out", f"{tmp_path / 'r.svg'}"]).exit_code == 0
+    assert run.invoke(application(), ["plot", str(log), "--out", f"{tmp_path / 'r.svg'}"]).exit_code == 0
     for wrong, words in (
         (["--compare", "run/1/1"], "LOG ROUND"),
         (["--round", "run/9/1"], "run/3/1"),
         (["--track", "run/2"], "run/1"),
     ):
-        failed = run.invoke(app, ["plot", str(log), *wrong])
+        failed = run.invoke(application(), ["plot", str(log), *wrong])
         assert failed.exit_code
         assert words in f"{failed.exception}{failed.output}"
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from refine_hooks.analysis.blocks import Blocks
 from refine_hooks.analysis.masked import MaskedBefore
+from refine_hooks.kernels.order import quantile
 
 _FAR_SHARE = 0.4  # of the blocks that hold noise, the farthest from the centre
 _CORNERS = 0.5
@@ -26,10 +27,10 @@ def solvent_levels(blocks: Blocks, masked: MaskedBefore | None) -> tuple[float, 
     """
     chosen = blocks.radius >= min(_CORNERS, float(blocks.radius.max()))
     if masked is not None and masked.kind in ("inscribed_sphere", "sphere"):
-        strong = _inner(blocks.noise > 0.5 * float(np.median(blocks.noise[blocks.noise > 0])))
-        limit = float(np.quantile(blocks.radius[strong], 1 - _FAR_SHARE)) if strong.any() else 0.0
+        strong = _inner(blocks.noise > 0.5 * quantile(blocks.noise[blocks.noise > 0], 0.5))
+        limit = quantile(blocks.radius[strong], 1 - _FAR_SHARE) if strong.any() else 0.0
         chosen = strong & (blocks.radius >= limit) if strong.any() else chosen
-    first, second = (float(np.median(level[chosen])) for level in (blocks.level1, blocks.level2))
+    first, second = (quantile(level[chosen], 0.5) for level in (blocks.level1, blocks.level2))
     return first, second
 
 

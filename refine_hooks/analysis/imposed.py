@@ -14,7 +14,8 @@ from refine_hooks.sums.symmetry import rotations, turn_about
 
 REPEATS = 0.6  # correlation of the noise with itself turned; interpolation costs a tenth, chance gives 0.05
 _GRID_PX, _SHELLS, _FIRST_SHELL = 48, 14, 4
-_POINTS, _SEED = 4000, 7
+_POINTS = 4000
+_SPREAD = 0.7548776662466927  # its multiples fill 0..1 evenly, and keep no step with the golden angle's
 _HIGHEST_N = 17
 _spline_values = kernel("spline_values", array("float64", 3), array("float64", 2), array("float64", 1, written=True))
 _CUBIC = (("cistem", "I"), ("cistem", "I2"), ("relion", "I3"), ("cistem", "O"), ("cistem", "T"), ("relion", "T"))
@@ -74,7 +75,8 @@ def _coarse(half1: HalfTransform, half2: HalfTransform) -> NDArray[np.float64]:
 
 def _points() -> NDArray[np.float64]:
     """Places (x, y, z) about the centre: far enough from it that a small turn moves them by more than the noise's grain."""
-    rng = np.random.default_rng(_SEED)
-    directions = rng.normal(size=(_POINTS, 3))
-    radius = _GRID_PX * rng.uniform(0.2, 0.45, _POINTS)
-    return np.asarray(directions / np.linalg.norm(directions, axis=1, keepdims=True) * radius[:, None])
+    k = np.arange(_POINTS)
+    z, turned = 1 - (2 * k + 1) / _POINTS, np.pi * (1 + 5**0.5) * k
+    across = np.sqrt(1 - z * z)
+    radius = _GRID_PX * (0.2 + 0.25 * (k * _SPREAD % 1))
+    return np.asarray(np.stack([across * np.cos(turned), across * np.sin(turned), z], axis=1) * radius[:, None])

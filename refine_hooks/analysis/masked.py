@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from refine_hooks.analysis.blocks import Blocks, Table
+from refine_hooks.kernels.order import quantile
 
 Masked = Literal["none", "inscribed_sphere", "sphere", "mask"]
 
@@ -70,13 +71,13 @@ def _quiet(blocks: Blocks) -> tuple[np.ndarray | None, float]:
     tiny = 1e-30 * total
     one_sided = np.minimum(blocks.power1, blocks.power2) / np.maximum(np.maximum(blocks.power1, blocks.power2), tiny)
     ratio = np.minimum(ratio, one_sided)
-    return ratio < QUIET, float(np.quantile(ratio, 0.05))
+    return ratio < QUIET, quantile(ratio, 0.05)
 
 
 def _strongest(power: Table) -> float:
     """Power where it is strongest: the mean of the loudest hundredth of the blocks, at least eight."""
     loud = np.sort(power.ravel())[::-1][: max(8, power.size // 100)]
-    return float(np.median(loud))
+    return quantile(loud, 0.5)
 
 
 def _weighted_share(blocks: Blocks, chosen: np.ndarray) -> float:

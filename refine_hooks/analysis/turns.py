@@ -90,15 +90,17 @@ def _rotations() -> NDArray[np.float64]:
     k = np.arange(count) + 0.5
     tilt, azimuth = np.arccos(1 - 2 * k / count), np.pi * (1 + 5**0.5) * k
     spins = np.arange(0, 2 * np.pi - step / 2, step)
-    found = [_about_z(a) @ _about_y(t) @ _about_z(s) for a, t in zip(azimuth, tilt, strict=True) for s in spins]
-    return np.array([np.eye(3), *found])
+    directions = _about(0, azimuth) @ _about(1, tilt)
+    found = directions[:, None] @ _about(0, spins)
+    return np.concatenate([np.eye(3)[None], found.reshape(-1, 3, 3)])
 
 
-def _about_z(angle: float) -> NDArray[np.float64]:
-    c, s = np.cos(angle), np.sin(angle)
-    return np.array([[1.0, 0, 0], [0, c, -s], [0, s, c]])
-
-
-def _about_y(angle: float) -> NDArray[np.float64]:
-    c, s = np.cos(angle), np.sin(angle)
-    return np.array([[c, 0, s], [0, 1.0, 0], [-s, 0, c]])
+def _about(axis: int, angles: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Rotations [angle, 3, 3] about one of the axes z, y, x."""
+    one, other = (axis + 1) % 3, (axis + 2) % 3
+    out = np.zeros((len(angles), 3, 3))
+    out[:, axis, axis] = 1
+    out[:, one, one] = out[:, other, other] = np.cos(angles)
+    out[:, other, one] = np.sin(angles)
+    out[:, one, other] = -out[:, other, one]
+    return out

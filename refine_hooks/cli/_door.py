@@ -4,12 +4,11 @@ import errno
 import logging
 import os
 import sys
-from importlib import import_module
 from typing import Any, NoReturn
 
 import typer
 
-from refine_hooks.cli._app import app
+from refine_hooks.cli._commands import application
 from refine_hooks.cli._logging import handler
 from refine_hooks.errors import RefineHooksError
 
@@ -17,26 +16,6 @@ logger = logging.getLogger(__name__)
 # Newer releases of typer bring these with them, older ones take click's.
 _USAGE, _CLICK = typer.BadParameter.__mro__[1:3]
 _OF_ALL = {"-q", "-qq", "--quiet", "-v", "-vv", "--verbose"}
-_MODULES = (
-    "watch",
-    "read",
-    "compare",
-    "deposit",
-    "demo",
-    "exec",
-    "explain",
-    "reconstruct",
-    "relion",
-    "serve",
-    "plot",
-    "guide",
-    "open",
-    "relion_job",
-    "install",
-)
-
-for _module in _MODULES:
-    import_module(f"refine_hooks.cli.{_module}")
 
 
 def run_command() -> NoReturn:
@@ -52,7 +31,9 @@ def run_command() -> NoReturn:
 
 def _exit_code() -> int:
     try:
-        return int(app(options_first(sys.argv[1:]), standalone_mode=False) or 0)
+        first, others = options_first(sys.argv[1:])
+        app = application(others[0] if others else None)
+        return int(app([*first, *others], standalone_mode=False) or 0)
     except (KeyboardInterrupt, typer.Abort):
         logger.error("interrupted")
         return 130
@@ -79,8 +60,8 @@ def _of_the_command_line(error: Any) -> int:
     return 2 if isinstance(error, _USAGE) else 1
 
 
-def options_first(arguments: list[str]) -> list[str]:
-    """The command line with the options that every command has in front, wherever they stood before a ``--``."""
+def options_first(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """The options that every command has, wherever they stood before a ``--``, and the rest: the command, and what is its own."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
     first: list[str] = []
     others: list[str] = []
@@ -94,7 +75,7 @@ def options_first(arguments: list[str]) -> list[str]:
             first += [word, *([value] if (value := next(words, None)) is not None else [])]
         else:
             others.append(word)
-    return [*first, *others, *arguments[end:]]
+    return first, [*others, *arguments[end:]]
 
 
 def _of_the_disk(error: OSError) -> int:

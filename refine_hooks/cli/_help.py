@@ -4,15 +4,14 @@ from typing import Any
 
 import typer
 
-from refine_hooks.cli import _door  # noqa: F401  (the commands register themselves)
-from refine_hooks.cli._app import app
+from refine_hooks.cli._commands import application
 
 _WIDTH = 110
 
 
 def all_help() -> str:
     """Help of the program and of each command, one after the other, at a fixed width."""
-    group = typer.main.get_command(app)
+    group = typer.main.get_command(application())
     parts = [_help(group, "refine-hooks")]
     commands = getattr(group, "commands", {})
     parts += [_help(commands[name], f"refine-hooks {name}") for name in sorted(commands)]

@@ -9,15 +9,10 @@ from refine_hooks.errors import RefineHooksError, SettingsError
 from refine_hooks.files.maps import read_given_map
 from refine_hooks.files.mrc import Map
 from refine_hooks.files.reading import read_ahead
-from refine_hooks.log import copies
-from refine_hooks.log import file as journal
 from refine_hooks.log.folder import Store
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.measure import NamedMask
-from refine_hooks.model import Facts, HalfMaps, Key, Round
-from refine_hooks.notify.observers import Observers
-from refine_hooks.programs.adapter import fingerprint_of
-from refine_hooks.report.view import LogView
+from refine_hooks.model import Facts, HalfMaps, Key, Round, fingerprint_of
 from refine_hooks.settings import Settings, layers, load_settings, merged
 from refine_hooks.sums.symmetry import order_of
 from refine_hooks.watch.measure_round import Callbacks, MeasureConfig, measure_round
@@ -82,14 +77,24 @@ def _measured(
     record = measure_round(MeasureConfig(settings, store, keep), round_, None, given)
     assert record is not None
     if keep:
-        copies.copy_line(store, record, journal.spelled(record))
-        journal.append(store.log, [record])
-        view = LogView.of(store.log, settings)
-        view.index.refresh()
-        observers = Observers(view)
-        observers.of_round(record)
-        observers.wait()
+        _keep(store, record, settings)
     return record
+
+
+def _keep(store: Store, record: RoundRecord, settings: Settings) -> None:
+    """Append a round to the log of its folder, and tell whoever is to learn of it."""
+    from refine_hooks.log import copies
+    from refine_hooks.log import file as journal
+    from refine_hooks.notify.observers import Observers
+    from refine_hooks.report.view import LogView
+
+    copies.copy_line(store, record, journal.spelled(record))
+    journal.append(store.log, [record])
+    view = LogView.of(store.log, settings)
+    view.index.refresh()
+    observers = Observers(view)
+    observers.of_round(record)
+    observers.wait()
 
 
 def _read_all(

@@ -99,7 +99,7 @@ def _faces(labels: NDArray[np.int_], box: tuple[slice, ...], shape: tuple[int, .
     for axis in range(3):
         for end, reached in enumerate((box[axis].start == 0, box[axis].stop == shape[axis])):
             if reached:
-                touched[np.unique(labels.take(-end, axis)), axis, end] = True
+                touched[labels.take(-end, axis).ravel(), axis, end] = True
     return touched
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.kernels import fft
+from refine_hooks.kernels.order import quantile
 from refine_hooks.masks.morphology import opened
 from refine_hooks.masks.shapes import Volume
 
@@ -46,10 +47,10 @@ def smooth_voxels(
     one, two = (_band(half, len(excess), voxel_A, finest_A) for half in transforms)
     sigma_px = _AROUND_A / voxel_A
     detail = _blurred(one * two, sigma_px)
-    noise = float(np.std(detail[excess < np.median(excess)]))
+    noise = float(np.std(detail[excess < quantile(excess, 0.5)]))
     strength = _blurred(np.square(np.where(inside, excess, 0)), sigma_px)
     ratio = np.where(inside, detail / np.maximum(strength, 1e-30), 0)
-    typical = float(np.quantile(ratio[inside], _DETAILED))
+    typical = quantile(ratio[inside], _DETAILED)
     seen = inside & (typical * strength > _SEEN_SD * noise)
     if typical <= 0 or seen.sum() < 0.5 * inside.sum():
         return None

@@ -1,5 +1,6 @@
 """The two half maps of a round: whether they fit, what they hold, and whether a number can be read off them."""
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +22,7 @@ from refine_hooks.fourier import (
     transform,
     voxels_in_shell,
 )
+from refine_hooks.kernels.order import quantile
 from refine_hooks.log.signal import most_negative
 from refine_hooks.model import Facts, HalfMaps
 from refine_hooks.settings import Settings
@@ -151,7 +153,7 @@ def _without_levels(one: Map, two: Map, blocks: Blocks, levels: tuple[float, flo
 
 def _without(half: Map, level: float, power: NDArray[np.float64]) -> Map:
     """The half without the solvent's level; itself where that is next to nothing, or where there is nothing else."""
-    if abs(level) <= _LEVEL * float(np.sqrt(np.median(power))) or not power.any():
+    if abs(level) <= _LEVEL * math.sqrt(quantile(power, 0.5)) or not power.any():
         return half
     voxels = np.empty_like(half.voxels)
 

@@ -132,11 +132,11 @@ def scaled_curves(
     order: int,
 ) -> list[CurveRecord | None]:
     """What cisTEM would print for these halves: scaled from a mask's volume to the particle's, never the headline."""
-    from refine_hooks.curves.cistem import scaled_mask
-
     mass_kDa = settings.program.molecular_mass_kDa or facts.molecular_mass_kDa
     if not mass_kDa or pair.fault is not None:
         return []
+    from refine_hooks.curves.cistem import scaled_mask
+
     halves = (pair.half1.voxels, pair.half2.voxels, pair.voxel_size_A)
     cut_A = next(sphere_sizes(m).radius_A for m in measured if m.record.role == "sphere")
     radius_A = settings.sphere.radius_A or facts.sphere_radius_A or cut_A

@@ -114,12 +114,12 @@ def with_cistems_curve(pair: Pair, sphere: MeasuredMask, facts: Facts, settings:
 
     cisTEM takes the radius that was asked for even where the box cuts that sphere.
     """
-    from refine_hooks.curves.cistem import scaled_sphere, sphere_curves
-    from refine_hooks.masks.cistem import EDGE_A
-
     mass_kDa = settings.program.molecular_mass_kDa or facts.molecular_mass_kDa
     if not mass_kDa or pair.fault is not None or sphere.values is None or sphere.extent is None:
         return sphere
+    from refine_hooks.curves.cistem import scaled_sphere, sphere_curves
+    from refine_hooks.masks.cistem import EDGE_A
+
     radius_A = sphere_sizes(sphere).radius_A
     asked_A = settings.sphere.radius_A or facts.sphere_radius_A or radius_A
     halves = (pair.half1.voxels, pair.half2.voxels, pair.voxel_size_A, asked_A, mass_kDa)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.log.checks import Duplicates
-from refine_hooks.model import Fingerprint, FscCurve, HalfMaps, InputFile, ProgramMask, Round
+from refine_hooks.model import FscCurve, HalfMaps, ProgramMask, Round
 from refine_hooks.particles import ParticlesJob
 from refine_hooks.programs._reading import Memory
 from refine_hooks.programs._still import Still
@@ -179,19 +179,3 @@ def below(folder: Path, depth: int = _BELOW) -> Iterator[Path]:
     for each in inside:
         if each.is_dir():
             yield from below(each, depth - 1)
-
-
-def fingerprint_of(directory: Path, paths: Iterable[Path], revision: str = "") -> Fingerprint:
-    """Names, sizes and mtimes of files as they are now; names below ``directory`` are made relative to it.
-
-    A file that is gone is left out: the fingerprint then differs, which is the truth.
-    """
-    inputs = []
-    for path in sorted(set(paths)):
-        try:
-            status = path.stat()
-        except OSError:
-            continue
-        name = str(path.relative_to(directory)) if path.is_relative_to(directory) else str(path)
-        inputs.append(InputFile(name=name, size=status.st_size, mtime_ns=status.st_mtime_ns))
-    return Fingerprint(inputs=tuple(inputs), revision=revision)

@@ -7,10 +7,21 @@ from pathlib import Path
 
 from refine_hooks.errors import InputError, NotReadyError
 from refine_hooks.files.mrc import read_header
-from refine_hooks.model import KEPT_FIRST, Facts, Fingerprint, FscCurve, HalfMaps, Key, Origin, ProgramMask, Round
+from refine_hooks.model import (
+    KEPT_FIRST,
+    Facts,
+    Fingerprint,
+    FscCurve,
+    HalfMaps,
+    Key,
+    Origin,
+    ProgramMask,
+    Round,
+    fingerprint_of,
+)
 from refine_hooks.programs import _overwritten as overwritten
 from refine_hooks.programs._overwritten import Kept
-from refine_hooks.programs.adapter import Project, fingerprint_of
+from refine_hooks.programs.adapter import Project
 from refine_hooks.programs.names import (
     Kind,
     Numbered,

@@ -27,9 +27,10 @@ from refine_hooks.model import (
     ProgramMaskParameters,
     Reported,
     Round,
+    fingerprint_of,
 )
 from refine_hooks.programs._reading import Memory, read_text
-from refine_hooks.programs.adapter import Program, Project, fingerprint_of
+from refine_hooks.programs.adapter import Program, Project
 
 _MAIN = re.compile(r"main(\d{3,})")
 _FINAL = re.compile(r"vol_0_unfil_(\d{3,})\.hdf")

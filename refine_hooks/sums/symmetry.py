@@ -8,7 +8,6 @@ I1 (fivefolds nearest to x in the xz plane), and RELION's I is its I2 (fivefolds
 import re
 from collections.abc import Sequence
 from functools import cache
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,16 +104,19 @@ def turn_about(axis: Sequence[float], angle_deg: float) -> NDArray[np.float64]:
 def _closed(axes: tuple[Axis, ...]) -> NDArray[np.float64]:
     """The group that rotations about some axes generate; not to be written into."""
     generators = [turn_about(axis, 360.0 / fold) for fold, axis in axes]
-    found = np.eye(3)[None]
-    grown = True
-    while grown:
-        grown = False
-        for one, other in product(list(found), generators):
-            new = one @ other
-            if float(np.abs(found - new).max(axis=(1, 2)).min()) > _SAME_ROTATION:
-                found = np.concatenate((found, new[None]))
-                grown = True
+    found = [np.eye(3)]
+    known = {_rounded(found[0])}
+    for one in found:  # which grows meanwhile
+        for new in (one @ other for other in generators):
+            if _rounded(new) not in known:
+                known.add(_rounded(new))
+                found.append(new)
         if len(found) > _LARGEST:
             raise AssertionError("these axes do not generate a finite point group")
-    found.setflags(write=False)
-    return found
+    group = np.array(found)
+    group.setflags(write=False)
+    return group
+
+
+def _rounded(rotation: NDArray[np.float64]) -> bytes:
+    return (np.rint(rotation / _SAME_ROTATION) + 0.0).tobytes()

@@ -27,8 +27,7 @@ from refine_hooks.files.mrc import read_map, write_map
 from refine_hooks.fourier import workers
 from refine_hooks.log.records import HalfMapsRecord
 from refine_hooks.measure import measure_halves, round_record
-from refine_hooks.model import Facts, HalfMaps, Key, Round
-from refine_hooks.programs.adapter import fingerprint_of
+from refine_hooks.model import Facts, HalfMaps, Key, Round, fingerprint_of
 from refine_hooks.settings import load_settings
 from refine_hooks.sums.cistem import half_maps_from_dumps
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from refine_hooks.errors import NotReadyError
-from refine_hooks.model import Facts, Fingerprint, Former, Key, Origin, Reported, Round
+from refine_hooks.model import Facts, Fingerprint, Former, Key, Origin, Reported, Round, fingerprint_of
 from refine_hooks.programs._reading import Memory
 from refine_hooks.programs._still import folder_state
-from refine_hooks.programs.adapter import Project, fingerprint_of
+from refine_hooks.programs.adapter import Project
 from refine_hooks.programs.cistem import database, dumps, startup
 from refine_hooks.programs.cistem.dumps import Attempt, header_of
 from refine_hooks.programs.cistem.evidence import images_in_parameters

@@ -7,11 +7,10 @@ from pathlib import Path
 from refine_hooks.errors import NotReadyError, RefineHooksError
 from refine_hooks.files.mrc import MrcHeader, read_header
 from refine_hooks.files.names import told
-from refine_hooks.model import KEPT_FIRST, Facts, Fingerprint, InputFile, Key, Origin, Reported, Round
+from refine_hooks.model import KEPT_FIRST, Facts, Fingerprint, InputFile, Key, Origin, Reported, Round, fingerprint_of
 from refine_hooks.programs import _overwritten as overwritten
 from refine_hooks.programs._overwritten import Kept
 from refine_hooks.programs._reading import Memory
-from refine_hooks.programs.adapter import fingerprint_of
 from refine_hooks.programs.cryosparc.files import MASKS, Iteration, Job, Listing, Series, job_folders, list_job
 from refine_hooks.programs.cryosparc.job import filter_radii_of, iterations_summarised, log_of, summary_of
 

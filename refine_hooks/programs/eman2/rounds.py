@@ -7,11 +7,10 @@ from pathlib import Path
 from refine_hooks.errors import NotReadyError, RefineHooksError
 from refine_hooks.files.hdf import read_hdf_header
 from refine_hooks.files.reading import positive_number
-from refine_hooks.model import Facts, Fingerprint, Key, Origin, Round
+from refine_hooks.model import Facts, Fingerprint, Key, Origin, Round, fingerprint_of
 from refine_hooks.programs import _overwritten as overwritten
 from refine_hooks.programs._overwritten import Kept
 from refine_hooks.programs._reading import Memory
-from refine_hooks.programs.adapter import fingerprint_of
 from refine_hooks.programs.eman2.curves import iteration_of
 from refine_hooks.programs.eman2.folder import KINDS, Run, mtime_ns, read_settings, runs
 from refine_hooks.programs.hdf import whole_hdf

@@ -4,8 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from refine_hooks.errors import NotReadyError, RefineHooksError
-from refine_hooks.model import Facts, Independence, Key, Origin, Round
-from refine_hooks.programs.adapter import fingerprint_of
+from refine_hooks.model import Facts, Independence, Key, Origin, Round, fingerprint_of
 from refine_hooks.programs.relion.files import Iteration, Job, Listing
 from refine_hooks.programs.relion.notes import facts_of, run_warnings
 from refine_hooks.programs.relion.particles import other_pixel_size, pixel_sizes_A

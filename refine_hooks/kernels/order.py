@@ -1,0 +1,14 @@
+"""Numbers in the order of their size."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+
+def quantile(values: ArrayLike, share: float) -> float:
+    """As numpy's, linear between neighbours; that one imports numpy's masked arrays when it is first called."""
+    flat = np.asarray(values).ravel()
+    at = share * (flat.size - 1)
+    low = int(at)
+    part = np.partition(flat, [low, min(low + 1, flat.size - 1)])
+    below, above = float(part[low]), float(part[min(low + 1, flat.size - 1)])
+    return below + (above - below) * (at - low)
