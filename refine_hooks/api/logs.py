@@ -39,7 +39,7 @@ class LoggedRounds(Sequence[RoundRecord]):
 
     def __iter__(self) -> Iterator[RoundRecord]:
         for start in range(0, len(self._keys), _AT_ONCE):
-            yield from self._index.records(self._keys[start : start + _AT_ONCE])
+            yield from map(self._completed, self._index.records(self._keys[start : start + _AT_ONCE]))
 
     @overload
     def __getitem__(self, place: int) -> RoundRecord: ...
@@ -50,7 +50,11 @@ class LoggedRounds(Sequence[RoundRecord]):
     def __getitem__(self, place: int | slice) -> RoundRecord | LoggedRounds:
         if isinstance(place, slice):
             return LoggedRounds(self._index, self._keys[place])
-        return self._index.record(self._keys[place])
+        return self._completed(self._index.record(self._keys[place]))
+
+    def _completed(self, record: RoundRecord) -> RoundRecord:
+        """With what was measured of the round since it was logged."""
+        return Analyses(Store(self._index.out)).completed(record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ class Log:
             InputError: that is no key, or the log has no such round; names those that it has.
         """
         if (parsed := Key.parse(key)) in self.rounds._keys:
-            return self.rounds._index.record(parsed)
+            return self.rounds._completed(self.rounds._index.record(parsed))
         raise InputError(f"{self.path}: no round {key!r}; it has {', '.join(map(str, self.rounds._keys)) or 'none'}")
 
     def where(

@@ -13,6 +13,7 @@ from refine_hooks.cli._logs import (
     LogConfig,
     OldRound,
     SecondOfTwo,
+    analyses_of,
     log_and_round,
     log_settings,
     open_log,
@@ -60,6 +61,7 @@ def plot(
             help="this slice in all rounds of the track, as FILE.gif or .mp4 [default: no movie]", show_default=False
         ),
     ] = "",
+    local: Annotated[bool, typer.Option("--local", help="with ROUND: draw its local resolution instead")] = False,
     width: Annotated[float, typer.Option(help="width in cm", min=4.0, max=60.0)] = 12.0,
     config: LogConfig = None,
     old_round: OldRound = "",
@@ -68,9 +70,9 @@ def plot(
     from refine_hooks.report.plot import plot_curves, plot_resolutions
 
     place, key = log_and_round(log, key, None, old_round)
-    if (compare or logarithmic or mark) and not key:
+    if (compare or logarithmic or mark or local) and not key:
         raise typer.BadParameter(
-            "--compare, --log-scale and --findings belong to the curves of one round; name it: LOG ROUND"
+            "--compare, --log-scale, --findings and --local belong to one round; name it: LOG ROUND"
         )
     if movie and key:
         raise typer.BadParameter(
@@ -79,6 +81,9 @@ def plot(
     index = open_log(place)
     if movie:
         _movie(index, track, out or Path("slices.gif"), movie)
+        return
+    if local:
+        _local(index, key, out or Path("local_resolution.png"), width)
         return
     names = tuple(curve or ())
     target = out or Path("fsc.png" if key else "resolution.png")
@@ -104,6 +109,13 @@ def _movie(index: LogIndex, track: str, target: Path, plane: Plane) -> None:
     rounds = sorted((known for known in index.summaries() if known.key in keys), key=lambda known: known.key.iteration)
     count = write_movie(Store(index.path.absolute().parent), rounds, target, plane)
     print(f"{target} ({count} rounds)")
+
+
+def _local(index: LogIndex, key: str, target: Path, width_cm: float) -> None:
+    from refine_hooks.report.local_plot import plot_local
+
+    plot_local(analyses_of(index).completed(round_of(index, key)), target, width_cm)
+    print(target)
 
 
 def _of_track(index: LogIndex, track: str) -> list[Key]:

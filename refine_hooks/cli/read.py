@@ -53,6 +53,7 @@ def audit(
     settings = log_settings(index, config)
     analyses = analyses_of(index, settings.keep.min_free_GB)
     analyses.analyse(index, settings)
+    analyses.measure_newest_locally(index, settings)
     judge = judge_of(index, settings, analyses)
     severities = _told_as_json(judge) if as_json else _told(judge)
     if fail_on and (fail_on in severities or (fail_on == "note" and severities)):

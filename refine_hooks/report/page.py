@@ -46,6 +46,7 @@ _SCRIPTS = (
     "heat_map.js",
     "small_trends.js",
     "analysis.js",
+    "local.js",
     "rounds.js",
     "trend.js",
     "verdict.js",

@@ -25,6 +25,8 @@ def maps_of(record: RoundRecord) -> dict[str, str]:
     named = {f"half{number}": path for number, path in enumerate(halves, 1)}
     if record.analysis is not None and record.analysis.sharpened_path:
         named["sharpened"] = record.analysis.sharpened_path
+    if record.local is not None and record.local.path:
+        named["local"] = record.local.path
     return {**named, **{f"mask:{mask.name}": mask.path for mask in record.masks if mask.path is not None}}
 
 

@@ -78,6 +78,7 @@ function showEverything() {
   $("findings").closest(".card").hidden = !state.row;
   later(showWhatTakesLonger);
   showAnalysis(state.detail);
+  showLocal(state.detail);
   showSave(state.detail);
   if (hasCurves()) showFsc();
   showFindings(state.detail?.shown.findings);
