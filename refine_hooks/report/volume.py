@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.files.mrc import Volume
-from refine_hooks.report.window import LOW_PASS, binned, window
+from refine_hooks.report.window import LOW_PASS, binned, resampled, window
 
 EDGE_PX = 52
 ACROSS = 8
 _LEVELS, _LEVELS_OUTSIDE = 48, 10  # of grey: noise outside of the mask is looked at by nobody, and costs most
 _MASK_LEVELS = 12
+_SMOOTH = 0.5  # of what the voxels grow by: what is finer would show as steps
 _SHARE_OF_MASK = 0.3  # of its volume lies above the first contour, where no mass is known
 _A3_PER_kDa = 1210.0
 
@@ -42,13 +43,15 @@ def volume_picture(
     from scipy.ndimage import gaussian_filter
 
     (z, y, x), edge = window(mask) if mask is not None else ((0, 0, 0), average.shape[0])
-    step = -(-edge // EDGE_PX)
-    few = max(edge // step, 2)
-    part = tuple(slice(begin, begin + few * step) for begin in (z, y, x))
-    density = binned(average[part], step)
-    if resolution_A:
-        density = gaussian_filter(density, LOW_PASS * resolution_A / voxel_size_A / step)
-    inside = binned(mask[part], step) if mask is not None else np.ones_like(density)
+    part = tuple(slice(begin, begin + edge) for begin in (z, y, x))
+    bin_px = max(1, edge // (2 * EDGE_PX))  # finer than what is shown: interpolation does the rest
+    density = binned(average[part], bin_px)
+    few = min(len(density), EDGE_PX)
+    step = bin_px * len(density) / few
+    sigma_px = LOW_PASS * resolution_A / voxel_size_A if resolution_A else 0.0
+    density = gaussian_filter(density, max(sigma_px, _SMOOTH * (step - bin_px)) / bin_px)
+    density = resampled(density, few)
+    inside = resampled(binned(mask[part], bin_px), few) if mask is not None else np.ones_like(density)
     low, high = (float(value) for value in np.quantile(density, (0.005, 0.9997)))
     high = high if high > low else low + 1.0
     level = np.clip((density - low) / (high - low), 0, 1)
@@ -57,7 +60,7 @@ def volume_picture(
         "across": ACROSS,
         "voxel_A": round(step * voxel_size_A, 5),
         "start": [x, y, z],
-        "step": step,
+        "step": round(step, 6),
         "box": len(average),
         "resolution_A": resolution_A and round(resolution_A, 3),
         "masked": mask is not None,

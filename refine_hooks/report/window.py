@@ -29,3 +29,15 @@ def binned(volume: Volume, step: int) -> Volume:
     planes = volume[:edge, :edge, :edge].reshape(few, step, edge, edge).mean(axis=1, dtype=np.float32)
     rows = planes.reshape(few, few, step, edge).mean(axis=2, dtype=np.float32)
     return np.asarray(rows.reshape(few, few, few, step).mean(axis=3, dtype=np.float32), np.float32)
+
+
+def resampled(volume: Volume, edge_px: int) -> Volume:
+    """Linear interpolation at the centres of ``edge_px`` equal cells along each edge, one axis after the other."""
+    edge = volume.shape[0]
+    at = np.clip((np.arange(edge_px) + 0.5) * edge / edge_px - 0.5, 0, edge - 1)
+    below = np.minimum(at.astype(np.intp), max(edge - 2, 0))
+    share = (at - below).astype(np.float32)
+    for axis in (2, 1, 0):
+        low, high = (np.take(volume, np.minimum(below + step, edge - 1), axis) for step in (0, 1))
+        volume = low + share.reshape([-1 if each == axis else 1 for each in range(3)]) * (high - low)
+    return volume

@@ -11,9 +11,18 @@ function overRound(detail, name) {
   return { key, box_px, voxel_size_A, shells, masks, analysis, checks, changes, correlation: correlation_ };
 }
 
+// The curve that the reader chose; else the headline's, or where one round alone has it, the one that most have.
+function chosenCurve() {
+  if (over.curve) return over.curve;
+  const of = (name) => sameTrack().filter((row) => row.res[name]).length,
+    headline = state.row.headline;
+  const names = Object.keys(state.row.res);
+  return of(headline) > 1 ? headline : names.reduce((a, b) => (of(b) > of(a) ? b : a), headline || names[0]);
+}
+
 // All rounds of the selected one's run and class, asked for once however many cards want them.
 function loadOverRounds() {
-  const name = over.curve || state.row?.headline;
+  const name = chosenCurve();
   const of = [state.log.id, trackOf(state.row), name, state.seq].join("\n");
   if (over.of === of) return over.loading;
   over.of = of;
@@ -64,7 +73,7 @@ async function showOverRounds() {
 
 function showOverCurves() {
   const curves = curvesOf(state.detail),
-    value = over.curve || state.row.headline;
+    value = chosenCurve();
   fill(
     $("over-curve"),
     curves.map((c) => el("option", { value: c.name }, c.title)),
@@ -137,7 +146,7 @@ function fanChart(node, all) {
 }
 
 function levelLine(u) {
-  const curve = state.log.curves[over.curve || state.row.headline],
+  const curve = state.log.curves[chosenCurve()],
     { left, width } = u.bbox;
   if (!curve) return;
   const y = inDevicePixels(u, curve.threshold, "y");
