@@ -263,6 +263,7 @@ class ProgramMask:
 
     Attributes:
         cistem_edge: any voxel above 0 counts, and the edge is the one that cisTEM gives a mask before an FSC.
+        of_a_part: it is of one part of the particle, such as a body, and leaves out the others on purpose.
     """
 
     mask: Map | None
@@ -270,6 +271,7 @@ class ProgramMask:
     parameters: ProgramMaskParameters = field(default_factory=ProgramMaskParameters)
     note: str | None = None
     cistem_edge: bool = False
+    of_a_part: bool = False
 
 
 def fingerprint_of(directory: Path, paths: Iterable[Path], revision: str = "") -> Fingerprint:

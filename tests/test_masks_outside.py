@@ -88,6 +88,7 @@ def test_a_refinement_mask_that_cuts_the_particle_is_measured_and_advised_agains
     named = [
         NamedMask("refinement", Map(soft((Y**2 + Z**2 < 30**2) & (X < 30)), VOXEL_A), role="refinement"),
         NamedMask("wide", Map(GENEROUS, VOXEL_A)),
+        NamedMask("a body", Map(soft((Y**2 + Z**2 < 30**2) & (X < 30)), VOXEL_A), role="program", of_a_part=True),
     ]
     facts = Facts(voxel_size_A=VOXEL_A, sphere_radius_A=85.0)
     measurement = measure_halves(pair, facts, Settings(), named)

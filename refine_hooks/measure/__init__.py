@@ -87,7 +87,8 @@ def measure_halves(
         limit_A = sphere_sizes(sphere).radius_A if named else None
         own = [*automask(pair, settings, limit_A)]
         own = [sphere_curves.result(), *own]
-    measured = [*own, *(with_signal_outside(pair, checked_mask(pair, mask), own[-1]) for mask in named_masks)]
+    checked = [(mask, checked_mask(pair, mask)) for mask in named_masks]
+    measured = [*own, *(seen if mask.of_a_part else with_signal_outside(pair, seen, own[-1]) for mask, seen in checked)]
     noise = noise_of(pair, facts)
     order = noise.order
     measured = [with_uneven_noise(pair, mask, noise, settings.fsc.threshold) for mask in measured]

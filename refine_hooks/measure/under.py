@@ -31,6 +31,7 @@ class NamedMask:
 
     Attributes:
         cistem_edge: soften it as cisTEM does (any voxel above 0 counts, 10 Angstrom cosine edge) before measuring.
+        of_a_part: what lies outside it is not asked for: it is of one part of the particle.
     """
 
     name: str
@@ -40,6 +41,7 @@ class NamedMask:
     parameters: MaskParameters = field(default_factory=UserParameters)
     note: str | None = None
     cistem_edge: bool = False
+    of_a_part: bool = False
 
 
 @dataclass(frozen=True, slots=True)

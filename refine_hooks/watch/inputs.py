@@ -157,7 +157,8 @@ def _named(name: str, own: ProgramMask, halves: HalfMaps) -> NamedMask:
         except RefineHooksError as error:
             usable, note = None, f"not used: {error}"
     role: MaskRole = "refinement" if name == "refinement" else "program"
-    return NamedMask(name, usable, own.path, role, parameters=own.parameters, note=note, cistem_edge=own.cistem_edge)
+    how = {"cistem_edge": own.cistem_edge, "of_a_part": own.of_a_part}
+    return NamedMask(name, usable, own.path, role, parameters=own.parameters, note=note, **how)
 
 
 def _viewing_directions(config: WatchConfig, round_: Round) -> NDArray[np.float64] | None:

@@ -1,5 +1,6 @@
 """From a round to its half maps, its program's own curves, the mask it was refined under, and its views."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -187,7 +188,7 @@ def refinement_mask(round_: Round, halves: HalfMaps) -> ProgramMask | None:
         return _loaded(inputs.job, [Path(name)], halves, where)
     if inputs.kind == "body":
         beside = _beside(inputs, f"_body{inputs.number:03d}_mask.mrc")
-        return _loaded(inputs.job, [beside], halves, f"the mask of body {inputs.number}")
+        return replace(_loaded(inputs.job, [beside], halves, f"the mask of body {inputs.number}"), of_a_part=True)
     if inputs.optimiser is None:
         return None
     if not inputs.optimiser.solvent_mask:
