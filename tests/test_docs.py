@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,13 @@ COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 def test_the_committed_help_is_the_program_s() -> None:
     assert (ROOT / "config" / "help.txt").read_text(encoding="utf-8").split() == all_help().split()
+
+
+@pytest.mark.parametrize("name", ["commands", "log", "rules", "settings"])
+def test_the_pages_that_are_made_from_the_code_are_committed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    made = import_module("guide_pages").PAGES[name]()
+    assert (ROOT / "refine_hooks/guide/reference" / f"{name}.md").read_text("utf-8").split() == made.split()
 
 
 @pytest.mark.parametrize("line", sorted(set(re.findall(r"^refine-hooks .*|(?<=`)refine-hooks [^`]+(?=`)", DOCS, re.M))))

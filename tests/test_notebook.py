@@ -31,6 +31,7 @@ def test_a_notebook_goes_from_half_maps_to_a_figure_and_from_a_log_to_a_table(
     for name, half in zip(("half1.mrc", "half2.mrc"), a_pair(24), strict=True):
         write_map(tmp_path / name, Map(half.astype(np.float32), 3.0), "test")
     append(tmp_path / "rounds.jsonl", [healthy(1), healthy(2, 31)])
+    monkeypatch.delenv("MPLBACKEND", raising=False)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
     nbclient.NotebookClient(book, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()

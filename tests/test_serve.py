@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -20,7 +21,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
+from refine_hooks.audit import all_texts
 from refine_hooks.errors import InputError
+from refine_hooks.guide import pages
 from refine_hooks.log import file as journal
 from refine_hooks.log.records import Failed, now
 from refine_hooks.model import Fingerprint
@@ -576,3 +579,27 @@ def test_a_missing_extra_is_a_clear_error(log: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     with pytest.raises(InputError, match=r"refine_hooks\[serve\]"):
         server.serve(log, "127.0.0.1", 0, (), print)
+
+
+def test_the_guide_is_on_the_live_page_and_every_link_in_it_leads_somewhere(log: Path) -> None:
+    asked = client(log)
+    waiting, seen = ["/guide"], {"/guide", "/"}
+    while waiting:
+        answer = asked.get(waiting.pop())
+        assert answer.status_code == 200, answer.url
+        if not answer.headers["content-type"].startswith("text/html"):
+            continue
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert "<script" not in answer.text
+        found = re.findall(r'(?:href|src)="((?!http|#)[^"#]+)', answer.text)
+        assert all(link.startswith("/") for link in found), (answer.url, found)
+        waiting += [link for link in dict.fromkeys(found) if link not in seen]
+        seen.update(found)
+    assert {f"/guide/{name}" for name in pages()} <= seen
+    assert asked.get("/guide/none").status_code == 404
+    assert asked.get("/guide/picture/none.png").status_code == 404
+
+
+def test_every_kind_of_finding_has_its_place_in_the_guide(log: Path) -> None:
+    text = client(log).get("/guide/rules").text
+    assert set(all_texts()) == set(re.findall(r'<h2 id="(\w+)">', text))

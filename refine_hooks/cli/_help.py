@@ -11,11 +11,19 @@ _WIDTH = 110
 
 def all_help() -> str:
     """Help of the program and of each command, one after the other, at a fixed width."""
+    return "\n".join(map(help_of, ["", *command_names()]))
+
+
+def command_names() -> list[str]:
+    """All commands."""
+    return sorted(getattr(typer.main.get_command(application()), "commands", {}))
+
+
+def help_of(command: str) -> str:
+    """Help of one command, or of the program itself where none is named."""
     group = typer.main.get_command(application())
-    parts = [_help(group, "refine-hooks")]
-    commands = getattr(group, "commands", {})
-    parts += [_help(commands[name], f"refine-hooks {name}") for name in sorted(commands)]
-    return "\n".join(parts)
+    one = getattr(group, "commands", {})[command] if command else group
+    return _help(one, f"refine-hooks {command}".rstrip())
 
 
 def _help(command: Any, path: str) -> str:

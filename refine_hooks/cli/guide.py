@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,9 +10,9 @@ import typer
 from refine_hooks.cli._app import app
 
 if TYPE_CHECKING:
-    from importlib.resources.abc import Traversable
+    from collections.abc import Mapping
 
-_KINDS = ("tutorials", "how-to", "reference", "explanation")
+    from refine_hooks.guide import Page
 
 
 @app.command(short_help="Read the guide in the terminal.")
@@ -20,40 +21,40 @@ def guide(
         str, typer.Argument(help="a page of the guide, or the beginning of its name; none lists the pages")
     ] = "",
 ) -> None:
-    """Print a page of the guide as Markdown; without a topic, the list of pages.
+    """Show a page of the guide; without a topic, the list of pages. Where the output is no terminal, it is Markdown.
 
     Exits with 1, and the list of pages, where no page or more than one has that name.
     """
     from refine_hooks.errors import ProjectError
+    from refine_hooks.guide import pages
 
-    pages = _pages()
+    known = pages()
     if not topic:
-        print("\n".join(_table(pages)))
+        print("\n".join(_table(known)))
         return
-    chosen = [name for name in pages if name == topic] or [name for name in pages if name.startswith(topic)]
+    chosen = [name for name in known if name == topic] or [name for name in known if name.startswith(topic)]
     if len(chosen) != 1:
         fault = "no page of the guide has that name" if not chosen else f"{', '.join(chosen)} begin with it"
-        raise ProjectError("\n".join([f"{topic}: {fault}; the pages are", *_table(pages)]))
-    print(pages[chosen[0]][1].read_text(encoding="utf-8"), end="")
+        raise ProjectError("\n".join([f"{topic}: {fault}; the pages are", *_table(known)]))
+    _show(known[chosen[0]].text)
 
 
-def _pages() -> dict[str, tuple[str, Traversable]]:
-    """Kind and file of each page by its name, in the order of a reader."""
-    from importlib.resources import files
+def _show(text: str) -> None:
+    if not sys.stdout.isatty():
+        print(text, end="")
+        return
+    from rich.console import Console
+    from rich.markdown import Markdown
 
-    root = files("refine_hooks") / "guide"
-    return {
-        page.name.removesuffix(".md"): (kind, page)
-        for kind in _KINDS
-        for page in sorted((root / kind).iterdir(), key=lambda page: page.name)
-    }
+    console = Console()
+    with console.pager(styles=True):
+        console.print(Markdown(text))
 
 
-def _table(pages: dict[str, tuple[str, Traversable]]) -> list[str]:
+def _table(known: Mapping[str, Page]) -> list[str]:
     lines: list[str] = []
-    for name, (kind, page) in pages.items():
-        if not any(line == kind for line in lines):
-            lines.append(kind)
-        title = page.read_text(encoding="utf-8").split("\n", maxsplit=1)[0].lstrip("# ")
-        lines.append(f"  {name:<24}{title}")
+    for name, page in known.items():
+        if page.kind not in lines:
+            lines.append(page.kind)
+        lines.append(f"  {name:<24}{page.title}")
     return lines

@@ -26,6 +26,7 @@ from refine_hooks.report.view import LogView
 from refine_hooks.serve import files
 from refine_hooks.serve.collection import LogCollection
 from refine_hooks.serve.events import Hub, Listener
+from refine_hooks.serve.guide import POLICY, guide_page, guide_picture
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +64,9 @@ def application(logs: LogCollection, hub: Hub, wait: Wait) -> Starlette:
         Route("/api/log/{id}/export", _export),
         Route("/api/log/{id}/picture", _picture),
         Route("/api/log/{id}/file", _file),
+        Route("/guide", _guide),
+        Route("/guide/{name}", _guide),
+        Route("/guide/picture/{name}", _guide_picture),
         Route("/metrics", _metrics),
     ]
     handlers: dict[Any, Any] = {RefineHooksError: _not_there}
@@ -208,6 +212,15 @@ class Listening(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             self._hub.leave(self._listener)
+
+
+async def _guide(request: Request) -> Response:
+    text = await run_in_threadpool(guide_page, request.path_params.get("name", ""))
+    return HTMLResponse(text, headers={"content-security-policy": POLICY})
+
+
+async def _guide_picture(request: Request) -> Response:
+    return Response(await run_in_threadpool(guide_picture, request.path_params["name"]), media_type="image/png")
 
 
 async def _metrics(request: Request) -> Response:

@@ -37,6 +37,7 @@ function showFinding(f) {
     el("h3", {}, el("b", {}, f.severity === "warning" ? "⚠ Warning" : "Note"), " ", f.title),
     el("p", {}, f.told),
     el("details", {}, el("summary", {}, "Evidence"), pairs(evidence)),
+    live && el("p", {}, el("a", { href: `guide/rules#${f.rule}`, target: "_blank" }, "In the guide")),
   );
 }
 
