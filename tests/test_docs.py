@@ -12,15 +12,14 @@ import typer
 from command_line import cli as refine_hooks
 from rounds_data import healthy, rule_names
 
-from refine_hooks import cli  # noqa: F401  (the commands register themselves)
-from refine_hooks.cli._app import app
+from refine_hooks.cli._commands import application
 from refine_hooks.cli._help import all_help
 from refine_hooks.settings import load_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "refine_hooks" / "guide").rglob("*.md"))]
 DOCS = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
-COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+COMMANDS = typer.main.get_command(application()).commands  # type: ignore[attr-defined]
 
 
 def test_the_committed_help_is_the_program_s() -> None:
