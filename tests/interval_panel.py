@@ -9,16 +9,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
-from scipy.ndimage import map_coordinates
 
 from refine_hooks import curves, fsc
 from refine_hooks.files.mrc import Map
 from refine_hooks.fourier import ShellSums, shell_frequency_per_A, shell_sums, transform
+from refine_hooks.log.records import Curve
 from refine_hooks.masks import cosine_edge
-from refine_hooks.measure import NamedMask, measure_halves
+from refine_hooks.measure.noise import noise_of, with_uneven_noise
+from refine_hooks.measure.pair import prepared
+from refine_hooks.measure.scores import mask_curves, randomised_of
+from refine_hooks.measure.under import NamedMask, checked_mask
 from refine_hooks.model import Facts, HalfMaps
 from refine_hooks.settings import load_settings
 from refine_hooks.sums.symmetry import rotations
@@ -48,7 +52,7 @@ FAMILIES = {
     "C4": Family((30.0, 24.0, 24.0), 2.0, "C4"),
     "D7": Family((26.0, 28.0, 28.0), 2.0, "D7"),
     "O": Family((30.0, 30.0, 30.0), 2.0, "O"),
-    "I": Family((34.0, 34.0, 34.0), 2.0, "I"),
+    "I": Family((42.0, 42.0, 42.0), 0.7, "I"),
     "uneven by direction": Family((24.0, 26.0, 30.0), 1.0, kind="direction"),
     "uneven by place": Family((24.0, 26.0, 34.0), 1.0, kind="place"),
     "red noise": Family((26.0, 22.0, 30.0), 2.0, kind="red"),
@@ -93,24 +97,40 @@ def _filtered(volume: NDArray[np.floating], gain: NDArray[np.float64]) -> NDArra
     return np.asarray(fft.irfftn(fft.rfftn(volume) * gain))
 
 
-@cache
-def _mates(symmetry: str) -> list[NDArray[np.float64]]:
-    """Where each voxel's mates lie, about the box's centre."""
-    points = np.stack(np.meshgrid(*[np.arange(BOX_PX) - BOX_PX // 2] * 3, indexing="ij"))
-    return [
-        np.einsum("ij,jzyx->izyx", turn[::-1, ::-1], points) + BOX_PX // 2 for turn in rotations(symmetry, "cistem")
-    ]
-
-
 def symmetrised(volume: NDArray[np.float64], symmetry: str) -> NDArray[np.float64]:
     """The mean over a point group, of what is smooth enough for linear interpolation."""
     if symmetry == "C1":
         return volume
-    smooth = _filtered(volume, np.exp(-_frequency2() * 60 / 4))
-    return np.asarray(np.mean([map_coordinates(smooth, mates, order=1, mode="wrap") for mates in _mates(symmetry)], 0))
+    turns = np.array([turn[::-1, ::-1] for turn in rotations(symmetry, "cistem")], np.float64)
+    return np.asarray(_mean_of_mates(_filtered(volume, np.exp(-_frequency2() * 60 / 4)), turns))
 
 
-def noise_of(family: Family, rng: np.random.Generator) -> NDArray[np.float64]:
+@numba.njit(cache=True, fastmath=True)
+def _mean_of_mates(volume: NDArray[np.float64], turns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Each voxel's mean over its mates about the box's centre, linear between voxels; the box goes round."""
+    n, middle = len(volume), len(volume) // 2
+    found = np.zeros_like(volume)
+    for t in turns:
+        for z in range(n):
+            for y in range(n):
+                for x in range(n):
+                    a, b, c = z - middle, y - middle, x - middle
+                    z1 = t[0, 0] * a + t[0, 1] * b + t[0, 2] * c + middle + n
+                    y1 = t[1, 0] * a + t[1, 1] * b + t[1, 2] * c + middle + n
+                    x1 = t[2, 0] * a + t[2, 1] * b + t[2, 2] * c + middle + n
+                    iz, iy, ix = int(z1), int(y1), int(x1)
+                    fz, fy, fx = z1 - iz, y1 - iy, x1 - ix
+                    near, far = volume[iz % n], volume[(iz + 1) % n]
+                    j, i, k, m = iy % n, (iy + 1) % n, ix % n, (ix + 1) % n
+                    one = (1 - fy) * ((1 - fx) * near[j, k] + fx * near[j, m])
+                    one += fy * ((1 - fx) * near[i, k] + fx * near[i, m])
+                    two = (1 - fy) * ((1 - fx) * far[j, k] + fx * far[j, m])
+                    two += fy * ((1 - fx) * far[i, k] + fx * far[i, m])
+                    found[z, y, x] += (1 - fz) * one + fz * two
+    return found / len(turns)
+
+
+def a_noise(family: Family, rng: np.random.Generator) -> NDArray[np.float64]:
     """One draw of a half's noise."""
     white = rng.normal(size=(BOX_PX,) * 3)
     k = np.maximum(_frequency2(), 1e-12)
@@ -145,12 +165,14 @@ def setting(family: Family, seed: int) -> Setting:
     return Setting(family, signal.astype(np.float32), mask, _truth(family, signal.astype(np.float32), mask))
 
 
-def _truth(family: Family, signal: Volume, mask: Volume) -> dict[str, float]:
+@cache
+def _draws(family: Family) -> list[Volume]:
     rng = np.random.default_rng(987)
-    draws = [noise_of(family, rng) for _ in range(_NOISE_DRAWS)]
-    noise, whole = (
-        np.mean([_power((draw * m).astype(np.float32)) for draw in draws], axis=0) for m in (mask, np.ones_like(mask))
-    )
+    return [a_noise(family, rng).astype(np.float32) for _ in range(_NOISE_DRAWS)]
+
+
+def _truth(family: Family, signal: Volume, mask: Volume) -> dict[str, float]:
+    noise, whole = (np.mean([_power(draw * m) for draw in _draws(family)], axis=0) for m in (mask, np.ones_like(mask)))
     frequency = shell_frequency_per_A(BOX_PX, VOXEL_A)
     power, under = _power(signal), _power(signal * mask)
     onset = fsc.onset(power / (power + whole), 0.8) or 1
@@ -174,43 +196,44 @@ def pairs_of(made: Setting, pairs: int, seed: int) -> Iterator[HalfMaps]:
     """One signal, fresh noise."""
     rng = np.random.default_rng(seed)
     for _ in range(pairs):
-        halves = [Map((made.signal + noise_of(made.family, rng)).astype(np.float32), VOXEL_A) for _ in range(2)]
+        halves = [Map((made.signal + a_noise(made.family, rng)).astype(np.float32), VOXEL_A) for _ in range(2)]
         yield HalfMaps(halves[0], halves[1], "found")
 
 
-def calibrate(name: str, pairs: int, seed: int) -> dict[str, Result]:
-    """Intervals of the masked and of the corrected curve against the truth, over three shapes of a family."""
+def measured(made: Setting, halves: HalfMaps, seed: int) -> list[Curve]:
+    """The masked and the corrected curve of a pair, as a round has them."""
+    settings = load_settings(overrides={"fsc": {"seed": seed}})
+    facts = Facts(symmetry=made.family.symmetry)
+    pair = prepared(halves, facts, settings)
+    noise = noise_of(pair, facts)
+    mask = with_uneven_noise(pair, checked_mask(pair, NamedMask("user", Map(made.mask, VOXEL_A))), noise, LEVEL)
+    drawn = randomised_of(pair, [mask], settings, noise.order)
+    return [curve for curve in mask_curves(pair, settings, mask, drawn.get("user"), noise.order) if curve is not None]
+
+
+def calibrate(name: str, pairs: int, seed: int, shapes: int = 6) -> dict[str, Result]:
+    """Intervals of the masked and of the corrected curve against the truth, over the shapes of a family."""
     rows: dict[str, list[NDArray[np.float64]]] = {"user": [], "user_corrected": []}
     truths: dict[str, list[float]] = {"user": [], "user_corrected": []}
-    settings = load_settings(overrides={"automask": {"enabled": False}})
-    shapes = 3
     for shape in range(shapes):
         made = setting(FAMILIES[name], seed + shape)
-        facts = Facts(symmetry=made.family.symmetry)
         found: dict[str, list[tuple[float, float, float]]] = {"user": [], "user_corrected": []}
         for number, halves in enumerate(pairs_of(made, -(-pairs // shapes), seed + 100 + shape)):
-            own = settings.model_copy(update={"fsc": settings.fsc.model_copy(update={"seed": 1000 * number})})
-            for curve in measure_halves(halves, facts, own, [NamedMask("user", Map(made.mask, VOXEL_A))]).curves:
-                if curve.name in found and curve.resolution_A and curve.interval_A:
+            for curve in measured(made, halves, 1000 * number):
+                if curve.resolution_A and curve.interval_A:
                     found[curve.name].append((curve.resolution_A, *curve.interval_A))
         for curve_name, own_rows in found.items():
-            if own_rows and curve_name in made.truth_A:
-                rows[curve_name].append(_against(np.array(own_rows), made.truth_A[curve_name]))
+            if len(own_rows) > 1 and curve_name in made.truth_A:
+                own = [(*one, made.truth_A[curve_name]) for one in own_rows]
+                rows[curve_name].append(1 / np.array(own))
                 truths[curve_name].append(made.truth_A[curve_name])
-    return {
-        name: Result(
-            float(np.mean(truths[name])),
-            sum(map(len, parts)),
-            100 * float(np.mean(np.concatenate(parts)[:, 0])),
-            float(np.median(np.concatenate(parts)[:, 1])),
-        )
-        for name, parts in rows.items()
-        if parts
-    }
+    return {name: _result(found, truths[name]) for name, found in rows.items() if found}
 
 
-def _against(rows: NDArray[np.float64], truth_A: float) -> NDArray[np.float64]:
-    """Whether each interval holds the truth, and its width over that of the crossings' own 90 %, in frequency."""
-    crossing, low, high = (1 / rows).T
-    held = (low <= 1 / truth_A) & (1 / truth_A <= high)
-    return np.stack([held, (high - low) / (2 * curves.NORMAL_90 * crossing.std())], axis=1)
+def _result(rows: list[NDArray[np.float64]], truths: list[float]) -> Result:
+    """Shares and widths over all shapes; ``rows`` are crossing and interval of each shape's pairs, and its truth, in 1 / A."""
+    every = np.concatenate(rows)
+    spread = np.sqrt(np.average([one[:, 0].var(ddof=1) for one in rows], weights=[len(one) for one in rows]))
+    held = (every[:, 1] <= every[:, 3]) & (every[:, 3] <= every[:, 2])
+    width = float(np.median(every[:, 2] - every[:, 1]) / (2 * curves.NORMAL_90 * spread))
+    return Result(float(np.mean(truths)), len(every), 100 * float(held.mean()), width)

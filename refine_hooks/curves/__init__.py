@@ -4,12 +4,17 @@ A crossing is linear in frequency between the last shell at or above a level and
 All crossings are kept, up and down, since one dip of a plateau moves the first by several shells; the first is the resolution.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from refine_hooks.fourier import Curve
 from refine_hooks.log.records import Crossing, CurveKind, state_of
 from refine_hooks.log.records import Curve as CurveRecord
 from refine_hooks.model import ProgramCurve
+
+if TYPE_CHECKING:
+    from refine_hooks.fsc.crossing import Errors
 
 RESOLUTION_RULE = "first crossing of {level:g}, linear in frequency, from the low side"
 NORMAL_90 = 1.6449
@@ -104,6 +109,25 @@ def interval_A(correlation: Curve, sd: Curve, frequency_per_A: Curve, level: flo
     return (low, high or last_A) if low is not None else None
 
 
+def _interval(
+    correlation: Curve,
+    sd: Curve | None,
+    errors: "Errors | None",
+    frequency_per_A: Curve,
+    level: float,
+    resolution: float | None,
+) -> tuple[float, float] | None:
+    if resolution is None:
+        return None
+    if errors is None:
+        return interval_A(correlation, sd, frequency_per_A, level) if sd is not None else None
+    from refine_hooks.fsc.crossing import crossing_interval
+
+    step_per_A = float(frequency_per_A[1])
+    low, high = crossing_interval(correlation, errors, 1 / (resolution * step_per_A), level)
+    return 1 / (low * step_per_A), 1 / (high * step_per_A)
+
+
 def listed(values: Curve | None, last: int | None = None) -> tuple[float | None, ...] | None:
     """A curve as a record holds it: None where it is not finite, or beyond the shell ``last``."""
     if values is None:
@@ -125,6 +149,7 @@ def curve(
     randomised_mean: Curve | None = None,
     randomised_sd: Curve | None = None,
     sd: Curve | None = None,
+    errors: "Errors | None" = None,
     onset_shell: int | None = None,
     valid_shells: int | None = None,
     scored: bool = True,
@@ -145,6 +170,8 @@ def curve(
         randomised_mean: mean of the phase-randomised FSC.
         randomised_sd: standard deviation of one of its repeats.
         sd: standard deviation of the correlation itself.
+        errors: how its shells err; where they are known the interval is that of `refine_hooks.fsc.crossing`, else ``sd`` alone
+            says it.
         onset_shell: first shell whose phases were randomised.
         valid_shells: shells beyond are not measured, and where they begin is no crossing.
         scored: False keeps the curve and its crossings and reads no number off it.
@@ -156,7 +183,7 @@ def curve(
         kept[valid_shells + 1 :] = np.nan
     found = tuple(c for level in dict.fromkeys((threshold, 0.5)) for c in crossings(kept, frequency_per_A, level))
     resolution = resolution_A(kept, frequency_per_A, threshold) if scored else None
-    interval = interval_A(kept, sd, frequency_per_A, threshold) if resolution is not None and sd is not None else None
+    interval = _interval(kept, sd, errors, frequency_per_A, threshold, resolution)
     significant = None
     if randomised_mean is not None and randomised_sd is not None and onset_shell is not None and scored:
         significant = significant_shell(kept, randomised_mean, randomised_sd, onset_shell + 2)

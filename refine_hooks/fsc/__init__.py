@@ -15,6 +15,7 @@ from refine_hooks.kernels import fft
 
 SHELLS_PAST_ONSET = 2
 _BLOCKS, _COARSE_BLOCKS = 64, 16
+_APART = 12
 
 
 def correlation(sums: ShellSums) -> Curve:
@@ -45,32 +46,44 @@ def masked_fsc(half1: Volume, half2: Volume, mask: Volume, box: Box | None = Non
 
 
 def correlated_voxels(mask: Volume) -> float:
-    """How many coefficients of a shell hang together under a mask, of white noise: 1 without a mask.
+    """How many coefficients of a shell hang together under a mask, of white noise: 1 without a mask; see `shells_together`."""
+    return float(shells_together(mask)[0])
+
+
+def shells_together(mask: Volume) -> Curve:
+    """How many coefficients of a shell 0, 1, 2 .. shells away hang together with one of this shell, under a mask.
 
     A mask m correlates the coefficients at k and k + q by r(q), the transform of m^2 over its value at 0. A shell one voxel
-    thick holds, for each of its coefficients, 1 / (2 |q|) others at the distance q, so that the sum of |r(q)|^2 / (2 |q|), and 1
-    for q = 0, is what one independent coefficient is made of.
+    thick holds, for each coefficient of one as far away as it, 1 / (2 |q|) others at the distance q, so that the sum of
+    |r(q)|^2 / (2 |q|), and 1 for q = 0, is what one independent coefficient is made of. Over the first, the others are how the
+    errors of shells so far apart correlate.
 
     Args:
         mask: [z, y, x]; taken in blocks, since its transform ends far below Nyquist.
     """
     step = max(1, len(mask) // _BLOCKS)
-    return _together(block_sums(mask, step, squares=True))
+    return _together(block_sums(mask, step, squares=True), _APART)
 
 
-def _together(weights: Volume) -> float:
+def _together(weights: Volume, shells: int = 1) -> Curve:
     """The same of noise whose variance under the mask is ``weights`` [z, y, x], in blocks."""
     few = len(weights)
     half = fft.rfftn(weights)
     power = half.real**2 + half.imag**2
     if not power[0, 0, 0] > 0:
-        return 1.0
+        return np.asarray(np.eye(shells)[0])
     q = [np.square(np.fft.fftfreq(few) * few).astype(np.float32) for _ in range(2)]
     distance = np.sqrt(q[0][:, None, None] + q[1][:, None] + np.square(np.arange(few // 2 + 1, dtype=np.float32)))
     distance[0, 0, 0] = 0.5
     power /= distance
-    mirrored = power[..., 1 : (few + 1) // 2].sum(dtype=np.float64)
-    return max(1.0, float((power.sum(dtype=np.float64) + mirrored) / (2 * half[0, 0, 0].real ** 2)))
+    power[..., 1 : (few + 1) // 2] *= 2
+    near = np.bincount(np.rint(distance).astype(np.int64).ravel(), power.ravel().astype(np.float64))
+    inside = np.arange(len(near)) - np.arange(shells)[:, None]
+    # Half of what lies just as far away as the shell is thick enough to be reached.
+    shares = np.where(inside > 0, 1.0, np.where(inside == 0, 0.5, 0.0))
+    shares[0] = 1.0
+    found = shares @ near / (2 * half[0, 0, 0].real ** 2)
+    return np.asarray(found / min(found[0], 1.0))
 
 
 def unevenness_by_place(half1: Volume, half2: Volume, mask: Volume, box: Box) -> float:
@@ -87,7 +100,7 @@ def unevenness_by_place(half1: Volume, half2: Volume, mask: Volume, box: Box) ->
     """
     step = max(1, len(mask) // _COARSE_BLOCKS)
     even, own = difference_sums(half1, half2, mask, step, box)
-    return max(1.0, _together(own) / _together(even))
+    return max(1.0, float(_together(own)[0] / _together(even)[0]))
 
 
 def unevenness(by_direction: float, by_place: float, level: float) -> float:

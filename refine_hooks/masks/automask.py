@@ -51,14 +51,14 @@ class Automask:
 
     Attributes:
         correlation: FSC under the mask over the shells 0..N//2, where it had to be measured to make it.
-        correlated: see `fsc.correlated_voxels`; where it had to be known.
+        together: see `fsc.shells_together`; where it had to be known.
     """
 
     values: Volume | None
     parameters: AutomaskParameters = field(default_factory=AutomaskParameters)
     note: str | None = None
     correlation: Curve | None = None
-    correlated: float | None = None
+    together: Curve | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class _Tested:
     shell: float | None
     null: float
     chance: float
-    correlated: float | None = None
+    together: Curve | None = None
 
     @property
     def passed(self) -> bool:
@@ -132,7 +132,7 @@ def automask(
     parameters |= {"reach_A": best.reach_A, "edge_A": best.edge_A, "steps": tuple(one.step() for one in tried)}
     parameters |= _smooth_part(density, best, (half1, half2), both, claim)
     note = None if best.passed else _doubt(best)
-    return Automask(mask, AutomaskParameters(**parameters), note, best.correlation, best.correlated)
+    return Automask(mask, AutomaskParameters(**parameters), note, best.correlation, best.together)
 
 
 def _smooth_part(
@@ -200,6 +200,6 @@ def _tested(
         return nothing
     shells = np.arange(len(null))
     voxels = float(np.interp(shell, shells, voxels_in_shell(n)[: len(null)]))
-    correlated = fsc.correlated_voxels(coarse)
+    together = fsc.shells_together(coarse)
     own = float(np.interp(shell, shells, np.abs(null)))
-    return _Tested(reach_A, edge_A, correlation, shell, own, float(np.sqrt(correlated / voxels)), correlated)
+    return _Tested(reach_A, edge_A, correlation, shell, own, float(np.sqrt(together[0] / voxels)), together)

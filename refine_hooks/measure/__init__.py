@@ -13,6 +13,7 @@ import numpy as np
 from refine_hooks import fsc
 from refine_hooks.files.mrc import Map, Volume
 from refine_hooks.fourier import in_slabs, voxels_in_shell
+from refine_hooks.fsc.crossing import Errors
 from refine_hooks.log.headline import best_curve
 from refine_hooks.log.records import Curve as CurveRecord
 from refine_hooks.measure.checks import checks_of, masked_as
@@ -94,7 +95,8 @@ def measure_halves(
     measured = [with_uneven_noise(pair, mask, noise, settings.fsc.threshold) for mask in measured]
     found = randomised_of(pair, measured, settings, order)
     sd = fsc.sampling_sd(pair.unmasked, voxels_in_shell(pair.box_px), order)
-    curve_records = [curve_record(pair, settings, "unmasked", None, pair.unmasked, sd=sd)]
+    errors = Errors(voxels_in_shell(pair.box_px) / order, np.ones(1))
+    curve_records = [curve_record(pair, settings, "unmasked", None, pair.unmasked, sd=sd, errors=errors)]
     for mask in measured:
         curve_records += mask_curves(pair, settings, mask, found.get(mask.record.name), order)
     curve_records += scaled_curves(pair, facts, settings, measured, found, order)

@@ -8,6 +8,7 @@ import numpy as np
 
 from refine_hooks import curves, fsc, masks
 from refine_hooks.fourier import Curve, voxels_in_shell
+from refine_hooks.fsc.crossing import Errors
 from refine_hooks.fsc.randomised import Randomised, randomised, randomised_wide
 from refine_hooks.log.records import Curve as CurveRecord
 from refine_hooks.log.records import CurveKind
@@ -111,14 +112,18 @@ def mask_curves(
     name = mask.record.name
     correlation = masked_correlation(pair, mask)
     sd = fsc.sampling_sd(correlation, voxels_in_shell(pair.box_px), mask.correlated * order)
-    found = [curve_record(pair, settings, name, name, correlation, drawn, sd=sd)]
+    errors = Errors(voxels_in_shell(pair.box_px) / (mask.correlated * order), mask.together)
+    found = [curve_record(pair, settings, name, name, correlation, drawn, sd=sd, errors=errors)]
     if drawn is not None:
         beyond = np.arange(len(sd)) >= drawn.onset_shell + fsc.SHELLS_PAST_ONSET
         rest = np.where(beyond, np.maximum(1 - drawn.mean, 1e-6), 1.0)
         below = replace(drawn, mean=np.where(beyond, 0.0, drawn.mean), sd=drawn.sd / rest)
         corrected = fsc.corrected(correlation, drawn.mean, drawn.onset_shell)
+        errors = replace(errors, carried=1 - rest)
         found.append(
-            curve_record(pair, settings, f"{name}_corrected", name, corrected, below, "corrected", sd=sd / rest)
+            curve_record(
+                pair, settings, f"{name}_corrected", name, corrected, below, "corrected", sd=sd / rest, errors=errors
+            )
         )
     return found
 

@@ -51,7 +51,8 @@ class MeasuredMask:
     record: MaskRecord
     values: Volume | None
     extent: Extent | None = None
-    correlated: float = 1.0  # see `fsc.correlated_voxels`
+    correlated: float = 1.0  # see `fsc.correlated_voxels`; more where the noise is uneven
+    together: Curve = field(default_factory=lambda: np.ones(1))  # how the errors of shells 0, 1, 2 .. apart correlate
     correlation: Curve | None = None  # the FSC under it, where making the mask took it
     scaled: "ScaledCurve | None" = None  # what cisTEM prints under it, likewise
     softened: bool = False
@@ -65,7 +66,7 @@ def _described(
     parameters: MaskParameters,
     note: str | None,
     path: Path | None = None,
-    correlated: float | None = None,
+    together: Curve | None = None,
 ) -> MeasuredMask:
     found = extent(values)
     record = MaskRecord(
@@ -78,7 +79,8 @@ def _described(
         parameters=parameters,
         note=note,
     )
-    return MeasuredMask(record, values, found, correlated or fsc.correlated_voxels(values))
+    together = fsc.shells_together(values) if together is None else together
+    return MeasuredMask(record, values, found, float(together[0]), together / together[0])
 
 
 def _absent(
@@ -165,7 +167,7 @@ def automask(pair: Pair, settings: Settings, limit_radius_A: float | None = None
     if made.values is None:
         return [_absent("automask", "automask", parameters, made.note)]
     described = _described(
-        "automask", "automask", made.values, pair.voxel_size_A, parameters, made.note, correlated=made.correlated
+        "automask", "automask", made.values, pair.voxel_size_A, parameters, made.note, together=made.together
     )
     return [replace(described, correlation=made.correlation)]
 
