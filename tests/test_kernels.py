@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -133,3 +134,33 @@ def test_measuring_waits_for_no_large_package() -> None:
     code = f"import sys, refine_hooks.cli, refine_hooks.measure; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+def test_freed_memory_is_used_again_until_it_is_given_back() -> None:
+    code = """
+import resource
+import numpy as np
+from refine_hooks.kernels import memory
+
+def resident() -> int:
+    return int(open("/proc/self/statm").read().split()[1])
+
+def faults() -> int:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(3):
+        np.ones(64 << 20, np.uint8)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+fresh = faults()
+memory.keep()
+faults()
+kept, held = faults(), resident()
+memory.give_back()
+print(fresh, kept, held - resident())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ, check=True)
+    fresh, kept, returned = map(int, done.stdout.split())
+    assert fresh > 10 * kept
+    assert kept < 20
+    assert returned > 10_000

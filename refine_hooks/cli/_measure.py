@@ -9,6 +9,7 @@ from refine_hooks.errors import RefineHooksError, SettingsError
 from refine_hooks.files.maps import read_given_map
 from refine_hooks.files.mrc import Map
 from refine_hooks.files.reading import read_ahead
+from refine_hooks.kernels import memory
 from refine_hooks.log.folder import Store
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.measure import NamedMask
@@ -42,6 +43,7 @@ def measure_files(
     """
     if symmetry and order_of(symmetry) is None:
         raise SettingsError(f"--symmetry {symmetry!r}: no such point group; write Cn, Dn, T, O or I, such as C4")
+    memory.keep()
     overrides: dict[str, Any] = {"fsc": {"full": True}} if full else {}
     overrides |= {"analysis": {"local": "all"}} if local else {}
     settings = load_settings(overrides=overrides, own=merged(layers(config)))

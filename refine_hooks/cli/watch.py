@@ -57,9 +57,11 @@ def watch(
     overrides = overrides_of(mask, radius, mass, reconstruct, full, local)
     overrides.setdefault("watch", {}).update({"force_poll": True} if poll else {})
     from refine_hooks.cli._progress import progress_shown
+    from refine_hooks.kernels import memory
     from refine_hooks.watch.loop import watched_lines
     from refine_hooks.watch.opening import open_watch
 
+    memory.keep()
     with progress_shown() as progress:
         w = open_watch(
             project, out, config, program, overrides, in_watch=True, inserting=partial(progress, what="particles")
@@ -107,7 +109,9 @@ def once(
     Rounds that the log already holds with the same input are not measured again.
     """
     from refine_hooks.cli._progress import progress_shown
+    from refine_hooks.kernels import memory
 
+    memory.keep()
     overrides = overrides_of(mask, radius, mass, reconstruct, full, local)
     with progress_shown() as progress:
         from refine_hooks.watch.loop import run, two_scans

@@ -10,6 +10,7 @@ from contextlib import nullcontext
 
 from refine_hooks.errors import StorageError
 from refine_hooks.files import file_system
+from refine_hooks.kernels import memory
 from refine_hooks.log.records import Failed, RoundRecord
 from refine_hooks.model import KEPT_FIRST, Round
 from refine_hooks.watch import events
@@ -121,6 +122,7 @@ def _turn(w: Watch) -> Scan:
     say_what_is_awaited(w, rounds)
     w.activity.see(rounds, w.settings.watch.settle_s, w.done)
     if not _to_measure(w, Scan(tuple(rounds))):
+        memory.give_back()
         measure_newest_locally(w)
     return Scan(tuple(rounds))
 
