@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from refine_hooks import curves
 from refine_hooks.errors import MapError, RefineHooksError
-from refine_hooks.files.mrc import Volume, read_map
+from refine_hooks.files.mrc import Map, Volume, read_map
 from refine_hooks.files.reading import parsed_json, read_text
+from refine_hooks.log.convergence import Agreement, Convergence
 from refine_hooks.log.file import Place
 from refine_hooks.log.folder import Store
 from refine_hooks.log.index import LogIndex
@@ -48,20 +50,41 @@ class Analyses:
 
     def completed(self, record: RoundRecord) -> RoundRecord:
         """The record with the further measurements that there are."""
-        if record.local is None and (local := _kept_locally(self.store, record)) is not None:
-            record = record.model_copy(update={"local": local})
+        if record.local is None or record.convergence is None:
+            local, convergence = _kept_locally(self.store, record)
+            found = {"local": record.local or local, "convergence": record.convergence or convergence}
+            record = record.model_copy(update=found) if any(found.values()) else record
         if record.analysis is not None:
             return record
         analysis = self._made.get(record.key) or _kept(self.store, record)
         return record if analysis is None else record.model_copy(update={"analysis": analysis})
 
     def measure_locally(self, index: LogIndex, record: RoundRecord, settings: Settings) -> bool:
-        """Measure the local resolution of a round that has none yet, and keep it; whether it has one now that it had not."""
-        source = local_source(self.store, record)
-        if source is None or self.completed(record).local is not None:
+        """Measure the local resolution and the convergence of a round that lacks them, and keep both; whether there is news.
+
+        Args:
+            index: the log.
+            record: the round.
+            settings: of the log.
+        """
+        source, known = local_source(self.store, record), self.completed(record)
+        if source is None or (known.local is not None and known.convergence is not None):
             return False
         former = index.before(record.key)
-        return _measured_locally(self.store, record, source, self.completed(former) if former else None, settings)
+        logger.info(
+            f"{record.key} {record.label}: measuring the local resolution and the change against earlier rounds"
+        )
+        try:
+            mask = _mask(self.store, record, source)
+            local = known.local or _measured_locally(
+                self.store, record, mask, source, self.completed(former) if former else None
+            )
+            convergence = _compared(self.store, index, record, mask, source.name)
+            _keep_locally(self.store, record, source, local, convergence)
+        except (RefineHooksError, OSError, MemoryError) as error:
+            logger.warning(f"{record.key} {record.label}: no local resolution: {error}")
+            return False
+        return True
 
     def measure_newest_locally(self, index: LogIndex, settings: Settings) -> list[Key]:
         """Measure the local resolution of the newest round of each run and class; which of them have one now that had not."""
@@ -199,49 +222,111 @@ def _local_state(store: Store, record: RoundRecord, mask: MaskRecord) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _kept_locally(store: Store, record: RoundRecord) -> LocalResolution | None:
-    """A round's local resolution from beside the log; that of half maps which retention has removed counts as well."""
+def _kept_locally(store: Store, record: RoundRecord) -> tuple[LocalResolution | None, Convergence | None]:
+    """What is kept beside the log of a round; that of half maps which retention has removed counts as well."""
     path = store.local_path(record.key, record.label)
     try:
         kept = parsed_json(read_text(path.with_suffix(".json")))
         mask = local_source(store, record)
         if mask is not None and kept["made_from"] != _local_state(store, record, mask):
-            return None
-        known = record.fingerprint.model_dump(mode="json")
-        return LocalResolution.model_validate(kept["local"]) if kept["fingerprint"] == known else None
+            return None, None
+        if kept["fingerprint"] != record.fingerprint.model_dump(mode="json"):
+            return None, None
+        local, convergence = kept["local"], kept["convergence"]
+        return (
+            None if local is None else LocalResolution.model_validate(local),
+            None if convergence is None else Convergence.model_validate(convergence),
+        )
     except (OSError, ValueError, KeyError, TypeError, ValidationError):
-        return None
+        return None, None
 
 
 def _measured_locally(
-    store: Store, record: RoundRecord, about: MaskRecord, former: RoundRecord | None, settings: Settings
-) -> bool:
+    store: Store, record: RoundRecord, mask: Volume, about: MaskRecord, former: RoundRecord | None
+) -> LocalResolution | None:
     from refine_hooks.analysis.local_record import measured_locally
 
-    halves, curve = record.half_maps, record.headline_curve()
-    assert halves is not None
-    assert halves.paths is not None
+    curve = record.headline_curve()
     assert curve is not None
     assert curve.resolution_A is not None
-    logger.info(f"{record.key} {record.label}: measuring the local resolution")
-    try:
-        one, two = (read_map(store.path(path), record.voxel_size_A) for path in halves.paths)
-        measured = measured_locally(
-            one,
-            two,
-            _mask(store, record, about),
-            about,
-            overall_A=curve.resolution_A,
-            threshold=curve.threshold,
-            symmetry_order=order_of(record.symmetry) or 1,
+    one, two = _halves(store, record)
+    measured = measured_locally(
+        one,
+        two,
+        mask,
+        about,
+        overall_A=curve.resolution_A,
+        threshold=curve.threshold,
+        symmetry_order=order_of(record.symmetry) or 1,
+    )
+    return None if measured is None else write_local(store, record, measured, former)
+
+
+def _halves(store: Store, record: RoundRecord) -> tuple[Map, Map]:
+    assert record.half_maps is not None
+    assert record.half_maps.paths is not None
+    one, two = (read_map(store.path(path), record.voxel_size_A) for path in record.half_maps.paths)
+    return one, two
+
+
+def _compared(store: Store, index: LogIndex, record: RoundRecord, mask: Volume, mask_name: str) -> Convergence:
+    """The newest round beside those before it; two of them are looked at as far as their half maps are there."""
+    from refine_hooks.analysis.convergence import Point, agreement, round_maps, verdict
+
+    before = index.history(record.key)
+    own = index.summary(record.key)
+    points = [
+        Point(one.key.iteration, curve.resolution_A, curve.interval_A)
+        for one in (*before, *([own] if own else []))
+        if (curve := one.headline_curve) is not None
+        and curve.resolution_A is not None
+        and own is not None
+        and (one.headline, one.origin) == (own.headline, own.origin)
+    ]
+    earlier = index.records([one.key for one in before[-2:]])[::-1]
+    same = [one for one in earlier if _in_the_same_place(store, one, record)]
+    threshold = getattr(record.headline_curve(), "threshold", 0.143)
+    maps = []
+    for one in (record, *same):
+        half1, half2 = _halves(store, one)
+        maps.append(round_maps(half1.voxels, half2.voxels, mask))
+    pairs = ((0, 1), (0, 2), (1, 2))
+    agreed = {
+        (i, j): agreement(maps[i], maps[j], mask, threshold)
+        for i, j in pairs
+        if j < len(maps) and len(same) == len(earlier)
+    }
+    found = verdict(points, agreed.get((0, 1)), agreed.get((0, 2)), agreed.get((1, 2)))
+    told = {
+        pair: Agreement(
+            against=same[pair[1] - 1].key,
+            correlation=curves.listed(one.correlation) or (),
+            signal=one.signal,
+            signal_sd=one.signal_sd,
+            noise_shared=one.noise_shared,
         )
-        if measured is None:
-            return False
-        _keep_locally(store, record, about, write_local(store, record, measured, former))
-    except (RefineHooksError, OSError, MemoryError) as error:
-        logger.warning(f"{record.key} {record.label}: no local resolution: {error}")
+        for pair, one in agreed.items()
+        if one is not None
+    }
+    return Convergence(
+        verdict=found.verdict,
+        rounds=len(points),
+        since=found.since,
+        per_round_A=found.per_round_A,
+        mask=mask_name,
+        with_last=told.get((0, 1)),
+        with_before_last=told.get((0, 2)),
+        last_two=told.get((1, 2)),
+    )
+
+
+def _in_the_same_place(store: Store, one: RoundRecord, other: RoundRecord) -> bool:
+    """Whether the half maps of a round are there, in the same box as those of another one."""
+    halves = one.half_maps
+    if halves is None or halves.paths is None or (one.box_px, one.voxel_size_A) != (other.box_px, other.voxel_size_A):
         return False
-    return True
+    same_origin = other.half_maps is not None and halves.origin == other.half_maps.origin
+    return same_origin and all(store.path(path).is_file() for path in halves.paths)
 
 
 def write_local(
@@ -263,11 +348,14 @@ def write_local(
     return local.model_copy(update={"path": store.relative(path)})
 
 
-def _keep_locally(store: Store, record: RoundRecord, mask: MaskRecord, local: LocalResolution) -> None:
+def _keep_locally(
+    store: Store, record: RoundRecord, mask: MaskRecord, local: LocalResolution | None, convergence: Convergence
+) -> None:
     kept = {
         "made_from": _local_state(store, record, mask),
         "fingerprint": record.fingerprint.model_dump(mode="json"),
-        "local": local.model_dump(mode="json"),
+        "local": None if local is None else local.model_dump(mode="json"),
+        "convergence": convergence.model_dump(mode="json"),
     }
     path = store.local_path(record.key, record.label).with_suffix(".json")
     store.write_text(path, json.dumps(kept))

@@ -16,6 +16,7 @@ from pydantic import AwareDatetime, Field, TypeAdapter, field_validator, model_v
 
 from refine_hooks.files.names import told
 from refine_hooks.log.checks import Checks
+from refine_hooks.log.convergence import Convergence
 from refine_hooks.log.local import LocalResolution
 from refine_hooks.log.masks import MaskRecord
 from refine_hooks.model import (
@@ -281,6 +282,9 @@ class RoundRecord(Line):
     analysis: Analysis | None = Field(default=None, description="further measurements, made on request")
     local: LocalResolution | None = Field(
         default=None, description="where the map is good, of the rounds that it was measured of"
+    )
+    convergence: Convergence | None = Field(
+        default=None, description="whether the map still changes and gets better, of a round that was the newest"
     )
     notes: tuple[Prose, ...] = Field(default=(), description="what a reader must know of this round, in words")
     measured_in_s: float | None = None

@@ -17,7 +17,7 @@ from refine_hooks.audit.reading import Counts, Finding, counted
 from refine_hooks.log.records import Curve, Failed, RoundRecord, Start
 from refine_hooks.log.summary import CurveIdentity, CurveSummary, RoundSummary
 from refine_hooks.model import Key
-from refine_hooks.report.local import local_words
+from refine_hooks.report.local import convergence_words, local_words
 from refine_hooks.report.meaning import in_words
 from refine_hooks.report.words import (
     Standing,
@@ -105,7 +105,7 @@ def detail(record: RoundRecord, previous: Standing | None, findings: Sequence[Fi
     shown = {
         "shells": len(record.frequency_per_A),
         "origin": origin_words(record.half_maps, record.program),
-        "local": local_words(record.local),
+        "local": [*convergence_words(record.convergence), *local_words(record.local)],
         "verdict": asdict(verdict(record, previous, findings)),
         "findings": [_finding(finding, record) for finding in findings],
         "curves": [_curve(curve, record, suspicious) for curve in record.curves],

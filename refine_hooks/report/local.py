@@ -1,5 +1,6 @@
-"""Where the map is good, in words."""
+"""Where the map is good, and whether it still changes, in words."""
 
+from refine_hooks.log.convergence import Convergence
 from refine_hooks.log.local import LocalChange, LocalPart, LocalResolution
 
 _NEXT_TO_NOTHING = 0.01
@@ -44,3 +45,26 @@ def _change_words(change: LocalChange) -> str:
         f"against {change.against}: {100 * change.better:.0f} % of the places are better by more than 5 %, "
         f"{100 * change.worse:.0f} % worse; median change {change.median_A:+.2f} Å"
     )
+
+
+def convergence_words(convergence: Convergence | None) -> list[str]:
+    """What becomes of the refinement, and what that is read off."""
+    if convergence is None:
+        return []
+    compared = f"{convergence.rounds} round{'' if convergence.rounds == 1 else 's'}"
+    rate = f"{abs(convergence.per_round_A or 0):.2f} Å a round"
+    said = {
+        "converged": f"converged since round {convergence.since}: neither the resolution nor the map changes beyond its error",
+        "improving": f"still improving by {rate}",
+        "worsening": f"getting worse by {rate}",
+        "oscillates": "oscillates between two solutions: this round is like the one before the last, not like the last one",
+        "undecided": "whether it has converged is not decided",
+    }[convergence.verdict]
+    words = [f"convergence ({compared}): {said}"]
+    if convergence.with_last is not None:
+        one = convergence.with_last
+        noise = "" if one.noise_shared is None else f"; {100 * one.noise_shared:.0f} % of their noise is the same"
+        words.append(
+            f"the signal correlates {one.signal:.3f} ± {one.signal_sd:.3f} with that of {one.against} ({convergence.mask}){noise}"
+        )
+    return words

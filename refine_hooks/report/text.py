@@ -14,7 +14,7 @@ from refine_hooks.audit.reading import Counts, counted, quoted
 from refine_hooks.log.masks import MaskRecord
 from refine_hooks.log.records import Crossing, Curve, Failed, RoundRecord
 from refine_hooks.model import Key
-from refine_hooks.report.local import local_words
+from refine_hooks.report.local import convergence_words, local_words
 from refine_hooks.report.words import analysis_words, mask_title, origin_words
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ def show_round(record: RoundRecord, findings: Sequence["Finding"] = (), console:
         out.print(f"{names[0]}{f' ... {names[-1]}' if len(names) > 1 else ''}: {rule}", style="dim", markup=False)
     for mask in record.masks:
         out.print(_mask_words(mask), markup=False)
-    for text in (*analysis_words(record.analysis), *local_words(record.local)):
+    for text in (*analysis_words(record.analysis), *local_words(record.local), *convergence_words(record.convergence)):
         out.print(text, markup=False)
     for warning in record.program_warnings:
         out.print(

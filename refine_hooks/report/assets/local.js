@@ -1,14 +1,14 @@
-// Where the map is good: the share of the places at each resolution, and the same in words.
+// Whether the refinement has converged, and where the map is good: how many places at each resolution, and in words.
 function showLocal(detail) {
   const local = detail?.local,
     card = $("local").closest(".card");
-  card.hidden = !local;
+  card.hidden = !local && !detail?.convergence;
   if (card.hidden) return;
   fill(
     $("local"),
     detail.shown.local.map((text) => el("p", {}, text)),
   );
-  fill($("local-bars"), localBars(local));
+  fill($("local-bars"), local && localBars(local));
 }
 
 function localBars(local) {
