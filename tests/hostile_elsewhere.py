@@ -1,16 +1,19 @@
 """Readers of the smaller programs' files, and of files that were our own when we wrote them; see `hostile_target`."""
 
 import atexit
+import gzip
 import io
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from hostile_target import Reader, Target, called, made
@@ -19,7 +22,9 @@ from small_program import a_watch, half_maps_of
 from refine_hooks import reanalyse
 from refine_hooks.files.hdf import read_hdf_header, read_hdf_map
 from refine_hooks.files.mrc import Map, write_map
-from refine_hooks.log.folder import Store
+from refine_hooks.log import copies, stored
+from refine_hooks.log.file import append, spelled
+from refine_hooks.log.folder import Store, index_path
 from refine_hooks.log.index import LogIndex
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.model import Fingerprint, InputFile, Key, Round
@@ -195,6 +200,55 @@ def log_of_a_round() -> list[bytes]:
     return [_measured()[0].log.read_bytes()]
 
 
+@cache
+def _kept_of() -> tuple[LogIndex, bytes]:
+    """A log of two rounds as it is read without its summaries, and the file that these are kept in."""
+    log = _place("kept") / "rounds.jsonl"
+    append(log, [_measured()[1], _measured()[1].model_copy(update={"key": Key(run="b", iteration=2, class_id=1)})])
+    index = LogIndex(log)
+    with mock.patch.object(stored, "WORTH_KEEPING", 1000):
+        index.read()
+    return index, index_path(log).read_bytes()
+
+
+def _summaries(path: Path) -> object:
+    """The answers from a log whose summaries are these: never others than without them."""
+    known, _ = _kept_of()
+    place, answers = index_path(known.path), []
+    repaired = path.with_name("repaired")
+    repaired.write_bytes(_with_its_checksum(path.read_bytes()) if path.is_file() else b"")
+    for kept in (path, repaired):
+        place.unlink(missing_ok=True)
+        place.symlink_to(kept)
+        index = LogIndex(known.path)
+        with mock.patch.object(stored, "WORTH_KEEPING", 1000):
+            index.read()
+        answers.append([(one, one.fingerprint, one.curves) for one in index.summaries()])
+    if answers[0] != [(one, one.fingerprint, one.curves) for one in known.summaries()]:
+        raise AssertionError("other answers than without the summaries")
+    return answers
+
+
+def _with_its_checksum(raw: bytes) -> bytes:
+    """As one would write it who knows how it is checked."""
+    first, _, body = raw.partition(b"\n")
+    try:
+        head = json.loads(first) | {"body": zlib.crc32(body)}
+    except (ValueError, TypeError, RecursionError):
+        return raw
+    return json.dumps(head).encode() + b"\n" + body
+
+
+def _copied(path: Path) -> object:
+    """The rounds that a log lacks, from a copy of one of its lines."""
+    store = Store(path.parent / "copies")
+    place = store.record_path(_measured()[1].key)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.unlink(missing_ok=True)
+    place.symlink_to(path)
+    return list(copies.lacking(store, LogIndex(store.log)))
+
+
 def _ledger() -> list[bytes]:
     files = [InputFile(name=name, size=1, mtime_ns=2).model_dump() for name in ("a.mrc", "b.mrc")]
     return [json.dumps({"iteration": 1, "discarded": False, "files": files}).encode()]
@@ -242,6 +296,8 @@ ELSEWHERE: dict[str, Target] = {
         lambda: [made(lambda path: write_map(path, Map(np.ones((4, 4, 4), np.float32), 1.5), "seed"), ".mrcs")],
     ),
     "log, followed": Target(_follow, ".jsonl", log_of_a_round, fast=False),
+    "summaries of a log": Target(_summaries, ".index", lambda: [_kept_of()[1]], fast=False),
+    "copy of a line": Target(_copied, ".json.gz", lambda: [gzip.compress(spelled(_measured()[1]))], fast=False),
     "kept pairs": Target(called("kept.json", _overwritten._read), ".json", _ledger),
     "discarded arrays": Target(called("discarded.json", spool._discarded), ".json", lambda: [b'{"a.star": [1, 2]}']),
     "checkpoint": Target(_checkpoint, ".sums", _checkpoints),

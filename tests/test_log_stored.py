@@ -75,6 +75,20 @@ def test_the_next_reader_knows_the_same_and_reads_what_was_appended_alone(
     assert told(read(log)) == kept
 
 
+@pytest.mark.parametrize("then", ["at rest", "a round is appended"])
+def test_a_line_that_was_edited_in_its_place_is_read_anew(log: Path, then: str) -> None:
+    read(log)
+    with log.open("r+b") as stream:
+        at = stream.read().index(b'"iteration":5,')
+        stream.seek(at)
+        stream.write(b'"iteration":7,')
+    if then != "at rest":
+        append(log, rounds(13, 13))
+    kept = told(read(log))
+    index_path(log).unlink()
+    assert told(read(log)) == kept
+
+
 @pytest.mark.parametrize("harm", ["torn", "edited", "empty", "binary", "nested", "another"])
 def test_a_file_that_was_harmed_is_not_believed(log: Path, harm: str, tmp_path: Path) -> None:
     first = told(read(log))

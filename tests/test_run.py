@@ -7,6 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +31,8 @@ from refine_hooks.model import KEPT_FIRST, Facts, HalfMaps, Round
 from refine_hooks.reconstruct import Desk, _Foretelling
 from refine_hooks.watch.config import Reconstruct
 from refine_hooks.watch.loop import run, two_scans
+from refine_hooks.watch.owners import Stopping
+from refine_hooks.watch.session import _signals
 
 
 @pytest.fixture
@@ -456,6 +460,24 @@ def test_a_folder_that_cannot_be_written_to_asks_for_another(tmp_path: Path) -> 
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="--out"), only_writer(tmp_path / "file" / "out", "me"):
         pass
+
+
+def test_a_signal_that_comes_while_the_watch_begins_to_wait_ends_it_all_the_same() -> None:
+    stopping = Stopping(threading.Event())
+    child = os.fork()
+    if child == 0:
+        with _signals(stopping):
+            with stopping.asked._cond:  # type: ignore[attr-defined]
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(0.01)
+            os._exit(not (stopping.asked.wait(5.0) and stopping.why == "terminated"))
+    ends_s = time.monotonic() + 8.0
+    while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < ends_s:
+        time.sleep(0.01)
+    if ended == (0, 0):
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert ended == (child, 0)
 
 
 @pytest.mark.parametrize(("number", "why"), [(signal.SIGTERM, "terminated"), (signal.SIGINT, "interrupted")])

@@ -220,12 +220,14 @@ def _stopping() -> Iterator[Callable[[], bool]]:
     import signal
     import threading
 
+    from refine_hooks.files.signals import set_from_handler
+
     asked = threading.Event()
 
     def stop(number: int, _: FrameType | None) -> None:
         if asked.is_set():
             raise KeyboardInterrupt
-        asked.set()
+        set_from_handler(asked)
         logger.info("stopping after the particles in hand")
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}

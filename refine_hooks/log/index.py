@@ -6,7 +6,7 @@ import os
 import threading
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -77,6 +77,7 @@ class LogIndex:
     _last: stored.Mark | None = None
     _others: list[Place] = field(default_factory=list)  # lines that are not the last ones of a round
     _kept: int = 0  # up to where the summaries are kept beside the log
+    _whole_crc: int = 0  # of the log up to there
     _file: tuple[int, int] | None = None
 
     @property
@@ -117,7 +118,7 @@ class LogIndex:
                 last = text
             if last:
                 self._last = stored.Mark(status.st_ino, (self._read - len(last), len(last)), zlib.crc32(last))
-            self._keep()
+            self._keep(stream.fileno(), status)
             return self._read > before
 
     def _replaced(self, handle: int, status: os.stat_result) -> bool:
@@ -143,22 +144,29 @@ class LogIndex:
                     self._take(os.pread(handle, place[1], place[0]))
                 else:
                     self._take_round(summary, place)
-            self._kept = self._read
+            self._kept, self._whole_crc = self._read, self._last.whole_crc
         except (OSError, ValueError, TypeError, AttributeError):
             self._forget()
 
-    def _keep(self) -> None:
+    def _keep(self, handle: int, status: os.stat_result) -> None:
         """Keep what was read beside the log, where that was much."""
         if self._last is None or self._read - self._kept < max(stored.WORTH_KEEPING, self._read // 16):
             return
-        self._kept = end = sum(self._last.place)
+        end = sum(self._last.place)
+        whole = stored.checksum(handle, self._kept, end, self._whole_crc)
+        self._kept, self._whole_crc = end, whole
         entries: dict[Place, RoundSummary | None] = dict.fromkeys(self._others)
         known = self._rounds.by_key.values()
         entries |= {one.place: one if one.supersedes is None else None for one in known}
-        stored.save(self.path, self._last, ((place, entries[place]) for place in sorted(entries) if place[0] < end))
+        touched_ns = status.st_ctime_ns if status.st_size == end else 0
+        stored.save(
+            self.path,
+            replace(self._last, whole_crc=whole, ctime_ns=touched_ns),
+            ((place, entries[place]) for place in sorted(entries) if place[0] < end),
+        )
 
     def _forget(self) -> None:
-        self._others, self._kept = [], 0
+        self._others, self._kept, self._whole_crc = [], 0, 0
         self._rounds, self._failed, self._curves = Rounds(), {}, {}
         self._logged, self._news, self._superseded = {}, {}, {}
         self.start, self.ended, self.faults, self.fault_count = None, False, [], 0

@@ -1,9 +1,9 @@
 """The summaries of a long log, kept beside it, so that whoever opens it next need not read it.
 
-A file of this kind is never trusted: it counts only where it is whole, and belongs to the very file that is open, whose last
-line that was summed up still stands where it stood. It may be deleted at any time; where it cannot be written, nothing is lost.
-Its first line says what it belongs to. Then there is one line of JSON for each line of the log: where that stands, and of a round
-its summary.
+A file of this kind is never trusted: it counts only where it is whole, and belongs to the very file that is open, which has not
+been touched since or still holds the same lines (their checksum is told). It may be deleted at any time; where it cannot be
+written, nothing is lost. Its first line says what it belongs to. Then there is one line of JSON for each line of the log: where
+that stands, and of a round its summary.
 """
 
 import json
@@ -21,8 +21,10 @@ from refine_hooks.log.file import Place
 from refine_hooks.log.folder import index_path
 from refine_hooks.log.summary import RoundSummary
 
-FORMAT = 2
+FORMAT = 3
 WORTH_KEEPING = 4 << 20  # bytes of a log; fewer are read in no time
+
+_CHUNK_BYTES = 1 << 20
 
 Entry = tuple[Place, RoundSummary | None]
 
@@ -35,11 +37,15 @@ class Mark:
         inode: of the file.
         place: of the last line.
         crc: checksum of that line.
+        whole_crc: checksum of all up to there, where it is kept.
+        ctime_ns: when the file was last touched before it was read; 0 where more stands in it than was read.
     """
 
     inode: int
     place: Place
     crc: int
+    whole_crc: int = 0
+    ctime_ns: int = 0
 
     def fits(self, handle: int) -> bool:
         """Whether it is this file, and the line still stands there."""
@@ -68,14 +74,25 @@ def load(log: Path, handle: int) -> tuple[Mark, Iterator[Entry]] | None:
         with stream:
             first, size = stream.readline(1000), os.fstat(stream.fileno()).st_size
             head = parsed_json(first.decode())
-            mark = Mark(head["inode"], (head["last"][0], head["last"][1]), head["crc"])
-            if head["format"] != FORMAT or size > os.fstat(handle).st_size or not mark.fits(handle):
+            mark = Mark(head["inode"], (head["last"][0], head["last"][1]), head["crc"], head["whole"])
+            status = os.fstat(handle)
+            if head["format"] != FORMAT or size > status.st_size or not mark.fits(handle):
+                return None
+            untouched = status.st_ctime_ns == head["ctime_ns"]
+            if not untouched and checksum(handle, 0, sum(mark.place)) != mark.whole_crc:
                 return None
             if _checksum(stream) != head["body"]:
                 return None
     except (OSError, ValueError, TypeError, KeyError, IndexError):
         return None
     return mark, _entries(index_path(log))
+
+
+def checksum(handle: int, start: int, end: int, crc: int = 0) -> int:
+    """The checksum of a part of a file, going on from that of the part before."""
+    while start < end and (part := os.pread(handle, min(_CHUNK_BYTES, end - start), start)):
+        crc, start = zlib.crc32(part, crc), start + len(part)
+    return crc
 
 
 def _checksum(lines: Iterable[bytes]) -> int:
@@ -99,10 +116,18 @@ def save(log: Path, mark: Mark, entries: Iterable[Entry]) -> None:
         json.dumps([*place, *(known.packed() if known else ())], separators=(",", ":")).encode() + b"\n"
         for place, known in entries
     ]
-    head = {"format": FORMAT, "inode": mark.inode, "last": mark.place, "crc": mark.crc, "body": _checksum(lines)}
     try:
         if os.stat(log).st_ino != mark.inode:
             return
+        head = {
+            "format": FORMAT,
+            "inode": mark.inode,
+            "last": mark.place,
+            "crc": mark.crc,
+            "whole": mark.whole_crc,
+            "ctime_ns": mark.ctime_ns,
+            "body": _checksum(lines),
+        }
         with beside(index_path(log)) as temporary, temporary.open("wb") as stream:
             stream.write(json.dumps(head, separators=(",", ":")).encode() + b"\n")
             stream.writelines(lines)

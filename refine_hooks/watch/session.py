@@ -11,6 +11,7 @@ from types import FrameType
 from refine_hooks.errors import StorageError
 from refine_hooks.files import file_system
 from refine_hooks.files.lock import only_writer
+from refine_hooks.files.signals import set_from_handler
 from refine_hooks.log.records import Start, Stop, now
 from refine_hooks.watch import events
 from refine_hooks.watch.owners import Stopping
@@ -109,11 +110,15 @@ def _version(package: str) -> str:
 def _signals(stopping: Stopping) -> Iterator[None]:
     """The first SIGTERM or SIGINT lets the round in hand be finished, a second one drops it cleanly."""
 
+    heard = False
+
     def stop(number: int, _: FrameType | None) -> None:
-        if stopping.asked.is_set():
+        nonlocal heard
+        if heard or stopping.asked.is_set():
             raise KeyboardInterrupt
+        heard = True
         stopping.why = "interrupted" if number == signal.SIGINT else "terminated"
-        stopping.asked.set()
+        set_from_handler(stopping.asked)
         rest = "finishing the round in hand; once more to drop it" if stopping.in_hand else "stopping"
         logger.info(f"{stopping.why}: {rest}")
 
