@@ -9,6 +9,8 @@ from refine_hooks.api.arrays import unmasked_fsc as unmasked_fsc
 from refine_hooks.api.figures import plot_fsc as plot_fsc
 from refine_hooks.api.halves import MeasuredPair as MeasuredPair
 from refine_hooks.api.halves import measure_half_maps as measure_half_maps
+from refine_hooks.api.local import LocalMap as LocalMap
+from refine_hooks.api.local import local_resolution as local_resolution
 from refine_hooks.api.logs import Log as Log
 from refine_hooks.api.logs import audit_log as audit_log
 from refine_hooks.api.logs import read_log as read_log

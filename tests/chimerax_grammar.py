@@ -46,6 +46,13 @@ def model(word: str) -> bool:
     return bool(re.fullmatch(r"#\d+(,\d+)*", word))
 
 
+def palette(word: str) -> bool:
+    """VALUE,COLOUR:VALUE,COLOUR... with rising values."""
+    pairs = [pair.split(",") for pair in word.split(":")]
+    rising = [float(value) for value, _ in pairs]
+    return rising == sorted(set(rising)) and all(colour(name) for _, name in pairs)
+
+
 NONE = None  # a keyword without a value
 VOLUME: dict[str, Check | None] = {
     "style": one_of("surface", "mesh", "image"),
@@ -61,6 +68,7 @@ COMMANDS: dict[str, tuple[str, dict[str, Check | None]]] = {
     "volume": ("models", VOLUME),
     "volume add": ("models", {"scaleFactors": numbers, "hideMaps": truth, "modelId": model}),
     "volume gaussian": ("models", {"sDev": number, "modelId": model}),
+    "color sample": ("models", {"map": model, "palette": palette}),
     "rename": ("models name", {}),
     "vseries slider": ("models", {}),
     "view": ("", {}),
@@ -74,6 +82,7 @@ class Session:
     models: dict[int, str] = field(default_factory=dict)
     series: set[int] = field(default_factory=set)
     shown: dict[int, dict[str, str]] = field(default_factory=dict)
+    coloured: int = 0  # by which model another one is coloured
     opened: list[Path] = field(default_factory=list)
 
 
@@ -130,6 +139,9 @@ def _arguments(name: str, kind: str, before: list[str], given: dict[str, str], s
         chosen = [int(n) for n in before[0][1:].split(",")]
         assert set(chosen) <= set(session.models), before
         assert len(before) == (2 if kind == "models name" else 1), before
+        if "map" in given:
+            assert int(given["map"][1:]) in session.models
+            session.coloured = int(given["map"][1:])
         if "modelId" in given:
             assert _add(session, name) == int(given["modelId"][1:]), "ChimeraX would give it another number"
         if name == "rename":

@@ -190,6 +190,21 @@ def test_a_watch_gives_the_records_that_it_logs_and_says_nothing(
     assert capfd.readouterr() == ("", "")
 
 
+def test_each_place_of_the_particle_has_a_resolution() -> None:
+    one, two = a_pair()
+    found = refine_hooks.local_resolution(one, two, VOXEL_A, resolution_A=8.0)
+    stated = found.values[found.values > 0]
+    assert 0 < len(stated) == found.record.places
+    assert found.record.finest_A <= np.median(stated) <= found.record.coarsest_A
+    assert found.voxel_size_A >= VOXEL_A
+    given = refine_hooks.local_resolution(
+        one, two, VOXEL_A, resolution_A=8.0, mask=refine_hooks.automask(one, two, VOXEL_A)
+    )
+    assert given.record.places > found.record.places  # solvent in the mask is not known to be one
+    with pytest.raises(refine_hooks.RefineHooksError, match="no such point group"):
+        refine_hooks.local_resolution(one, two, VOXEL_A, resolution_A=8.0, symmetry="Q")
+
+
 def test_half_maps_are_made_from_a_parameter_file_and_its_stack(tmp_path: Path) -> None:
     write_stack(tmp_path / "s.mrcs")
     table = write_relion_star(tmp_path / "p.star", columns(), "s.mrcs")

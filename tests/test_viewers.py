@@ -31,13 +31,15 @@ def test_the_newest_round_is_opened_with_its_masks_and_its_series(log: Path, tmp
     assert all(file.is_file() for file in session.opened)
     masks = [f"mask: {mask.name}" for mask in record.masks if mask.path]
     assert list(session.models.values())[:3] == ["half map 1", "half map 2", "average"]
-    assert list(session.models.values())[4:-1] == masks
+    assert list(session.models.values())[4:-2] == masks
+    assert session.models[session.coloured] == "local resolution, A"
     assert session.series == {len(session.models)}
     assert {number for number, given in session.shown.items() if "show" in given} == {
         4,
         5 + masks.index("mask: automask"),
     }
-    assert len({given["color"] for number, given in session.shown.items() if number > 4}) == len(masks) + 1
+    colours = [given["color"] for number, given in session.shown.items() if number > 4 and "color" in given]
+    assert len(set(colours)) == len(colours) == len(masks) + 1
 
 
 def test_a_round_by_its_key_is_opened_without_a_series(log: Path, tmp_path: Path) -> None:

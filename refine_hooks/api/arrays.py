@@ -27,6 +27,18 @@ def as_volume(given: ArrayLike, name: str) -> Volume:
     return volume
 
 
+def as_pair(half1: ArrayLike, half2: ArrayLike, name: str = "half2") -> tuple[Volume, Volume]:
+    """Two arrays of one shape as float32 [z, y, x].
+
+    Raises:
+        MapError: one is no cube, or their shapes differ.
+    """
+    one, two = as_volume(half1, "half1"), as_volume(half2, name)
+    if one.shape != two.shape:
+        raise MapError(f"half1 has the shape {one.shape}, {name} {two.shape}; they must be equal")
+    return one, two
+
+
 def unmasked_fsc(half1: ArrayLike, half2: ArrayLike) -> NDArray[np.float64]:
     """Fourier shell correlation of two maps over the shells 0..N//2; NaN where one of the two has no power.
 
@@ -39,7 +51,7 @@ def unmasked_fsc(half1: ArrayLike, half2: ArrayLike) -> NDArray[np.float64]:
     Raises:
         MapError: an array that is no cube, or two of different shapes.
     """
-    one, two = _pair(half1, half2)
+    one, two = as_pair(half1, half2)
     return fsc.fsc(transform(one), transform(two))
 
 
@@ -49,15 +61,8 @@ def masked_fsc(half1: ArrayLike, half2: ArrayLike, mask: ArrayLike) -> NDArray[n
     Raises:
         MapError: an array that is no cube, or two of different shapes.
     """
-    one, two = _pair(half1, half2)
-    return fsc.masked_fsc(one, two, _pair(half1, mask, "mask")[1])
-
-
-def _pair(half1: ArrayLike, half2: ArrayLike, name: str = "half2") -> tuple[Volume, Volume]:
-    one, two = as_volume(half1, "half1"), as_volume(half2, name)
-    if one.shape != two.shape:
-        raise MapError(f"half1 has the shape {one.shape}, {name} {two.shape}; they must be equal")
-    return one, two
+    one, two = as_pair(half1, half2)
+    return fsc.masked_fsc(one, two, as_pair(half1, mask, "mask")[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +108,8 @@ def phase_randomised(
     Raises:
         MapError: arrays that do not fit each other, or halves whose FSC never falls below ``below``.
     """
-    one, two = _pair(half1, half2)
-    values = _pair(half1, mask, "mask")[1]
+    one, two = as_pair(half1, half2)
+    values = as_pair(half1, mask, "mask")[1]
     transforms = transform(one), transform(two)
     unmasked = fsc.fsc(*transforms)
     onset = fsc.onset(unmasked, below)
@@ -123,7 +128,7 @@ def automask(half1: ArrayLike, half2: ArrayLike, voxel_size_A: float) -> Volume:
     Raises:
         MapError: arrays that do not fit each other, or halves from which no mask can be made; says why.
     """
-    one, two = _pair(half1, half2)
+    one, two = as_pair(half1, half2)
     made = made_mask(one, two, voxel_size_A)
     if made.values is None:
         raise MapError(made.note or "no mask can be made from these half maps")

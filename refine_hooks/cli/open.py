@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from refine_hooks.cli._app import app
-from refine_hooks.cli._logs import FirstOfTwo, SecondOfTwo, key_of, log_and_round, open_log
+from refine_hooks.cli._logs import FirstOfTwo, SecondOfTwo, analyses_of, key_of, log_and_round, open_log
 
 if TYPE_CHECKING:
     from refine_hooks.log.index import LogIndex
@@ -40,7 +40,7 @@ def open_round(
     place, named = log_and_round(log, key)
     index = open_log(place)
     record, series = _chosen(index, named)
-    script = chimerax_script(record, index.path.parent, series)
+    script = chimerax_script(analyses_of(index).completed(record), index.path.parent, series)
     program = None if out else next((found for name in _PROGRAMS if (found := shutil.which(name))), None)
     if program is not None:
         _start(program, script)

@@ -1,7 +1,7 @@
 """A round as a script of UCSF ChimeraX: half maps, their average, the masks, and the rounds before it as a series.
 
 The commands are those of ChimeraX's documentation (https://www.rbvi.ucsf.edu/chimerax/docs/user/commands/): close session, open,
-volume, volume add, volume gaussian, rename, vseries slider, view.
+volume, volume add, volume gaussian, rename, color sample, vseries slider, view.
 """
 
 import re
@@ -46,7 +46,9 @@ def chimerax_script(record: RoundRecord, folder: Path, series: Sequence[RoundRec
     lines += _maps(record, _halves_of(record, folder))
     masks = [(mask, file) for mask in record.masks if (file := _file_of(mask, folder)) is not None]
     lines += _masks(masks, _MAPS + 1)
-    lines += _series(record, folder, series, _MAPS + len(masks) + 1)
+    local = _local(record, folder, _MAPS + len(masks) + 1)
+    lines += local
+    lines += _series(record, folder, series, _MAPS + len(masks) + (2 if local else 1))
     return "\n".join([*lines, "view", ""])
 
 
@@ -109,6 +111,21 @@ def _masks(masks: Sequence[tuple[MaskRecord, Path]], first: int) -> list[str]:
 def _file_of(mask: MaskRecord, folder: Path) -> Path | None:
     file = None if mask.path is None else path_of(folder.absolute(), mask.path)
     return file if file is not None and file.is_file() else None
+
+
+def _local(record: RoundRecord, folder: Path, number: int) -> list[str]:
+    """The average in the colours of the local resolution, where that was measured: blue is good, red is poor, grey not stated."""
+    known = record.local
+    file = None if known is None or known.path is None else path_of(folder.absolute(), known.path)
+    if known is None or file is None or not file.is_file():
+        return []
+    good_A, middle_A, poor_A = known.finest_A, known.median_A, max(known.coarsest_A, known.median_A + 0.01)
+    ends = f"{good_A:.4g},#2166ac:{middle_A:.4g},#f7f7f7:{poor_A:.4g},#b2182b"
+    return [
+        f"open {_quoted(str(file))} name {_quoted('local resolution, A')}",
+        f"volume #{number} hide",
+        f"color sample #{_MAPS} map #{number} palette 0,#888888:{0.9 * good_A:.4g},#888888:{ends}",
+    ]
 
 
 def _series(record: RoundRecord, folder: Path, rounds: Sequence[RoundRecord], number: int) -> list[str]:
