@@ -193,6 +193,14 @@ def thunder(project: Path, iteration: int) -> None:
     dated([*files, put_text(project / f"FSC_{stem}.txt", "".join(rows))], iteration)
 
 
+def susan(project: Path, iteration: int) -> None:
+    put_text(project / "info.prjtxt", "name:project\n")
+    folder = project / f"ite_{iteration:04d}"
+    one, two = half_maps_of(iteration)
+    files = [put(folder / f"map_class001_half{k}.mrc", m) for k, m in ((1, one), (2, two))]
+    dated([*files, put(folder / "map_class001.mrc", merged(one, two))], iteration)
+
+
 def recovar(project: Path, iteration: int) -> None:
     volumes = project / "output" / "volumes"
     dated([put(volumes / f"mean_half{k}_unfil.mrc", m) for k, m in enumerate(half_maps_of(iteration), 1)], iteration)
@@ -234,6 +242,7 @@ PROGRAMS = {
     "warp": Imitation(warp, "found", curve="unmasked", labels=("0faded00", "0fadecff", "0fadecfe")),
     "dynamo": Imitation(dynamo, "found", curve="bandpass", settings=(("voxel_size_A", VOXEL_A),)),
     "thunder": Imitation(thunder, "found", curve="fsc"),
+    "susan": Imitation(susan, "found"),
     "recovar": Imitation(recovar, "found", live=1, late=1, labels=("it000",)),
     "dynamight": Imitation(dynamight, "found", live=1, late=1, labels=("it000",)),
     "cryodrgn": Imitation(

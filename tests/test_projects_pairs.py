@@ -176,6 +176,16 @@ def test_half_maps_under_other_names_are_not_passed_over_in_silence(name: str, t
     assert (found.path.name, "its name is none" in found.reason) == ("mine_half_A.mrc", True)
 
 
+def test_emclarity_s_sums_are_named_with_the_reason_that_they_are_not_read(tmp_path: Path) -> None:
+    project = PROGRAMS["emclarity"].finished(tmp_path / "project")
+    put(project / "cycle003_virus_class0_REF_ODD_NoWgt.mrc", half_maps_of(1)[0])
+    put(project / "cycle003_virus_class0_Raw_EVE.mrc", half_maps_of(1)[0])
+    opened = adapter_called("emclarity").open(project, settings_of("emclarity"), tmp_path / "spool")
+    reasons = {each.path.name[-9:]: each.reason for each in unused_half_maps(opened, opened.rounds())}
+    assert "divides one by the other" in reasons["NoWgt.mrc"]
+    assert "another stage" in reasons["w_EVE.mrc"]
+
+
 def test_once_exits_with_1_where_half_maps_are_there_and_none_was_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

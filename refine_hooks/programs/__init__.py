@@ -36,6 +36,7 @@ ADAPTERS: dict[str, str] = {
     "thunder": "refine_hooks.programs.thunder:ADAPTER",
     "recovar": "refine_hooks.programs.recovar:ADAPTER",
     "dynamight": "refine_hooks.programs.dynamight:ADAPTER",
+    "susan": "refine_hooks.programs.susan:ADAPTER",
     "pytom": "refine_hooks.programs.pytom:ADAPTER",
     "frealign": "refine_hooks.programs.frealign:ADAPTER",
     "generic": "refine_hooks.programs.generic:ADAPTER",

@@ -41,6 +41,16 @@ ADAPTER = Pairs(
     ),
     overwritten=True,
     numbered=re.compile(r"FSC/cycle(?P<iteration>\d{3})_.*fsc_GLD\.txt"),
+    unread=(
+        (
+            re.compile(r"cycle\d{3}_.+_(?:NoWgt|Wgt)\.mrc"),
+            "a sum and its weights; emClarity divides one by the other with a constant of its own, which is not repeated here",
+        ),
+        (
+            re.compile(r"cycle\d{3}_.+_class\d+_(?:Raw|Cls|Ref|NoA)_(?:ODD|EVE)\.mrc"),
+            "an average of another stage than the references (_REF_), which are measured",
+        ),
+    ),
     beside=_tables,
     reported=_reported,
 )

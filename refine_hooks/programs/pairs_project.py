@@ -79,6 +79,7 @@ class Names:
         curves_of_old: the program keeps curves of iterations whose half maps it has written over.
         halves: whether a pair is one of half maps at all, and not of two classes.
         needs_number: whether a pair is none of the rounds before a file with a number has come.
+        unread: expressions over names of half maps that are not read, each with the reason.
         facts: what is known of every round.
         reported, masks: see `refine_hooks.programs.adapter.Project`.
     """
@@ -96,6 +97,7 @@ class Names:
     curves_of_old: bool = False
     halves: Callable[[Pair], bool] = lambda pair: True
     needs_number: Callable[[Pair], bool] = lambda pair: False
+    unread: tuple[tuple[re.Pattern[str], str], ...] = ()
     facts: Facts = field(default_factory=Facts)
     reported: Callable[[Round], list[FscCurve]] = lambda round_: []
     masks: Callable[[Round, HalfMaps], dict[str, ProgramMask]] = lambda round_, halves: {}
