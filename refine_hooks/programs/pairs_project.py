@@ -165,7 +165,8 @@ class PairsProject(Project):
         wrong = [fault for match in found if (fault := not_a_number(match, name))]
         if found:
             return wrong[0] if len(wrong) == len(found) else None
-        return super().why_unused(path)
+        reason = next((why for pattern, why in self.names.unread if pattern.fullmatch(name)), None)
+        return reason or super().why_unused(path)
 
     def reported(self, round_: Round) -> list[FscCurve]:
         """The program's own curves."""
