@@ -1,7 +1,7 @@
 """SUSAN, alone or run by TomoBEAR: both half maps of every class and iteration, as its averager makes them.
 
-``ite_NNNN/map_classKKK_half{1,2}.mrc`` beside ``info.prjtxt``; only the map of all particles is filtered afterwards. Names are those of
-project.py and of the averager of its source. Its FSC is drawn (``fsc_classKKK.svg``), and kept nowhere as numbers.
+``ite_NNNN/map_classKKK_half{1,2}.mrc`` beside ``info.prjtxt``; only the map of all particles is filtered afterwards. Names are
+those of project.py and of the averager of its source. Its FSC is drawn (``fsc_classKKK.svg``), and kept nowhere as numbers.
 """
 
 import re
