@@ -27,13 +27,17 @@ from rounds_data import (
 from refine_hooks import curves
 from refine_hooks.audit import Finding, audit, worst
 from refine_hooks.curves.cistem import gain, part_fsc
+from refine_hooks.errors import InputError
 from refine_hooks.fourier import voxels_in_shell
 from refine_hooks.log.checks import Checks, NoiseByDirection, ProgramDifference, Share
 from refine_hooks.log.file import Journal
+from refine_hooks.log.headline import with_headline
 from refine_hooks.log.masks import AutomaskParameters, MaskRecord, SignalOutside
 from refine_hooks.log.records import Analysis, HalfMapsRecord, LogLine, RoundRecord, now
 from refine_hooks.model import Fingerprint, InputFile, Key, Masked
 from refine_hooks.programs.relion.star import read_star
+from refine_hooks.report import deposit
+from refine_hooks.report.words import verdict
 
 
 def rules(*lines: LogLine) -> dict[str, Finding]:
@@ -605,3 +609,23 @@ def test_a_mask_under_which_randomised_phases_correlate_to_nyquist_is_named_in_r
     for number in range(7):
         found = rules(rounds[f"EMPIAR-10200/iter0{number}"])
         assert "the mask 'user' correlates by itself" in found["never_below"].message
+
+
+def test_halves_without_a_common_signal_have_no_headline_and_every_reader_is_told_why(tmp_path: Path) -> None:
+    """A curve above the threshold by chance is no resolution, and neither is the number that the program states."""
+    chance = np.where(np.arange(SHELLS) < 6, 0.5, 0.0)
+    record = a_round({"unmasked": NOTHING, "sphere": chance, "reported_fsc": falling(30)})
+    assert record.curve("sphere").resolution_A is not None  # type: ignore[union-attr]
+    assert (record.headline, record.headline_withheld) == (None, ("no_signal",))
+    told = verdict(record, None, [])
+    assert (told.headline, "no more than noise" in told.basis) == ("No resolution", True)
+    with pytest.raises(InputError, match="no more than noise"):
+        deposit.prepared(record, tmp_path)
+
+
+def test_few_independent_coefficients_do_not_make_a_signal_of_chance() -> None:
+    """Twenty-four mates are one coefficient: what is certain of C1 is chance of O."""
+    weak = np.where(np.arange(SHELLS) < 8, 0.2, 0.0)
+    record = a_round({"unmasked": weak, "sphere": weak})
+    assert record.headline == "sphere"
+    assert with_headline(record, symmetry_order=24 * 8).headline is None

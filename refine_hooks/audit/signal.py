@@ -5,14 +5,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from refine_hooks.audit.halves import superimposed
-from refine_hooks.audit.reading import Finding, Values, at, found, measured, quoted
+from refine_hooks.audit.reading import Finding, at, found, measured, quoted
 from refine_hooks.audit.rules import Texts, rule_of_round
 from refine_hooks.log.records import RoundRecord
-from refine_hooks.log.signal import TOGETHER, most_negative, score_of
+from refine_hooks.log.signal import SIGNAL_SD, TOGETHER, most_negative, score_of, sd_of_none
 from refine_hooks.settings import Settings
 from refine_hooks.sums.symmetry import order_of
-
-SIGNAL_SD = 4.0  # the best of a few dozen first shells of noise reaches 3
 
 
 @rule_of_round(
@@ -41,7 +39,8 @@ def common_signal(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     if plain is None or record.half_maps is None or any(superimposed(record, settings)):
         return
     correlation = measured(plain)
-    sd = _sd_of_none(record, len(correlation))
+    order, masked = order_of(record.symmetry) or 1, record.half_maps.masked != "none"
+    sd = sd_of_none(record.voxels_in_shell[: len(correlation)], order, masked)
     shell = most_negative(correlation, sd)
     curve, level = quoted(record) or plain, settings.fsc.threshold
     if shell is not None:
@@ -65,11 +64,3 @@ def common_signal(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
             "read off it. Look for a gradient, or another normalisation, in one of the half maps"
         )
         yield found(record, "never_above", "warning", text, curve=curve.name, shells=(1, first))
-
-
-def _sd_of_none(record: RoundRecord, shells: int) -> Values:
-    """Standard deviation of the unmasked FSC of pure noise in each shell."""
-    order = order_of(record.symmetry) or 1
-    masked = record.half_maps is not None and record.half_maps.masked != "none"
-    counts = np.maximum(np.asarray(record.voxels_in_shell[:shells], float), 1)
-    return np.asarray(np.sqrt(order * (2.0 if masked else 1.0) / counts))

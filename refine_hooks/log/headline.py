@@ -35,9 +35,16 @@ def best_reported(curves: Sequence[Curve]) -> Curve | None:
 
 
 def headline_of(
-    curves: Sequence[Curve], masks: Sequence[MaskRecord], half_maps: HalfMapsRecord | None
+    curves: Sequence[Curve], masks: Sequence[MaskRecord], half_maps: HalfMapsRecord | None, signal: bool = True
 ) -> tuple[str | None, tuple[Withheld, ...]]:
-    """Name of the round's headline, and why it is none of the curves that were measured here; null where there is no curve."""
+    """Name of the round's headline, and why it is none of the curves that were measured here; null where there is no curve.
+
+    Args:
+        curves: of the round, the program's own among them.
+        masks: of the round.
+        half_maps: of the round.
+        signal: whether the halves have more in common than noise has; without that no number is one, the program's own neither.
+    """
     best = best_curve(curves, masks)
     withheld: list[Withheld] = []
     if half_maps is None:
@@ -48,12 +55,37 @@ def headline_of(
         withheld.append("masked")
     elif best is None:
         withheld.append("nothing_measured")
+    if not signal:
+        return None, (*withheld, "no_signal")
     if withheld:
         best = best_reported(curves)
     return best.name if best else None, tuple(withheld)
 
 
-def with_headline(record: RoundRecord) -> RoundRecord:
-    """The record with its headline decided."""
-    name, withheld = headline_of(record.curves, record.masks, record.half_maps)
+def with_headline(record: RoundRecord, symmetry_order: int = 1) -> RoundRecord:
+    """The record with its headline decided.
+
+    Args:
+        record: of a round.
+        symmetry_order: of the point group that was imposed on its halves.
+    """
+    signal = not _without_signal(record, symmetry_order)
+    name, withheld = headline_of(record.curves, record.masks, record.half_maps, signal)
     return record.model_copy(update={"headline": name, "headline_withheld": withheld})
+
+
+def _without_signal(record: RoundRecord, symmetry_order: int) -> bool:
+    """Whether two half maps that are nobody's filtered ones share no more than noise does."""
+    unmasked, halves = record.under(None), record.half_maps
+    if unmasked is None or halves is None or halves.origin == "regularised":
+        return False
+    import numpy as np
+
+    from refine_hooks.log.signal import SIGNAL_SD, most_negative, score_of, sd_of_none
+
+    known = [value for value in unmasked.correlation if value is not None]
+    if len(known) < 2 or unmasked.kind != "measured":
+        return False
+    correlation = np.array(known)
+    sd = sd_of_none(record.voxels_in_shell[: len(known)], symmetry_order, halves.masked != "none")
+    return most_negative(correlation, sd) is None and score_of(correlation, sd) < SIGNAL_SD

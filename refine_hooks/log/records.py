@@ -44,7 +44,7 @@ SCHEMA_VERSION = 2
 Direction = Literal["down", "up"]
 CurveKind = Literal["measured", "corrected", "scaled", "reported", "randomised"]
 CurveState = Literal["crosses", "never_below", "never_above", "truncated"]
-Withheld = Literal["no_half_maps", "filtered", "masked", "nothing_measured"]
+Withheld = Literal["no_half_maps", "filtered", "masked", "no_signal", "nothing_measured"]
 
 
 class HalfMapsRecord(Record):

@@ -1,11 +1,14 @@
 """Whether two half maps share a signal, and whether it has the same sign in both, as their unmasked FSC shows."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 Curve = NDArray[np.float64]
 
 TOGETHER = 3
+SIGNAL_SD = 4.0  # the best of a few dozen first shells of noise reaches 3
 _NEGATIVE, _NEGATIVE_SD = -0.1, 6.0
 
 
@@ -19,6 +22,18 @@ def score_of(correlation: Curve, sd: Curve) -> float:
     weight = 1 / np.square(sd[1:])
     scores = np.cumsum(weight * correlation[1:]) / np.sqrt(np.cumsum(weight))
     return float(scores.max(initial=0.0))
+
+
+def sd_of_none(voxels_in_shell: Sequence[int], order: int, masked: bool) -> Curve:
+    """Standard deviation of the unmasked FSC of pure noise in each shell.
+
+    Args:
+        voxels_in_shell: of the shells.
+        order: of the point group that was imposed.
+        masked: whether the halves were multiplied by a mask before.
+    """
+    counts = np.maximum(np.asarray(voxels_in_shell, float), 1)
+    return np.asarray(np.sqrt(order * (2.0 if masked else 1.0) / counts))
 
 
 def most_negative(correlation: Curve, sd: Curve) -> int | None:

@@ -84,7 +84,7 @@ def round_record(
         notes=measurement.notes,
         measured_in_s=measured_in_s,
     )
-    return with_headline(record)
+    return with_headline(record, measurement.noise.order if measurement.noise is not None else 1)
 
 
 def _as_tested(half_maps: HalfMapsRecord, masked: Masked | None) -> HalfMapsRecord:

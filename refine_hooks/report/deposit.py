@@ -27,7 +27,7 @@ from refine_hooks.log.folder import Store, path_of, slug
 from refine_hooks.log.masks import MaskRecord
 from refine_hooks.log.records import Curve, HalfMapsRecord, RoundRecord
 from refine_hooks.report.export import emdb_xml
-from refine_hooks.report.words import origin_words
+from refine_hooks.report.words import origin_words, withheld_words
 from refine_hooks.settings import Settings
 
 METHODS = {
@@ -125,7 +125,8 @@ def _record_faults(record: RoundRecord) -> Iterator[str]:
         )
     curve = record.headline_curve()
     if halves.origin != "regularised" and curve is None:
-        yield f"{key}: no curve of these half maps was measured, so there is no FSC to deposit"
+        why = withheld_words(record).rstrip(".") or "no curve of these half maps was measured"
+        yield f"{key}: {why[0].lower()}{why[1:]}: there is no FSC to deposit"
 
 
 def _check_faults(record: RoundRecord) -> Iterator[str]:

@@ -15,7 +15,7 @@ from refine_hooks.log.masks import MaskRecord
 from refine_hooks.log.records import Crossing, Curve, Failed, RoundRecord
 from refine_hooks.model import Key
 from refine_hooks.report.local import convergence_words, local_words
-from refine_hooks.report.words import analysis_words, mask_title, origin_words
+from refine_hooks.report.words import analysis_words, mask_title, origin_words, withheld_words
 
 if TYPE_CHECKING:
     from refine_hooks.audit import Causes, Finding
@@ -218,6 +218,8 @@ def show_round(record: RoundRecord, findings: Sequence["Finding"] = (), console:
     for rule, group in groupby(curves, lambda curve: curve.rule):
         names = [curve.name for curve in group]
         out.print(f"{names[0]}{f' ... {names[-1]}' if len(names) > 1 else ''}: {rule}", style="dim", markup=False)
+    if told := withheld_words(record):
+        out.print(f"No resolution is stated. {told}", style="bold", markup=False)
     for mask in record.masks:
         out.print(_mask_words(mask), markup=False)
     for text in (*analysis_words(record.analysis), *local_words(record.local), *convergence_words(record.convergence)):

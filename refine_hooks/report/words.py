@@ -257,12 +257,23 @@ def _no_number(record: RoundRecord) -> str:
 def _why_none(record: RoundRecord) -> str:
     if record.half_maps is not None and record.half_maps.origin == "regularised":
         return "The only half maps are filtered by the program."
+    if told := withheld_words(record):
+        return told
     curve = quoted(record)
     if curve is None:
         return "There is no FSC curve."
     if curve.note:
         return in_words(curve.note, ())
     return f"The FSC ({title_of(record, curve)}) does not cross {curve.threshold:g}."
+
+
+def withheld_words(record: RoundRecord) -> str:
+    """Why no resolution is stated though curves were measured; empty where one is, or none was measured."""
+    known = {
+        "masked": "The half maps were masked before they were measured, so that no curve of theirs is a resolution.",
+        "no_signal": "The half maps share no more than noise does, so that no curve of theirs is a resolution.",
+    }
+    return next((known[reason] for reason in reversed(record.headline_withheld) if reason in known), "")
 
 
 def _suspicious(record: RoundRecord, findings: Sequence[Finding]) -> tuple[str | None, str, str, str]:
