@@ -127,6 +127,12 @@ def test_the_command_compares_two_folders_and_prints_json_alone(tmp_path: Path) 
     table = json.loads(done.stdout)
     assert (table["a"], table["b"]) == ({"run": "run", "iteration": 1, "class_id": 1},) * 2
     assert {curve["verdict"] for curve in table["curves"]} == {"b is better"}
+    assert cli("compare", tmp_path / "a", "run/1/1", tmp_path / "b", "--json").stdout == done.stdout
+    assert cli("compare", tmp_path / "a", "run/1/1", tmp_path / "b", "run/1/1", "--json").stdout == done.stdout
+    of_one = [cli("compare", *words, "run/1/1", "run/1/1", cwd=tmp_path / "a") for words in ([], [tmp_path / "a"])]
+    assert "shell by shell" in of_one[0].stdout
+    assert of_one[0].stdout.splitlines()[-3:] == of_one[1].stdout.splitlines()[-3:]
+    assert [cli("compare", *words, cwd=tmp_path).returncode for words in ([], ["a"], ["a", "b", "c"])] == [2, 2, 2]
     assert "automask_corrected, shell by shell" in cli("compare", tmp_path / "a", tmp_path / "b").stdout
     wrong = cli("compare", tmp_path / "a", tmp_path / "c")
     assert (wrong.returncode, "is not there" in wrong.stderr) == (1, True)

@@ -52,6 +52,25 @@ def log_and_round(first: str, second: str, old_log: Path | None = None, old_roun
     return Path(first or "."), _one(words[1:], old_round)
 
 
+def two_logs_and_rounds(words: Sequence[str], old_one: str, old_two: str) -> list[tuple[Path, str]]:
+    """Two logs, each with the round that stands behind it or none; of one log, or of the current folder's, two rounds.
+
+    Raises:
+        typer.BadParameter: neither two logs nor two rounds are named.
+    """
+    found: list[list[str]] = []
+    for word in words:
+        if not _names_a_round(word):
+            found.append([word, ""])
+        elif found and not found[-1][1]:
+            found[-1][1] = word
+        else:
+            found.append([found[-1][0] if found else ".", word])
+    if len(found) != 2:
+        raise typer.BadParameter("name two logs, or two rounds of one: LOG [ROUND] LOG [ROUND], or LOG ROUND ROUND")
+    return [(Path(log), key or old) for (log, key), old in zip(found, (old_one, old_two), strict=True)]
+
+
 def _one(words: list[str], old_round: str) -> str:
     if words and old_round:
         raise typer.BadParameter("name the round once: LOG ROUND")

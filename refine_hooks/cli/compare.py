@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from refine_hooks.cli._app import app
-from refine_hooks.cli._logs import open_log
+from refine_hooks.cli._logs import OldRound, open_log, two_logs_and_rounds
 
-OneLog = Annotated[
-    Path, typer.Argument(help="a log, its folder, or a project that was measured", show_default=False, readable=False)
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[LOG] [ROUND] [LOG] [ROUND]",
+        help="two logs (rounds.jsonl, its folder or a project), each with a round (RUN/ITERATION/CLASS) whose curves are compared "
+        "[default: the last pair]; one log or none (the current folder) with two of its rounds",
+        show_default=False,
+    ),
 ]
 
 
 @app.command(short_help="Compare two logs or two rounds.")
 def compare(
-    a: OneLog,
-    b: OneLog,
-    key: Annotated[
-        str,
-        typer.Option(
-            "--round", help="RUN/ITERATION/CLASS whose curves are compared [default: the last pair]", show_default=False
-        ),
-    ] = "",
-    with_key: Annotated[
-        str, typer.Option("--with", help="the round of B, where its key is another than A's", show_default=False)
-    ] = "",
+    words: Words = None,
+    old_round: OldRound = "",
+    old_with: Annotated[str, typer.Option("--with", hidden=True)] = "",
     as_json: Annotated[bool, typer.Option("--json", help="print the whole comparison as JSON")] = False,
 ) -> None:
-    """Compare two logs: the resolutions of the rounds that belong together, and two rounds' curves shell by shell.
+    """Compare two logs, or two rounds of one: resolutions of rounds that belong together, two rounds' curves shell by shell.
 
     Rounds belong together that have the same key; where the logs share none, the n-th of each class. Curves of different
     boxes are compared at common frequencies. One round is called better only where the intervals do not overlap.
@@ -38,6 +35,7 @@ def compare(
     from refine_hooks.model import Key
     from refine_hooks.report.compare import compare as compared
 
+    (a, key), (b, with_key) = two_logs_and_rounds(words or [], old_round, old_with)
     key_a = Key.parse(key) if key else None
     log_a, log_b = open_log(a), open_log(b)
     key_b = Key.parse(with_key) if with_key else None

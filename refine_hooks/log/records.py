@@ -65,6 +65,31 @@ class HalfMapsRecord(Record):
     images: tuple[int | None, int | None] = Field(default=(None, None), description="particle images in each half")
 
 
+class OfWhichKind:
+    """What follows from what a curve is; of a curve itself and of what is remembered of it."""
+
+    __slots__ = ()
+    if TYPE_CHECKING:  # the fields of a record stand in the order of its own class
+
+        @property
+        def kind(self) -> CurveKind:
+            """Which kind of curve."""
+
+        @property
+        def made(self) -> ProgramCurve | None:
+            """Of the program's own curves, which one."""
+
+    @property
+    def of_program(self) -> bool:
+        """Whether it is one of the program's own curves."""
+        return self.kind in ("reported", "randomised")
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether it was scaled to the volume of the particle, here or by the program: never the source of a number."""
+        return self.kind == "scaled" or self.made == "scaled"
+
+
 class Crossing(Record):
     """One place where a curve crosses a level, interpolated linearly in frequency."""
 
@@ -77,7 +102,7 @@ class Crossing(Record):
     shells: int | None = Field(default=None, description="for a way down: how many shells it stays there")
 
 
-class Curve(Record):
+class Curve(OfWhichKind, Record):
     """One Fourier shell correlation curve over the shells 0..N//2, and what was read off it."""
 
     name: str = Field(description="for people and files; what the curve is stands in kind, made and mask")
@@ -123,16 +148,6 @@ class Curve(Record):
     )
     rule: Prose = Field(description="how resolution_A was read off the curve")
     note: Prose | None = None
-
-    @property
-    def of_program(self) -> bool:
-        """Whether it is one of the program's own curves."""
-        return self.kind in ("reported", "randomised")
-
-    @property
-    def is_scaled(self) -> bool:
-        """Whether it was scaled to the volume of the particle, here or by the program: never the source of a number."""
-        return self.kind == "scaled" or self.made == "scaled"
 
     def values(self) -> "NDArray[np.float64]":
         """The correlation over the shells 0..N//2, float64; NaN where nothing is measured."""

@@ -13,7 +13,7 @@ from sys import intern
 from typing import Any
 
 from refine_hooks.log.file import Place
-from refine_hooks.log.records import Curve, CurveKind, RoundRecord
+from refine_hooks.log.records import Curve, CurveKind, OfWhichKind, RoundRecord
 from refine_hooks.model import Fingerprint, Independence, Key, MaskRole, Origin, ProgramCurve
 
 HISTORY = 12  # earlier rounds of its run and class that a round is compared with, and the best ones before them
@@ -27,7 +27,7 @@ Track = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class CurveIdentity:
+class CurveIdentity(OfWhichKind):
     """What a curve is: numbers of curves of one identity can be compared over the rounds.
 
     Attributes:
@@ -45,16 +45,6 @@ class CurveIdentity:
     role: MaskRole | None
     threshold: float
     program: str
-
-    @property
-    def of_program(self) -> bool:
-        """Whether it is one of the program's own curves."""
-        return self.kind in ("reported", "randomised")
-
-    @property
-    def is_scaled(self) -> bool:
-        """Whether it was scaled to the volume of the particle."""
-        return self.kind == "scaled" or self.made == "scaled"
 
 
 _identity = lru_cache(4096)(CurveIdentity)  # of many rounds; each identity is held once
