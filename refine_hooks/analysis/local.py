@@ -40,11 +40,13 @@ _FWHM = 2.3548  # in standard deviations
 _COARSEST_A = 40.0
 _WAVELENGTHS_ACROSS = 3.0  # of the first band in the particle
 _LAST = 0.9  # of Nyquist: centre of the last band
+_AT_THE_END = 0.02  # in ln k: so near to where the last band allows a crossing, it may lie beyond
 _SETTLED = 3  # bands after the crossing
 _MARGIN_A = 12.0
 _TRUNCATE = 3.0  # of a window, in sigma
 _GRID = 0.75  # of the resolution of the whole: step of the grid of places
 _PLACES = 50_000  # at most, about
+_FEWEST_PLACES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def local_resolution(
     threshold: float = 0.143,
     symmetry_order: int = 1,
 ) -> LocalResolution | None:
-    """The local resolution of two unmasked half maps; None where there is no particle.
+    """The local resolution of two unmasked half maps; None where there is no particle, or hardly any.
 
     Args:
         half1: float32 [z, y, x].
@@ -105,17 +107,17 @@ def local_resolution(
     crop = _cropped(half1, half2, voxel_size_A, parts)
     step_px = max(1, round(_GRID * overall_A / voxel_size_A), int(np.ceil((crop.body.sum() / _PLACES) ** (1 / 3))))
     places = _places(crop, len(half1), step_px)
-    if not len(places):
+    if len(places) < _FEWEST_PLACES:
         return None
     at_A = (places - np.array(crop.start)) % len(half1) * voxel_size_A
-    centres, curves, sums = _curves(crop, at_A, voxel_size_A, threshold)
+    centres, curves, sums = _curves(crop, at_A, voxel_size_A, max(_COARSEST_A, 2 * overall_A), threshold)
     frequency, nothing, _ = crossings(np.log(centres), curves, BAND, threshold, _SCATTER)
     grid = places // step_px
     logs = _medians(-np.log(frequency), grid, voxel_size_A * step_px, -(-len(half1) // step_px))
     volumes_A3 = np.bincount(crop.parts.ravel())[1:] * voxel_size_A**3
     readings = read_parts(np.log(centres), sums, volumes_A3 / symmetry_order, BAND, threshold)
     # A single place may miss its crossing; that of its neighbours together lies beyond the last band only where it does.
-    finer = logs <= STEP - np.log(_LAST / 2 / voxel_size_A)
+    finer = logs <= _AT_THE_END - np.log(centres[-1]) - STEP / 2
     return _on_grid(logs, grid, (nothing, finer), step_px, voxel_size_A, len(half1), readings)
 
 
@@ -166,12 +168,12 @@ def _places(crop: _Crop, box_px: int, step_px: int) -> Points:
 
 
 def _curves(
-    crop: _Crop, at_A: NDArray[np.float64], voxel_size_A: float, threshold: float
+    crop: _Crop, at_A: NDArray[np.float64], voxel_size_A: float, coarsest_A: float, threshold: float
 ) -> tuple[NDArray[np.float64], Reals, NDArray[np.float64]]:
     """Centres of the bands in 1/Angstrom, the local FSC [band, point], until it stays below the level everywhere, and the sums
     of each part [band, 3, part]."""
     across_A = voxel_size_A * float(6 / np.pi * crop.body.sum()) ** (1 / 3)
-    first = 1 / min(_COARSEST_A, across_A / _WAVELENGTHS_ACROSS)
+    first = 1 / min(coarsest_A, across_A / _WAVELENGTHS_ACROSS)
     centres = np.exp(np.arange(np.log(first), np.log(_LAST / 2 / voxel_size_A) + STEP, STEP))
     curves: list[Reals] = []
     sums: list[NDArray[np.float64]] = []

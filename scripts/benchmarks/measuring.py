@@ -11,9 +11,11 @@ import numpy as np
 from scipy import fft, ndimage
 
 from refine_hooks import curves, fsc, masks
+from refine_hooks.analysis.local_record import measured_locally
 from refine_hooks.files.mrc import Map
 from refine_hooks.fourier import Curve, HalfTransform, extent, shell_sums, transform, workers
 from refine_hooks.fsc.randomised import randomised
+from refine_hooks.log.masks import MaskRecord
 from refine_hooks.measure import measure_halves
 from refine_hooks.model import Facts, HalfMaps
 from refine_hooks.settings import Settings
@@ -32,6 +34,9 @@ def run(boxes: Sequence[int] = (128, 256)) -> list[str]:
         made = masks.automask(halves[0].voxels, halves[1].voxels, VOXEL_A, transforms=(whole[0], whole[1]))
         assert made.values is not None
         mask, box, claim = made.values, extent(made.values).box, _claim(whole)
+        about = MaskRecord(
+            name="automask", role="automask", volume_A3=1.0, volume_fraction=0.1, parameters=made.parameters
+        )
         works: dict[str, Callable[[], object]] = {
             "F": lambda halves=halves: [fft.rfftn(half.voxels, workers=workers()) for half in halves],
             "one masked FSC": lambda h=halves, m=mask, b=box: fsc.masked_fsc(h[0].voxels, h[1].voxels, m, b),
@@ -45,6 +50,9 @@ def run(boxes: Sequence[int] = (128, 256)) -> list[str]:
                 h[0].voxels, h[1].voxels, VOXEL_A, transforms=(w[0], w[1]), claim=c
             ),
             "whole measurement": lambda h=halves: _measured(h),
+            "local resolution and parts": lambda h=halves, m=mask, a=about: measured_locally(
+                h[0], h[1], m, a, overall_A=4.0
+            ),
         }
         floor = 1.0
         for name, work in works.items():
