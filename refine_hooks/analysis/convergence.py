@@ -169,7 +169,7 @@ def _trend(points: Sequence[Point], changes: Numbers) -> float:
 
 
 def _steady(one: Point, newest: Point) -> bool:
-    """Whether two resolutions are no different: within the share of a steady one, or each within the other's interval."""
+    """Whether two resolutions are the same within error: within the share of a steady one, or each within the other's interval."""
     if abs(np.log(one.resolution_A / newest.resolution_A)) <= _STEADY:
         return True
     if one.interval_A is None or newest.interval_A is None:

@@ -28,7 +28,9 @@ class Convergence(Record):
 
     verdict: ConvergenceVerdict
     rounds: int = Field(description="how many rounds were compared")
-    since: int | None = Field(default=None, description="converged: the first round that is no different from this one")
+    since: int | None = Field(
+        default=None, description="converged: the first round since which the resolution is unchanged within error"
+    )
     per_round_A: float | None = Field(default=None, description="median change of the last rounds; negative: better")
     mask: str | None = Field(default=None, description="name of the mask that the averages were compared under")
     with_last: Agreement | None = None
