@@ -92,7 +92,7 @@ function later(task) {
   clearTimeout(waiting);
   requestAnimationFrame(() => {
     clearTimeout(waiting);
-    waiting = setTimeout(task, 0);
+    waiting = setTimeout(task, 50); // a first click comes before
   });
 }
 

@@ -16,13 +16,15 @@ function heatMap(node, rounds) {
     high = (tall - bottom - 4) / rounds.length;
   const most = Math.max(...rounds.map((r) => frequenciesOf(r).at(-1)));
   c.scale(px, px);
+  const row = (n) => Math.round(4 + n * high);
   rounds.forEach((round, i) => {
     const step = inner / most / (round.box_px * round.voxel_size_A),
-      top = 4 + (rounds.length - 1 - i) * high;
+      top = row(rounds.length - 1 - i);
     round.values.forEach((v, k) => {
       if (v === null) return;
+      const [from, to] = [k - 0.5, k + 0.5].map((at) => Math.round(left + Math.max(0, at) * step));
       c.fillStyle = heatColour(v);
-      c.fillRect(left + Math.max(0, k - 0.5) * step, top, step + 0.6, high + 0.4);
+      c.fillRect(from, top, to - from, row(rounds.length - i) - top);
     });
   });
   heatAxes(c, rounds, { left, inner, high, most, tall, bottom });

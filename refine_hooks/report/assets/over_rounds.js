@@ -51,6 +51,7 @@ async function showOverRounds() {
   for (const name of ["fan", "heat"]) $(name).setAttribute("aria-pressed", String(over.as === name));
   $("over-of").textContent = rounds.length ? plural(rounds.length, "round") : "";
   if (card.hidden) return;
+  $("tools-over").querySelector(".save:last-child").hidden = over.as === "heat"; // no lines, no vectors
   fill($("over-rounds"));
   if (over.as === "fan") over.chart = fanChart($("over-rounds"), rounds);
   else heatMap($("over-rounds"), rounds);
