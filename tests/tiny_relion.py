@@ -44,6 +44,24 @@ def missing_programs() -> list[str]:
     return [name for name in PROGRAMS if shutil.which(name) is None]
 
 
+def ctf(defocus_A: float = 15000.0) -> np.ndarray:
+    """The contrast transfer at 300 kV, 2.7 mm and 10 % amplitude contrast, on the grid of a transform."""
+    k = np.fft.fftfreq(BOX_PX, VOXEL_A)
+    k2, wavelength_A = k[:, None] ** 2 + k[None, : BOX_PX // 2 + 1] ** 2, 0.0197
+    return np.sin(np.pi * (wavelength_A * defocus_A * k2 - 0.5 * 2.7e7 * wavelength_A**3 * k2**2) + np.arcsin(0.1))
+
+
+def with_ctf(folder: Path) -> None:
+    """Multiply the images of a project by a CTF, and say so in their table."""
+    with mrcfile.open(folder / "particles.mrcs", "r+") as mrc:
+        mrc.set_data(np.fft.irfft2(np.fft.rfft2(mrc.data) * ctf(), s=(BOX_PX, BOX_PX)).astype(np.float32))
+        mrc.voxel_size = VOXEL_A
+    table = folder / "particles.star"
+    labels = "".join(f"_rln{name} #{n}\n" for n, name in enumerate(("DefocusU", "DefocusV", "DefocusAngle"), 4))
+    text = table.read_text().replace("_rlnOpticsGroup #3\n", f"_rlnOpticsGroup #3\n{labels}")
+    table.write_text(text.replace(".mrc 1\n", ".mrc 1 15000 15000 0\n"))
+
+
 def make_project(folder: Path) -> None:
     rng = np.random.default_rng(0)
     z, y, x = np.indices((BOX_PX,) * 3) - BOX_PX // 2
@@ -64,6 +82,29 @@ def make_project(folder: Path) -> None:
     (folder / "particles.star").write_text(_OPTICS.format(voxel_A=VOXEL_A, box_px=BOX_PX) + rows)
     (folder / "Refine3D" / "job001").mkdir(parents=True)
     (folder / "Refine3D" / "job001" / "job.star").write_text("data_job\n\n_rlnJobType 10\n")
+
+
+_SEARCH = (
+    "--firstiter_cc --ini_high 50 --particle_diameter 90 --flatten_solvent --zero_mask --oversampling 0 --healpix_order 0 "
+    "--offset_range 2 --offset_step 2 --sym C1 --norm --scale --random_seed 1"
+)
+
+
+def classify(folder: Path, *more: str) -> None:
+    """Two classes in two iterations, to the end."""
+    (folder / "Class3D" / "job002").mkdir(parents=True)
+    command = f"relion_refine --o Class3D/job002/run --i particles.star --ref ref.mrc --K 2 --iter 2 {_SEARCH} --j 1"
+    subprocess.run([*command.split(), "--dont_check_norm", *more], cwd=folder, capture_output=True, check=True)
+
+
+def resume(folder: Path, iteration: int) -> subprocess.Popen[bytes]:
+    """Continue the refinement after an iteration."""
+    at = f"Refine3D/job001/run_it{iteration:03d}_optimiser.star"
+    command = f"mpirun -n 3 --oversubscribe --mca mpi_yield_when_idle 1 relion_refine_mpi --continue {at}"
+    environment = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    output = (folder / "again.txt").open("wb")
+    more = ["--o", "Refine3D/job001/run"]
+    return subprocess.Popen([*command.split(), *more], cwd=folder, env=environment, stdout=output, stderr=output)
 
 
 def refine(folder: Path, *more: str, out: Path | None = None) -> subprocess.Popen[bytes]:
