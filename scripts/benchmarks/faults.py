@@ -106,8 +106,9 @@ class Played:
         return SCENES[self.scene](self.project, self.out)
 
 
-def inject(fault: str, group: list[Played], chance: random.Random) -> int:
-    """Let one fault happen to the watches of some projects at once; gives the signals that they were sent."""
+def inject(fault: str, group: list[Played], chance: random.Random) -> Counter[str]:
+    """Let one fault happen to the watches of some projects at once; counts the signals that they were sent."""
+    counts: Counter[str] = Counter()
     sizes = {played.out: _size(played.out) for played in group}
     limit = chance.choice((20_000, 200_000)) if fault == "file size limit" else 0
     watches = [Watching(SCENES[played.scene], played.project, played.out, limit) for played in group]
@@ -116,7 +117,7 @@ def inject(fault: str, group: list[Played], chance: random.Random) -> int:
         # What is done to a log before it is written to nobody can know of, and a watch that has not begun makes its folder.
         if fault.startswith(("log ", "folder")):
             _wait_until(lambda out=played.out: _size(out) > sizes[out])
-        _harm(fault, played.out, chance)
+        counts["folders made anew"] += _harm(fault, played.out, chance)
     time.sleep(0.3)
     for watch in watches:
         watch.send(signal.SIGKILL if fault in ("kill", "spool deleted") else signal.SIGTERM)
@@ -126,20 +127,26 @@ def inject(fault: str, group: list[Played], chance: random.Random) -> int:
             shutil.rmtree(played.out / "spool", ignore_errors=True)
         if fault == "log deleted at rest":
             (played.out / "rounds.jsonl").unlink(missing_ok=True)
-    return len(watches)
+    counts["signals"] += len(watches)
+    return counts
 
 
-def _harm(fault: str, out: Path, chance: random.Random) -> None:
+def _harm(fault: str, out: Path, chance: random.Random) -> int:
+    """Do it; how many output folders were made in the place of one that was away."""
     log = out / "rounds.jsonl"
     if fault == "folder away":
         away = out.with_name("away")
         out.rename(away)
         time.sleep(chance.uniform(0.1, 0.5))
+        made = out.exists()
+        shutil.rmtree(out, ignore_errors=True)
         away.rename(out)
+        return made
     elif fault == "log cut":
         os.truncate(log, chance.randrange(log.stat().st_size + 1))
     elif fault == "log deleted":
         log.unlink(missing_ok=True)
+    return 0
 
 
 def _size(out: Path) -> int:
@@ -249,14 +256,23 @@ def play(seconds: float, seed: int) -> dict[str, object]:
                 group = [Played.of(chance.choice(list(SCENES)), place / name) for name in names]
                 faults = [chance.choice(FAULTS) for _ in range(FAULTS_OF_A_PROJECT)]
                 for fault in faults:
-                    counts["signals"] += inject(fault, group, chance)
+                    counts += inject(fault, group, chance)
                     counts[fault] += len(group)
                 for played in group:
                     run(played.watch(), [0.0, 1.0, 2.0])
                     counts += judged(played, expected[played.scene], faults)
                 shutil.rmtree(place)
             wrong = page.end()
-    told = ("projects", "signals", "maps", "rounds lost", "rounds poorer", "maps that differ", "projects changed")
+    told = (
+        "projects",
+        "signals",
+        "maps",
+        "rounds lost",
+        "rounds poorer",
+        "maps that differ",
+        "projects changed",
+        "folders made anew",
+    )
     return {
         **{what: counts[what] for what in told},
         "faults injected": {fault: counts[fault] for fault in dict.fromkeys(FAULTS)},
