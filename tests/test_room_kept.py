@@ -4,7 +4,9 @@ import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import cistem_project
 import numpy as np
 import pytest
 from full_disk import of_cistem
@@ -12,6 +14,7 @@ from heard import hear
 
 from refine_hooks.errors import StorageError
 from refine_hooks.programs import _saving
+from refine_hooks.programs.cistem import dumps
 from refine_hooks.programs.cistem.capture import capture
 from refine_hooks.reconstruct import Desk, _Saving
 from refine_hooks.watch.loop import run
@@ -88,3 +91,24 @@ def test_a_spool_that_cannot_be_written_to_is_said_and_not_at_every_scan(tmp_pat
     said = hear()
     run(w, [0.0, 1.0, 2.0, 3.0, 4.0])
     assert 1 <= sum("cannot be saved" in text for text in said) <= 2  # once more after something was measured
+
+
+def test_an_output_folder_that_goes_while_dumps_are_saved_is_not_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch, out = tmp_path / "Scratch" / "AutoRefine3D", tmp_path / "out"
+    scratch.mkdir(parents=True)
+    for name, content in cistem_project.dumps(2).items():
+        (scratch / name).write_bytes(content)
+    looked = dumps.attempts
+
+    def then_gone(*args: Any, **more: Any) -> Any:
+        found = looked(*args, **more)
+        out.rename(tmp_path / "away")
+        return found
+
+    out.mkdir()
+    monkeypatch.setattr(dumps, "attempts", then_gone)
+    with pytest.raises(StorageError):
+        capture(tmp_path, out / "spool")
+    assert not out.exists()

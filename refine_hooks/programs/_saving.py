@@ -95,6 +95,27 @@ def _beside(target: Path) -> Path:
     return target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
 
 
+def make_folder(folder: Path, below: Path | None) -> None:
+    """Make a folder for what is saved.
+
+    Args:
+        folder: to be made, with those above it.
+        below: a folder that was there a moment ago and is not made anew: its file system may have gone meanwhile.
+
+    Raises:
+        StorageError: it cannot be made.
+    """
+    try:
+        if below is None:
+            folder.mkdir(parents=True, exist_ok=True)
+            return
+        for part in folder.relative_to(below).parts:
+            below /= part
+            below.mkdir(exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
 def unwritable(path: Path, error: OSError) -> StorageError:
     """What to raise when the spool cannot be written to."""
     return StorageError(

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from refine_hooks.programs._reading import Memory
-from refine_hooks.programs._saving import KEEP_FREE_BYTES, copy_whole, link, unwritable
+from refine_hooks.programs._saving import KEEP_FREE_BYTES, copy_whole, link, make_folder
 from refine_hooks.programs.cistem import dumps
 from refine_hooks.programs.cistem.dumps import Dump
 
@@ -26,10 +26,14 @@ def capture(
         StorageError: the spool cannot be written to.
     """
     saved = []
+    there = spool.parent.is_dir()
     for attempts in dumps.attempts(directory, spool, memory, living_only=True).values():
         for dump in attempts[-1].dumps if attempts else ():
             target = attempts[-1].folder / dump.path.name
-            if dump.path != target and save(dump, target, keep_free_bytes):
+            if dump.path == target:
+                continue
+            make_folder(target.parent, spool.parent if there else None)
+            if save(dump, target, keep_free_bytes):
                 saved.append(target)
     return saved
 
@@ -40,10 +44,6 @@ def save(dump: Dump, target: Path, keep_free_bytes: int = KEEP_FREE_BYTES) -> bo
     Raises:
         StorageError: the spool cannot be written to.
     """
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unwritable(target, error) from error
     linked = link(dump.path, target)
     if linked is not None:
         return linked
