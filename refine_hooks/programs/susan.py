@@ -21,7 +21,7 @@ ADAPTER = Pairs(
                 ),
             ),
             "found",
-            notes=("SUSAN aligns both halves to one reference unless it is told otherwise (halfsets_independ)",),
+            notes=("SUSAN aligns both halves to one reference unless halfsets_independ is set",),
         ),
     ),
 )
