@@ -279,3 +279,11 @@ def test_a_folder_inside_a_project_is_answered_with_the_project(
     (relion / "Extract" / "job002").mkdir(parents=True)
     assert command(monkeypatch, relion / "Extract" / "job002") == 1
     assert f"give its project {relion} (relion)" in capsys.readouterr().err
+
+
+def test_a_folder_around_a_project_is_answered_with_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = PROGRAMS["warp"].finished(tmp_path / "around" / "m")
+    assert command(monkeypatch, tmp_path / "around") == 1
+    assert f"give its project {project} (warp)" in " ".join(capsys.readouterr().err.split())

@@ -17,6 +17,7 @@ from refine_hooks.errors import ProjectError
 from refine_hooks.programs.adapter import PARTS, Adapter
 
 logger = logging.getLogger(__name__)
+_MOST_INSIDE = 50
 _LEVELS_ABOVE = 3  # a job's parts lie so far below their project
 
 ADAPTERS: dict[str, str] = {
@@ -161,10 +162,21 @@ def _project_around(directory: Path) -> tuple[Path, str] | None:
     for above in list(directory.absolute().parents)[:_LEVELS_ABOVE]:
         if not os.access(above, os.R_OK | os.X_OK):
             return None
-        claimants = [each.adapter for each in claims(above) if each.recognises]
-        if len(claimants) == 1:
-            return above, claimants[0]
+        if claimed := _claimed(above):
+            return claimed
     return None
+
+
+def _project_inside(directory: Path) -> tuple[Path, str] | None:
+    """The first of the folders in it that one program claims, with the program's name."""
+    inside = sorted(each for each in directory.iterdir() if each.is_dir() and not each.name.startswith("."))
+    readable = [each for each in inside[:_MOST_INSIDE] if os.access(each, os.R_OK | os.X_OK)]
+    return next((claimed for each in readable if (claimed := _claimed(each))), None)
+
+
+def _claimed(folder: Path) -> tuple[Path, str] | None:
+    claimants = [each.adapter for each in claims(folder) if each.recognises]
+    return (folder, claimants[0]) if len(claimants) == 1 else None
 
 
 def chosen_of(directory: Path, found: list[Claim]) -> str:
@@ -181,7 +193,7 @@ def chosen_of(directory: Path, found: list[Claim]) -> str:
         empty = not any(directory.iterdir())
         state = "is empty" if empty else "is not a project of a program that is known here"
         known = ", ".join(each.adapter for each in found)
-        around = _project_around(directory)
+        around = _project_around(directory) or _project_inside(directory)
         own = f"give its project {around[0]} ({around[1]})" if around else "give the project's own folder"
         raise ProjectError(f"{directory}: {state}; {own}, or name its program with --program ({known})")
     if len(claimants) > 1:
