@@ -33,7 +33,7 @@ from refine_hooks.files.mrc import Map, write_map
 from refine_hooks.log.folder import Store
 from refine_hooks.particles.cryosparc import read_cs
 from refine_hooks.programs import claim
-from refine_hooks.programs.cryosparc.halves import read_fsc_table
+from refine_hooks.programs.cryosparc.halves import duplicates, read_fsc_table
 from refine_hooks.programs.cryosparc.job import read_filter_radii, read_job, read_log
 from refine_hooks.programs.unused import unused_half_maps
 from refine_hooks.reconstruct import Desk, half_maps_of
@@ -357,6 +357,35 @@ def test_particles_are_joined_with_the_passthrough_table_by_their_uid(tmp_path: 
     own = np.load(project / "J5" / "J5_001_particles.cs")
     np.testing.assert_array_equal(job.particles.image - 1, own["uid"])
     np.testing.assert_array_equal(job.particles.half - 1, own["alignments3D/split"])
+
+
+def test_particles_of_both_half_sets_are_counted_by_image_and_by_place(tmp_path: Path) -> None:
+    """The images and places are in the passthrough table; the refined shift is part of the place."""
+    project, store = write_project(tmp_path / "project"), Store(tmp_path / "out")
+    path = project / "J5" / "J5_passthrough_particles.cs"
+    own, blobs = np.load(project / "J5" / "J5_001_particles.cs"), np.load(path)
+    more = [("location/micrograph_uid", "<u8"), ("location/micrograph_psize_A", "<f4"), ("blob/shape", "<u4", (2,))]
+    more += [
+        ("location/micrograph_shape", "<u4", (2,)),
+        ("location/center_x_frac", "<f4"),
+        ("location/center_y_frac", "<f4"),
+    ]
+    wide = np.zeros(len(blobs), [*blobs.dtype.descr, *more])
+    for name in blobs.dtype.names:
+        wide[name] = blobs[name]
+    wide["location/micrograph_psize_A"], wide["blob/shape"] = 1.0, 100
+    wide["location/micrograph_shape"] = 4000, 6000
+    wide["location/center_x_frac"] = wide["location/center_y_frac"] = np.linspace(0.1, 0.9, len(wide))
+    at = {uid: row for row, uid in enumerate(wide["uid"])}
+    first, second, third, fourth = (at[own["uid"][row]] for row in (0, 1, 2, 3))  # half sets 0, 1, 0, 1
+    wide["blob/idx"][second] = wide["blob/idx"][first]
+    wide["location/center_x_frac"][fourth] = wide["location/center_x_frac"][third] + 2 / 6000
+    wide["location/center_y_frac"][fourth] = wide["location/center_y_frac"][third]
+    np.save(path.open("wb"), wide)
+    seen = duplicates(_rounds(project, store)[1])
+    assert seen is not None
+    assert (seen.images, seen.places) == (1, 1)
+    assert set(seen.first_rows) <= {1, 2, 3, 4}
 
 
 def test_a_pose_takes_the_image_into_the_volume(tmp_path: Path) -> None:

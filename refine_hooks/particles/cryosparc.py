@@ -7,6 +7,8 @@ in its passthrough table beside it, told together by ``uid``.
 
 import os
 import warnings
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from refine_hooks.errors import ParticlesError
 from refine_hooks.files.reading import open_plain
 from refine_hooks.particles import Particles, table
+from refine_hooks.particles.doubles import Places
 
 _NEEDED = [
     "blob/path",
@@ -30,6 +33,18 @@ _NEEDED = [
     "alignments3D/pose",
     "alignments3D/shift",
 ]
+_IMAGES = ("blob/path", "blob/idx", "alignments3D/split")
+_PLACES = (
+    "location/micrograph_uid",
+    "location/micrograph_psize_A",
+    "location/micrograph_shape",
+    "location/center_x_frac",
+    "location/center_y_frac",
+    "alignments3D/shift",
+    "alignments3D/psize_A",
+    "blob/shape",
+    "blob/psize_A",
+)
 
 
 def read_cs(path: Path, *, root: Path | None = None, stack: Path | None = None, **known: float) -> Particles:
@@ -95,15 +110,50 @@ def angles_deg(pose: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.floa
     return phi, theta, psi
 
 
-def joined_rows(path: Path) -> dict[str, NDArray[Any]]:
+def read_places(path: Path) -> tuple[Places | None, float]:
+    """Where the particles of a ``.cs`` table lie, and the length of their box in A; None, 0 where it has no half sets or images.
+
+    The places need ``location/micrograph_psize_A``, which older versions do not write: without it, only images are compared.
+
+    Raises:
+        ParticlesError: it cannot be read, or has columns of another kind than cryoSPARC writes.
+    """
+    rows = joined_rows(path, (*_IMAGES, *_PLACES))
+    if any(name not in rows for name in _IMAGES):
+        return None, 0.0
+    try:
+        stack = np.unique(rows["blob/path"], return_inverse=True)[1]
+        half = rows["alignments3D/split"].astype(np.int64) + 1
+        found = Places(1 + np.arange(len(half)), stack, rows["blob/idx"].astype(np.int64), half)
+        if any(name not in rows for name in _PLACES):
+            return found, 0.0
+        micrograph = np.unique(rows["location/micrograph_uid"], return_inverse=True)[1]
+        pixel_A = rows["location/micrograph_psize_A"].astype(float)
+        lengths_px, moved_A = rows["location/micrograph_shape"], rows["alignments3D/shift"].astype(float)
+        moved_A *= rows["alignments3D/psize_A"].astype(float)[:, None]
+        y_A, x_A = (
+            rows[f"location/center_{axis}_frac"] * lengths_px[:, place] * pixel_A - moved_A[:, 1 - place]
+            for place, axis in enumerate("yx")
+        )
+        box_A = float(np.median(rows["blob/shape"][:, 0] * rows["blob/psize_A"]))
+        return replace(found, micrograph=micrograph, x_A=x_A, y_A=y_A), box_A
+    except (ValueError, TypeError, IndexError, OverflowError) as error:
+        raise ParticlesError(f"{path}: has columns of another kind or shape than cryoSPARC writes ({error})") from error
+
+
+def joined_rows(path: Path, wanted: Sequence[str] = _NEEDED) -> dict[str, NDArray[Any]]:
     """The columns of a table, and those of its passthrough tables for the same particles; only particles that are in all.
+
+    Args:
+        path: of the table.
+        wanted: the passthrough tables are looked at where the table lacks one of these columns.
 
     Raises:
         ParticlesError: a table cannot be read.
     """
     own = _records(path)
     columns = {name: own[name] for name in own.dtype.names or ()}
-    lacking = [name for name in _NEEDED if name not in columns]
+    lacking = [name for name in wanted if name not in columns]
     for beside in sorted(path.parent.glob("*passthrough_particles*.cs")) if lacking and "uid" in columns else ():
         if beside == path:
             continue

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from refine_hooks.log.checks import Duplicates
 from refine_hooks.model import FscCurve, HalfMaps, ProgramMask, Round
 from refine_hooks.particles import ParticlesJob
 from refine_hooks.programs.adapter import Program, Project
@@ -62,6 +63,10 @@ class CryosparcProject(Project):
     def particles(self, round_: Round) -> ParticlesJob:
         """See `refine_hooks.programs.cryosparc.halves.particles`."""
         return of_round.particles(round_)
+
+    def duplicates(self, round_: Round) -> Duplicates | None:
+        """See `refine_hooks.programs.cryosparc.halves.duplicates`."""
+        return of_round.duplicates(round_)
 
     def viewing_directions(self, round_: Round) -> NDArray[np.float64] | None:
         """See `refine_hooks.programs.cryosparc.halves.viewing_directions`."""

@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 
 from refine_hooks.errors import NotReadyError, ParticlesError, RefineHooksError
 from refine_hooks.files.mrc import read_header, read_map
+from refine_hooks.log.checks import Duplicates
 from refine_hooks.model import FscCurve, HalfMaps, ProgramCurve, ProgramMask, ProgramMaskParameters, Reported, Round
 from refine_hooks.particles import ParticlesJob, require_both_halves
-from refine_hooks.particles.cryosparc import angles_deg, joined_rows, read_cs
+from refine_hooks.particles.cryosparc import angles_deg, joined_rows, read_cs, read_places
+from refine_hooks.particles.doubles import NEAR, in_both_halves
 from refine_hooks.programs import _overwritten as overwritten
 from refine_hooks.programs._reading import read_text
 from refine_hooks.programs.cryosparc.job import summary_of
@@ -203,6 +205,19 @@ def particles(round_: Round) -> ParticlesJob:
     return ParticlesJob(
         found, "relion", symmetry=symmetry, independence=inputs.job.table.independence, notes=(PARTICLES_NOTE,)
     )
+
+
+def duplicates(round_: Round) -> Duplicates | None:
+    """Particles that are in both half sets, by the round's own table; a particle is taken to be half as long as its box."""
+    inputs: Inputs | None = round_.inputs
+    path = _particle_table(inputs) if inputs is not None else None
+    if inputs is None or path is None:
+        return None
+    try:
+        places, box_A = inputs.job.memory.file(read_places, path)
+    except (RefineHooksError, OSError, ValueError):
+        return None
+    return None if places is None else in_both_halves(places, NEAR * box_A / 2)
 
 
 def viewing_directions(round_: Round) -> NDArray[np.float64] | None:
