@@ -12,11 +12,12 @@ The prior of level and slope goes as the determinant of their information, which
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.fourier import Curve
+from refine_hooks.kernels import FLOAT, INT, array, kernel
+from refine_hooks.kernels.order import quantile
 
 Matrix = NDArray[np.float64]
 
@@ -33,6 +34,12 @@ _STEPS = 40
 _WIDER = 1.2
 _NOISE_SD = 3.0
 _MOST = 0.999
+_CURVE, _MATRIX = array("float64", 1), array("float64", 2)
+_draw = kernel(
+    "crossing_draws",
+    *(_CURVE, _MATRIX, _MATRIX, _CURVE, _CURVE, _CURVE, _MATRIX, _MATRIX, FLOAT, _CURVE, _MATRIX, _CURVE, INT),
+    array("float64", 2, written=True),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +73,11 @@ def crossing_interval(correlation: Curve, errors: Errors, crossing: float, level
     root = np.linalg.cholesky(wide + 1e-10 * np.eye(len(mode)))
     rng = np.random.default_rng(_SEED)
     normal, uniform = rng.standard_normal((_DRAWS, len(mode))), rng.random(8 * _DRAWS)
-    drawn = _sampled(mode, root, np.linalg.inv(wide), *model.given, normal, uniform, _KEPT_EVERY)
+    drawn = np.empty((_DRAWS // _KEPT_EVERY, len(mode)))
+    _draw(mode, root, np.linalg.inv(wide), *model.given, normal, uniform, _KEPT_EVERY, drawn)
     found = _first_crossings(1 / (1 + np.exp(-drawn)), level) + model.first
-    low, high = np.quantile(found, [(1 - _KEPT) / 2, (1 + _KEPT) / 2])
-    return min(float(low), crossing), max(float(high), crossing)
+    low, high = (quantile(found, share) for share in ((1 - _KEPT) / 2, (1 + _KEPT) / 2))
+    return min(low, crossing), max(high, crossing)
 
 
 class _Model:
@@ -138,77 +146,8 @@ def _first_crossings(drawn: Matrix, level: float) -> Curve:
     return np.where(drawn[:, 0] < level, 0.0, found)
 
 
-@numba.njit(cache=True, nogil=True)
 def _sd_of(expected: Curve, counts: Curve, carried: Curve) -> Curve:
     """As `refine_hooks.fsc.sampling_sd`, of a curve out of which the mask's own part was taken."""
     plain = expected * (1 - carried) + carried
     rest = np.maximum(1 - carried, 1e-6)
-    return np.sqrt(np.maximum((1 - plain) ** 2 * (1 + 2 * plain - plain**2), 1e-6) / counts) / rest
-
-
-@numba.njit(cache=True, nogil=True)
-def _log_density(found, measured, counts, carried, precision, prior, middle, place):  # type: ignore[no-untyped-def]
-    n = found.size
-    expected = 1 / (1 + np.exp(-found))
-    sd = _sd_of(expected, counts, carried)
-    error, slope = (measured - expected) / sd, expected * (1 - expected) / sd
-    total = -np.log(sd).sum()
-    of_level, of_both, of_slope = 0.0, 0.0, 0.0
-    for i in range(n):
-        misfit, away, one, other = 0.0, 0.0, 0.0, 0.0
-        for j in range(n):
-            misfit += precision[i, j] * error[j]
-            away += prior[i, j] * (found[j] - middle)
-            one += precision[i, j] * slope[j]
-            other += precision[i, j] * slope[j] * place[j]
-        total -= 0.5 * (error[i] * misfit + (found[i] - middle) * away)
-        of_level += slope[i] * one
-        of_both += slope[i] * other
-        of_slope += slope[i] * place[i] * other
-    return total + np.log(max(of_level * of_slope - of_both**2, 1e-300))
-
-
-@numba.njit(cache=True, nogil=True)
-def _against(away, precision):  # type: ignore[no-untyped-def]
-    """Minus the log density of the normal distribution that steps are drawn from."""
-    total = 0.0
-    for i in range(away.size):
-        for j in range(away.size):
-            total += 0.5 * away[i] * precision[i, j] * away[j]
-    return total
-
-
-@numba.njit(cache=True, nogil=True)
-def _sampled(  # type: ignore[no-untyped-def]
-    mode, root, drawn_by, measured, counts, carried, precision, prior, middle, place, normal, uniform, every
-):
-    """Draws [draw, shell] about the mode, each on an ellipse through the one before."""
-    n, used = mode.size, 0
-    kept = np.empty((normal.shape[0] // every, n))
-    away = np.zeros(n)
-    density = _log_density(mode, measured, counts, carried, precision, prior, middle, place)
-    for draw in range(normal.shape[0]):
-        other = np.zeros(n)
-        for i in range(n):
-            for j in range(i + 1):
-                other[i] += root[i, j] * normal[draw, j]
-        least = density + np.log(uniform[used])
-        angle = 2 * np.pi * uniform[(used + 1) % uniform.size]
-        used = (used + 2) % uniform.size
-        low, high = angle - 2 * np.pi, angle
-        while high - low > 1e-6:
-            tried = away * np.cos(angle) + other * np.sin(angle)
-            reached = _log_density(mode + tried, measured, counts, carried, precision, prior, middle, place)
-            reached += _against(tried, drawn_by)
-            if reached > least:
-                away, density = tried, reached
-                break
-            if angle < 0:
-                low = angle
-            else:
-                high = angle
-            angle = low + (high - low) * uniform[used]
-            used = (used + 1) % uniform.size
-        if draw % every == 0:
-            kept[draw // every] = mode + away
-    return kept
+    return np.asarray(np.sqrt(np.maximum((1 - plain) ** 2 * (1 + 2 * plain - plain**2), 1e-6) / counts) / rest)
