@@ -14,6 +14,7 @@ from rounds_data import healthy, rule_names
 
 from refine_hooks.cli._commands import application
 from refine_hooks.cli._help import all_help
+from refine_hooks.cli.guide import _show
 from refine_hooks.settings import load_settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -65,6 +66,16 @@ def test_the_guide_is_read_in_the_terminal() -> None:
         done = refine_hooks("guide", wrong)
         assert done.returncode == 1
         assert re.search(r"guide|begin with it", done.stderr)
+
+
+def test_on_a_terminal_a_page_is_set_and_not_shown_as_markdown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    _show("# Title\n\n* one\n* **two**\n")
+    assert "Title" in (told := capsys.readouterr().out)
+    assert "**" not in told
+    assert "#" not in told
 
 
 SETTINGS = [block for block in re.findall(r"^```toml\n(.*?)^```", DOCS, re.M | re.S) if "[project" not in block]

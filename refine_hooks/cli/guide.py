@@ -46,9 +46,7 @@ def _show(text: str) -> None:
     from rich.console import Console
     from rich.markdown import Markdown
 
-    console = Console()
-    with console.pager(styles=True):
-        console.print(Markdown(text))
+    Console().print(Markdown(text))
 
 
 def _table(known: Mapping[str, Page]) -> list[str]:
