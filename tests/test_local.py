@@ -188,6 +188,13 @@ def test_a_watch_measures_the_newest_round_locally_beside_the_log_and_all_of_the
             if one is not None:
                 assert isinstance(one, LocalResolution)
                 assert read_map(w.store.path(one.path)).voxels.max() > 3
+        newest = w.analyses.completed(logged[-1]).convergence
+        assert (newest is not None) == (local != "never")
+        if newest is not None:
+            assert newest.with_last is not None
+            assert newest.with_last.against == logged[0].key
+            assert newest.with_last.signal < 0.7  # of two phantoms with other details
+            assert newest.verdict == "undecided"
         shown = w.observers.view.detail(logged[-1].key)["shown"]["local"]
         assert bool(shown) == having[-1]
 

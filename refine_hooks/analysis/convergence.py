@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from refine_hooks import fsc
 from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import extent, voxels_in_shell
+from refine_hooks.log.better import overlap
 from refine_hooks.log.convergence import ConvergenceVerdict
 
 Numbers = NDArray[np.float64]
@@ -163,7 +164,7 @@ def _trend(points: Sequence[Point], changes: Numbers) -> float:
     per_round = float(np.median(changes))
     newest, before = points[-1], points[-2]
     if len(changes) == 1:
-        return 0.0 if _steady(before, newest) else per_round
+        return 0.0 if _steady(before, newest) or overlap(before, newest) else per_round
     small = np.abs(changes) < _TREND * newest.resolution_A
     return 0.0 if small.any() or _steady(points[-len(changes) - 1], newest) else per_round
 
