@@ -74,6 +74,7 @@ ORDERS = {
     "slowly_the_largest_first": Copying(lambda path: (-path.stat().st_size, str(path)), 2.0),
     "just_now": Copying(lambda path: crc32(path.name.encode()), 0.001, 2.2),
 }
+MORE_ORDERS = ("in_order_of_names", "against_the_order_of_names", "all_equal")
 MAKERS: dict[str, Callable[[Path], object]] = {
     **{name: program.finished for name, program in PROGRAMS.items()},
     "relion": relion,
@@ -103,7 +104,9 @@ def what_is_there(name: str, project: Path, spool: Path) -> list[tuple[object, .
     return found
 
 
-@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(
+    "order", [pytest.param(name, marks=pytest.mark.long) if name in MORE_ORDERS else name for name in ORDERS]
+)
 @pytest.mark.parametrize("name", sorted(MAKERS))
 def test_a_finished_project_gives_the_same_rounds_after_a_copy(name: str, order: str, tmp_path: Path) -> None:
     project, copied = tmp_path / "a" / "project", tmp_path / "b" / "project"
