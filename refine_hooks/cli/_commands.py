@@ -30,4 +30,7 @@ def application(command: str | None = None) -> typer.Typer:
     holding = [module for module, commands in MODULES.items() if command in commands]
     for module in holding or MODULES:
         import_module(f"refine_hooks.cli.{module}")
+    order = [f"refine_hooks.cli.{module}" for module in MODULES]
+    # In the order of the table above, whichever was imported first; within a module they stay as they are.
+    app.registered_commands.sort(key=lambda one: order.index(one.callback.__module__) if one.callback else 0)
     return app
