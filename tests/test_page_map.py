@@ -67,6 +67,14 @@ def test_a_picture_that_is_no_volume_is_none() -> None:
     assert about_volume({}) is None
     assert about_volume({"Volume": "[]"}) is None
     assert about_volume({"Volume": '{"edge": 4}'}) is None
+    good = (
+        '{"edge": 4, "across": 8, "step": 1.5, "box": 8, "level": 9, "voxel_A": 2, "masked": true, "start": [0, 0, 0]}'
+    )
+    assert about_volume({"Volume": good}) is not None
+    for other in ('"edge": 1e9', '"across": 0', '"step": -1', '"voxel_A": NaN', '"start": [0, 0]', '"level": "9"}'):
+        assert (
+            about_volume({"Volume": re.sub(rf"{other.partition(':')[0]}: (\[.*?\]|[^,}}]*)", other, good)}) is None
+        ), other
 
 
 def test_an_empty_mask_shows_the_whole_box() -> None:

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from refine_hooks.errors import InputError
 from refine_hooks.files.atomic import beside
-from refine_hooks.files.reading import open_plain
 from refine_hooks.log.folder import Store
 from refine_hooks.log.summary import RoundSummary
-from refine_hooks.report.page import VOLUME
+from refine_hooks.report.page import VOLUME, opened_picture
 from refine_hooks.report.volume import about_volume
 
 if TYPE_CHECKING:
@@ -74,16 +73,13 @@ def write_movie(store: Store, rounds: Sequence[RoundSummary], path: Path, plane:
 
 
 def _volume_of(store: Store, summary: RoundSummary) -> Volume | None:
-    from PIL import Image
-
+    image = opened_picture(store.picture_path(summary.key, summary.label, VOLUME))
+    about = about_volume(image.info) if image is not None else None
+    if image is None or about is None:
+        return None
     try:
-        with (
-            open_plain(store.picture_path(summary.key, summary.label, VOLUME)) as stream,
-            Image.open(stream, formats=("PNG",)) as image,
-        ):
-            about, pixels = about_volume(image.info), np.asarray(image.convert("L"))
-            return None if about is None else _decoded(_title(summary), pixels, about)
-    except (OSError, ValueError, KeyError, TypeError):
+        return _decoded(_title(summary), np.asarray(image.convert("L")), about)
+    except ValueError:  # the picture has another size than it says
         return None
 
 

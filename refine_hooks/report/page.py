@@ -126,18 +126,18 @@ def pictures(store: Store, key: Key, label: str, source: Callable[[Path], str]) 
     shown: list[dict[str, Any]] = []
     for what in FIGURES:
         path = store.picture_path(key, label, what)
-        image = _opened(path)
+        image = opened_picture(path)
         if image is not None:
             caption, kind = str(image.info.get("Description", what)), what.partition(".")[0]
             size = {"kind": kind, "caption": caption, "width": image.width, "height": image.height}
             shown.append({"src": source(path), **size})
     path = store.picture_path(key, label, VOLUME)
-    image = _opened(path)
+    image = opened_picture(path)
     about = about_volume(image.info) if image is not None else None
     return {"pictures": shown, "volume": about and {"src": source(path), **about}}
 
 
-def _opened(path: Path) -> "Image.Image | None":
+def opened_picture(path: Path) -> "Image.Image | None":
     """A whole PNG file; None where there is none."""
     from PIL import Image, UnidentifiedImageError
 

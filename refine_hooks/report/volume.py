@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
 from refine_hooks.files.mrc import Volume
 from refine_hooks.report.window import LOW_PASS, binned, resampled, window
@@ -70,14 +71,27 @@ def volume_picture(
     return _png(np.concatenate(planes), about)
 
 
+class _About(BaseModel):
+    """What a PNG says of its volume, within what the page and a movie can draw."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+    edge: int = Field(ge=1, le=EDGE_PX)
+    across: int = Field(ge=1, le=EDGE_PX)
+    step: float = Field(gt=0)
+    box: int = Field(ge=1)
+    level: float = Field(ge=0, le=255)
+    voxel_A: float = Field(gt=0)
+    masked: bool
+    start: tuple[int, int, int]
+    resolution_A: float | None = Field(default=None, gt=0)
+
+
 def about_volume(info: Mapping[Any, Any]) -> dict[str, Any] | None:
     """What is known of a volume from the texts of its PNG; None where that is none of ours."""
     try:
-        about = json.loads(info["Volume"])
-        known = {name: about[name] for name in ("edge", "across", "step", "box", "level", "voxel_A", "masked", "start")}
-    except (KeyError, TypeError, ValueError):
+        return _About.model_validate_json(info["Volume"]).model_dump()
+    except (KeyError, ValueError):
         return None
-    return {**known, "resolution_A": about.get("resolution_A")}
 
 
 def _greys(level: NDArray[np.float32], inside: Volume) -> NDArray[np.float32]:
