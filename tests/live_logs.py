@@ -28,12 +28,12 @@ def write_round(project: Path, iteration: int) -> None:
         write_map(project / f"it{iteration}_half{number}.mrc", Map(half, VOXEL_A), "test")
 
 
-def measured_project(project: Path, rounds: int = 3) -> Path:
-    """A project with some measured rounds; returns its log."""
+def measured_project(project: Path, rounds: int = 3, idle: bool = False) -> Path:
+    """A project with some measured rounds; the watch looks once more after the last of them where it is to idle; its log."""
     project.mkdir(parents=True, exist_ok=True)
     for number in range(1, rounds + 1):
         write_round(project, number)
-    run(small_program.a_watch(project, [], {"keep": {"min_free_GB": 0.0}}), [0.0, 1.0])
+    run(small_program.a_watch(project, [], {"keep": {"min_free_GB": 0.0}}), [0.0, 1.0, *([2.0] if idle else [])])
     return project / "refine_hooks" / "rounds.jsonl"
 
 

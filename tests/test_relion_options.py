@@ -145,6 +145,12 @@ def test_subtomograms_as_2d_stacks_are_refused_by_their_flag(tmp_path: Path) -> 
         read_star(tmp_path / "p.star")
 
 
+def test_a_table_without_rows_holds_no_particles(tmp_path: Path) -> None:
+    (tmp_path / "p.star").write_text(TABLE.format(tilts=0).partition("1@s")[0])
+    with pytest.raises(ParticlesError, match="holds no particles"):
+        read_star(tmp_path / "p.star")
+
+
 @pytest.mark.parametrize(
     ("row", "words"),
     [

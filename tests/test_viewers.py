@@ -20,7 +20,7 @@ from refine_hooks.report.viewer import chimerax_script, half_map_files
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return measured_project(tmp_path_factory.mktemp("viewers") / "a 'rod' of \"200 kDa\"", 2)
+    return measured_project(tmp_path_factory.mktemp("viewers") / "a 'rod' of \"200 kDa\"", 3, idle=True)
 
 
 def test_the_newest_round_is_opened_with_its_masks_and_its_series(log: Path, tmp_path: Path) -> None:
@@ -117,13 +117,13 @@ def test_napari_opens_a_log_s_newest_round_as_layers(log: Path) -> None:
     layers = read([str(log)])
     record = rounds_of(log)[-1]
     names = [about["name"] for _, about, _ in layers]
-    assert names == ["it2, average", "half map 1", "half map 2", *(f"mask: {m.name}" for m in record.masks if m.path)]
+    assert names == ["it3, average", "half map 1", "half map 2", *(f"mask: {m.name}" for m in record.masks if m.path)]
     assert [kind for *_, kind in layers] == ["image"] * 3 + ["labels"] * (len(layers) - 3)
     assert {about["scale"] for _, about, _ in layers} == {(record.voxel_size_A,) * 3}
     assert {values.shape for values, *_ in layers} == {(record.box_px,) * 3}
     labels = [set(np.unique(values)) for values, *_ in layers[3:]]
     assert labels == [{0, number} for number in range(1, len(labels) + 1)]
-    assert [about["name"] for _, about, _ in layers if about["visible"]] == ["it2, average", "mask: automask"]
+    assert [about["name"] for _, about, _ in layers if about["visible"]] == ["it3, average", "mask: automask"]
 
 
 def test_napari_opens_the_round_of_a_half_map_and_leaves_other_files_alone(log: Path, tmp_path: Path) -> None:

@@ -111,6 +111,8 @@ def read_star(
     _refuse_unsupported(star)
     columns = _columns(star, known)
     image = star.table.numbers[_IMAGE]
+    if not image.size:
+        raise ParticlesError(f"{path}: holds no particles")
     columns["image"] = image
     unique, columns["stack"] = _sorted(star.table.texts[_IMAGE])
     stacks = (stack,) if stack is not None else _located([Path(name) for name in unique], path, root)
