@@ -89,3 +89,13 @@ def test_neighbouring_shells_err_together_as_the_mask_says() -> None:
     assert np.diagonal(seen, 1).mean() == pytest.approx(together[1] / together[0], abs=0.1)
     assert np.diagonal(seen, 3).mean() == pytest.approx(together[3] / together[0], abs=0.1)
     assert together[0] == pytest.approx(fsc.correlated_voxels(mask))
+
+
+def test_shells_that_a_mask_makes_err_together_more_than_their_estimate_can_hold_have_an_interval() -> None:
+    shells = np.arange(BOX_PX // 2 + 1)
+    carried = np.where(shells < 10, 0.0, 0.98)
+    curve = np.where(shells < 10, 0.999, 0.6 * np.exp(-((shells - 10) / 3.0)))
+    errors = Errors(np.maximum(shells**2 / 3.0, 1.0), np.array([1.0, 0.9, 0.3]), carried)
+    crossing = 10 + 3 * np.log(0.6 / LEVEL)
+    low, high = crossing_interval(curve, errors, crossing, LEVEL)
+    assert 10 <= low <= crossing <= high < 20

@@ -80,6 +80,14 @@ def crossing_interval(correlation: Curve, errors: Errors, crossing: float, level
     return min(low, crossing), max(high, crossing)
 
 
+def _possible(correlation: Matrix) -> Matrix:
+    """The same where it is one; an estimate that cannot be one, cut off as under a tight mask, is known to its fault only."""
+    values, vectors = np.linalg.eigh(correlation)
+    if values[0] >= 0:
+        return correlation
+    return np.asarray((vectors * np.maximum(values, -values[0])) @ vectors.T)
+
+
 class _Model:
     """What is known of ln(S / N) in the shells about a crossing, before and by the measured curve."""
 
@@ -100,6 +108,7 @@ class _Model:
         carried = np.zeros(len(counts)) if errors.carried is None else errors.carried[self.first : stop]
         apart = np.abs(self.shells[:, None] - self.shells)
         near = np.where(apart < len(errors.together), errors.together[np.minimum(apart, len(errors.together) - 1)], 0.0)
+        near = _possible(near)
         precision = np.linalg.inv(near + 1e-6 * np.eye(len(near)))
         prior = np.linalg.inv(self._prior(near, counts, carried))
         self.given = (measured, counts, carried, precision, prior, self.middle, self.place)
