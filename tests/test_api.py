@@ -65,6 +65,13 @@ def test_arrays_and_files_give_the_same_measurement(tmp_path: Path) -> None:
     assert "automask_corrected" in of_files._repr_html_()
 
 
+def test_a_symmetry_that_nobody_states_is_looked_for_as_the_command_does() -> None:
+    averaged = [sum(np.rot90(half, turn, (1, 2)) for turn in range(4)) for half in a_pair(35)]
+    found = refine_hooks.measure_half_maps(*averaged, VOXEL_A).record
+    assert any("C4 symmetry was imposed" in note for note in found.notes)
+    assert refine_hooks.measure_half_maps(*averaged, VOXEL_A, symmetry="c4").record.notes == ()
+
+
 def test_every_fault_of_what_is_given_is_said_at_once() -> None:
     one, two = a_pair()
     with pytest.raises(refine_hooks.RefineHooksError) as caught:

@@ -49,7 +49,7 @@ def measure_half_maps(
     voxel_size_A: float | None = None,
     *,
     masks: Mapping[str, _Given] | None = None,
-    symmetry: str = "C1",
+    symmetry: str = "",
     sphere_radius_A: float | None = None,
     molecular_mass_kDa: float | None = None,
     settings: Settings | None = None,
@@ -61,7 +61,7 @@ def measure_half_maps(
         half2: the other one.
         voxel_size_A: edge of a voxel; needed for arrays, instead of the header's for files.
         masks: further masks by name, files or arrays of the same box.
-        symmetry: imposed point group.
+        symmetry: imposed point group; looked for in the noise where none is given.
         sphere_radius_A: of the spherical mask; the largest that fits where it is not given.
         molecular_mass_kDa: for the curve as cisTEM scales it.
         settings: of masks and curves; the defaults where none are given.
@@ -69,14 +69,14 @@ def measure_half_maps(
     Raises:
         RefineHooksError: maps that cannot be read or do not belong together, a symmetry that does not exist; all faults at once.
     """
-    if order_of(symmetry) is None:
+    if symmetry.strip() and order_of(symmetry) is None:
         raise SettingsError(f"symmetry {symmetry!r}: no such point group; write Cn, Dn, T, O or I, such as C4")
     one, two, named = _maps_of(half1, half2, voxel_size_A, masks or {})
     facts = Facts(
         voxel_size_A=one.voxel_size_A,
         molecular_mass_kDa=molecular_mass_kDa,
         sphere_radius_A=sphere_radius_A,
-        symmetry=symmetry.strip().upper(),
+        symmetry=symmetry.strip().upper() or None,
     )
     round_ = Round(Key(run="measure", iteration=0, class_id=1), "arrays", "half maps", Fingerprint(), facts)
     halves = HalfMaps(one, two, "found")
