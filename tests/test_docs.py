@@ -13,18 +13,15 @@ from command_line import cli as refine_hooks
 from rounds_data import healthy, rule_names
 
 from refine_hooks.cli._commands import application
-from refine_hooks.cli._help import all_help
 from refine_hooks.cli.guide import _show
+from refine_hooks.files import lock
+from refine_hooks.log.folder import OWN_FOLDERS, Store, index_path
 from refine_hooks.settings import load_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "refine_hooks" / "guide").rglob("*.md"))]
 DOCS = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 COMMANDS = typer.main.get_command(application()).commands  # type: ignore[attr-defined]
-
-
-def test_the_committed_help_is_the_program_s() -> None:
-    assert (ROOT / "config" / "help.txt").read_text(encoding="utf-8").split() == all_help().split()
 
 
 @pytest.mark.parametrize("name", ["commands", "log", "rules", "settings"])
@@ -49,6 +46,13 @@ def test_the_files_that_a_page_names_are_there(page: Path) -> None:
         assert (ROOT / name).exists(), name
     for name in re.findall(r"\]\(((?!http)[^)#]+)\)|src=\"([^\"]+)\"", text):
         assert (page.parent / "".join(name)).exists(), name
+
+
+def test_the_page_of_what_is_written_names_every_file_and_folder_of_ours() -> None:
+    page = (ROOT / "refine_hooks/guide/reference/output.md").read_text(encoding="utf-8")
+    store = Store(Path())
+    names = {*OWN_FOLDERS, store.log.name, store.report.name, index_path(store.log).name, lock._NAME}
+    assert {name for name in names if f"`{name}" not in page} == set()
 
 
 def test_the_readme_links_every_page_of_the_guide_and_is_short() -> None:

@@ -5,24 +5,36 @@ A setting that is added to the model and has no entry here fails.
 
 import ast
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from particles_data import some_particles, write_stack
+from played_time import PlayedClock, PlayedStop
 from rounds_data import healthy
-from small_program import BOX, a_watch, half_maps_of, lines_of, write_round
+from small_program import BOX, a_watch, half_maps_of, lines_of, program, write_round
 
 from refine_hooks import explain as explaining
 from refine_hooks.audit import audit
+from refine_hooks.errors import ProjectError, StorageError
 from refine_hooks.files import file_system
 from refine_hooks.files.mrc import Map, write_map
+from refine_hooks.log.folder import Store
 from refine_hooks.log.records import Analysis, RoundRecord
+from refine_hooks.particles import ParticlesJob
+from refine_hooks.reconstruct import Desk, cluster, half_maps_of as reconstructed
 from refine_hooks.settings import Section, Settings, load_settings
 from refine_hooks.settings.model import Hook
+from refine_hooks.sums import insertion
 from refine_hooks.watch import loop
 from refine_hooks.watch.opening import open_watch
 from refine_hooks.watch.owners import Activity
+from refine_hooks.watch.schedule import settled
+from refine_hooks.watch.state import Watch
 
 HERE = Path(__file__).parent
 
@@ -69,27 +81,25 @@ OF_A_ROUND: dict[str, tuple[Any, Callable[[RoundRecord], Any]]] = {
     "fsc.repeats": (4, lambda record: randomised(record)[1]),
     "fsc.seed": (7, lambda record: randomised(record)[1]),
     "fsc.full": (True, lambda record: record.analysis is None),
+    "program.molecular_mass_kDa": (
+        40.0,
+        lambda record: [curve.volume_fraction for curve in record.curves if curve.kind == "scaled"],
+    ),
 }
 
 # The test that sets it to something else and looks at what comes of it.
 ELSEWHERE = {
     "analysis.local": "test_local::test_a_watch_measures_the_newest_round_locally_beside_the_log_and_all_of_them_where_asked",
-    "watch.poll_s": "test_latency::test_measuring_begins_in_time_at_any_moment_and_with_any_settings",
-    "watch.settle_s": "test_latency::test_measuring_begins_in_time_at_any_moment_and_with_any_settings",
     "watch.metadata_wait_s": "test_faults::test_a_round_whose_entry_comes_after_the_wait_stands_under_its_later_name_only",
-    "keep.half_maps": "test_log_index::test_maps_stay_as_the_rule_says_and_the_newest_under_every_rule",
-    "keep.last": "test_log_index::test_maps_stay_as_the_rule_says_and_the_newest_under_every_rule",
-    "keep.every": "test_log_index::test_maps_stay_as_the_rule_says_and_the_newest_under_every_rule",
-    "keep.min_free_GB": "test_run::test_nothing_is_written_into_the_last_of_the_disk",
-    "program.name": "test_adapters_elsewhere::test_the_page_s_pattern_measures_every_round_with_the_page_s_commands",
-    "program.molecular_mass_kDa": "test_adapters_elsewhere::test_what_the_settings_say_of_the_maps_is_believed",
-    "program.voxel_size_A": "test_adapters_elsewhere::test_what_the_settings_say_of_the_maps_is_believed",
-    "reconstruct.threads": "test_insertion::test_threads_and_blocks_do_not_change_a_bit",
+    "keep.half_maps": "test_run::test_retention_removes_maps_and_never_lines",
+    "keep.last": "test_run::test_retention_removes_maps_and_never_lines",
+    "keep.every": "test_run::test_retention_removes_maps_and_never_lines",
+    "program.voxel_size_A": "test_projects_cistem::test_a_voxel_size_that_the_user_gives_is_that_of_the_half_maps",
     "reconstruct.block_particles": "test_reconstruct_work::test_sums_are_saved_as_often_as_the_settings_say",
     "reconstruct.checkpoint_s": "test_reconstruct_work::test_sums_are_saved_as_often_as_the_settings_say",
     **{
         f"cluster.{name}": "test_reconstruct_work::test_workers_are_asked_of_the_queue_as_the_settings_say"
-        for name in ("scheduler", "workers", "cores", "memory", "walltime", "queue", "account")
+        for name in ("scheduler", "cores", "memory", "walltime", "queue", "account")
     },
     "audit.disagree_shells": "test_one_answer::test_the_settings_of_the_log_count_and_those_of_a_file_over_them",
     "audit.jump_fraction": "test_one_answer::test_the_settings_of_the_log_count_and_those_of_a_file_over_them",
@@ -161,6 +171,27 @@ def test_audit_anisotropy_cfar() -> None:
     assert (told(0.5), told(0.7)) == (False, True)
 
 
+def played(project: Path, watch: dict[str, float]) -> tuple[Watch, PlayedClock]:
+    clock = PlayedClock([], 60.0)
+    settings, stop = load_settings(overrides={"watch": watch}), PlayedStop(clock)
+    store = Store(project / "refine_hooks")
+    return Watch.of(project, "test", program(), settings, store, clock=clock, asked_to_stop=stop), clock
+
+
+@pytest.mark.parametrize("poll_s", [20.0, 30.0])
+def test_watch_poll_s(tmp_path: Path, poll_s: float) -> None:
+    w, _ = played(tmp_path, {"poll_s": poll_s})
+    assert list(w.scan_times(None)) == list(np.arange(0.0, 60.0, poll_s))
+
+
+@pytest.mark.parametrize("settle_s", [3.0, 12.0])
+def test_watch_settle_s(tmp_path: Path, settle_s: float) -> None:
+    write_round(tmp_path, 1)
+    w, clock = played(tmp_path, {"poll_s": 10.0, "settle_s": settle_s})
+    next(settled(w.opened.rounds, w.scan_times(None), w.schedule, w.done))
+    assert clock.now_s == settle_s
+
+
 def test_watch_stalled_after_s(tmp_path: Path) -> None:
     moments = iter([0.0, 50.0, 50.0, 50.0, 50.0])
     activity = Activity(lambda: next(moments))
@@ -205,6 +236,53 @@ def test_keep_sums(tmp_path: Path) -> None:
         )
         given[keep] = len(gone)
     assert given == {False: 1, True: 0}
+
+
+def opened(project: Path, text: str) -> Watch:
+    project.mkdir(exist_ok=True)
+    (project / "own.toml").write_text(text)
+    return open_watch(project, None, project / "own.toml", "", {}, True)
+
+
+def test_keep_min_free_GB(tmp_path: Path) -> None:
+    text = "[program]\nname = 'relion'\n[keep]\nmin_free_GB = {}\n"
+    opened(tmp_path, text.format(0)).store.require_room()
+    with pytest.raises(StorageError, match="min_free_GB"):
+        opened(tmp_path, text.format(1e9)).store.require_room()
+
+
+def test_program_name(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match="not a project of a program that is known"):
+        opened(tmp_path, "")
+    assert [opened(tmp_path, f"[program]\nname = '{name}'").program for name in ("relion", "eman2")] == ["relion", "eman2"]
+
+
+def test_reconstruct_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_stack(tmp_path / "s.mrcs")
+    job, used = ParticlesJob(some_particles(tmp_path / "s.mrcs"), "cistem"), []
+
+    class Pool(ThreadPoolExecutor):
+        def __init__(self, threads: int) -> None:
+            used.append(threads)
+            super().__init__(threads)
+
+    monkeypatch.setattr(insertion, "ThreadPoolExecutor", Pool)
+    for threads in (2, 3):
+        reconstructed(job, "x", load_settings(overrides={"reconstruct": {"threads": threads}}), Desk())
+    assert used == [2, 1, 3, 1]  # and one reads ahead
+
+
+@pytest.mark.parametrize("workers", [2, 7])
+def test_cluster_workers(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    distributed = pytest.importorskip("distributed")
+    asked: list[int] = []
+    queue = SimpleNamespace(scale=lambda jobs: asked.append(jobs))
+    monkeypatch.setattr(cluster, "job_queue", lambda _: nullcontext(queue))
+    monkeypatch.setattr(distributed, "Client", nullcontext)
+    settings = load_settings(overrides={"cluster": {"scheduler": "slurm", "workers": workers}}).cluster
+    with ExitStack() as until_done:
+        assert cluster._client(settings, until_done) is queue
+    assert asked == [workers]
 
 
 def test_reconstruct_when(tmp_path: Path) -> None:

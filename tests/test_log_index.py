@@ -5,6 +5,7 @@ import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from refine_hooks.report import file
 from refine_hooks.report.view import LogView
 from refine_hooks.settings import KeepSettings
 from refine_hooks.watch.loop import run
-from refine_hooks.watch.retention import expired
+from refine_hooks.watch.retention import expired, remove_superseded
 
 
 def a_night(rounds: int = 3 * HISTORY) -> list[LogLine]:
@@ -189,6 +190,23 @@ def parts_of(log: LogView) -> list[bytes]:
 def test_maps_stay_as_the_rule_says_and_the_newest_under_every_rule(keep: dict[str, Any], left: list[int]) -> None:
     rule = KeepSettings.model_validate(keep)
     assert [number for number in range(6) if not expired(rule, number, 6, warned=number in (1, 3))] == left
+
+
+def test_no_file_stays_of_a_round_that_stands_under_another_key(tmp_path: Path) -> None:
+    store, key = Store(tmp_path), Key(run="run", iteration=2, class_id=1)
+    local = store.local_path(key, "it2")
+    files = (
+        *store.half_map_paths(key, "it2"),
+        *(store.mask_path(key, "it2", "automask"), store.sharpened_path(key, "it2")),
+        *(local, local.with_suffix(".json"), store.analysis_path(key, "it2"), store.record_path(key)),
+        store.picture_path(key, "it2", "slices.png"),
+    )
+    other = store.local_path(key, "it3")
+    for path in (*files, other):
+        store.write_text(path, "x")
+    gone = SimpleNamespace(key=key, label="it2", masks=("automask",))
+    remove_superseded(store, SimpleNamespace(superseded=lambda: [gone]))  # type: ignore[arg-type]
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [other]
 
 
 def test_maps_of_rounds_that_are_warned_of_are_kept_over_a_restart(tmp_path: Path) -> None:

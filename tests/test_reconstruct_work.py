@@ -258,7 +258,7 @@ def test_work_on_a_cluster_can_be_stopped_and_goes_on_here(job: ParticlesJob, tm
 @pytest.mark.parametrize(
     ("queue", "words"),
     [
-        ("slurm", ["-p big", "-A lab", "--mem=15G", "--cpus-per-task=6", "-t 01:00:00"]),
+        ("slurm", ["-p big", "-A lab", "--mem=30G", "--cpus-per-task=6", "-t 01:00:00"]),
         ("pbs", ["-q big", "-A lab", "ncpus=6", "walltime=01:00:00"]),
         ("lsf", ["-q big", '-P "lab"', "-n 6", "-W 01:00"]),
     ],
@@ -267,7 +267,7 @@ def test_workers_are_asked_of_the_queue_as_the_settings_say(queue: str, words: l
     pytest.importorskip("dask_jobqueue")
     from refine_hooks.reconstruct.cluster import job_queue
 
-    table = {"scheduler": queue, "cores": 6, "memory": "16GB", "walltime": "01:00:00", "queue": "big", "account": "lab"}
+    table = {"scheduler": queue, "cores": 6, "memory": "32GB", "walltime": "01:00:00", "queue": "big", "account": "lab"}
     if queue == "lsf":
         table["walltime"] = "01:00"
     with job_queue(load_settings(overrides={"cluster": table}).cluster) as asked:

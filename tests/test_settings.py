@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from heard import hear
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -163,12 +164,16 @@ def test_the_nearer_source_of_a_setting_counts(places: dict[str, Path]) -> None:
         assert (settings.fsc.repeats, settings.fsc.seed, len(found)) == (number + 1, 1, number)
 
 
-def test_a_projects_file_of_somebody_else_is_not_read(places: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_projects_file_of_somebody_else_is_not_read_and_that_is_said(
+    places: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = hear()
     places["project"].write_text("[[hooks]]\ncommand = ['sh']\n")
     if os.geteuid() == 0:
         os.chown(places["project"], 12345, -1)
     monkeypatch.setattr(os, "geteuid", lambda: 4242)
     assert layers(None, places["project"].parent, {}) == []
+    assert [str(places["project"]) in text and "--config" in text for text in said] == [True]
 
 
 @pytest.mark.parametrize("variable", ["REFINE_HOOKS_FSC_NOTHING", "REFINE_HOOKS_NOTHING", "REFINE_HOOKS_WATCH_POLL_S"])

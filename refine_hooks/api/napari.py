@@ -8,13 +8,12 @@ import numpy as np
 
 from refine_hooks.errors import InputError
 from refine_hooks.files.mrc import Map, read_map
-from refine_hooks.log.folder import path_of
+from refine_hooks.log.folder import LOG_NAME, path_of
 from refine_hooks.log.index import LogIndex
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.report.viewer import half_map_files, newest_shown
 
 Layer = tuple[Any, dict[str, Any], str]
-_LOG = "rounds.jsonl"
 
 
 def reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], list[Layer]] | None:
@@ -64,10 +63,10 @@ def _labels(name: str, mask: Map, number: int, about: dict[str, Any], visible: b
 
 def _found(path: Path) -> tuple[RoundRecord, Path] | None:
     """The round that a path means, and the folder of its log."""
-    if path.name == _LOG:
+    if path.name == LOG_NAME:
         return _newest(path)
     path = path.absolute()
-    return next((found for folder in path.parents if (found := _of_half(folder / _LOG, path)) is not None), None)
+    return next((found for folder in path.parents if (found := _of_half(folder / LOG_NAME, path)) is not None), None)
 
 
 def _newest(log: Path) -> tuple[RoundRecord, Path] | None:

@@ -1,4 +1,4 @@
-"""The help of every command as one text, the way it is committed under config/."""
+"""The help of each command as a text of a fixed width, for the guide."""
 
 from typing import Any
 
@@ -7,11 +7,6 @@ import typer
 from refine_hooks.cli._commands import application
 
 _WIDTH = 110
-
-
-def all_help() -> str:
-    """Help of the program and of each command, one after the other, at a fixed width."""
-    return "\n".join(map(help_of, ["", *command_names()]))
 
 
 def command_names() -> list[str]:

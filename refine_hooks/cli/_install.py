@@ -94,7 +94,9 @@ def without_relion(project: Path | None, out: Path | None) -> Installation:
 
 
 def _relion_file(project: Path | None, out: Path | None) -> Path | None:
-    folder = out or (project / "refine_hooks" if project is not None else None)
+    from refine_hooks.log.folder import OUT_NAME
+
+    folder = out or (project / OUT_NAME if project is not None else None)
     return None if folder is None else folder.absolute() / "relion_hook.sh"
 
 

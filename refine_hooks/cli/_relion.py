@@ -60,10 +60,10 @@ def keep_sums(star: str) -> None:
     try:
         from pathlib import Path
 
-        from refine_hooks.log.folder import Store
+        from refine_hooks.log.folder import OUT_NAME, Store
         from refine_hooks.programs.relion.spool import keep
 
-        out = Path(os.environ.get(OUT_VARIABLE) or "refine_hooks")
+        out = Path(os.environ.get(OUT_VARIABLE) or OUT_NAME)
         keep(Path(star), Store(out.absolute()).spool)
     except Exception as error:  # the refinement must never suffer from its observer
         say(f"the sums of {star} are not kept: {error}; the refinement goes on")

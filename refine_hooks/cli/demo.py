@@ -21,10 +21,11 @@ def demo(
     """Play a small refinement as cisTEM would run it, and watch it; no data needed."""
     from refine_hooks.cli._progress import progress_shown
     from refine_hooks.demo import demonstrate
+    from refine_hooks.log.folder import OUT_NAME
 
     with progress_shown():
         log = demonstrate(directory, 0.0 if thread else pace)
-    out = directory.absolute() / "refine_hooks"
+    out = directory.absolute() / OUT_NAME
     if thread:
         from refine_hooks.report.thread import thread_figure, thread_words
 

@@ -154,7 +154,7 @@ def _of_round(
     program: str,
     overrides: dict[str, Any],
 ) -> None:
-    from refine_hooks.log.folder import Store
+    from refine_hooks.log.folder import OUT_NAME, Store
     from refine_hooks.programs import claim
     from refine_hooks.settings import layers, load_settings, merged
 
@@ -162,7 +162,7 @@ def _of_round(
     own = merged(layers(config, project))
     name, adapter = claim(project, program or load_settings(overrides=overrides, own=own).program.name)
     settings = load_settings(None, name, overrides, own)
-    opened = adapter.open(project, settings, Store(project / "refine_hooks").spool)
+    opened = adapter.open(project, settings, Store(project / OUT_NAME).spool)
     rounds = list(opened.rounds())
     chosen = next((round_ for round_ in rounds if str(round_.key) == key), None)
     if chosen is None:
@@ -173,7 +173,7 @@ def _of_round(
         raise ProjectError(f"{project}: {name} keeps no particles of {key} that could be reconstructed here")
     if symmetry:
         job = replace(job, symmetry=symmetry)
-    store = Store((out or project / "refine_hooks" / "reconstructed").absolute(), int(settings.keep.min_free_GB * 1e9))
+    store = Store((out or project / OUT_NAME / "reconstructed").absolute(), int(settings.keep.min_free_GB * 1e9))
     paths = store.half_map_paths(chosen.key, chosen.label)
     _write(job, f"{key} {chosen.label}", settings, paths, store.checkpoint_path(chosen.key))
 

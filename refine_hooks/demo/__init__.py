@@ -9,7 +9,7 @@ from refine_hooks.demo import cistem
 from refine_hooks.errors import InputError
 from refine_hooks.files import file_system
 from refine_hooks.log.file import Journal, read_journal
-from refine_hooks.log.folder import Store
+from refine_hooks.log.folder import OUT_NAME, Store
 from refine_hooks.programs import adapter_called
 from refine_hooks.settings import load_settings
 from refine_hooks.watch import events
@@ -31,7 +31,7 @@ def demonstrate(directory: Path, pace: float = 1.0) -> Journal:
         raise InputError(f"{directory}: is there already and not an empty folder; name a new one")
     directory.mkdir(parents=True, exist_ok=True)
     settings = load_settings(program="cistem", overrides={"watch": {"poll_s": 0.5}, "keep": {"min_free_GB": 0.2}})
-    w = Watch.of(directory, "cistem", adapter_called("cistem"), settings, Store(directory / "refine_hooks"))
+    w = Watch.of(directory, "cistem", adapter_called("cistem"), settings, Store(directory / OUT_NAME))
     faults: list[BaseException] = []
     player = threading.Thread(
         target=_play, args=(directory, pace, faults, w.stopping.asked), name="refinement", daemon=True

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from refine_hooks.errors import InputError, StorageError
 from refine_hooks.files.lock import CANNOT_LOCK
 from refine_hooks.files.reading import read_bytes
+from refine_hooks.log.folder import LOG_NAME, OUT_NAME
 from refine_hooks.log.lines import parsed_line, why_not
 from refine_hooks.log.records import Failed, LogLine, RoundRecord, Start
 from refine_hooks.model import Key
@@ -98,7 +99,7 @@ def find_log(place: Path) -> Path:
     """
     if place.is_file():
         return place
-    candidates = (place / "rounds.jsonl", place / "refine_hooks" / "rounds.jsonl")
+    candidates = (place / LOG_NAME, place / OUT_NAME / LOG_NAME)
     for candidate in candidates:
         if candidate.is_file():
             return candidate

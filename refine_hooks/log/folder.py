@@ -18,6 +18,8 @@ from refine_hooks.files.mrc import Map, write_map
 from refine_hooks.files.names import meant, told
 from refine_hooks.model import Key
 
+LOG_NAME = "rounds.jsonl"
+OUT_NAME = "refine_hooks"  # in the project, where nothing else is named
 _LONGEST = 100  # characters; names of files may have 255 bytes, and ours have endings
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _HALF_WRITTEN = re.compile(r"\..+\.(?:[0-9a-f]{8}|\d+)\.part")
@@ -67,7 +69,7 @@ class Store:
     @property
     def log(self) -> Path:
         """The log, one JSON object a line."""
-        return self.out / "rounds.jsonl"
+        return self.out / LOG_NAME
 
     @property
     def report(self) -> Path:

@@ -21,7 +21,7 @@ from refine_hooks.audit import all_texts
 from refine_hooks.audit.reading import Finding
 from refine_hooks.files.names import told
 from refine_hooks.files.reading import open_plain, read_bytes
-from refine_hooks.log.folder import Store
+from refine_hooks.log.folder import OUT_NAME, Store
 from refine_hooks.log.records import Failed, Start
 from refine_hooks.log.summary import CurveIdentity
 from refine_hooks.model import Key
@@ -102,7 +102,7 @@ def head(
 def title(out: Path, start: Start | None) -> str:
     """A short name for a log: its project's folder, else the folder that it lies in."""
     name = Path(start.project).name if start else ""
-    return told(name or (out.parent.name if out.name == "refine_hooks" else out.name)) or "refine_hooks"
+    return told(name or (out.parent.name if out.name == OUT_NAME else out.name)) or "refine_hooks"
 
 
 def grouped(findings: Iterable[Finding]) -> dict[str, list[Finding]]:

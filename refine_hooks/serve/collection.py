@@ -10,12 +10,11 @@ from typing import Any
 from refine_hooks.audit.judge import Judge
 from refine_hooks.errors import InputError
 from refine_hooks.log.file import find_log
-from refine_hooks.log.folder import Store
+from refine_hooks.log.folder import LOG_NAME, OUT_NAME, Store
 from refine_hooks.log.index import LogIndex
 from refine_hooks.reanalyse import Analyses
 from refine_hooks.report.view import LogView
 
-LOG = "rounds.jsonl"
 DEPTH = 4
 ENTRIES = 2000  # of one folder; one that holds more is no folder of projects
 FOLDERS = 4000  # of one search
@@ -90,7 +89,7 @@ def _below(root: Path) -> Iterator[Path]:
             return
         folder, depth = waiting.popleft()
         for inside in _folders(folder):
-            log = next((c for c in (inside / LOG, inside / "refine_hooks" / LOG) if _is_file(c)), None)
+            log = next((c for c in (inside / LOG_NAME, inside / OUT_NAME / LOG_NAME) if _is_file(c)), None)
             if log is not None:
                 yield log
             elif depth > 1:

@@ -4,6 +4,7 @@ From the lowest to the highest: the defaults, ``config/<program>.toml`` of this 
 ``~/.config/refine_hooks/config.toml``, ``PROJECT/refine_hooks.toml``, the environment, ``--config``, the command line's options.
 """
 
+import logging
 import os
 import select
 import stat
@@ -18,6 +19,8 @@ from pydantic import ValidationError
 
 from refine_hooks.errors import SettingsError
 from refine_hooks.settings.model import Section, Settings, with_new_names
+
+logger = logging.getLogger(__name__)
 
 SYSTEM_FILE = Path("/etc/refine_hooks.toml")
 PROJECT_FILE = "refine_hooks.toml"
@@ -156,8 +159,15 @@ def _files(project: Path | None) -> Iterator[Path]:
         if path.is_file():
             yield path
     path = (project or Path()) / PROJECT_FILE
-    if project is not None and path.is_file() and path.stat().st_uid in (0, os.geteuid()):
+    if project is None or not path.is_file():
+        return
+    if path.stat().st_uid in (0, os.geteuid()):
         yield path
+    else:
+        logger.warning(
+            f"{path}: is another user's, and passed over, since settings can name commands to run; if you trust it, name it with "
+            "--config"
+        )
 
 
 def _of_environment(environment: Mapping[str, str]) -> Layer:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from refine_hooks.errors import SettingsError
-from refine_hooks.log.folder import Store
+from refine_hooks.log.folder import OUT_NAME, Store
 from refine_hooks.programs import claim
 from refine_hooks.settings import layers, load_settings, merged
 from refine_hooks.watch.config import untold
@@ -45,7 +45,7 @@ def open_watch(
     settings = load_settings(None, name, overrides, own)
     _require_files(settings.masks)
     when = settings.reconstruct.when
-    store = Store((out or project / "refine_hooks").absolute(), int(settings.keep.min_free_GB * 1e9))
+    store = Store((out or project / OUT_NAME).absolute(), int(settings.keep.min_free_GB * 1e9))
     return Watch.of(
         project,
         name,

@@ -63,8 +63,9 @@ def remove_superseded(store: Store, index: LogIndex) -> None:
     for summary in index.superseded():
         _remove(store, summary)
         one = store.picture_path(summary.key, summary.label, "x")
+        local = store.local_path(summary.key, summary.label)
         ours = (store.analysis_path(summary.key, summary.label), store.record_path(summary.key))
-        for path in (*one.parent.glob(f"{one.name[:-1]}*"), *ours):
+        for path in (*one.parent.glob(f"{one.name[:-1]}*"), *ours, local, local.with_suffix(".json")):
             path.unlink(missing_ok=True)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from refine_hooks.errors import RefineHooksError, StorageError
+from refine_hooks.log.folder import OUT_NAME, Store
 from refine_hooks.programs.cistem import dumps
 from refine_hooks.programs.cistem.capture import capture
 from refine_hooks.programs.cistem.dumps import SEALED, STARTUP, Attempt
@@ -88,7 +89,7 @@ def save_before(command: Sequence[str], directory: Path, out: Path | None, wait_
         if not recognises(directory):
             logger.warning(f"{directory}: is not a cisTEM project, so nothing is saved from it")
             return
-        before_merge(directory, (out or directory / "refine_hooks") / "spool", wait_s)
+        before_merge(directory, Store(out or directory / OUT_NAME).spool, wait_s)
     except RefineHooksError as error:
         logger.warning(str(error))
     except OSError as error:

@@ -16,7 +16,7 @@ from pathlib import Path
 from refine_hooks.errors import RefineHooksError
 from refine_hooks.files.atomic import beside
 from refine_hooks.files.reading import parsed_json, read_text
-from refine_hooks.log.folder import component
+from refine_hooks.log.folder import OUT_NAME, Store, component
 from refine_hooks.programs._reading import size_of
 from refine_hooks.programs._saving import KEEP_FREE_BYTES, require_room, unwritable
 from refine_hooks.programs.relion.external import read_external, require_arrays, state_of
@@ -36,7 +36,7 @@ def spool_folder(spool: Path, run: str) -> Path:
 
 def spool_of_the_hook(job: Job) -> Path:
     """Where the hook keeps a job's arrays when no output folder is named to it: RELION runs it in the project's folder."""
-    return spool_folder(job.project / "refine_hooks" / "spool", job.run)
+    return spool_folder(Store(job.project / OUT_NAME).spool, job.run)
 
 
 def keep(star: Path, spool: Path, *, links_only: bool = False, run: str = "") -> list[Path]:
