@@ -4,8 +4,7 @@ A setting that is added to the model and has no entry here fails.
 """
 
 import ast
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,7 +25,8 @@ from refine_hooks.files.mrc import Map, write_map
 from refine_hooks.log.folder import Store
 from refine_hooks.log.records import Analysis, RoundRecord
 from refine_hooks.particles import ParticlesJob
-from refine_hooks.reconstruct import Desk, cluster, half_maps_of as reconstructed
+from refine_hooks.reconstruct import Desk, cluster
+from refine_hooks.reconstruct import half_maps_of as reconstructed
 from refine_hooks.settings import Section, Settings, load_settings
 from refine_hooks.settings.model import Hook
 from refine_hooks.sums import insertion
@@ -254,29 +254,32 @@ def test_keep_min_free_GB(tmp_path: Path) -> None:
 def test_program_name(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match="not a project of a program that is known"):
         opened(tmp_path, "")
-    assert [opened(tmp_path, f"[program]\nname = '{name}'").program for name in ("relion", "eman2")] == ["relion", "eman2"]
+    assert [opened(tmp_path, f"[program]\nname = '{name}'").program for name in ("relion", "eman2")] == [
+        "relion",
+        "eman2",
+    ]
 
 
 def test_reconstruct_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_stack(tmp_path / "s.mrcs")
     job, used = ParticlesJob(some_particles(tmp_path / "s.mrcs"), "cistem"), []
 
-    class Pool(ThreadPoolExecutor):
-        def __init__(self, threads: int) -> None:
-            used.append(threads)
-            super().__init__(threads)
+    def insert(*_: object, threads: int, **__: object) -> Iterator[int]:
+        used.append(threads)
+        return iter(())
 
-    monkeypatch.setattr(insertion, "ThreadPoolExecutor", Pool)
+    monkeypatch.setattr(insertion, "insert", insert)
     for threads in (2, 3):
-        reconstructed(job, "x", load_settings(overrides={"reconstruct": {"threads": threads}}), Desk())
-    assert used == [2, 1, 3, 1]  # and one reads ahead
+        with pytest.raises(KeyboardInterrupt):  # nothing is inserted
+            reconstructed(job, "x", load_settings(overrides={"reconstruct": {"threads": threads}}), Desk())
+    assert used == [2, 3]
 
 
 @pytest.mark.parametrize("workers", [2, 7])
 def test_cluster_workers(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     distributed = pytest.importorskip("distributed")
     asked: list[int] = []
-    queue = SimpleNamespace(scale=lambda jobs: asked.append(jobs))
+    queue = SimpleNamespace(scale=lambda **how: asked.append(how["jobs"]))
     monkeypatch.setattr(cluster, "job_queue", lambda _: nullcontext(queue))
     monkeypatch.setattr(distributed, "Client", nullcontext)
     settings = load_settings(overrides={"cluster": {"scheduler": "slurm", "workers": workers}}).cluster
