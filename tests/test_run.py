@@ -30,7 +30,7 @@ from refine_hooks.log.records import Failed, RoundRecord, Start, Stop
 from refine_hooks.model import KEPT_FIRST, Facts, HalfMaps, Round
 from refine_hooks.reconstruct import Desk, _Foretelling
 from refine_hooks.watch.config import Reconstruct
-from refine_hooks.watch.loop import run, two_scans
+from refine_hooks.watch.loop import run, two_scans, watched_lines
 from refine_hooks.watch.owners import Stopping
 from refine_hooks.watch.session import _signals
 
@@ -507,6 +507,19 @@ def test_a_signal_at_rest_speaks_of_no_round_in_hand(tmp_path: Path) -> None:
     assert run(w, ticks()) == "interrupted"
     assert any("interrupted: stopping" in text for text in said)
     assert not any("in hand" in text for text in said)
+
+
+def test_a_signal_at_rest_ends_the_watch_at_once(tmp_path: Path) -> None:
+    scanned_at: list[float] = []
+
+    def none(*_: object) -> list[Round]:
+        scanned_at.append(time.monotonic())
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        return []
+
+    w = a_watch(tmp_path, rounds=none, overrides={"watch": {"poll_s": 6.0}})
+    assert list(watched_lines(w)) == []
+    assert (w.stopping.why, time.monotonic() - scanned_at[0] < 4.0) == ("interrupted", True)
 
 
 @pytest.mark.parametrize(("reconstruct", "told"), [("missing", True), ("never", False)])

@@ -55,6 +55,7 @@ def watched_lines(w: Watch, until_idle_s: float | None = None) -> Generator[Roun
     notifier = None
     if not w.settings.watch.force_poll and file_system.events_arrive(w.project):
         notifier = events.ChangeNotifier(w.opened.watched_folders)
+        w.stopping.wake = notifier.notify
     at_changes = "" if notifier is None else " and at every change"
     every_s = w.settings.watch.poll_s
     logger.info(

@@ -136,11 +136,13 @@ class Stopping:
     Attributes:
         asked: set when it is.
         in_hand: whether a round is being measured.
+        wake: ends the waiting for a change of the project.
     """
 
     asked: threading.Event
     why: str = "done"
     in_hand: bool = False
+    wake: Callable[[], object] = bool
 
     @contextmanager
     def measuring(self) -> Iterator[None]:

@@ -118,7 +118,7 @@ def _signals(stopping: Stopping) -> Iterator[None]:
             raise KeyboardInterrupt
         heard = True
         stopping.why = "interrupted" if number == signal.SIGINT else "terminated"
-        set_from_handler(stopping.asked)
+        set_from_handler(stopping.asked, stopping.wake)
         rest = "finishing the round in hand; once more to drop it" if stopping.in_hand else "stopping"
         logger.info(f"{stopping.why}: {rest}")
 
