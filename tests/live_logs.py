@@ -33,7 +33,8 @@ def measured_project(project: Path, rounds: int = 3, idle: bool = False) -> Path
     project.mkdir(parents=True, exist_ok=True)
     for number in range(1, rounds + 1):
         write_round(project, number)
-    run(small_program.a_watch(project, [], {"keep": {"min_free_GB": 0.0}}), [0.0, 1.0, *([2.0] if idle else [])])
+    settings = {"keep": {"min_free_GB": 0.0}, "analysis": {"local": "newest" if idle else "never"}}
+    run(small_program.a_watch(project, [], settings), [0.0, 1.0, *([2.0] if idle else [])])
     return project / "refine_hooks" / "rounds.jsonl"
 
 

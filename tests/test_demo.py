@@ -27,6 +27,12 @@ def test_every_round_is_merged_from_its_dumps_and_logged_once(played: tuple[Path
     assert list((folder / "Scratch" / "AutoRefine3D").iterdir()) == []
 
 
+def test_the_newest_round_s_local_resolution_is_measured_before_the_end(played: tuple[Path, Journal]) -> None:
+    folder, _ = played
+    (found,) = folder.glob("refine_hooks/local/*/*.mrc")
+    assert "5" in found.name
+
+
 def test_rounds_get_better_under_the_automask(played: tuple[Path, Journal]) -> None:
     numbers = [r.curve("automask_corrected").resolution_A for r in played[1].rounds]  # type: ignore[union-attr]
     assert all(value is not None for value in numbers[2:])

@@ -168,7 +168,7 @@ def write_rounds(project: Path, rounds: int) -> None:
             write_map(project / f"it{number}_half{half}.mrc", Map(voxels, SMALL.voxel_size_A), "test")
 
 
-FEW = {"keep": {"min_free_GB": 0.01}, "fsc": {"repeats": 2}}
+FEW = {"keep": {"min_free_GB": 0.01}, "fsc": {"repeats": 2}, "analysis": {"local": "newest"}}
 
 
 def test_a_watch_measures_the_newest_round_locally_beside_the_log_and_all_of_them_where_asked(tmp_path: Path):

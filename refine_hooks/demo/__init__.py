@@ -71,4 +71,5 @@ def _until_played(w: Watch, player: threading.Thread, notifier: events.ChangeNot
                 w.counts.done >= len(cistem.ROUNDS)
                 or waited_s > w.settings.watch.settle_s + 4 * w.settings.watch.poll_s
             ):
+                yield moment  # what waits for an idle turn is measured
                 return
