@@ -131,7 +131,9 @@ def a_watch(
     inserting: Callable[[int, int], None] = untold,
     **changes: Callable[..., Any],
 ) -> Watch:
-    settings = load_settings(overrides={"watch": {"settle_s": 0.0}, "analysis": {"local": "never"}, **(overrides or {})})
+    settings = load_settings(
+        overrides={"watch": {"settle_s": 0.0}, "analysis": {"local": "never"}, **(overrides or {})}
+    )
     if said is not None:
         hear(said)
     return Watch.of(
