@@ -36,6 +36,7 @@ def check_adapter(
     _require(not adapter.recognises(tmp_path / "empty"), "an empty folder is not recognised")
     for folder in (project, tmp_path / "empty"):
         _require(bool(adapter.why(folder)), f"why() says something of {folder}")
+    (tmp_path / "out").mkdir()
     spool = tmp_path / "out" / "spool"
     opened = adapter.open(project, settings or Settings(), spool)
     _require(isinstance(opened, Project), "open() returns a refine_hooks.programs.adapter.Project")

@@ -51,6 +51,7 @@ def dated(paths: Iterable[Path], iteration: float) -> None:
 
 
 def put(path: Path, volume: Map) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_map(path, volume, "an imitation")
     return path
 

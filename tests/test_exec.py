@@ -109,7 +109,7 @@ def test_a_failure_to_save_is_told_and_the_refinement_goes_on(folder: Path, faul
     assert (done.returncode, done.stdout) == (5, "merged\n")
     told = {
         "no project": "is not a cisTEM project",
-        "no spool": "cannot be saved",
+        "no spool": "cannot be made a folder",
         "dumps missing": "even_2.dump is missing",
     }
     assert told[fault] in done.stderr

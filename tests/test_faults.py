@@ -382,6 +382,9 @@ def test_a_round_whose_entry_comes_after_the_wait_stands_under_its_later_name_on
         yield 0.0
         yield 1.0
         unnamed.extend(rounds_in(w))
+        local = w.store.local_path(w.index.summaries()[0].key, w.index.summaries()[0].label)
+        for path in (local, local.with_suffix(".json")):
+            w.store.write_text(path, "as if measured locally")
         if gone:
             shutil.rmtree(w.store.spool)
         if gone == "spool and maps":

@@ -43,9 +43,13 @@ def spool(tmp_path: Path) -> Path:
     return overwritten.spool_folder(tmp_path / "spool", "some", "run_1", 2)
 
 
+def keep(program: Program, iteration: int | None, folder: Path, **more) -> list[Path]:
+    return overwritten.keep(program.pair, iteration, folder, spool=folder.parents[2], **more)
+
+
 def look(program: Program, spool: Path, find=overwritten.written_after, **more) -> list[str]:
     found = find(program.pair, program.numbered())
-    return [p.name for p in overwritten.keep(program.pair, found, spool, whole=overwritten.whole_mrc, **more)]
+    return [p.name for p in keep(program, found, spool, whole=overwritten.whole_mrc, **more)]
 
 
 def contents(spool: Path) -> dict[int, tuple[float, float]]:
@@ -140,7 +144,7 @@ def test_files_that_are_only_removed_are_linked_with_the_masks_beside_them(progr
     mask = program.folder / "mask.mrc"
     write_map(mask, Map(np.ones((4, 4, 4), np.float32), 1.0), "a mask")
     files = (mask, program.folder / "mask_that_is_not_there.mrc")
-    saved = overwritten.keep(program.pair, 5, spool, beside_it=files, whole=overwritten.whole_mrc, rewritten=False)
+    saved = keep(program, 5, spool, beside_it=files, whole=overwritten.whole_mrc, rewritten=False)
     assert [path.name for path in saved] == ["even.mrc", "odd.mrc", "mask.mrc"]
     this = overwritten.kept(spool)[5]
     assert program.pair[0].stat().st_ino == this.halves[0].stat().st_ino, "no space is taken"
@@ -188,8 +192,8 @@ def test_a_mask_that_goes_while_it_is_looked_at_is_left_out(program, spool):
             mask.unlink()
         return ready
 
-    assert overwritten.keep(program.pair, 5, spool, beside_it=[mask], whole=whole, rewritten=False) == []
-    saved = overwritten.keep(program.pair, 5, spool, beside_it=[mask], whole=whole, rewritten=False)
+    assert keep(program, 5, spool, beside_it=[mask], whole=whole, rewritten=False) == []
+    saved = keep(program, 5, spool, beside_it=[mask], whole=whole, rewritten=False)
     assert [path.name for path in saved] == ["even.mrc", "odd.mrc"]
 
 

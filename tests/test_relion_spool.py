@@ -100,6 +100,7 @@ def test_arrays_that_are_removed_after_they_were_kept_still_give_the_half_maps(p
 def test_a_watch_with_an_output_folder_finds_what_the_hook_kept_in_the_project(project: Path, store: Store) -> None:
     before = halves_of(project, ninth(project, store), store)
     hook_s = project / "refine_hooks" / "spool"
+    hook_s.parent.mkdir()
     for star in sorted((project / JOB).glob("*external_reconstruct.star")):
         keep(star, hook_s)
     for path in (project / JOB).glob("*external_reconstruct*"):

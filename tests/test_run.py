@@ -599,8 +599,19 @@ def test_a_user_s_mask_gets_its_curves_and_its_hash(project: Path, tmp_path: Pat
 def test_retention_removes_maps_and_never_lines(project: Path, keep: dict[str, Any], left: list[int]) -> None:
     for iteration in (2, 3, 4):
         write_round(project, iteration)
+    out = project / "refine_hooks"
+    for iteration in (1, 2, 3, 4):
+        for ending in ("mrc", "json"):
+            path = out / "local" / "run" / f"it{iteration}_class1_local.{ending}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("as if measured locally")
     run(a_watch(project, overrides={"keep": keep}), [0.0])
-    there = sorted(int(p.name[2]) for p in (project / "refine_hooks" / "half_maps" / "run").glob("*half1.mrc"))
-    assert there == left
+
+    def there(folder: str, ending: str) -> list[int]:
+        return sorted(int(path.name[2]) for path in (out / folder / "run").glob(f"*{ending}"))
+
+    assert there("half_maps", "half1.mrc") == left
+    assert there("local", ".mrc") == sorted({*left, 3}), "the newest round is compared with the one before it"
+    assert there("local", ".json") == [1, 2, 3, 4]
     assert len(lines_of(project, RoundRecord)) == 4
     assert len(list(project.glob("it*_half1.mrc"))) == 4

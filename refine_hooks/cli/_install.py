@@ -102,7 +102,9 @@ def _relion_file(project: Path | None, out: Path | None) -> Path | None:
 
 def _write(file: Path, text: str) -> None:
     from refine_hooks.files.atomic import beside
+    from refine_hooks.files.folders import make_named
 
+    make_named(file.parent)
     with beside(file) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

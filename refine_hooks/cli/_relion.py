@@ -64,6 +64,8 @@ def keep_sums(star: str) -> None:
         from refine_hooks.programs.relion.spool import keep
 
         out = Path(os.environ.get(OUT_VARIABLE) or OUT_NAME)
-        keep(Path(star), Store(out.absolute()).spool)
+        store = Store(out.absolute())
+        store.make()
+        keep(Path(star), store.spool)
     except Exception as error:  # the refinement must never suffer from its observer
         say(f"the sums of {star} are not kept: {error}; the refinement goes on")

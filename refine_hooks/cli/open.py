@@ -83,6 +83,8 @@ def _start(program: str, script: str) -> None:
 
 def _write(target: Path, script: str) -> None:
     from refine_hooks.files.atomic import beside
+    from refine_hooks.files.folders import make_named
 
+    make_named(target.parent)
     with beside(target) as temporary:
         temporary.write_text(script, encoding="utf-8", errors="surrogateescape")

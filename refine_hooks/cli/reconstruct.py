@@ -182,19 +182,19 @@ def _write(job: ParticlesJob, name: str, settings: Settings, paths: tuple[Path, 
     from functools import partial
 
     from refine_hooks.cli._progress import progress_shown
-    from refine_hooks.files.mrc import write_map
     from refine_hooks.log.folder import Store
     from refine_hooks.reconstruct import Desk, half_maps_of
 
     with progress_shown() as progress, _stopping() as stop:
         store = Store(checkpoint.parent.parent, int(settings.keep.min_free_GB * 1e9))
-        desk = Desk(partial(progress, what="particles"), stop, checkpoint, require=store.require_room)
+        store.make()
+        desk = Desk(partial(progress, what="particles"), stop, checkpoint, require=partial(store.prepare, checkpoint))
         halves = half_maps_of(job, name, settings, desk)
         for note in halves.notes:
             logger.info(note)
         store.require_room(2 * halves.half1.voxels.nbytes)
         for number, (path, half) in enumerate(zip(paths, (halves.half1, halves.half2), strict=True), 1):
-            write_map(path, half, f"refine_hooks reconstructed half {number}: {name}")
+            store.write_map(path, half, f"refine_hooks reconstructed half {number}: {name}")
         checkpoint.unlink(missing_ok=True)
         logger.info(_resolution(halves, settings.fsc.threshold))
     for path in paths:

@@ -13,16 +13,12 @@ from refine_hooks.errors import StorageError
 def beside(path: Path) -> Iterator[Path]:
     """A temporary name beside ``path``; what is written there is flushed to disk and renamed when the block ends well.
 
+    The folder must be there: see `refine_hooks.files.folders`.
+
     Raises:
         StorageError: the disk is full, read-only or gone; nothing is left under either name.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(
-            f"{path.parent}: cannot be made a folder ({error.strerror or error}); name another one with --out"
-        ) from error
     try:
         yield temporary
         handle = os.open(temporary, os.O_RDONLY)

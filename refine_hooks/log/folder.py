@@ -14,6 +14,7 @@ from pathlib import Path
 
 from refine_hooks.errors import StorageError
 from refine_hooks.files.atomic import beside
+from refine_hooks.files.folders import make_below, make_named
 from refine_hooks.files.mrc import Map, write_map
 from refine_hooks.files.names import meant, told
 from refine_hooks.model import Key
@@ -138,12 +139,7 @@ class Store:
         Raises:
             StorageError: it cannot be made.
         """
-        try:
-            self.out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(
-                f"{self.out}: cannot be made a folder ({error.strerror}); name another one with --out"
-            ) from error
+        make_named(self.out)
 
     def prepare(self, path: Path, needed_bytes: int = 0) -> None:
         """Make the folders below the store that ``path`` lies in, never the store itself: a share may have gone from under it.
@@ -154,18 +150,14 @@ class Store:
         self.guard()
         self.require_inside(path)
         self.require_room(needed_bytes)
-        folder = self.out
-        if not folder.is_dir():
-            raise StorageError(f"{folder}: is gone, or out of reach; nothing is written until it is back")
         try:
-            for part in path.parent.relative_to(self.out).parts:
-                folder = folder / part
-                if not folder.is_dir():
-                    folder.mkdir(exist_ok=True)
+            make_below(path.parent, self.out)
+        except FileNotFoundError as error:
+            raise StorageError(f"{self.out}: is gone, or out of reach; nothing is written until it is back") from error
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or error
             raise StorageError(
-                f"{folder}: cannot be made a folder ({why}); free some space or name another folder with --out"
+                f"{path.parent}: cannot be made a folder ({why}); free some space or name another folder with --out"
             ) from error
 
     def write_map(self, path: Path, volume: Map, label: str) -> None:

@@ -23,7 +23,7 @@ from refine_hooks.files.mrc import read_header
 from refine_hooks.files.reading import parsed_json, read_text
 from refine_hooks.log.folder import component
 from refine_hooks.model import Fingerprint, InputFile
-from refine_hooks.programs._saving import KEEP_FREE_BYTES, copy_whole, link, require_room, unwritable
+from refine_hooks.programs._saving import KEEP_FREE_BYTES, copy_whole, link, make_folder, require_room, unwritable
 
 _LEDGER = "kept.json"
 _FOLDER = re.compile(r"it(\d+)")
@@ -97,6 +97,7 @@ def keep(
     iteration: int | None,
     folder: Path,
     *,
+    spool: Path,
     beside_it: Sequence[Path] = (),
     whole: Callable[[Path], bool],
     rewritten: bool = True,
@@ -109,6 +110,7 @@ def keep(
         pair: the halves in the project; their names differ.
         iteration: its number; None while nothing says it, and nothing is kept then.
         folder: of `spool_folder`.
+        spool: the folder for saved inputs of any program.
         beside_it: files to keep with it (masks); those that are not there or not whole are left out.
         whole: whether a file proves by its own contents that it is whole, e.g. `whole_mrc`.
         rewritten: the program writes over its files, so that a link would change with them; False: it removes them.
@@ -131,6 +133,7 @@ def keep(
     if mixed is None or not all(whole(path) for path in pair):
         return []
     more = {path: state for path in beside_it if (state := _state(path)) is not None and whole(path)}
+    make_folder(folder, spool)
     saved = _save([*pair, *more], [first, second, *more.values()], iteration, folder, rewritten, keep_free_bytes)
     for wrong in mixed if saved else ():
         if wrong.iteration != iteration:
@@ -182,7 +185,7 @@ def _save(
     try:
         for stale in folder.glob(".it*.part"):
             shutil.rmtree(stale, ignore_errors=True)
-        part.mkdir(parents=True)
+        part.mkdir()
         if rewritten:
             require_room(part, sum(file.size for file in files), keep_free_bytes)
         for path, file in zip(paths, files, strict=True):

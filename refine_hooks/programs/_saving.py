@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 
 from refine_hooks.errors import StorageError
+from refine_hooks.files.folders import make_below
 
 _FICLONE = 0x40049409  # Linux: share the extents of one file with another
 KEEP_FREE_BYTES = 2_000_000_000  # where no settings are read: in front of one of the refinement's own programs
@@ -95,23 +96,14 @@ def _beside(target: Path) -> Path:
     return target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
 
 
-def make_folder(folder: Path, below: Path | None) -> None:
-    """Make a folder for what is saved.
-
-    Args:
-        folder: to be made, with those above it.
-        below: a folder that was there a moment ago and is not made anew: its file system may have gone meanwhile.
+def make_folder(folder: Path, spool: Path) -> None:
+    """Make a folder in the spool, which is made with it; the output folder, in which the spool lies, must be there.
 
     Raises:
-        StorageError: it cannot be made.
+        StorageError: it cannot be made, or the output folder is gone.
     """
     try:
-        if below is None:
-            folder.mkdir(parents=True, exist_ok=True)
-            return
-        for part in folder.relative_to(below).parts:
-            below /= part
-            below.mkdir(exist_ok=True)
+        make_below(folder, spool.parent)
     except OSError as error:
         raise unwritable(folder, error) from error
 

@@ -196,7 +196,13 @@ class PairsProject(Project):
             number = self._iteration_of(pair, numbered, overwritten.kept(folder))
             beside = self.names.beside(pair.halves[0])
             saved += overwritten.keep(
-                pair.halves, number, folder, beside_it=beside, whole=_whole, keep_free_bytes=self.keep_free_bytes
+                pair.halves,
+                number,
+                folder,
+                spool=self.spool,
+                beside_it=beside,
+                whole=_whole,
+                keep_free_bytes=self.keep_free_bytes,
             )
         return saved
 

@@ -19,6 +19,7 @@ from refine_hooks.log.checks import Duplicates
 from refine_hooks.log.folder import component
 from refine_hooks.model import Fingerprint, FscCurve, HalfMaps, Origin, ProgramMask, Round
 from refine_hooks.particles import ParticlesJob
+from refine_hooks.programs._saving import make_folder
 from refine_hooks.programs.adapter import Adapter, Program, Project
 from refine_hooks.settings import Settings
 
@@ -131,7 +132,13 @@ class ScipionProject(Project):
         Raises:
             StorageError: the spool cannot be written to.
         """
-        return [path for protocol in protocols(self.directory) for path in self._opened(protocol).capture()]
+        saved = []
+        for protocol in protocols(self.directory):
+            opened = self._opened(protocol)
+            if opened.captures:
+                make_folder(opened.spool.parent, self.spool)
+                saved += opened.capture()
+        return saved
 
     def rounds(self) -> Iterator[Round]:
         """The rounds of every protocol, in the order of the protocols."""

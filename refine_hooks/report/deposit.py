@@ -21,6 +21,7 @@ from refine_hooks.audit.reading import measured, values
 from refine_hooks.audit.signal import common_signal
 from refine_hooks.errors import InputError, RefineHooksError
 from refine_hooks.files.atomic import beside
+from refine_hooks.files.folders import make_named
 from refine_hooks.files.mrc import Map, read_header, read_map, same_voxel_size
 from refine_hooks.fourier import transform
 from refine_hooks.log.folder import Store, path_of, slug
@@ -94,6 +95,7 @@ def write(deposit: Deposit, out: Path, overwrite: bool = False, min_free_bytes: 
     if there and not overwrite:
         raise InputError(*(f"{name}: is there already; name another folder, or give --overwrite" for name in there))
     Store(out, min_free_bytes).require_room(sum(path.stat().st_size for path in deposit.files.values()))
+    make_named(out)
     for name, path in deposit.files.items():
         with beside(out / name) as temporary:
             shutil.copyfile(path, temporary)

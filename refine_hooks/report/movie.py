@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from refine_hooks.errors import InputError
 from refine_hooks.files.atomic import beside
+from refine_hooks.files.folders import make_named
 from refine_hooks.log.folder import Store
 from refine_hooks.log.summary import RoundSummary
 from refine_hooks.report.page import VOLUME, opened_picture
@@ -67,6 +68,7 @@ def write_movie(store: Store, rounds: Sequence[RoundSummary], path: Path, plane:
         have = f"{len(volumes)} of {len(rounds)} rounds have a picture {VOLUME}"
         raise InputError(f"{have}, a movie needs two; they are drawn when rounds are measured")
     frames = [_frame(volume, volumes[-1], plane) for volume in volumes]
+    make_named(path.absolute().parent)
     with beside(path.absolute()) as temporary:
         (_write_gif if kind == ".gif" else _write_mp4)(frames, temporary)
     return len(frames)

@@ -15,6 +15,7 @@ from refine_hooks.audit import texts_of
 from refine_hooks.audit.reading import Finding, values
 from refine_hooks.errors import InputError
 from refine_hooks.files.atomic import beside
+from refine_hooks.files.folders import make_named
 from refine_hooks.log.records import Curve, RoundRecord
 from refine_hooks.log.summary import CurveIdentity, identity_of
 from refine_hooks.model import MaskRole
@@ -157,6 +158,7 @@ def written_figure(path: Path, width_cm: float, height_cm: float) -> Iterator[An
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(width_cm * _CM, height_cm * _CM), layout="constrained")
         yield figure
+        make_named(path.absolute().parent)
         with beside(path.absolute()) as temporary:
             figure.savefig(temporary, format=kind[1:], dpi=300, metadata=undated)
 

@@ -63,7 +63,6 @@ def thread_figure(record: RoundRecord, path: Path) -> None:
     Raises:
         InputError: matplotlib is not installed, or the round lacks a curve.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     refinement = [c for kind in _UNDER if (c := record.under_role("refinement", kind))] or [_curve(record, None)]
     sphere = [_curve(record, "sphere", "scaled"), _curve(record, "sphere")]
     ours = [_curve(record, "automask", kind) for kind in _UNDER]

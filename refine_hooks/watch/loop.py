@@ -119,6 +119,7 @@ def _turn(w: Watch) -> Scan:
         say_what_the_log_lacks(w, list(found.rounds))
         for round_ in found.rounds:
             remove_sums(w, round_)
+    w.closed.look(w.project, w.opened.watched_folders, w.config.clock())
     rounds = w.known.active(found.rounds, w.retries)
     say_what_is_awaited(w, rounds)
     w.activity.see(rounds, w.settings.watch.settle_s, w.done)

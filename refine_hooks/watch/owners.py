@@ -1,17 +1,22 @@
 """The small owners of what changes while a watch runs: each fact has one, and only that one changes it."""
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from refine_hooks.errors import StorageError
+from refine_hooks.files import file_system
 from refine_hooks.files.lock import FolderLock
 from refine_hooks.log.records import Failed, RoundRecord
 from refine_hooks.model import Fingerprint, Key, Round
 
 logger = logging.getLogger(__name__)
+
+_RIGHTS_EVERY_S = 60.0  # every folder is looked at, of a large project some thousand
 
 
 @dataclass(slots=True)
@@ -86,6 +91,25 @@ class SaidOnce:
         elif self._blind:
             self.over()
         self._blind = bool(why_not)
+
+
+@dataclass(slots=True)
+class Closed:
+    """The folders that this user may not read: each is said once, until it can be read again."""
+
+    _known: set[Path] = field(default_factory=set)
+    _next_s: float = 0.0
+
+    def look(self, project: Path, folders: Callable[[], Iterable[tuple[Path, bool]]], now_s: float) -> None:
+        """Look at the project at once, and at all its folders from time to time; others may take rights at any moment."""
+        shut = os.path.isdir(project) and not os.access(project, os.R_OK | os.X_OK)
+        if now_s < self._next_s and not shut:
+            return
+        self._next_s = now_s + _RIGHTS_EVERY_S
+        found = {*file_system.unreadable(folders), *([project] if shut else [])}
+        for folder in sorted(found - self._known):
+            logger.warning(f"{folder}: cannot be read, so nothing in it is measured; ask its owner for read permission")
+        self._known = found
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""How long half maps, masks and sharpened maps stay on disk. The log, and whatever is not our own, always stays."""
+"""How long the maps and masks of a round stay on disk. The log, and whatever is not our own, always stays."""
 
 from dataclasses import dataclass, field
 
@@ -55,7 +55,9 @@ class Retention:
             counts = self.judge.counts(summary)
             if expired(self.keep, summary.number, len(series), warned=counts is None or counts.warnings > 0):
                 _remove(self.store, summary)
-                self._removed.add(summary.place[0])
+                if summary.number < len(series) - 2:  # the newest is still to be compared with the one before it
+                    self.store.local_path(summary.key, summary.label).unlink(missing_ok=True)
+                    self._removed.add(summary.place[0])
 
 
 def remove_superseded(store: Store, index: LogIndex) -> None:

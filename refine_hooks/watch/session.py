@@ -4,12 +4,14 @@ import logging
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from types import FrameType
 
 from refine_hooks.errors import StorageError
 from refine_hooks.files import file_system
+from refine_hooks.files.folders import make_named
 from refine_hooks.files.lock import only_writer
 from refine_hooks.files.signals import set_from_handler
 from refine_hooks.log.records import Start, Stop, now
@@ -39,8 +41,6 @@ def begun(w: Watch) -> Iterator[None]:
     ):
         _prepare(w)
         w.log.append(_start(w, host, pid))
-        for folder in file_system.unreadable(w.opened.watched_folders):
-            logger.warning(f"{folder}: cannot be read, so nothing in it is measured; ask its owner for read permission")
         try:
             yield
         except KeyboardInterrupt:
@@ -63,6 +63,9 @@ def _prepare(w: Watch) -> None:
         logger.warning(fault)
     w.log.hold_earlier()
     w.log.recover()
+    if w.settings.notify.metrics_file:
+        with suppress(StorageError):  # said when the file is to be written
+            make_named(Path(w.settings.notify.metrics_file).absolute().parent)
     w.retries.begin({line.key: line.fingerprint for line in w.index.failures()})
 
 

@@ -19,7 +19,7 @@ from refine_hooks.watch.config import Reconstruct, WatchConfig, untold
 from refine_hooks.watch.events import ChangeNotifier
 from refine_hooks.watch.known import KnownRounds
 from refine_hooks.watch.log_writer import LogWriter
-from refine_hooks.watch.owners import Activity, Counts, FolderGuard, SaidOnce, Stopping
+from refine_hooks.watch.owners import Activity, Closed, Counts, FolderGuard, SaidOnce, Stopping
 from refine_hooks.watch.retention import Retention
 from refine_hooks.watch.schedule import Awaited, RetryQueue, Schedule, scan_times
 
@@ -34,6 +34,7 @@ class Watch:
         stopping: whether it is to end.
         counts: the rounds that it has measured.
         waits: what it waits for.
+        closed: folders that it may not read.
         activity: when something last happened.
         awaited: what rounds lack, and since when.
         retries: rounds that are tried again.
@@ -51,6 +52,7 @@ class Watch:
     stopping: Stopping
     counts: Counts
     waits: SaidOnce
+    closed: Closed
     activity: Activity
     awaited: Awaited
     retries: RetryQueue
@@ -100,6 +102,7 @@ class Watch:
             stopping=Stopping(config.asked_to_stop),
             counts=Counts(),
             waits=SaidOnce(),
+            closed=Closed(),
             activity=Activity(clock),
             awaited=Awaited(),
             retries=RetryQueue(),

@@ -1,6 +1,7 @@
 """The steps of the loop around a measured round. None of them ends the watch, whatever goes wrong."""
 
 import logging
+import os
 
 from refine_hooks.log.copies import half_maps_without_line
 from refine_hooks.log.records import Failed, RoundRecord
@@ -41,7 +42,7 @@ def warn_if_stalled(w: Watch) -> None:
 def say_what_is_awaited(w: Watch, rounds: list[Round]) -> None:
     """What lacks for long is said once; while it may yet come, the watch is not idle."""
     now_s, watch = w.config.clock(), w.settings.watch
-    if not w.project.is_dir():
+    if not os.path.isdir(w.project):  # pathlib raises where the folder above may not be entered
         w.waits.say(f"{w.project} is gone or out of reach; waiting for it to come back")
     elif w.awaited.hopefully(rounds, now_s, _PATIENCE * watch.metadata_wait_s):
         w.activity.until(now_s - watch.poll_s)

@@ -26,13 +26,12 @@ def capture(
         StorageError: the spool cannot be written to.
     """
     saved = []
-    there = spool.parent.is_dir()
     for attempts in dumps.attempts(directory, spool, memory, living_only=True).values():
         for dump in attempts[-1].dumps if attempts else ():
             target = attempts[-1].folder / dump.path.name
             if dump.path == target:
                 continue
-            make_folder(target.parent, spool.parent if there else None)
+            make_folder(target.parent, spool)
             if save(dump, target, keep_free_bytes):
                 saved.append(target)
     return saved

@@ -9,6 +9,7 @@ from refine_hooks.errors import NotReadyError
 from refine_hooks.files.atomic import beside
 from refine_hooks.files.mrc import read_map
 from refine_hooks.model import HalfMaps, Round
+from refine_hooks.programs._saving import make_folder
 from refine_hooks.programs.cistem import dumps
 from refine_hooks.programs.cistem.dumps import Attempt
 from refine_hooks.programs.cistem.rounds import Sources
@@ -81,6 +82,7 @@ def discard(round_: Round, spool: Path) -> None:
     if sources.reconstruction_id is None and attempt.panel != dumps.STARTUP:
         return  # the entry may still come; the round then gets its own name, and its half maps once more
     ledger = {"images": dumps.images(attempt), "inputs": [file.model_dump() for file in attempt.inputs()]}
+    make_folder(attempt.folder, spool)
     with beside(attempt.folder / dumps.DISCARDED) as temporary:
         temporary.write_text(json.dumps(ledger), encoding="utf-8")
     for dump in attempt.dumps:

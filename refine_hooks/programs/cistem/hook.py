@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from refine_hooks.errors import RefineHooksError, StorageError
+from refine_hooks.files.folders import make_named
 from refine_hooks.log.folder import OUT_NAME, Store
 from refine_hooks.programs.cistem import dumps
 from refine_hooks.programs.cistem.capture import capture
@@ -33,13 +34,14 @@ def before_merge(directory: Path, spool: Path, wait_s: float, pause: Callable[[f
 
     Args:
         directory: the project.
-        spool: the folder for saved inputs of any program.
+        spool: the folder for saved inputs of any program; made if need be, with the output folder around it.
         wait_s: how long dumps that do not show yet are waited for.
         pause: how to wait.
 
     Raises:
         StorageError: the spool cannot be written to.
     """
+    make_named(spool.parent)
     deadline = time.monotonic() + wait_s
     while True:
         capture(directory, spool)

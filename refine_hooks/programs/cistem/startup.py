@@ -16,7 +16,7 @@ from pathlib import Path
 from refine_hooks.errors import RefineHooksError
 from refine_hooks.files.mrc import read_header
 from refine_hooks.programs._reading import Memory
-from refine_hooks.programs._saving import KEEP_FREE_BYTES, copy_whole, unwritable
+from refine_hooks.programs._saving import KEEP_FREE_BYTES, copy_whole, make_folder, unwritable
 from refine_hooks.programs.cistem import dumps
 from refine_hooks.programs.cistem.dumps import STARTUP, Attempt, Dump
 
@@ -55,6 +55,7 @@ def capture_startup(
         return []
     if not about_to_merge and not _merged(dumps.scratch(directory, STARTUP), there):
         return []
+    make_folder(root, spool)
     return _copied(root / str(number), there, keep_free_bytes)
 
 
@@ -119,9 +120,10 @@ def _copied(folder: Path, there: dict[int, dict[str, Dump]], keep_free_bytes: in
     part = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
     saved = []
     try:
+        part.mkdir()
         for class_id, files in there.items():
+            (part / str(class_id)).mkdir()
             for name, dump in files.items():
-                (part / str(class_id)).mkdir(parents=True, exist_ok=True)
                 if not copy_whole(dump.path, part / str(class_id) / name, dump.size, dump.mtime_ns, keep_free_bytes):
                     return []
                 saved.append(folder / str(class_id) / name)

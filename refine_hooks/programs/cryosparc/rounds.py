@@ -60,6 +60,7 @@ def capture(directory: Path, spool: Path, memory: Memory, keep_free_bytes: int) 
                     (first, second),
                     _number(iteration, _last(there, iteration.series)),
                     _spooled(spool, job, iteration.series),
+                    spool=spool,
                     beside_it=masks,
                     whole=overwritten.whole_mrc,
                     rewritten=False,

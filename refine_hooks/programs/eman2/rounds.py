@@ -53,7 +53,13 @@ def capture(directory: Path, spool: Path, memory: Memory, keep_free_bytes: int) 
             if run.unfiltered_in_place(iteration):
                 folder = _folder(spool, run, IN_PLACE)
                 saved += overwritten.keep(
-                    run.pair(iteration), iteration, folder, whole=whole, still_s=0, keep_free_bytes=keep_free_bytes
+                    run.pair(iteration),
+                    iteration,
+                    folder,
+                    spool=spool,
+                    whole=whole,
+                    still_s=0,
+                    keep_free_bytes=keep_free_bytes,
                 )
         for kind in KINDS if run.live() else ():
             number = iteration_of(run, kind)
@@ -62,6 +68,7 @@ def capture(directory: Path, spool: Path, memory: Memory, keep_free_bytes: int) 
                 run.unnumbered(kind),
                 number,
                 _folder(spool, run, kind),
+                spool=spool,
                 beside_it=masks,
                 whole=whole,
                 keep_free_bytes=keep_free_bytes,

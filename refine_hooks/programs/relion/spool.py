@@ -13,12 +13,12 @@ import secrets
 import shutil
 from pathlib import Path
 
-from refine_hooks.errors import RefineHooksError
+from refine_hooks.errors import RefineHooksError, StorageError
 from refine_hooks.files.atomic import beside
 from refine_hooks.files.reading import parsed_json, read_text
 from refine_hooks.log.folder import OUT_NAME, Store, component
 from refine_hooks.programs._reading import size_of
-from refine_hooks.programs._saving import KEEP_FREE_BYTES, require_room, unwritable
+from refine_hooks.programs._saving import KEEP_FREE_BYTES, make_folder, require_room, unwritable
 from refine_hooks.programs.relion.external import read_external, require_arrays, state_of
 from refine_hooks.programs.relion.files import Job, job_folders, run_name, written_at
 
@@ -56,13 +56,13 @@ def keep(star: Path, spool: Path, *, links_only: bool = False, run: str = "") ->
     Raises:
         NotReadyError, SumsError: the table cannot be understood.
         OSError: neither linking nor copying is possible.
-        StorageError: a copy would take the last of the disk.
+        StorageError: a copy would take the last of the disk, or the output folder is gone.
     """
     if not _OF_ONE_HALF.search(star.name):
         return []
     external = read_external(star)
     folder = spool_folder(spool, run or run_name(star.resolve().parent))
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder, spool)
     return [_keep_one(path, folder / path.name, links_only) for path in (*external.files[1:], star)]
 
 
@@ -120,6 +120,8 @@ def capture(directory: Path, spool: Path) -> list[Path]:
             except OSError as error:
                 if error.errno in _UNWRITABLE:
                     raise unwritable(folder, error) from error
+            except StorageError:
+                raise
             except RefineHooksError:
                 continue
     return saved
