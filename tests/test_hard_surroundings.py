@@ -144,7 +144,7 @@ def test_a_folder_that_another_user_takes_is_said_once_and_the_watch_goes_on(
 
 @pytest.mark.long
 def test_of_rounds_that_come_at_three_thousand_a_minute_none_is_lost(tmp_path: Path) -> None:
-    """Fifty at each of ten looks, of seven runs; another process's reader looks after each, as a live page does."""
+    """Fifty at each of ten looks, of seven runs; a second reader of the log looks after each, as a live page does."""
     come: list[Round] = []
     w = a_watch(tmp_path, rounds=lambda *_: list(come), half_maps=lambda *_: None)
     reader, seen = LogIndex(w.store.log), []
