@@ -42,7 +42,8 @@ class Opened:
         return self.project(directory, settings, store.spool).rounds()
 
     def capture(self, directory: Path, spool: Path) -> list[Path]:
-        spool.parent.mkdir(parents=True, exist_ok=True)
+        if not spool.parent.exists():
+            spool.parent.mkdir(parents=True)
         return self.project(directory, None, spool).capture()
 
     def half_maps(self, directory: Path, round_: Round, store: Store) -> Any:
