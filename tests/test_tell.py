@@ -415,6 +415,28 @@ def test_what_is_not_told_in_time_is_left_out_and_said(tmp_path: Path) -> None:
     assert (tmp_path / "next").exists(), "the next watch is served"
 
 
+def test_a_command_that_is_being_started_when_its_time_is_over_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    from refine_hooks.notify import processes
+
+    jobs, starting, over = processes.Queue("jobs"), threading.Event(), threading.Event()
+    start = processes.subprocess.Popen
+
+    def slowly(*given: Any, **named: Any) -> Any:
+        starting.set()
+        assert over.wait(10)
+        return start(*given, **named)
+
+    monkeypatch.setattr(processes.subprocess, "Popen", slowly)
+    began_s = time.monotonic()
+    jobs.add(lambda: [str(jobs.run(["sleep", "30"], b"", 20.0))])
+    assert starting.wait(10)
+    assert jobs.finish(0.0) == 1
+    over.set()
+    jobs.add(list)
+    assert jobs.finish(15.0) == 0
+    assert time.monotonic() - began_s < 15
+
+
 def test_a_watch_goes_on_when_everything_about_telling_fails(tmp_path: Path) -> None:
     write_round(tmp_path, 1)
     write_round(tmp_path, 2)

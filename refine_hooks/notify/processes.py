@@ -46,10 +46,13 @@ class Queue:
     """
 
     name: str
-    _jobs: "queue.SimpleQueue[Callable[[], list[str]]]" = field(default_factory=queue.SimpleQueue)
+    _jobs: "queue.SimpleQueue[tuple[int, Callable[[], list[str]]]]" = field(default_factory=queue.SimpleQueue)
     _faults: "queue.SimpleQueue[str]" = field(default_factory=queue.SimpleQueue)
     _state: threading.Condition = field(default_factory=threading.Condition)
     _waiting: int = 0
+    _added: int = 0
+    _in_hand: int = 0  # number of the job that runs
+    _left_out: int = 0  # jobs up to this number are not to be run, or ended
     _worker: threading.Thread | None = None
     _running: "tuple[subprocess.Popen[bytes], str] | None" = None
 
@@ -57,16 +60,20 @@ class Queue:
         """Run a job later; what it returns are faults in words."""
         with self._state:
             self._waiting += 1
+            self._added += 1
+            number = self._added
             if self._worker is None or not self._worker.is_alive():
                 self._worker = threading.Thread(target=self._work, name=self.name, daemon=True)
                 self._worker.start()
-        self._jobs.put(job)
+        self._jobs.put((number, job))
 
     def _work(self) -> None:
         while True:
-            job = self._jobs.get()
+            number, job = self._jobs.get()
+            with self._state:
+                self._in_hand = number
             try:
-                faults = job()
+                faults = [] if number <= self._left_out else job()
             except Exception as error:
                 faults = [f"{self.name} failed ({type(error).__name__}: {error})"]
             for fault in faults:
@@ -87,17 +94,11 @@ class Queue:
         with self._state:
             self._state.wait_for(lambda: self._waiting == 0, max(0.0, limit_s))
             left = self._waiting
-        if left:
-            dropped = 0
-            with contextlib.suppress(queue.Empty):
-                while True:
-                    self._jobs.get_nowait()
-                    dropped += 1
-            with self._state:
-                self._waiting -= dropped
-                running = self._running
-            if running is not None:
-                end_all(*running)
+            if left:
+                self._left_out = self._added
+            running = self._running
+        if left and running is not None:
+            end_all(*running)
         return left
 
     def run(self, command: Sequence[str], handed: bytes, timeout_s: float) -> Ended:
@@ -121,8 +122,11 @@ class Queue:
             )
         with self._state:
             self._running = process, mark
+            left_out = 0 < self._in_hand <= self._left_out
         said, code = b"", None
         try:
+            if left_out:  # while the process was being started
+                end_all(process, mark)
             said, closed = _heard(process, time.monotonic() + timeout_s)
             code = process.returncode if closed else None
         finally:
