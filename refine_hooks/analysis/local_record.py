@@ -1,6 +1,6 @@
 """The local resolution of a round under its mask, as the log holds it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,8 +141,3 @@ def changed(record: LocalRecord, now: Map, before: Map, against: Key) -> LocalRe
         worse=float((new > old * (1 + _CHANGED)).mean()),
     )
     return record.model_copy(update={"change": change})
-
-
-def with_path(measured: LocalMeasured, path: str | None) -> LocalMeasured:
-    """The same with the place of the map."""
-    return replace(measured, record=measured.record.model_copy(update={"path": path}))
