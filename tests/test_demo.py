@@ -29,8 +29,10 @@ def test_every_round_is_merged_from_its_dumps_and_logged_once(played: tuple[Path
 
 def test_the_newest_round_s_local_resolution_is_measured_before_the_end(played: tuple[Path, Journal]) -> None:
     folder, _ = played
-    (found,) = folder.glob("refine_hooks/local/*/*.mrc")
-    assert "5" in found.name
+    found = [
+        path.name for path in folder.glob("refine_hooks/local/*/*.mrc")
+    ]  # of others, too, where the loop came to rest
+    assert any("5" in name for name in found)
 
 
 def test_rounds_get_better_under_the_automask(played: tuple[Path, Journal]) -> None:
