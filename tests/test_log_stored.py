@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -175,3 +176,8 @@ def test_showing_a_round_needs_none_of_what_measuring_does(tmp_path: Path) -> No
         [sys.executable, "-c", command, "show", str(log), "run/3/1"], capture_output=True, text=True, check=True
     )
     assert done.stderr.strip() == "[]"
+
+
+def test_a_summary_with_inputs_that_are_none_has_none(log: Path) -> None:
+    known = next(iter(read(log).summaries()))
+    assert replace(known, inputs=b"nan" + known.inputs).fingerprint == Fingerprint()

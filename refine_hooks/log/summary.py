@@ -12,6 +12,8 @@ from struct import Struct
 from sys import intern
 from typing import Any
 
+from pydantic import ValidationError
+
 from refine_hooks.log.file import Place
 from refine_hooks.log.records import Curve, CurveKind, OfWhichKind, RoundRecord
 from refine_hooks.model import Fingerprint, Independence, Key, MaskRole, Origin, ProgramCurve
@@ -107,8 +109,11 @@ class RoundSummary:
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """The inputs that it was measured from."""
-        return Fingerprint.model_validate_json(self.inputs)
+        """The inputs that it was measured from; none where a kept summary was tampered with."""
+        try:
+            return Fingerprint.model_validate_json(self.inputs)
+        except ValidationError:
+            return Fingerprint()
 
     @property
     def curves(self) -> tuple[CurveSummary, ...]:
