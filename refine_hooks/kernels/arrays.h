@@ -1,6 +1,7 @@
 /* What the kernels are given: arrays of numpy, with their steps counted in elements; along the last axis the step is 1. */
 #include <math.h>
 #include <stdint.h>
+#include <string.h>
 
 typedef struct { float re, im; } complex64;
 
@@ -9,6 +10,7 @@ typedef ARRAY(float) float_array;
 typedef ARRAY(double) double_array;
 typedef ARRAY(complex64) complex_array;
 typedef ARRAY(uint8_t) bool_array;
+typedef ARRAY(uint8_t) byte_array;
 typedef ARRAY(int8_t) int8_array;
 typedef ARRAY(int16_t) int16_array;
 typedef ARRAY(int64_t) int64_array;

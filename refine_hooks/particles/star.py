@@ -14,9 +14,26 @@ from numpy.typing import NDArray
 from refine_hooks.errors import NotReadyError, ParticlesError
 from refine_hooks.files.reading import read_bytes
 from refine_hooks.files.star import Block, parse_star
+from refine_hooks.kernels import INT, array, kernel
 
 _ENDS = re.compile(rb"\n[ \t\r]*(?:\n|\Z)")
 _SPACE = b" \t\r"
+# What kernels/star.c calls the columns, and what is wrong with a row.
+_NUMBER, _TEXT, _IMAGE = 1, 2, 3
+_SHORT, _NO_NUMBER = 1, 2
+_COUNTS, _PLACES = array("int64", 1), array("int64", 2, written=True)
+_read_rows = kernel(
+    "read_rows",
+    array("uint8", 1),
+    INT,
+    INT,
+    _COUNTS,
+    _COUNTS,
+    array("float64", 2, written=True),
+    _PLACES,
+    _PLACES,
+    array("int64", 1, written=True),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,23 +120,22 @@ def _columns(
     texts: set[str],
     others: dict[str, Block],
 ) -> Table:
-    from refine_hooks.particles import _star_kernels as kernels
-
     # The last of several columns of one label counts, as in RELION.
     last = {name: i for i, name in enumerate(labels)}
     with_number = sorted((images | numbers) & set(last), key=lambda name: (name not in images, name))
     with_text = sorted((images | texts) & set(last), key=lambda name: (name not in images, name))
     kinds, slots = np.zeros(len(labels), np.int64), np.zeros(len(labels), np.int64)
-    for kind, names in ((kernels.NUMBER, with_number), (kernels.TEXT, with_text)):
+    for kind, names in ((_NUMBER, with_number), (_TEXT, with_text)):
         for slot, name in enumerate(names):
-            kinds[last[name]], slots[last[name]] = kernels.IMAGE if name in images else kind, slot
+            kinds[last[name]], slots[last[name]] = _IMAGE if name in images else kind, slot
     most = raw.count(b"\n", *span) + 1
     values = np.empty((len(with_number), most))
     begins, ends = np.empty((len(with_text), most), np.int64), np.empty((len(with_text), most), np.int64)
-    read = kernels.read_rows(np.frombuffer(raw, np.uint8), *span, kinds, slots, values, begins, ends)
+    found = np.zeros(4, np.int64)
+    _read_rows(np.frombuffer(raw, np.uint8), *span, kinds, slots, values, begins, ends, found)
     first_line = raw.count(b"\n", 0, span[0]) + 1
-    _refuse(path, labels, first_line, *map(int, read))
-    rows = int(read[0])
+    rows, state, column, filled = found.tolist()
+    _refuse(path, labels, first_line, rows, state, column, filled)
     return Table(
         labels,
         rows,
@@ -133,12 +149,10 @@ def _columns(
 def _refuse(
     path: Path, labels: tuple[str, ...], first_line: int, row: int, state: int, column: int, values: int
 ) -> None:
-    from refine_hooks.particles import _star_kernels as kernels
-
     where = f"{path}: line {first_line + row}"
-    if state == kernels.SHORT:
+    if state == _SHORT:
         raise ParticlesError(f"{where}: has {values} of {len(labels)} values; the file is torn, or the row was edited")
-    if state == kernels.NO_NUMBER:
+    if state == _NO_NUMBER:
         raise ParticlesError(f"{where}: {labels[column]} is no number; the file is torn, or the row was edited")
 
 
