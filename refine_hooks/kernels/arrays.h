@@ -4,6 +4,8 @@
 #include <string.h>
 
 typedef struct { float re, im; } complex64;
+/* Four floats that one instruction works on, wherever they lie. */
+typedef float four __attribute__((vector_size(16), aligned(4), may_alias));
 
 #define ARRAY(type) struct { type *at; int64_t shape[4], step[4]; }
 typedef ARRAY(float) float_array;

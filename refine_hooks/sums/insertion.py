@@ -11,11 +11,13 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from refine_hooks.kernels import INT, array, kernel
 from refine_hooks.particles import Particles
 from refine_hooks.particles.stacks import Block, Images, blocks, read_images
 from refine_hooks.sums import FourierSums, coefficients
@@ -28,6 +30,9 @@ _BLOCK_BYTES = 192 << 20
 _PART_BYTES = 2 << 20  # images whose transforms stay near the core while they are weighed
 _TASKS_PER_THREAD = 4
 _ROWS_AT_ONCE = 3 << 14  # of images; their pieces take up to 1 kB each
+_SUMS, _SUMS_WRITTEN = array("float32", 4), array("float32", 4, written=True)
+_complete_mates = kernel("complete_mates", _SUMS_WRITTEN, INT)
+_symmetrise = kernel("symmetrise", _SUMS, array("float64", 2), INT, _SUMS_WRITTEN, INT, INT)
 _TILE_EDGE = 33  # measured on 1 MB of L2 and 32 MB of L3: from 22 to 44 within 5 %
 
 
@@ -244,23 +249,19 @@ def apply_symmetry(plan: Plan, sums: Floats, threads: int = 0) -> None:
     cisTEM's need nothing: all symmetry mates were inserted, and mates are added up when the map is made. For a group other than
     C1 this takes the memory of one half set's sums in addition.
     """
-    from refine_hooks.sums import _symmetry_kernels as kernels
-
     if plan.package == "cistem":
         return
     matrices = rotations(plan.symmetry, plan.package)
     threads = threads or cores()
     whole = np.empty_like(sums[0]) if len(matrices) > 1 else None
     for mine in sums:
-        kernels.complete_mates(mine, plan.half)
+        _complete_mates(mine, plan.half)
         if whole is not None:
             cuts = np.linspace(0, len(mine), 4 * threads + 1).astype(int).tolist()
+            slab = partial(_symmetrise, mine, matrices.reshape(-1, 9), plan.half, whole)
             with ThreadPoolExecutor(threads) as pool:
-                todo = [
-                    pool.submit(kernels.symmetrise, mine, matrices, plan.half, whole, *cut) for cut in pairwise(cuts)
-                ]
-            for slab in todo:
-                slab.result()
+                for done in [pool.submit(slab, *cut) for cut in pairwise(cuts)]:
+                    done.result()
             mine[:] = whole
 
 

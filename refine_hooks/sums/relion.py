@@ -9,19 +9,25 @@ knows.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from refine_hooks import fourier
 from refine_hooks.errors import SumsError
 from refine_hooks.files.mrc import Volume
+from refine_hooks.kernels import FLOAT, INT, array, kernel
 
 GRIDDING_ITERATIONS = 10
 CORNER_EDGE_PX = 3
 _BLOB_RADIUS, _BLOB_ALPHA, _TABLE = 3.8, 15.0, 10000  # 1.9 x 2, whatever the padding
 _LARGEST_FACTOR = 1e30
 _SECTIONS = 16
+_GRID_WRITTEN, _TABLE_READ = array("float64", 3, written=True), array("float64", 1)
+_weigh_with_blob = kernel("weigh_with_blob", _GRID_WRITTEN, INT, _TABLE_READ, FLOAT, INT, INT)
+_divide_by_density = kernel("divide_by_density", _GRID_WRITTEN, array("float64", 3), INT, INT, INT)
 
 Reader = Callable[[], NDArray[np.float32]]
 
@@ -129,14 +135,13 @@ def even_weights(weight: NDArray[np.float32], grid: Grid, iterations: int = GRID
         grid: the grid.
         iterations: RELION does 10.
     """
-    from refine_hooks.sums._relion_kernels import divide_by_density
-
     table = _blob_table()
     # RELION counts real-space steps of its working grid as if it were the padded one.
     step = 2.0 * _TABLE / (grid.box_px * grid.padding)
     factors = np.ones(weight.shape)
     for _ in range(iterations):
-        divide_by_density(factors, _under_blob(factors * weight, table, step), grid.radius**2)
+        density = _under_blob(factors * weight, table, step)
+        fourier.in_slabs(partial(_divide_by_density, factors, density, grid.radius**2), len(factors), _SECTIONS)
     return np.minimum(factors, _LARGEST_FACTOR).astype(np.float32)
 
 
@@ -148,14 +153,12 @@ def _under_blob(values: NDArray[np.float64], table: NDArray[np.float64], step: f
     """
     from scipy import fft
 
-    from refine_hooks.sums._relion_kernels import weigh_with_blob
-
     edge = values.shape[0]
     sections = fft.ihfft(values, axis=0, workers=-1)
     for z in range(0, sections.shape[0], _SECTIONS):
         some = fft.ifft(sections[z : z + _SECTIONS], axis=1, workers=-1)
         density = fft.irfft(some, n=edge, axis=2, workers=-1, overwrite_x=True)
-        weigh_with_blob(density, z, table, step)
+        fourier.in_slabs(partial(_weigh_with_blob, density, z, table, step), len(density), 1)
         some = fft.rfft(density, axis=2, workers=-1, overwrite_x=True)
         sections[z : z + _SECTIONS] = fft.fft(some, axis=1, workers=-1, overwrite_x=True)
     return np.asarray(fft.hfft(sections, n=edge, axis=0, workers=-1, overwrite_x=True), np.float64)
