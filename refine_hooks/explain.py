@@ -183,7 +183,7 @@ def _action(w: Watch, round_: Round, origin: str) -> tuple[Action, str]:
         return "fail", f"{settle}: {round_.fault}"
     words = ["again, since its files have changed"] if w.index.last(round_.key) else []
     words.append("ready to measure" if round_.complete else settle)
-    particles = w.opened.keeps_particles
+    particles = w.opened.keeps_particles and not round_.starting
     if origin in ("none", "regularised") and particles and w.config.reconstruct != "never":
         words.append("from the particles where they can be had")
     elif origin == "none":

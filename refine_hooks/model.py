@@ -182,7 +182,8 @@ class Round:
         fault: why it cannot be measured as it stands; recorded as failed, tried again when ``fingerprint`` changes.
         complete: the inputs prove by their own contents that they are whole, so no time has to pass.
         inputs: whatever the adapter needs to find the halves again (a dataclass of paths, never open files). Its ``origin``,
-            where it has one, says before anything is read where the half maps will come from (None: there are none).
+            where it has one, says before anything is read where the half maps will come from (None: there are none); its
+            ``starting``, where it has one, whether this is the state before the first iteration.
         formerly: what the same inputs may have been measured as before the program had named this round.
         serial: of this object's making. A round that an adapter gives from memory, because nothing of it has changed, keeps it.
     """
@@ -204,6 +205,12 @@ class Round:
         """Where the half maps will come from, told before anything is read: None for nowhere, ``unknown`` where no one says."""
         origin: Origin | Literal["unknown"] | None = getattr(self.inputs, "origin", "unknown")
         return origin
+
+    @property
+    def starting(self) -> bool:
+        """Whether it is the state before the first iteration, as the adapter's inputs say: nothing has been refined in it."""
+        starting: bool = getattr(self.inputs, "starting", False)
+        return starting
 
 
 @dataclass(frozen=True, slots=True)

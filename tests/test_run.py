@@ -267,6 +267,28 @@ def test_a_round_that_was_watched_with_filtered_halves_is_reconstructed_once_tha
     assert in_the_log() == ["regularised", "reconstructed"]
 
 
+@pytest.mark.parametrize("reconstruct", ["missing", "always"])
+def test_a_starting_reference_is_not_sought_in_the_particles(
+    project: Path, monkeypatch: pytest.MonkeyPatch, reconstruct: Reconstruct
+) -> None:
+    real, said = program(), list[str]()
+
+    def rounds(*args: Any) -> list[Round]:
+        return [replace(r, inputs=SimpleNamespace(origin="regularised", starting=True)) for r in real.rounds(*args)]
+
+    def never(*_: Any) -> HalfMaps:
+        raise AssertionError("the particles were asked")
+
+    monkeypatch.setattr("refine_hooks.reconstruct.reconstructed", never)
+    for _ in range(2):
+        options: Any = {"half_maps": lambda *_: HalfMaps(*half_maps_of(1), "regularised"), "reconstruct": reconstruct}
+        w = a_watch(project, said, rounds=rounds, **options)
+        run(w, [0.0, 1.0])
+    (record,) = lines_of(project, RoundRecord)
+    assert (record.half_maps.origin, w.counts.measured) == ("regularised", 0)
+    assert not any("reconstructed from" in text for text in said)
+
+
 def test_half_maps_that_come_after_the_tables_are_measured_though_the_state_is_the_same(project: Path) -> None:
     halves = [project / f"it1_half{number}.mrc" for number in (1, 2)]
     real = program()

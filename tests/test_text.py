@@ -11,10 +11,12 @@ from rounds_data import a_failure, a_round, falling, healthy, reported
 
 from refine_hooks.audit import Finding, audit
 from refine_hooks.log.file import Journal, append
+from refine_hooks.log.headline import with_headline
 from refine_hooks.log.masks import MaskRecord
 from refine_hooks.log.records import HalfMapsRecord, RoundRecord, Start, now
 from refine_hooks.model import Key
 from refine_hooks.report.text import row_of, show_findings, show_round, show_rows
+from refine_hooks.watch.products import one_line
 
 FAILED = a_failure(9, "chunk 2 is [torn]")
 START = Start(started_at=now(), project="/data/p", program="test", versions={}, settings={}, host="h", pid=1)
@@ -200,3 +202,20 @@ def test_audit_fails_on_what_it_is_asked_to_fail_on(tmp_path: Path) -> None:
     assert {"rule", "severity", "round", "curve", "shells", "message", "evidence"} <= set(found[0])
     assert "Set the next round's" in cli("audit", lying).stdout
     assert cli("audit", lying, "--fail-on", "all").returncode == 2
+
+
+def test_no_number_stands_where_the_halves_were_filtered_by_the_program() -> None:
+    halves = HalfMapsRecord(origin="regularised", paths=("a", "b"))
+    record = with_headline(full_round(1, half_maps=halves))
+    numbers = {f"{curve.resolution_A:.2f}" for curve in record.curves if curve.resolution_A is not None}
+    row = next(line for line in printed(170, Journal((record,))).splitlines() if line.startswith("run/1/1"))
+    assert "filtered" in row
+    line = one_line(record)
+    assert "the program filters" in line
+    assert "4.44 A" in line
+    for number in numbers:
+        assert number not in row
+        assert number not in line
+    out = io.StringIO()
+    show_round(record, (), Console(file=out, width=100))
+    assert "No resolution is stated." in out.getvalue()

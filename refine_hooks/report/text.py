@@ -93,7 +93,7 @@ def row_of(record: RoundRecord, findings: Sequence["Finding"]) -> Row:
         key=record.key,
         label=record.label,
         halves=record.half_maps.origin if record.half_maps else "none",
-        scaled=_length(record.under_role("sphere", "scaled")),
+        scaled=_cell(record, record.under_role("sphere", "scaled")),
         masks={name: _under(record, name) for name in _mask_names(record)},
         titles={curve.mask: mask_title(curve.mask, record.role(curve)) for curve in record.curves if curve.mask},
         interval=_interval(best),
@@ -171,7 +171,12 @@ def _mask_names(record: RoundRecord) -> list[str]:
 
 
 def _under(record: RoundRecord, mask: str) -> str:
-    return _length(record.under(mask, "corrected") or record.under(mask))
+    return _cell(record, record.under(mask, "corrected") or record.under(mask))
+
+
+def _cell(record: RoundRecord, curve: Curve | None) -> str:
+    """The number of a curve, unless its halves are none that a number can be read from."""
+    return "filtered" if curve is not None and "filtered" in record.headline_withheld else _length(curve)
 
 
 def _narrow(title: str) -> str:

@@ -270,6 +270,7 @@ def _why_none(record: RoundRecord) -> str:
 def withheld_words(record: RoundRecord) -> str:
     """Why no resolution is stated though curves were measured; empty where one is, or none was measured."""
     known = {
+        "filtered": "The half maps were filtered by the program, so that their curves show its filter, too.",
         "masked": "The half maps were masked before they were measured, so that no curve of theirs is a resolution.",
         "no_signal": "The half maps share no more than noise does, so that no curve of theirs is a resolution.",
     }

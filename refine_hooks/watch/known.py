@@ -61,7 +61,8 @@ class KnownRounds:
         if not _lacking(last):
             return True
         come = isinstance(last, RoundSummary) and last.origin is None and at_hand(round_) is not None
-        return (round_.key, at_hand(round_)) in self._attempted or not (come or self.may_reconstruct)
+        from_particles = self.may_reconstruct and not round_.starting
+        return (round_.key, at_hand(round_)) in self._attempted or not (come or from_particles)
 
     def _holds(self, last: RoundSummary | Failed, round_: Round) -> bool:
         """Whether the log's last word is on this very state. A round that the adapter remembers is compared only once."""

@@ -112,7 +112,11 @@ def write_sharpened(store: Store, key: Key, label: str, sharpened: Map | None) -
 
 
 def one_line(record: RoundRecord) -> str:
-    """A round in one line for people: its key, and each mask's resolution with its interval."""
+    """A round in one line for people: its key, and each mask's resolution with its interval; no number of filtered halves."""
+    origin = record.half_maps.origin if record.half_maps else "no half maps"
+    begin = f"{record.key} {record.label} [{origin}]: "
+    if "filtered" in record.headline_withheld:
+        return f"{begin}no resolution, since the program filters these half maps{_stated(record)}"
     numbers = []
     for curve in record.curves:
         if (curve.kind, record.role(curve)) in _IN_ONE_LINE:
@@ -123,8 +127,14 @@ def one_line(record: RoundRecord) -> str:
             )
             spread = f" ({curve.interval_A[0]:.2f}-{curve.interval_A[1]:.2f})" if curve.interval_A else ""
             numbers.append(f"{curve.name} {value}{spread}")
-    origin = record.half_maps.origin if record.half_maps else "no half maps"
-    return f"{record.key} {record.label} [{origin}]: {', '.join(numbers) or 'only what the program reported'}"
+    return f"{begin}{', '.join(numbers) or f'only what the program reported{_stated(record)}'}"
+
+
+def _stated(record: RoundRecord) -> str:
+    stated = record.reported
+    if stated is None:
+        return ""
+    return f"; it states {stated.resolution_A:.2f} A{f' at FSC {stated.level:g}' if stated.level is not None else ''}"
 
 
 def _end_A(record: RoundRecord, curve: Curve) -> float:

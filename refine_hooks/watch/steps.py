@@ -70,7 +70,8 @@ def say_what_is_reconstructed(w: Watch, rounds: list[Round]) -> None:
     if w.config.reconstruct == "never" or not w.opened.keeps_particles:
         return
     always = w.config.reconstruct == "always"
-    poor = [round_ for round_ in rounds if always or round_.fault or _lacks_half_maps(round_)]
+    refined = (round_ for round_ in rounds if not round_.starting)
+    poor = [round_ for round_ in refined if always or round_.fault or _lacks_half_maps(round_)]
     if not poor:
         return
     w.counts.particles = sum(round_.facts.particles or 0 for round_ in poor)

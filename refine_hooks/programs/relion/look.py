@@ -30,6 +30,11 @@ class Inputs:
     independence: Independence = "unknown"
     data: Path | None = None
 
+    @property
+    def starting(self) -> bool:
+        """Whether the halves are one starting reference, and the angles those that the particles came with."""
+        return self.stem.endswith("_it000")
+
 
 @dataclass(frozen=True, slots=True)
 class View:
