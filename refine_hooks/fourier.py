@@ -66,8 +66,10 @@ class Extent:
 
 
 def workers() -> int:
-    """How many threads a transform may use: the cores that this process is allowed on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """How many threads a transform may use: the cores that this process is allowed on, no more than OMP_NUM_THREADS."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return min(allowed, int(asked)) if asked.isdecimal() and int(asked) else allowed
 
 
 def in_slabs(work: Callable[[int, int], T], count: int, step: int) -> list[T]:

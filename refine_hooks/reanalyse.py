@@ -23,6 +23,7 @@ from refine_hooks.log.index import LogIndex
 from refine_hooks.log.local import LocalResolution
 from refine_hooks.log.masks import MaskRecord, SphereParameters
 from refine_hooks.log.records import Analysis, RoundRecord
+from refine_hooks.log.summary import RoundSummary
 from refine_hooks.model import Key
 from refine_hooks.settings import Settings
 from refine_hooks.sums.symmetry import order_of
@@ -92,8 +93,7 @@ class Analyses:
             return []
         self._seq = index.seq
         found = []
-        for known in {(known.key.run, known.key.class_id): known for known in index.summaries()}.values():
-            newest = index.series(known.key)[-1]
+        for newest in newest_of_series(index):
             if self._tried.get(newest.key) == newest.place:
                 continue
             self._tried[newest.key] = newest.place
@@ -114,6 +114,12 @@ class Analyses:
             analysis = _measured(self.store, record, settings)
             if analysis is not None:
                 self._made[record.key] = analysis
+
+
+def newest_of_series(index: LogIndex) -> list[RoundSummary]:
+    """The newest round of each run and class."""
+    series = {(known.key.run, known.key.class_id): known for known in index.summaries()}
+    return [index.series(known.key)[-1] for known in series.values()]
 
 
 def _sources(store: Store, record: RoundRecord) -> list[Path]:

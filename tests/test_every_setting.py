@@ -91,6 +91,10 @@ OF_A_ROUND: dict[str, tuple[Any, Callable[[RoundRecord], Any]]] = {
 ELSEWHERE = {
     "analysis.local": "test_local::test_a_watch_measures_the_newest_round_locally_beside_the_log_and_all_of_them_where_asked",
     "watch.metadata_wait_s": "test_faults::test_a_round_whose_entry_comes_after_the_wait_stands_under_its_later_name_only",
+    **{
+        f"watch.{name}": "test_facility::test_the_process_is_made_as_the_settings_say"
+        for name in ("workers", "memory_GB", "search_s", "depth", "ignore")
+    },
     "keep.half_maps": "test_run::test_retention_removes_maps_and_never_lines",
     "keep.last": "test_run::test_retention_removes_maps_and_never_lines",
     "keep.every": "test_run::test_retention_removes_maps_and_never_lines",

@@ -105,6 +105,25 @@ def handler() -> TerminalHandler:
     return new
 
 
+class _Named(logging.Formatter):
+    """Messages as they were, changed at the end."""
+
+    def __init__(self, pattern: str | None, change: Callable[[str], str]) -> None:
+        super().__init__(pattern)
+        self._change = change
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        record.message = self._change(record.message)
+        return super().formatMessage(record)
+
+
+def project_in_front(change: Callable[[str], str]) -> None:
+    """Let every message be changed before it is written, in the thread that it comes from: it begins with its project then."""
+    for each in (handler(), *ROOT.handlers):
+        if not isinstance(each.formatter, _Named):
+            each.setFormatter(_Named(_FILE_FORMAT if isinstance(each, logging.FileHandler) else None, change))
+
+
 def set_level(quieter: int = 0, louder: int = 0) -> None:
     """Fewer or more messages: warnings and errors with one -q, errors with two, details with -v."""
     level = logging.INFO + 10 * (quieter - louder)

@@ -19,6 +19,15 @@ Project = Annotated[
         help="the refinement project's folder (for RELION also a single job's)", show_default=False, readable=False
     ),
 ]
+Projects = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="PROJECT...",
+        help="the folders of refinement projects (for RELION also single jobs'), or patterns with --all",
+        show_default=False,
+        readable=False,
+    ),
+]
 Out = Annotated[
     Path | None, typer.Option(help="where everything is written [default: PROJECT/refine_hooks]", show_default=False)
 ]

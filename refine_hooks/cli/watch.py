@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +19,7 @@ from refine_hooks.cli._options import (
     Mass,
     Out,
     Project,
+    Projects,
     Radius,
     Reconstruct,
     overrides_of,
@@ -32,9 +33,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-@app.command(short_help="Watch a running refinement.")
+@app.command(short_help="Watch running refinements.")
 def watch(
-    project: Project,
+    project: Projects,
     out: Out = None,
     config: Config = None,
     until_idle: Annotated[
@@ -48,14 +49,48 @@ def watch(
     reconstruct: Reconstruct = "",
     full: Full = False,
     local: Local = False,
+    patterns: Annotated[
+        bool, typer.Option("--all", help="PROJECT is a pattern; watch every project that it names, now and later")
+    ] = False,
+    depth: Annotated[
+        int | None, typer.Option(help="with --all: how many folders below are looked into [default: 2]", min=0)
+    ] = None,
+    ignore: Annotated[
+        list[str] | None, typer.Option(help="with --all: a pattern of names or paths to leave out; may be given again")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="of many projects: rounds measured at once [default: half the cores]", min=1)
+    ] = None,
 ) -> None:
-    """Watch a running refinement and measure every round as it arrives.
+    """Watch a running refinement and measure every round as it arrives; or many, in one process.
 
     Everything is written below --out; nothing of the project is opened for writing and no lock is taken. The log is
     rounds.jsonl, the report is report.html. Ctrl-C finishes the round in hand, twice drops it.
+    With several projects, or --all 'PATTERN' ..., each has its own settings and its own output folder; --out DIR is then a folder
+    with one for each. All are measured through one queue, live rounds first.
     """
     overrides = overrides_of(mask, radius, mass, reconstruct, full, local)
     overrides.setdefault("watch", {}).update({"force_poll": True} if poll else {})
+    if patterns or len(project) > 1:
+        from refine_hooks.cli._many import watch_many
+
+        asked = {"depth": depth, "ignore": ignore, "workers": workers}
+        overrides["watch"] |= {name: value for name, value in asked.items() if value is not None}
+        why = watch_many(project, patterns, out, config, until_idle, program, overrides)
+    else:
+        why = _watch_one(project[0], out, config, until_idle, program, overrides)
+    if why == "interrupted":
+        raise typer.Exit(130)
+
+
+def _watch_one(
+    project: Path,
+    out: Path | None,
+    config: Path | None,
+    until_idle: float | None,
+    program: str,
+    overrides: dict[str, Any],
+) -> str:
     from refine_hooks.cli._progress import progress_shown
     from refine_hooks.kernels import memory
     from refine_hooks.watch.loop import watched_lines
@@ -69,8 +104,7 @@ def watch(
         for _ in watched_lines(w, until_idle):
             pass
         _say_unused(w)
-    if w.stopping.why == "interrupted":
-        raise typer.Exit(130)
+    return w.stopping.why
 
 
 def _say_unused(w: Watch) -> bool:

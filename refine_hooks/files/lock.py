@@ -95,6 +95,24 @@ def heard_of(out: Path) -> float | None:
         return None
 
 
+def holder_of(out: Path) -> str:
+    """Who holds, or held last, the lock of ``out``, in words; empty where that cannot be known."""
+    return _said_in(out / _NAME)
+
+
+def require_holder(out: Path, holder: str) -> None:
+    """Refuse to write for a holder of ``out`` that is none any more.
+
+    Raises:
+        StorageError: the folder is gone, or somebody else holds it.
+    """
+    now = holder_of(out)
+    if holder and now != holder:
+        raise StorageError(
+            f"{out}: {f'{now} has taken over' if now else 'is gone, or out of reach'}; nothing is written"
+        )
+
+
 @contextmanager
 def only_writer(out: Path, holder: str) -> Iterator[FolderLock]:
     """Hold the lock of ``out`` while the block runs.

@@ -13,6 +13,7 @@ import numpy as np
 
 from refine_hooks.errors import RefineHooksError, StorageError
 from refine_hooks.files.mrc import Map
+from refine_hooks.fourier import workers
 from refine_hooks.model import HalfMaps, Round
 from refine_hooks.particles import ParticlesJob, require_both_halves
 from refine_hooks.particles.stacks import checked_boxes
@@ -129,7 +130,7 @@ def _inserted(plan: Plan, name: str, settings: Settings, desk: Desk) -> Floats:
     sums = insertion.empty_sums(plan)
     saving = _Saving(plan, sums, desk)
     begin = done = saving.resume(name)
-    where = settings.cluster.scheduler or f"{settings.reconstruct.threads or insertion.cores()} threads"
+    where = settings.cluster.scheduler or f"{settings.reconstruct.threads or workers()} threads"
     logger.info(f"{name}: reconstructing {len(plan)} particles at box {plan.box_px} on {where}")
     desk.progress(done, len(plan))
     saved = desk.now()

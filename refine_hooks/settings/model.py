@@ -53,6 +53,22 @@ class WatchSettings(Section):
     stalled_after_s: float = Field(
         86400.0, gt=0, le=3650 * DAY_S, description="no new round for this long counts as a stalled watch"
     )
+    workers: int = Field(
+        0, ge=0, le=4096, description="of many projects: rounds that are measured at once; 0: half the cores"
+    )
+    memory_GB: float = Field(
+        0.0,
+        ge=0,
+        le=1e6,
+        description="of many projects: memory for all measurements together; 0: half of the machine's",
+    )
+    search_s: float = Field(
+        60.0, gt=0, le=DAY_S, description="with --all: patterns are looked through for new projects this often"
+    )
+    depth: int = Field(2, ge=0, le=100, description="with --all: how many folders below a pattern's are looked into")
+    ignore: tuple[str, ...] = Field(
+        (), description="with --all: names or whole paths that are no projects; * and ? are wildcards"
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -7,7 +7,6 @@ fine), plus two blocks of images and their coefficients (`block_bytes`), and som
 which tile.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from refine_hooks.fourier import workers
 from refine_hooks.kernels import INT, array, kernel
 from refine_hooks.particles import Particles
 from refine_hooks.particles.stacks import Block, Images, blocks, read_images
@@ -58,11 +58,6 @@ def block_size(box_px: int, wanted: int, threads: int) -> int:
     return max(threads, min(wanted, _BLOCK_BYTES // block_bytes(box_px)))
 
 
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def insert(plan: Plan, sums: Floats, *, begin: int = 0, threads: int = 0, block_particles: int = 256) -> Iterator[int]:
     """Add particles ``begin`` and following to ``sums``; yields how many are in the sums after each block.
 
@@ -78,7 +73,7 @@ def insert(plan: Plan, sums: Floats, *, begin: int = 0, threads: int = 0, block_
     Raises:
         ParticlesError: an image holds a NaN, or the stack cannot be read any more.
     """
-    threads = threads or cores()
+    threads = threads or workers()
     todo = plan.part(begin, len(plan))
     work = blocks(todo.particles, plan.boxes, block_size(max(plan.boxes), block_particles, threads))
     values = _aligned((max(b.rows.size * b.box_px * (b.box_px // 2 + 1) for b in work), 4) if work else (0,))
@@ -252,7 +247,7 @@ def apply_symmetry(plan: Plan, sums: Floats, threads: int = 0) -> None:
     if plan.package == "cistem":
         return
     matrices = rotations(plan.symmetry, plan.package)
-    threads = threads or cores()
+    threads = threads or workers()
     whole = np.empty_like(sums[0]) if len(matrices) > 1 else None
     for mine in sums:
         _complete_mates(mine, plan.half)

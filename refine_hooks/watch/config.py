@@ -5,17 +5,33 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from refine_hooks.log.folder import Store
+from refine_hooks.log.index import LogIndex
+from refine_hooks.log.records import RoundRecord
+from refine_hooks.model import Key, Round
 from refine_hooks.programs.adapter import Project
+from refine_hooks.reanalyse import Analyses
 from refine_hooks.settings import Settings
+from refine_hooks.watch.known import KnownRounds
+from refine_hooks.watch.owners import Counts
 
 Reconstruct = Literal["never", "missing", "always"]
 
 
 def untold(done: int, total: int) -> None:
     """Progress that nobody asked for."""
+
+
+class Measurer(Protocol):
+    """Who does the work that takes processors and memory: this process, or others that many watches share."""
+
+    def round(self, config: "WatchConfig", known: KnownRounds, round_: Round, counts: Counts) -> RoundRecord | None:
+        """The record of a round; see `refine_hooks.watch.inputs.measured`."""
+
+    def newest_locally(self, config: "WatchConfig", analyses: Analyses, index: LogIndex) -> list[Key]:
+        """Measure the local resolution of the newest rounds, or have it done; which rounds have one now that had not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +43,7 @@ class WatchConfig:
         program: name of the program that refines there.
         opened: the project, opened as that program's.
         store: the output folder.
+        measurer: who measures.
         reconstruct: whether half maps are made from the particles.
         asked_to_stop: set when the watch is to end; what takes long ends soon then.
         clock: seconds; the clock of all waiting.
@@ -39,6 +56,7 @@ class WatchConfig:
     opened: Project
     settings: Settings
     store: Store
+    measurer: Measurer
     reconstruct: Reconstruct = "never"
     asked_to_stop: threading.Event = field(default_factory=threading.Event)
     clock: Callable[[], float] = time.monotonic

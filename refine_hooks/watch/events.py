@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,7 @@ def capturing(capture: Callable[[], object], notifier: ChangeNotifier | None, po
                 over.wait(0.02)
                 heard = notifier.wait(heard, poll_s)
 
-    thread = threading.Thread(target=work, name="capture", daemon=True)
+    thread = threading.Thread(target=copy_context().run, args=(work,), name="capture", daemon=True)
     thread.start()
     try:
         yield
@@ -137,7 +138,7 @@ def repeating(action: Callable[[], object], every_s: float) -> Iterator[None]:
         while not over.wait(every_s):
             action()
 
-    thread = threading.Thread(target=work, name="heartbeat", daemon=True)
+    thread = threading.Thread(target=copy_context().run, args=(work,), name="heartbeat", daemon=True)
     thread.start()
     try:
         yield

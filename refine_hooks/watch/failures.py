@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from refine_hooks.errors import NotReadyError, RefineHooksError, StorageError
 from refine_hooks.log.records import Failed, RoundRecord, now
 from refine_hooks.model import Round
-from refine_hooks.watch.inputs import changed, measured
+from refine_hooks.watch.inputs import changed
 from refine_hooks.watch.state import Watch
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ def measured_or_failed(w: Watch, round_: Round) -> RoundRecord | Failed | None:
         StorageError: the disk is full, read-only or gone.
     """
     try:
-        record = measured(w.config, w.known, round_, w.counts)
+        record = w.config.measurer.round(w.config, w.known, round_, w.counts)
     except StorageError:
         raise
     except Exception as error:

@@ -111,6 +111,14 @@ class KnownRounds:
         self._poorer[round_.key] = round_.fingerprint
         return True
 
+    def poorer(self, round_: Round) -> bool:
+        """Whether this state of a round is remembered as one that gives less than the log holds."""
+        return self._poorer.get(round_.key) == round_.fingerprint
+
+    def remember_poorer(self, round_: Round) -> None:
+        """Remember that this state of a round gives less than the log holds."""
+        self._poorer[round_.key] = round_.fingerprint
+
     def failed_so_before(self, line: Failed) -> bool:
         """Whether the log's last word on this round is this very failure."""
         last = self.index.last(line.key)

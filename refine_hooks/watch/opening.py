@@ -8,7 +8,7 @@ from refine_hooks.errors import SettingsError
 from refine_hooks.log.folder import OUT_NAME, Store
 from refine_hooks.programs import claim
 from refine_hooks.settings import layers, load_settings, merged
-from refine_hooks.watch.config import untold
+from refine_hooks.watch.config import Measurer, untold
 from refine_hooks.watch.state import Watch
 
 
@@ -21,6 +21,7 @@ def open_watch(
     in_watch: bool,
     progress: Callable[[int, int], None] = untold,
     inserting: Callable[[int, int], None] = untold,
+    measurer: Measurer | None = None,
 ) -> Watch:
     """A watch of ``project`` with all its settings; nothing is written yet.
 
@@ -33,6 +34,7 @@ def open_watch(
         in_watch: whether it is watched, not only measured as it is: rounds are not reconstructed then unless that is asked for.
         progress: learns how many rounds are done, and of how many.
         inserting: the same, of particles.
+        measurer: who measures; this process where None.
 
     Raises:
         RefineHooksError: not a project, wrong settings, a mask that is not there.
@@ -55,6 +57,7 @@ def open_watch(
         reconstruct=("never" if in_watch else "missing") if when == "auto" else when,
         progress=progress,
         inserting=inserting,
+        measurer=measurer,
     )
 
 

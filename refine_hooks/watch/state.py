@@ -15,8 +15,9 @@ from refine_hooks.programs.adapter import Adapter, Project
 from refine_hooks.reanalyse import Analyses
 from refine_hooks.report.view import LogView
 from refine_hooks.settings import Settings
-from refine_hooks.watch.config import Reconstruct, WatchConfig, untold
+from refine_hooks.watch.config import Measurer, Reconstruct, WatchConfig, untold
 from refine_hooks.watch.events import ChangeNotifier
+from refine_hooks.watch.here import Here
 from refine_hooks.watch.known import KnownRounds
 from refine_hooks.watch.log_writer import LogWriter
 from refine_hooks.watch.owners import Activity, Closed, Counts, FolderGuard, SaidOnce, Stopping
@@ -78,6 +79,7 @@ class Watch:
         asked_to_stop: threading.Event | None = None,
         progress: Callable[[int, int], None] = untold,
         inserting: Callable[[int, int], None] = untold,
+        measurer: Measurer | None = None,
     ) -> "Watch":
         """A watch that has not begun; nothing is written yet. See `WatchConfig` for the arguments."""
         guard = FolderGuard()
@@ -88,6 +90,7 @@ class Watch:
             adapter.open(project, settings, store.spool),
             settings,
             store,
+            measurer or Here(),
             reconstruct,
             asked_to_stop or threading.Event(),
             clock,

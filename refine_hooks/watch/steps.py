@@ -102,7 +102,7 @@ def remove_sums(w: Watch, round_: Round) -> None:
 def measure_newest_locally(w: Watch) -> None:
     """Local resolution of the newest rounds, while none waits to be measured; readers learn of it without a new line."""
     try:
-        measured = w.analyses.measure_newest_locally(w.index, w.settings)
+        measured = w.config.measurer.newest_locally(w.config, w.analyses, w.index)
     except Exception as error:
         logger.warning(f"local resolution could not be measured ({error or type(error).__name__}); the log is complete")
         return

@@ -1,0 +1,22 @@
+"""Measuring in the process of the watch."""
+
+from refine_hooks.log.index import LogIndex
+from refine_hooks.log.records import RoundRecord
+from refine_hooks.model import Key, Round
+from refine_hooks.reanalyse import Analyses
+from refine_hooks.watch.config import Measurer, WatchConfig
+from refine_hooks.watch.inputs import measured
+from refine_hooks.watch.known import KnownRounds
+from refine_hooks.watch.owners import Counts
+
+
+class Here(Measurer):
+    """One round after another, each as soon as it is asked for."""
+
+    def round(self, config: WatchConfig, known: KnownRounds, round_: Round, counts: Counts) -> RoundRecord | None:
+        """Measure a round now."""
+        return measured(config, known, round_, counts)
+
+    def newest_locally(self, config: WatchConfig, analyses: Analyses, index: LogIndex) -> list[Key]:
+        """Measure the local resolution of the newest rounds now."""
+        return analyses.measure_newest_locally(index, config.settings)
