@@ -1,5 +1,6 @@
 """What the page says of a log, and what it shows first: in words, and in a real browser over logs made for it."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -13,10 +14,13 @@ from refine_hooks.audit import audit
 from refine_hooks.log.file import append, read_journal
 from refine_hooks.log.folder import Store
 from refine_hooks.log.headline import with_headline
-from refine_hooks.log.records import Failed, HalfMapsRecord, RoundRecord
+from refine_hooks.log.local import LocalPart, LocalResolution
+from refine_hooks.log.records import Failed, HalfMapsRecord, RoundRecord, Start, Stop, now
 from refine_hooks.model import Key, Reported
 from refine_hooks.report import data
-from refine_hooks.report.file import report_html
+from refine_hooks.report.file import Report, report_html
+from refine_hooks.report.quote import quote
+from refine_hooks.report.view import LogView
 from refine_hooks.report.words import standing, verdict
 
 ASSETS = Path(data.__file__).parent / "assets"
@@ -81,6 +85,35 @@ def test_the_page_gets_the_record_itself_so_that_a_new_field_needs_nothing_in_be
     assert set(RoundRecord.model_fields) - set(detail) == {"frequency_per_A", "voxels_in_shell"}
     assert set(detail["curves"][0]) == set(type(record.curves[0]).model_fields)
     assert isinstance(detail["curves"][0]["correlation"]["packed"], str)
+
+
+INDEPENDENT = HalfMapsRecord(origin="found", independence="independent", paths=("a", "b"))
+SHARED = HalfMapsRecord(origin="merged", independence="shared_reference", paths=("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("record", "answer", "why"),
+    [
+        (healthy(half_maps=INDEPENDENT), "yes", "FSC = 0.143, automask, corrected"),
+        (healthy(half_maps=SHARED, alignment_limit_A=9.0), "care", "state the alignment limit (9.00 Å)"),
+        (healthy(), "care", "Nothing tells whether"),
+        (healthy(half_maps=SHARED, alignment_limit_A=5.0), "no", "May be overestimated: alignment limit 5.00 Å."),
+        (with_program_s_curves_alone(), "care", "not measured here"),
+        (with_headline(healthy(half_maps=None).model_copy(update={"curves": ()})), "no", "No FSC curve"),
+    ],
+)
+def test_it_says_whether_the_number_may_be_quoted(record: RoundRecord, answer: str, why: str) -> None:
+    told = quote(record, audit([record]))
+    assert told.answer == answer
+    assert why in told.why
+    assert bool(told.do) == ("overestimated" in told.why), "what is doubted comes with what to do"
+
+
+def test_a_number_that_is_doubted_or_the_program_s_is_compared_in_the_words_below_it() -> None:
+    doubted = judged(healthy(2, alignment_limit_A=5.0, half_maps=SHARED), healthy(1, 20.0, half_maps=SHARED))
+    assert doubted.basis.endswith("better than Round 1 (7.56 Å), if the number holds.")
+    own = judged(with_program_s_curves_alone(2), with_program_s_curves_alone(1))
+    assert "unchanged within error since Round 1" in own.basis
 
 
 # --- in the browser ---------------------------------------------------------------------------------------------------
@@ -149,6 +182,59 @@ class TestInTheBrowser:
         page.until("document.querySelector('#verdict h1').textContent.includes('could not be measured')")
         assert page.run("document.querySelector('#fsc').closest('.card').hidden")
 
+    def test_the_best_round_is_named_and_one_that_is_doubted_is_marked(self, page: chromium.Page, tmp_path: Path) -> None:
+        def shared(iteration: int, shell: float, limit_A: float) -> RoundRecord:
+            return healthy(iteration, shell, half_maps=SHARED, alignment_limit_A=limit_A)
+
+        opened(page, tmp_path, shared(1, 20.0, 20.0), shared(2, 30.0, 20.0), shared(3, 40.0, 3.0), shared(4, 25.0, 20.0))
+        assert text(page, ".row .best") == "best?"
+        assert text(page, "#verdict .best").startswith("Best of 4 rounds: Round 3 4")
+        assert "best that no warning doubts: Round 2 5" in text(page, "#verdict .best")
+        tones = page.run("[...document.querySelectorAll('#rounds .row')].map((r) => r.lastChild.className)")
+        assert tones == ["down", "unchanged", "up", ""], "a number that is doubted is not called better"
+        page.run("document.querySelector('#verdict .best button').click()")
+        page.until("document.querySelector('.row[aria-selected=true]')?.title === 'run/3/1'")
+        assert "this one, if its number holds" in text(page, "#verdict .best")
+
+    def test_a_report_says_when_it_was_written_and_whether_a_watch_was_running(
+        self, page: chromium.Page, tmp_path: Path
+    ) -> None:
+        append(tmp_path / "rounds.jsonl", [healthy(1)])
+        start = Start(
+            started_at=now(), project="/data/p", program="test", versions={}, settings={}, host="elsewhere", pid=1
+        )
+        stop = Stop(stopped_at=now(), reason="interrupted", rounds_measured=1, rounds_failed=0)
+        view = LogView.of(tmp_path / "rounds.jsonl")
+        view.index.refresh()
+        file = tmp_path / "report.html"
+        for ended, told in (([], ""), ([start, stop], ": the watch had ended")):
+            append(tmp_path / "rounds.jsonl", ended)
+            view.index.refresh()
+            file.write_bytes(b"".join(Report(Store(tmp_path)).parts(view)))
+            page.open(file.as_uri())
+            assert re.fullmatch(rf"Report of [-0-9]+ [0-9:]+{told}", text(page, "#live"))
+
+    def test_local_resolutions_are_drawn_where_they_differ_and_told_where_they_do_not(
+        self, page: chromium.Page, tmp_path: Path
+    ) -> None:
+        parts = tuple(
+            LocalPart(number=n, volume_share=0.5, at_A=(0, 0, n), resolution_A=8.0 + n, interval_A=(8.3 + n, 7.8 + n))
+            for n in (1, 2)
+        )
+        local = LocalResolution(
+            mask="automask", threshold=0.143, voxel_size_A=6.0, places=100, finest_A=8.0, quartiles_A=(8.5, 9.0, 9.5),
+            coarsest_A=10.0, histogram_from_A=(8.0, 9.0, 10.0), histogram_share=(0.4, 0.6), not_stated=0.1, parts=parts,
+        )  # fmt: skip
+        limit = local.model_copy(update={"beyond_nyquist": 1.0})
+        opened(page, tmp_path, healthy(1, local=limit), healthy(2, local=local))
+        assert page.run("document.querySelectorAll('#local-bars rect').length") == 2
+        assert page.run("document.querySelectorAll('#local-bars circle').length") == 2
+        assert page.run("document.querySelector('#local-bars svg').getBoundingClientRect().width") <= 560
+        page.press("Home")
+        page.until("document.querySelector('.row[aria-selected=true]')?.title === 'run/1/1'")
+        assert not page.run("document.querySelector('#local-bars svg')")
+        assert "100 % of all places are good up to the limit of the voxels" in text(page, "#local")
+
     def test_a_round_without_curves_says_why_and_hides_empty_panels(self, page: chromium.Page, tmp_path: Path) -> None:
         bare = with_headline(healthy(1, half_maps=None).model_copy(update={"curves": (), "masks": ()}))
         opened(page, tmp_path, bare)
@@ -199,5 +285,5 @@ class TestInTheBrowser:
         own = record.curves[0].model_copy(update={"name": "reported_gold_standard", "kind": "reported", "made": "fsc"})
         own = own.model_copy(update={"threshold": 0.5, "resolution_A": 20.2, "mask": None})
         opened(page, tmp_path, record.model_copy(update={"curves": (*record.curves, own)}))
-        assert "20.2 Å at 0.5" in text(page, "[data-curve=reported_gold_standard]")
+        assert "20.20 Å at 0.5" in text(page, "[data-curve=reported_gold_standard]")
         assert "at 0.143" in text(page, "[data-curve=automask_corrected]")

@@ -40,18 +40,21 @@ class Counts(NamedTuple):
 
     Attributes:
         rules: of each finding, the warnings first.
+        curves: of each warning, the curve that it is about; None for the round.
     """
 
     warnings: int
     notes: int
     rules: tuple[str, ...] = ()
+    curves: tuple[str | None, ...] = ()
 
 
 def counted(findings: Iterable[Finding]) -> Counts:
     """How many findings of each severity there are."""
     ordered = sorted(findings, key=lambda finding: finding.severity != "warning")
     warnings = sum(finding.severity == "warning" for finding in ordered)
-    return Counts(warnings, len(ordered) - warnings, tuple(finding.rule for finding in ordered))
+    rules, curves = (finding.rule for finding in ordered), (finding.curve for finding in ordered[:warnings])
+    return Counts(warnings, len(ordered) - warnings, tuple(rules), tuple(curves))
 
 
 def found(

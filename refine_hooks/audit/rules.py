@@ -71,3 +71,14 @@ def all_texts() -> dict[str, Texts]:
 def texts_of(name: str) -> Texts:
     """The texts of a finding; its name in words where the rule that made it is not known (a log of a later version)."""
     return _TEXTS.get(name) or Texts(name, name.replace("_", " ").capitalize())
+
+
+def doubt_of(rule: str, curve: str | None, quoted: str | None) -> str:
+    """What a warning means for the number that a round is quoted with; empty where it means nothing for it.
+
+    Args:
+        rule: of the warning.
+        curve: that the warning is about; None for the round.
+        quoted: the curve that the number is read from.
+    """
+    return texts_of(rule).doubt if curve in (None, quoted) else ""

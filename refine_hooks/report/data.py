@@ -14,11 +14,13 @@ import numpy as np
 
 from refine_hooks.audit import texts_of
 from refine_hooks.audit.reading import Counts, Finding, counted
+from refine_hooks.audit.rules import doubt_of
 from refine_hooks.log.records import Curve, Failed, RoundRecord, Start
 from refine_hooks.log.summary import CurveIdentity, CurveSummary, RoundSummary
 from refine_hooks.model import Key
 from refine_hooks.report.local import convergence_words, local_words
 from refine_hooks.report.meaning import in_words
+from refine_hooks.report.quote import quote
 from refine_hooks.report.words import (
     Standing,
     curve_title,
@@ -83,7 +85,13 @@ def row(summary: RoundSummary, counts: Counts | None) -> dict[str, Any]:
         "res": {c.name: _numbers(c) for c in summary.curves if c.resolution_A is not None},
         "found": None if counts is None else [counts.warnings, counts.notes],
         "rules": [] if counts is None else list(counts.rules),
+        "doubted": counts is not None and _doubted(counts, summary.headline),
     }
+
+
+def _doubted(counts: Counts, headline: str | None) -> bool:
+    """Whether a warning speaks against the number of a round."""
+    return any(doubt_of(rule, curve, headline) for rule, curve in zip(counts.rules, counts.curves, strict=False))
 
 
 def _numbers(curve: CurveSummary) -> list[float]:
@@ -107,6 +115,7 @@ def detail(record: RoundRecord, previous: Standing | None, findings: Sequence[Fi
         "origin": origin_words(record.half_maps, record.program),
         "local": [*convergence_words(record.convergence), *local_words(record.local)],
         "verdict": asdict(verdict(record, previous, findings)),
+        "quote": asdict(quote(record, findings)),
         "findings": [_finding(finding, record) for finding in findings],
         "curves": [_curve(curve, record, suspicious) for curve in record.curves],
         "masks": [{"title": mask_title(mask.name, mask.role)} for mask in record.masks],

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from refine_hooks.audit.reading import Finding, counted
 from refine_hooks.log.file import Journal
 from refine_hooks.log.folder import Store
-from refine_hooks.log.records import RoundRecord, Start
+from refine_hooks.log.records import RoundRecord, Start, now
 from refine_hooks.log.summary import RoundSummary, summary_of
 from refine_hooks.model import Key
 from refine_hooks.report import data, page
@@ -74,7 +74,8 @@ class Report:
         self._take(rows)
         before, after, _ = page.document(head["title"], "file")
         yield before.encode()
-        yield page.json_in_html({**head, "id": "0"})[:-1] + b',"rows":['
+        written_at = now().isoformat(timespec="seconds")
+        yield page.json_in_html({**head, "id": "0", "written_at": written_at})[:-1] + b',"rows":['
         yield from _separated([self._parts[row["key"]].row_json] for row in rows)
         yield b'],"details":{'
         yield from _separated(self._details(rows))

@@ -3,25 +3,20 @@
 from refine_hooks.log.convergence import Convergence
 from refine_hooks.log.local import LocalChange, LocalPart, LocalResolution
 
-_NEXT_TO_NOTHING = 0.01
+_NEXT_TO_NOTHING, _NEARLY_ALL = 0.01, 0.95
 
 
 def local_words(local: LocalResolution | None) -> list[str]:
     """The local resolution and that of the parts, a sentence each."""
     if local is None:
         return []
-    first, middle, third = local.quartiles_A
-    words = [
-        f"local resolution: {middle:.2f} Å in the middle of all places, half of them {first:.2f} to {third:.2f} Å, nine of ten "
-        f"{local.finest_A:.2f} to {local.coarsest_A:.2f} Å ({local.mask}, {local.places} places, FSC = {local.threshold:g} in "
-        "windows of about 4 wavelengths)"
-    ]
+    words = [_all_places(local)]
     if len(local.parts) > 1:
         words.append(f"parts of the particle: {'; '.join(part_words(part) for part in local.parts)}")
     if local.change is not None:
         words.append(_change_words(local.change))
     words.append(f"{100 * local.not_stated:.0f} % of the mask is solvent or its edge and has no local resolution")
-    if local.beyond_nyquist > _NEXT_TO_NOTHING:
+    if _NEXT_TO_NOTHING < local.beyond_nyquist < _NEARLY_ALL:
         words.append(
             f"{100 * local.beyond_nyquist:.0f} % of the places are good up to the limit of the voxels; smaller voxels may show more"
         )
@@ -30,6 +25,18 @@ def local_words(local: LocalResolution | None) -> list[str]:
     if local.path:
         words.append(f"map of local resolutions, 0 in the solvent: {local.path}")
     return words
+
+
+def _all_places(local: LocalResolution) -> str:
+    how = f"({local.mask}, {local.places} places, FSC = {local.threshold:g} in windows of about 4 wavelengths)"
+    if local.beyond_nyquist >= _NEARLY_ALL:  # a number would only say how large the voxels are
+        good = f"{100 * local.beyond_nyquist:.0f} % of all places are good up to the limit of the voxels"
+        return f"local resolution: {good}; smaller voxels may show more {how}"
+    first, middle, third = local.quartiles_A
+    return (
+        f"local resolution: {middle:.2f} Å in the middle of all places, half of them {first:.2f} to {third:.2f} Å, nine of ten "
+        f"{local.finest_A:.2f} to {local.coarsest_A:.2f} Å {how}"
+    )
 
 
 def part_words(part: LocalPart) -> str:

@@ -48,6 +48,7 @@ _SCRIPTS = (
     "analysis.js",
     "local.js",
     "rounds.js",
+    "best.js",
     "trend.js",
     "verdict.js",
     "curve_table.js",
@@ -65,6 +66,7 @@ _SCRIPTS = (
     "overview.js",
     "state.js",
     "keys.js",
+    "watch.js",
     "live.js",
     "app.js",
 )

@@ -56,10 +56,11 @@ class LogView:
         return page.title(self.index.out, self.index.start)
 
     def head(self) -> dict[str, Any]:
-        """What the page shows of the log besides its rounds."""
+        """What the page shows of the log besides its rounds, and whether a watch is running."""
         index = self.index
         found = page.grouped(self.judge.of_failures())
-        return page.head(index.out, index.curves(), index.failures(), index.faults, index.start, found)
+        head = page.head(index.out, index.curves(), index.failures(), index.faults, index.start, found)
+        return {**head, "watch": watching(index).state}
 
     def rows(self) -> Sequence[Row]:
         """The rows of all rounds in the order of the log; the same object while nothing changes."""
@@ -69,9 +70,8 @@ class LogView:
         """What has changed after ``seq``, or everything where the log was replaced meanwhile."""
         now, replaced, keys = self.index.news_after(seq)
         summaries = [summary for key in keys if (summary := self.index.summary(key)) is not None]
-        watch = watching(self.index).state
         rows = self._made(summaries)
-        return {"id": self.id, "seq": now, "restarted": replaced, **self.head(), "watch": watch, "rows": rows}
+        return {"id": self.id, "seq": now, "restarted": replaced, **self.head(), "rows": rows}
 
     def _made(self, summaries: Iterable[RoundSummary]) -> list[Row]:
         with self._lock:

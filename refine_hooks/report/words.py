@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from refine_hooks.audit import texts_of
 from refine_hooks.audit.reading import Finding, quoted
+from refine_hooks.audit.rules import doubt_of
 from refine_hooks.log.better import change, overlap
 from refine_hooks.log.records import Analysis, Curve, CurveKind, HalfMapsRecord, RoundRecord
 from refine_hooks.log.summary import CurveIdentity, CurveSummary, RoundSummary, identity_of
@@ -182,24 +183,26 @@ def verdict(record: RoundRecord, previous: Standing | None, findings: Sequence[F
         findings: the findings of this round.
     """
     here = standing(record)
-    doubt = None if here is None else _doubt_of_number(here, findings)
+    doubted = None if here is None else warning_of_number(here, findings)
     tone, headline, basis = _progress(record, here, previous)
+    if here is not None and (doubted or record.headline_curve() is None):
+        basis = _unmarked(tone, basis, here, previous, "" if doubted is None else ", if the number holds")
     if here is not None and record.headline_curve() is None:
         by = program_name(record.program)
         tone, headline = "reported", f"{here.resolution_A:.2f} Å, reported by {by}"
         basis = f"Not measured here. {basis}"
-    if here is not None and doubt:
-        tone, headline = "doubtful", f"{here.resolution_A:.2f} Å, {doubt}"
+    if here is not None and doubted:
+        tone, headline = "doubtful", f"{here.resolution_A:.2f} Å, {doubted[1]}"
     return Verdict(tone, headline, basis, *_suspicious(record, findings))
 
 
-def _doubt_of_number(here: Standing, findings: Sequence[Finding]) -> str:
-    """What the first warning of the curve of the headline, or of the half maps, means for the number."""
+def warning_of_number(here: Standing, findings: Sequence[Finding]) -> tuple[Finding, str] | None:
+    """The first warning that doubts a round's number, and what it means for it; None where none does."""
     for finding in findings:
-        doubt = texts_of(finding.rule).doubt
-        if finding.severity == "warning" and finding.curve in (None, here.curve) and doubt:
-            return doubt.format_map(_Known(finding.evidence))
-    return ""
+        doubt = doubt_of(finding.rule, finding.curve, here.curve)
+        if finding.severity == "warning" and doubt:
+            return finding, doubt.format_map(_Known(finding.evidence))
+    return None
 
 
 class _Known(dict[str, Any]):
@@ -231,10 +234,23 @@ def _progress(record: RoundRecord, here: Standing | None, previous: Standing | N
     return tone, f"{tone.capitalize()}: {number}, was {before}", f"{against}."
 
 
+def _unmarked(tone: Tone, basis: str, here: Standing, previous: Standing | None, condition: str) -> str:
+    """What a number was read from, with the comparison that its headline does not make."""
+    compared = {"better": "better than", "worse": "worse than", "same": "unchanged within error since"}.get(tone)
+    if compared is None or previous is None:
+        return basis
+    return f"{_read(here)}; {compared} {round_name(previous.label)} ({previous.resolution_A:.2f} Å){condition}."
+
+
 def _read(here: Standing) -> str:
     """Criterion, curve and interval: "FSC = 0.143, automask, corrected; 90 % CI 8.6-8.1 Å"."""
     interval = f"; 90 % CI {here.interval_A[0]:.2f}\N{EN DASH}{here.interval_A[1]:.2f} Å" if here.interval_A else ""
-    return f"FSC = {here.threshold:g}, {here.title}{interval}"
+    return f"{criterion(here)}{interval}"
+
+
+def criterion(here: Standing) -> str:
+    """Level and curve that a number is read from: "FSC = 0.143, automask, corrected"."""
+    return f"FSC = {here.threshold:g}, {here.title}"
 
 
 def _unlike(here: Standing, previous: Standing) -> str:

@@ -62,13 +62,15 @@ async function comparedDetail() {
 function hasCurves() {
   return Boolean(state.detail && state.detail.curves.length);
 }
-function hasNumbers() {
-  return state.rows.some((r) => Object.keys(r.res).length);
+// A trend needs two rounds.
+function hasTrend() {
+  return state.rows.filter((r) => r.failed || Object.keys(r.res).length).length > 1;
 }
 
 function showEverything() {
   const named = trackParts(allRounds());
-  showVerdict(state.detail, state.row, named, activate);
+  const best = bestOf(comparedForBest(), state.log.curves);
+  showVerdict(state.detail, state.row, named, best, activate, pick);
   showList();
   showWatch();
   showCompare();
@@ -105,10 +107,15 @@ function showWhatTakesLonger() {
 
 function showList() {
   const named = trackParts(allRounds());
-  showAlarm(newestFailure(), state.key, (key) => goTo(key).catch(fault));
-  showRounds(state.rows, state, state.track ? {} : trackParts(allRounds()), select);
-  showLogFindings(allRounds(), state.log.rules || {}, named, (key) => goTo(key).catch(fault));
+  showAlarm(newestFailure(), state.key, pick);
+  const best = bestOf(comparedForBest(), state.log.curves)?.row;
+  showRounds(state.rows, { key: state.key, best }, state.track ? {} : named, select);
+  showLogFindings(allRounds(), state.log.rules || {}, named, pick);
   showFaults(state.log.failures || [], new Set(allRows().map((r) => r.key)), state.log.faults || []);
+}
+
+function pick(key) {
+  goTo(key).catch(fault);
 }
 
 function activate(curve) {
@@ -153,8 +160,8 @@ function showResolution() {
   const curves = state.log.curves;
   charts.resolution?.destroy();
   charts.resolution = null;
-  $("resolution").closest(".card").hidden = !hasNumbers();
-  if (!hasNumbers()) return;
+  $("resolution").closest(".card").hidden = !hasTrend();
+  if (!hasTrend()) return;
   charts.resolution = resolutionChart($("resolution"), state.rows, curves, state, select);
   const known = Object.values(curves).filter((c) => state.rows.some((row) => row.res[c.name]));
   const flip = (c) => () => {

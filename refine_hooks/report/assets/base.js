@@ -48,7 +48,7 @@ function isNothing(value) {
   return value === null || value === undefined;
 }
 function angstrom(value) {
-  return isNothing(value) ? "–" : value.toFixed(value < 9.995 ? 2 : 1) + " Å";
+  return isNothing(value) ? "–" : value.toFixed(value < 99.995 ? 2 : 1) + " Å";
 }
 function interval(range) {
   return range ? range[0].toFixed(2) + "–" + range[1].toFixed(2) + " Å" : "";

@@ -65,17 +65,3 @@ function listen() {
       .catch(fault),
   );
 }
-
-// Live is what a watch is that was heard of just now, not what a connection is.
-const WATCH = {
-  live: "live",
-  stopped: "stopped: no watch is running",
-  stalled: "stalled: no sign of the watch lately",
-  "not watched": "not watched",
-};
-function showWatch() {
-  const node = $("live");
-  if (!live || !state.log || node.dataset.state === "lost") return;
-  node.textContent = WATCH[state.log.watch] || "connected";
-  node.dataset.watch = state.log.watch || "";
-}

@@ -8,36 +8,55 @@ function showLocal(detail) {
     $("local"),
     detail.shown.local.map((text) => el("p", {}, text)),
   );
-  fill($("local-bars"), local && localBars(local));
+  fill($("local-bars"), local ? localBars(local) : null);
 }
 
+// How many places at each resolution, and below it every part with its 90 % interval; null where all are alike.
 function localBars(local) {
-  const [width, height, below] = [560, 120, 18],
-    shares = unpacked(local.histogram_share),
-    ends = unpacked(local.histogram_from_A);
-  const most = Math.max(...shares),
-    step = width / shares.length;
+  const shares = unpacked(local.histogram_share),
+    ends = unpacked(local.histogram_from_A),
+    parts = local.parts.filter((part) => part.interval_A);
+  if (shares.filter((share) => share > 0).length < 2 || local.beyond_nyquist >= 0.95) return null; // the words say it
+  const [width, height] = [560, 120],
+    low = Math.min(ends[0], ...parts.map((part) => part.interval_A[1])),
+    high = Math.max(ends.at(-1), ...parts.map((part) => part.interval_A[0]));
+  const x = (A) => ((A - low) / (high - low)) * width,
+    most = Math.max(...shares);
+  const text = (at, y, anchor, words) => svgNode("text", { x: at, y, "text-anchor": anchor, class: "axis" }, words);
   const bars = shares.map((share, i) => {
     const tall = (height * share) / most,
-      label = `${angstrom(ends[i])} to ${angstrom(ends[i + 1])}: ${(100 * share).toFixed(1)} % of the places`;
-    return svgNode(
-      "rect",
-      { x: i * step + 1, y: height - tall, width: Math.max(1, step - 2), height: tall, fill: "#009E73" },
-      svgNode("title", {}, label),
-    );
+      label_ = `${angstrom(ends[i])} to ${angstrom(ends[i + 1])}: ${(100 * share).toFixed(1)} % of the places`;
+    const size = { x: x(ends[i]) + 1, y: height - tall, height: tall, class: "bar-of-places" };
+    const wide = Math.max(1, x(ends[i + 1]) - x(ends[i]) - 2);
+    return svgNode("rect", { ...size, width: wide }, svgNode("title", {}, label_));
   });
-  const marks = [0, Math.floor(shares.length / 2), shares.length].map((i, n) =>
-    svgNode(
-      "text",
-      { x: i * step, y: height + below - 4, "text-anchor": ["start", "middle", "end"][n], class: "axis" },
-      angstrom(ends[i]),
-    ),
+  const middle = (low + high) / 2,
+    marks = [text(0, height + 15, "start", angstrom(low)), text(width, height + 15, "end", angstrom(high))];
+  marks.push(text(width / 2, height + 15, "middle", `${angstrom(middle)}, local resolution`));
+  const rows = parts.map((part, i) => partBar(part, x, height + 34 + 18 * i, width, text));
+  return svgNode(
+    "svg",
+    {
+      viewBox: `0 0 ${width} ${height + 24 + 18 * parts.length}`,
+      role: "img",
+      class: "local-bars",
+      "aria-label":
+        "Share of the places at each local resolution, from fine to coarse, and the parts with their intervals",
+    },
+    ...bars,
+    ...marks,
+    ...rows.flat(),
   );
-  const attributes = {
-    viewBox: `0 0 ${width} ${height + below}`,
-    role: "img",
-    "aria-label": "Share of the places at each local resolution, from fine to coarse",
-    style: "max-width:560px;width:100%;font-size:12px;fill:currentColor",
-  };
-  return svgNode("svg", attributes, ...bars, ...marks);
+}
+
+function partBar(part, x, y, width, text) {
+  const [coarse, fine] = part.interval_A,
+    at = x(part.resolution_A),
+    words = `part ${part.number}: ${angstrom(part.resolution_A)}`;
+  const late = at > width / 2;
+  return [
+    svgNode("line", { x1: x(fine), x2: x(coarse), y1: y, y2: y, class: "part" }),
+    svgNode("circle", { cx: at, cy: y, r: 4, class: "part" }),
+    text(late ? x(fine) - 8 : x(coarse) + 8, y + 4, late ? "end" : "start", words),
+  ];
 }

@@ -30,9 +30,10 @@ function roundNumber(row, named) {
 }
 
 // Only the rows in sight exist, so that five thousand rounds scroll like fifty.
-function showRounds(rows, state, named, onPick) {
+function showRounds(rows, shown, named, onPick) {
   const node = $("rounds"),
     n = rows.length,
+    selected = rows.findIndex((r) => r.key === shown.key),
     spacer = el("div", { role: "presentation" });
   spacer.style.height = n * ROW_PX + "px";
   node.style.height = n * ROW_PX + 2 + "px";
@@ -41,12 +42,12 @@ function showRounds(rows, state, named, onPick) {
     const first = Math.max(0, Math.floor(node.scrollTop / ROW_PX) - 4),
       made = [];
     const last = Math.min(n, first + Math.ceil((node.clientHeight || 600) / ROW_PX) + 8);
-    for (let i = first; i < last; i++) made.push(roundRow(rows, n - 1 - i, i, state, named, onPick));
+    for (let i = first; i < last; i++) made.push(roundRow(rows, n - 1 - i, i, shown, named, onPick));
     fill(spacer, made);
-    node.setAttribute("aria-activedescendant", "round-" + rows.findIndex((r) => r.key === state.key));
+    node.setAttribute("aria-activedescendant", "round-" + selected);
   };
   fill(node, spacer);
-  const at = n - 1 - rows.findIndex((r) => r.key === state.key);
+  const at = n - 1 - selected;
   const above = at * ROW_PX < node.scrollTop,
     below = (at + 1) * ROW_PX > node.scrollTop + node.clientHeight;
   if (at < n && (above || below)) node.scrollTop = Math.max(0, (at - 2) * ROW_PX);
@@ -54,7 +55,7 @@ function showRounds(rows, state, named, onPick) {
   draw();
 }
 
-function roundRow(rows, index, position, state, named, onPick) {
+function roundRow(rows, index, position, shown, named, onPick) {
   const row = rows[index],
     [warnings] = row.found || [0, 0];
   const node = el(
@@ -63,13 +64,13 @@ function roundRow(rows, index, position, state, named, onPick) {
       class: "row",
       role: "option",
       id: "round-" + index,
-      "aria-selected": String(row.key === state.key),
+      "aria-selected": String(row.key === shown.key),
       title: row.key,
       "aria-posinset": position + 1,
       "aria-setsize": rows.length,
       onclick: () => onPick(row.key),
     },
-    el("b", {}, row.label),
+    el("b", {}, row.label, row.key === shown.best?.key && bestMark(row)),
     el("span", { class: "number" }, row.failed ? "failed" : headlineNumber(row, state.log.curves)),
     el(
       "small",
@@ -84,6 +85,11 @@ function roundRow(rows, index, position, state, named, onPick) {
   node.dataset.failed = String(Boolean(row.failed));
   node.style.top = position * ROW_PX + "px";
   return node;
+}
+
+function bestMark(row) {
+  const title = row.doubted ? "the lowest number, but a warning doubts it" : "the lowest number";
+  return el("span", { class: row.doubted ? "best doubted" : "best", title }, row.doubted ? "best?" : "best");
 }
 
 // Below the number: whose it is where it is not ours, else the change.
@@ -111,11 +117,17 @@ function changeOf(rows, index) {
     there = before && name ? before.res[name] : null;
   if (!here || !there || before.headline !== name || likeness(row, name) !== likeness(before, name)) return null;
   const by = here[0] - there[0],
-    text = `${by < 0 ? "−" : "+"}${Math.abs(by).toFixed(2)}`;
+    text = signed(by);
   const known = here.length > 2 && there.length > 2,
     apart = known && (here[2] < there[3] || there[2] < here[3]);
   if (!apart) return { text, tone: "unchanged", why: known ? "unchanged within error" : "no interval is known" };
+  if (row.doubted) return { text, tone: "unchanged", why: "a warning doubts this number" };
   return { text, tone: by < 0 ? "up" : "down", why: by < 0 ? "better" : "worse" };
+}
+
+function signed(by) {
+  const size = Math.abs(by).toFixed(2);
+  return size === "0.00" ? size : `${by < 0 ? "−" : "+"}${size}`;
 }
 
 function earlier(rows, index) {

@@ -20,7 +20,7 @@ const TONES = {
   unknown: "no resolution",
 };
 
-function showVerdict(detail, row, named, onCurve) {
+function showVerdict(detail, row, named, best, onCurve, onPick) {
   const place = row ? el("h2", {}, placeWords(row, named)) : null;
   if (row && row.failed) return fill($("verdict"), failedVerdict(row, place));
   if (!detail) return fill($("verdict"), rowVerdict(row, place));
@@ -28,11 +28,19 @@ function showVerdict(detail, row, named, onCurve) {
     curve = curvesOf(detail).find((c) => c.name === v.suspicious);
   fill(
     $("verdict"),
-    el("div", { class: "answer" }, place, answer(v.tone, v.headline), el("p", {}, v.basis)),
     el(
       "div",
       { class: "answer" },
-      el("h2", {}, "Suspicious"),
+      place,
+      answer(v.tone, v.headline),
+      el("p", {}, v.basis),
+      bestWords(row, best, named, onPick),
+    ),
+    quotable(detail.shown.quote),
+    el(
+      "div",
+      { class: "answer" },
+      el("h2", {}, "Which curve is suspicious?"),
       suspicion(v, detail),
       el("p", {}, v.why),
       v.do && el("p", { class: "do" }, v.do),
@@ -50,10 +58,23 @@ function answer(tone, words) {
   );
 }
 
+const QUOTE = { yes: ["clear", "✓"], care: ["care", "!"], no: ["doubtful", "✕"] };
+function quotable(told) {
+  const [tone, mark] = QUOTE[told.answer];
+  return el(
+    "div",
+    { class: "answer" },
+    el("h2", {}, "May this number be quoted?"),
+    el("h1", { "data-tone": tone, "data-mark": mark }, told.words),
+    el("p", {}, told.why),
+    told.do && el("p", { class: "do" }, told.do),
+  );
+}
+
 function suspicion(v, detail) {
   if (v.doubt) return answer("doubtful", v.doubt);
   if (!detail.half_maps) return answer("unknown", "Not assessed");
-  return el("h1", { "data-mark": "✓", "data-tone": "clear" }, "Nothing");
+  return el("h1", { "data-mark": "✓", "data-tone": "clear" }, "None");
 }
 
 function furtherLinks(detail, curve, onCurve) {
