@@ -182,11 +182,15 @@ class TestInTheBrowser:
         page.until("document.querySelector('#verdict h1').textContent.includes('could not be measured')")
         assert page.run("document.querySelector('#fsc').closest('.card').hidden")
 
-    def test_the_best_round_is_named_and_one_that_is_doubted_is_marked(self, page: chromium.Page, tmp_path: Path) -> None:
+    def test_the_best_round_is_named_and_one_that_is_doubted_is_marked(
+        self, page: chromium.Page, tmp_path: Path
+    ) -> None:
         def shared(iteration: int, shell: float, limit_A: float) -> RoundRecord:
             return healthy(iteration, shell, half_maps=SHARED, alignment_limit_A=limit_A)
 
-        opened(page, tmp_path, shared(1, 20.0, 20.0), shared(2, 30.0, 20.0), shared(3, 40.0, 3.0), shared(4, 25.0, 20.0))
+        opened(
+            page, tmp_path, shared(1, 20.0, 20.0), shared(2, 30.0, 20.0), shared(3, 40.0, 3.0), shared(4, 25.0, 20.0)
+        )
         assert text(page, ".row .best") == "best?"
         assert text(page, "#verdict .best").startswith("Best of 4 rounds: Round 3 4")
         assert "best that no warning doubts: Round 2 5" in text(page, "#verdict .best")

@@ -34,7 +34,9 @@ def quote(record: RoundRecord, findings: Sequence[Finding]) -> Quote:
         return Quote("no", "There is no number", "No FSC curve of this round gives a resolution.")
     if record.headline_curve() is None:
         program = program_name(record.program)
-        return Quote("care", f"Only as {program}'s own number", "It was not measured here, and its mask was not tested.")
+        return Quote(
+            "care", f"Only as {program}'s own number", "It was not measured here, and its mask was not tested."
+        )
     warned = warning_of_number(here, findings)
     if warned is not None:
         known = texts_of(warned[0].rule)
@@ -54,4 +56,8 @@ _ONE_SOURCE = {
 
 
 def _limit(record: RoundRecord) -> str:
-    return "" if record.alignment_limit_A is None else f": state the alignment limit ({record.alignment_limit_A:.2f} Å) with it"
+    return (
+        ""
+        if record.alignment_limit_A is None
+        else f": state the alignment limit ({record.alignment_limit_A:.2f} Å) with it"
+    )
