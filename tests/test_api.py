@@ -81,6 +81,21 @@ def test_every_fault_of_what_is_given_is_said_at_once() -> None:
         refine_hooks.measure_half_maps(one, two, VOXEL_A, symmetry="C0.5")
     with pytest.raises(refine_hooks.RefineHooksError, match="must be equal"):
         refine_hooks.unmasked_fsc(one, a_pair(24)[0])
+    with pytest.raises(refine_hooks.RefineHooksError) as caught:
+        refine_hooks.measure_half_maps(one, a_pair(24)[0], VOXEL_A, masks={"small": one[:20, :20, :20]})
+    assert [fault.split(";")[0] for fault in caught.value.faults] == [
+        "half2: its box is 24 x 24 x 24 voxels, the half map's is 32 x 32 x 32",
+        "mask small: its box is 20 x 20 x 20 voxels, the half map's is 32 x 32 x 32",
+    ]
+
+
+def test_a_mask_whose_header_cannot_be_meant_is_taken_as_the_command_takes_it(tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("one.mrc", "two.mrc", "mask.mrc")]
+    halves = [np.asarray(half, np.float32) for half in a_pair()]
+    for path, volume, voxel_A in zip(files, (*halves, np.ones_like(halves[0])), (VOXEL_A, VOXEL_A, 1.0), strict=True):
+        write_map(path, Map(volume, voxel_A), "test")
+    found = refine_hooks.measure_half_maps(*files[:2], masks={"mine": files[2]})
+    assert "voxels of 1 A" in found.record.mask("mine").note  # type: ignore[operator,union-attr]
 
 
 def test_the_fsc_is_that_of_the_definition_over_the_whole_transform() -> None:

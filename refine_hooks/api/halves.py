@@ -1,6 +1,7 @@
 """Two half maps, as arrays or files, measured as ``refine-hooks measure`` measures them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from refine_hooks.errors import MapError, RefineHooksError, SettingsError
 from refine_hooks.files.maps import read_given_map
 from refine_hooks.files.mrc import Map, Volume
 from refine_hooks.log.records import HalfMapsRecord, RoundRecord
-from refine_hooks.measure import NamedMask, measure_halves, require_compatible, round_record
+from refine_hooks.measure import NamedMask, measure_halves, read_users_mask, require_compatible, round_record
 from refine_hooks.model import Facts, Fingerprint, HalfMaps, Key, Round
 from refine_hooks.settings import Settings
 from refine_hooks.sums.symmetry import order_of
@@ -90,23 +91,40 @@ def _maps_of(
     half1: _Given, half2: _Given, voxel_size_A: float | None, masks: Mapping[str, _Given]
 ) -> tuple[Map, Map, list[NamedMask]]:
     faults: list[str] = []
-    maps: dict[str, Map] = {}
-    for name, given in {
-        "half1": half1,
-        "half2": half2,
-        **{f"mask {each}": mask for each, mask in masks.items()},
-    }.items():
-        try:
-            maps[name] = _map_of(name, given, voxel_size_A)
-            require_compatible(maps["half1"], maps[name], name)
-        except RefineHooksError as error:
-            faults += error.faults
-        except KeyError:
-            continue
+    halves: dict[str, Map] = {}
+    named: list[NamedMask] = []
+    for name, given in {"half1": half1, "half2": half2}.items():
+        with _collected(faults):
+            halves[name] = _map_of(name, given, voxel_size_A)
+            require_compatible(halves[name], halves["half1"], name)
+    for name, given in masks.items():
+        with _collected(faults):
+            named.append(_mask_of(name, given, voxel_size_A, halves.get("half1")))
     if faults:
         raise RefineHooksError(*faults)
-    named = [NamedMask(each, maps[f"mask {each}"]) for each in masks]
-    return maps["half1"], maps["half2"], named
+    return halves["half1"], halves["half2"], named
+
+
+@contextmanager
+def _collected(faults: list[str]) -> Iterator[None]:
+    """Keep what is wrong with one input, and go on to the next; one that needs a missing one says nothing."""
+    try:
+        yield
+    except RefineHooksError as error:
+        faults += error.faults
+    except KeyError:
+        pass
+
+
+def _mask_of(name: str, given: _Given, voxel_size_A: float | None, half: Map | None) -> NamedMask:
+    """A mask for a half map, or for one that cannot be read: then it is looked at by itself."""
+    if half is not None and isinstance(given, Path | str):
+        mask = read_users_mask(name, Path(given), half, voxel_size_A or 0.0)
+    else:
+        mask = NamedMask(name, _map_of(f"mask {name}", given, half.voxel_size_A if half else voxel_size_A))
+    if half is not None and mask.map is not None:
+        require_compatible(mask.map, half, f"mask {name}")
+    return mask
 
 
 def _map_of(name: str, given: _Given, voxel_size_A: float | None) -> Map:
