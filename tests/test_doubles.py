@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 from particles_data import COUNT, columns, write_relion_star
+from rounds_data import healthy
 
 from refine_hooks.audit.halves import duplicates
 from refine_hooks.audit.reading import twice
+from refine_hooks.log.checks import Checks, Duplicates
 from refine_hooks.log.file import read_journal
 from refine_hooks.log.folder import Store
 from refine_hooks.particles.doubles import Places, in_both_halves
@@ -92,3 +94,10 @@ def test_a_round_of_relion_records_its_duplicates_and_the_audit_names_them(tmp_p
     assert final.checks.duplicates is not None
     assert final.checks.duplicates.places == twice(final) == 3
     assert any("3 particles are in both halves" in finding.message for finding in duplicates(final, Settings()))
+
+
+def test_a_few_neighbours_that_touch_are_no_duplicates(tmp_path: Path) -> None:
+    few, many = (Duplicates(images=0, places=places, first_rows=(1,)) for places in (4, 12))
+    record = healthy(1).model_copy(update={"particles": 1600})
+    seen = [twice(record.model_copy(update={"checks": Checks(duplicates=found)})) for found in (few, many)]
+    assert seen == [0, 12]

@@ -747,6 +747,31 @@ def test_result_tables_of_older_versions_are_completed_from_the_package_s_partic
     assert found == [(at, 10.0 * at, 2.5, 300.0, 2.7, 0.07, at % 2 + 1) for at in (3, 1, 2)]
 
 
+def test_a_particle_that_was_picked_twice_in_one_micrograph_is_found_in_the_package_of_the_project(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "project"
+    database = project.whole_project(folder)
+    round_ = next(iter(cistem.rounds(folder, Settings(), Store(tmp_path / "out"))))
+    opened = cistem.project(folder, Settings(), tmp_path / "spool")
+    assert opened.duplicates(round_) is None, "no place is known of an imported particle"
+    connection = project.open_as_cistem(database)
+    shifts = connection.execute("SELECT POSITION_IN_STACK, XSHIFT, YSHIFT, ASSIGNED_SUBSET FROM REFINEMENT_RESULT_2_1")
+    rows = {at: (x, y, half) for at, x, y, half in shifts.fetchall()}
+    first, again = (next(at for at, row in rows.items() if row[2] == half) for half in (1, 2))
+    # Each particle's refined centre on a grid, the last one 10 A from the first; a particle is 140 A long.
+    centres = {at: (400.0 * (at % 30), 400.0 * (at // 30)) for at in rows}
+    centres[again] = (centres[first][0] + 10.0, centres[first][1])
+    table = "INSERT INTO REFINEMENT_PACKAGE_CONTAINED_PARTICLES_1 (PARENT_IMAGE_ASSET_ID, POSITION_IN_STACK, X_POSITION, Y_POSITION)"
+    places = [(3, at, x - rows[at][0], y - rows[at][1]) for at, (x, y) in centres.items()]
+    connection.executemany(f"{table} VALUES (?, ?, ?, ?)", places)
+    connection.commit()
+    connection.close()
+    found = opened.duplicates(round_)
+    assert found is not None
+    assert (found.images, found.places, found.first_rows) == (0, 1, (again,))
+
+
 def test_a_voxel_size_that_the_user_gives_is_that_of_the_half_maps(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
     scene.parameters(2)

@@ -16,7 +16,9 @@ Values = NDArray[np.float64]
 Severity = Literal["note", "warning"]
 
 CORRELATES = 0.1  # RELION's postprocess, too, warns where randomised phases give more than this
-FEW_TWICE = 1e-3  # of the particles: so many may lie near another by chance
+FEW_TWICE = (
+    5e-3  # of the particles: so many may lie near another by chance, and their share of the noise moves no number
+)
 SUPPORTED_SD = 3.0  # a shell is supported where it exceeds the null by so many of its standard deviations
 
 

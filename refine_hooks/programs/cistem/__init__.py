@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from refine_hooks.log.checks import Duplicates
 from refine_hooks.model import FscCurve, HalfMaps, ProgramMask, Round
 from refine_hooks.particles import ParticlesJob
 from refine_hooks.programs.adapter import Program, Project
 from refine_hooks.programs.cistem import half_maps as saved
 from refine_hooks.programs.cistem.capture import capture
 from refine_hooks.programs.cistem.database import databases
-from refine_hooks.programs.cistem.particles import particles
+from refine_hooks.programs.cistem.particles import duplicates, particles
 from refine_hooks.programs.cistem.program_mask import refinement_mask
 from refine_hooks.programs.cistem.reported import reported, viewing_directions
 from refine_hooks.programs.cistem.rounds import Finished, rounds
@@ -63,6 +64,10 @@ class CistemProject(Project):
     def particles(self, round_: Round) -> ParticlesJob:
         """See `refine_hooks.programs.cistem.particles.particles`."""
         return particles(self.directory, self.memory, round_)
+
+    def duplicates(self, round_: Round) -> Duplicates | None:
+        """See `refine_hooks.programs.cistem.particles.duplicates`."""
+        return duplicates(self.directory, self.memory, round_)
 
     def viewing_directions(self, round_: Round) -> NDArray[np.float64] | None:
         """See `refine_hooks.programs.cistem.reported.viewing_directions`."""

@@ -3,13 +3,17 @@
 import sqlite3
 from pathlib import Path
 
+import numpy as np
+
 from refine_hooks.errors import ParticlesError
+from refine_hooks.log.checks import Duplicates
 from refine_hooks.model import Round
-from refine_hooks.particles import ParticlesJob, require_both_halves
+from refine_hooks.particles import Particles, ParticlesJob, require_both_halves
 from refine_hooks.particles.cistem import from_database_rows
+from refine_hooks.particles.doubles import NEAR, Places, in_both_halves
 from refine_hooks.programs._reading import Memory
 from refine_hooks.programs.cistem.database import content, find_database, read
-from refine_hooks.programs.cistem.tables import rerooted, rows
+from refine_hooks.programs.cistem.tables import Content, Package, Refinement, Row, integer, real, rerooted, rows
 
 _WAIT_S = 30.0
 NOTE = "reconstructed to full resolution; the noise's whitening filter is cisTEM's but for its random choice of images"
@@ -21,27 +25,17 @@ def particles(directory: Path, memory: Memory, round_: Round) -> ParticlesJob:
     Raises:
         ParticlesError: the round is not in the database, or its stack or its results are not there.
     """
-    database = find_database(directory)
-    known = content(database, memory, wait_s=_WAIT_S)
-    number, class_id = round_.key.iteration, round_.key.class_id
-    refinement = known.refinements.get(number)
+    database, known, refinement = _known(directory, memory, round_)
     sources = round_.inputs
     reconstruction = known.reconstructions.get(sources.reconstruction_id) if sources.reconstruction_id else None
-    if refinement is None or reconstruction is None:
-        raise ParticlesError(f"{database}: does not hold refinement {number} yet, so its particles are not known")
+    if reconstruction is None:
+        raise ParticlesError(_not_yet(database, refinement.id))
     package = known.packages[refinement.package_id]
     stack = rerooted(package.stack, known.folder, directory)
     if not stack.is_file():
         raise ParticlesError(f"{stack}: the particle stack is not there")
-    names, results = read(database, lambda c: _results(c, number, class_id, refinement.package_id), wait_s=_WAIT_S)
+    rows_of_class = _rows_of_class(database, round_, package, stack)
     weight_A2, adjust = read(database, lambda c: _weighting(c, reconstruction.id), wait_s=_WAIT_S)
-    rows_of_class = from_database_rows(
-        names,
-        results,
-        source=f"{database} (refinement {number}, class {class_id})",
-        stack=stack,
-        contrast=1 if package.white_protein else -1,
-    )
     require_both_halves(rows_of_class)
     # AutoRefine adjusts scores but notes down that it does not.
     return ParticlesJob(
@@ -53,6 +47,63 @@ def particles(directory: Path, memory: Memory, round_: Round) -> ParticlesJob:
         adjust_scores=adjust or refinement.name.startswith("Auto"),
         independence="shared_reference",
         notes=(NOTE,),
+    )
+
+
+def duplicates(directory: Path, memory: Memory, round_: Round) -> Duplicates | None:
+    """Particles of one class that were picked twice, by the package's table; None where that does not say where they were."""
+    try:
+        database, known, refinement = _known(directory, memory, round_)
+        package = known.packages[refinement.package_id]
+        found = _rows_of_class(database, round_, package, rerooted(package.stack, known.folder, directory))
+    except (ParticlesError, sqlite3.Error, KeyError):
+        return None
+    table = f"REFINEMENT_PACKAGE_CONTAINED_PARTICLES_{int(package.id)}"
+    picked = {row.get("POSITION_IN_STACK"): row for row in read(database, lambda c: rows(c, table), wait_s=_WAIT_S)}
+    places = _places(found, picked)
+    return None if places is None else in_both_halves(places, NEAR * package.particle_size_A)
+
+
+def _places(found: Particles, picked: dict[int, Row]) -> Places | None:
+    """Where the particles that are used lie; a package that was imported knows of no micrograph (-1)."""
+    at = [picked.get(image, {}) for image in found.image.tolist()]
+    micrograph = np.array([integer(row, "PARENT_IMAGE_ASSET_ID") for row in at], np.int64)
+    kept = found.used & (micrograph >= 0)
+    if not kept.any():
+        return None
+    x_A, y_A = (np.array([real(row, f"{axis}_POSITION", np.nan) for row in at]) for axis in "XY")
+    centre = x_A + found.shift_x_A, y_A + found.shift_y_A
+    columns = (found.image, found.stack, found.image, found.half, micrograph, *centre)
+    return Places(*(column[kept] for column in columns))
+
+
+def _known(directory: Path, memory: Memory, round_: Round) -> tuple[Path, Content, Refinement]:
+    """The database, what it holds, and the refinement of a round.
+
+    Raises:
+        ParticlesError: it does not hold that.
+    """
+    database = find_database(directory)
+    known = content(database, memory, wait_s=_WAIT_S)
+    refinement = known.refinements.get(round_.key.iteration)
+    if refinement is None:
+        raise ParticlesError(_not_yet(database, round_.key.iteration))
+    return database, known, refinement
+
+
+def _not_yet(database: Path, number: int) -> str:
+    return f"{database}: does not hold refinement {number} yet, so its particles are not known"
+
+
+def _rows_of_class(database: Path, round_: Round, package: Package, stack: Path) -> Particles:
+    number, class_id = round_.key.iteration, round_.key.class_id
+    names, results = read(database, lambda c: _results(c, number, class_id, package.id), wait_s=_WAIT_S)
+    return from_database_rows(
+        names,
+        results,
+        source=f"{database} (refinement {number}, class {class_id})",
+        stack=stack,
+        contrast=1 if package.white_protein else -1,
     )
 
 
