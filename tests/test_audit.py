@@ -321,6 +321,10 @@ SILENT = [
     ("mask_too_tight", masked(falling(30), falling(31))),
     ("mask_too_tight", masked(falling(14, 1), falling(30))),
     ("mask_and_sphere", a_round({"sphere": falling(29), "automask": falling(30)})),
+    (
+        "mask_and_sphere",  # a sphere that cuts density correlates by itself
+        a_round({"sphere": falling(30), "sphere_corrected": falling(21), "automask": falling(20)}),
+    ),
     ("signal_outside", cutting(0.02, sd=0.001)),
     ("smooth_density", with_smooth_part(0.05)),
     ("signal_outside", cutting(0.2, sd=0.1)),

@@ -762,9 +762,10 @@ def test_a_particle_that_was_picked_twice_in_one_micrograph_is_found_in_the_pack
     # Each particle's refined centre on a grid, the last one 10 A from the first; a particle is 140 A long.
     centres = {at: (400.0 * (at % 30), 400.0 * (at // 30)) for at in rows}
     centres[again] = (centres[first][0] + 10.0, centres[first][1])
-    table = "INSERT INTO REFINEMENT_PACKAGE_CONTAINED_PARTICLES_1 (PARENT_IMAGE_ASSET_ID, POSITION_IN_STACK, X_POSITION, Y_POSITION)"
+    columns = "PARENT_IMAGE_ASSET_ID, POSITION_IN_STACK, X_POSITION, Y_POSITION"
+    insert = f"INSERT INTO REFINEMENT_PACKAGE_CONTAINED_PARTICLES_1 ({columns}) VALUES (?, ?, ?, ?)"
     places = [(3, at, x - rows[at][0], y - rows[at][1]) for at, (x, y) in centres.items()]
-    connection.executemany(f"{table} VALUES (?, ?, ?, ?)", places)
+    connection.executemany(insert, places)
     connection.commit()
     connection.close()
     found = opened.duplicates(round_)

@@ -19,7 +19,7 @@ from refine_hooks.audit.reading import (
     shell_of,
     sphere_of,
     values,
-    whole_map,
+    whole_number,
 )
 from refine_hooks.audit.rules import Texts, rule_of_round
 from refine_hooks.log.better import overlap
@@ -49,7 +49,7 @@ SMOOTH_SHARE = 0.1
 def mask_correlates(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """Randomised phases still correlate under a mask where its resolution is read: the mask correlates, not the molecule."""
     limit = settings.audit.disagree_shells
-    whole = whole_map(record)
+    whole = whole_number(record)
     for name in mask_names(record):
         curve, corrected = record.under(name), record.under(name, "corrected")
         claims = corrected or curve
@@ -149,7 +149,7 @@ def mask_and_sphere(record: RoundRecord, settings: Settings) -> Iterator[Finding
 
     The finer one is said of the quoted curve's mask alone, the coarser one of every mask.
     """
-    limit, whole = settings.audit.disagree_shells, whole_map(record)
+    limit, whole = settings.audit.disagree_shells, whole_number(record)
     number = None if whole is None else resolution(record, whole)
     if whole is None or number is None:
         return

@@ -194,6 +194,12 @@ def whole_map(record: RoundRecord) -> Curve | None:
     return (record.under(sphere.name) if sphere is not None else None) or record.under(None)
 
 
+def whole_number(record: RoundRecord) -> Curve | None:
+    """The curve that says what the map reaches without a tight mask: a sphere that cuts density correlates like any other mask."""
+    sphere = sphere_of(record)
+    return (record.under(sphere.name, "corrected") if sphere is not None else None) or whole_map(record)
+
+
 def quoted(record: RoundRecord) -> Curve | None:
     """The curve that the round's resolution is read from, also where the program's own curves are all there is."""
     return record.quoted()
