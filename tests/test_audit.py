@@ -127,6 +127,7 @@ BOTH = HalfMapsRecord(origin="merged", paths=("a", "b"))
 INDEPENDENT = BOTH.model_copy(update={"independence": "independent"})
 UNDER_A_SPHERE = BOTH.model_copy(update={"masked": "sphere", "masked_by": "a sphere of 60 A"})
 INSCRIBED = BOTH.model_copy(update={"masked": "inscribed_sphere", "masked_by": "RELION's sphere"})
+SHARED = np.where(SHELL <= 40, np.maximum(falling(30), 0.4), 0.0)  # a reference up to shell 40
 ONE_SPIKE = falling(25) + 0.5 * (SHELL == 50)
 CUT = np.where(SHELL <= 30, np.maximum(falling(40), 0.3), 0.0)
 COLLAPSED = np.where((SHELL > 14) & (SHELL < 18), 0.05, falling(30))
@@ -256,6 +257,12 @@ SPEAKS = [
         "gone",
     ),
     ("alignment_limit", healthy(alignment_limit_A=5.0), "warning", "coarser than"),
+    (
+        "step_in_fsc",
+        a_round({"unmasked": SHARED}),
+        "warning",
+        f"is 0.40 at {192 / 40:.2f} A and 0.00 one shell further",
+    ),
     ("alignment_limit", healthy(alignment_limit_A=192 / 35), "warning", "the limit's doing"),
     (
         "limit_unsupported",
@@ -331,6 +338,11 @@ SILENT = [
     ("mask_missing", healthy()),
     ("alignment_limit", healthy(alignment_limit_A=20.0)),
     ("alignment_limit", healthy()),
+    ("step_in_fsc", a_round({"unmasked": falling(30)})),
+    ("step_in_fsc", a_round({"unmasked": falling(30, 0.6)})),  # steep, and so were the shells before
+    ("step_in_fsc", a_round({"unmasked": np.where(SHELL == 20, 0.02, falling(30))})),  # a dip
+    ("step_in_fsc", a_round({"unmasked": np.where(SHELL <= 40, SHARED, np.nan)})),  # nothing was reconstructed beyond
+    ("step_in_fsc", a_round({"unmasked": SHARED}, alignment_limit_A=192 / 40)),  # said by another rule
     ("alignment_limit", healthy(alignment_limit_A=5.0, half_maps=INDEPENDENT)),
     ("limit_unsupported", healthy(alignment_limit_A=12.0)),
     ("limit_unsupported", healthy(alignment_limit_A=6.2)),

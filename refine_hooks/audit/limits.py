@@ -4,10 +4,28 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from refine_hooks.audit.reading import Finding, between, found, independent, resolution, shell_of
+from refine_hooks.audit.reading import (
+    Finding,
+    Values,
+    at,
+    between,
+    found,
+    independent,
+    measured,
+    resolution,
+    shell_of,
+)
 from refine_hooks.audit.rules import Texts, rule_of_round
 from refine_hooks.log.records import RoundRecord
+from refine_hooks.log.signal import sd_of_none
 from refine_hooks.settings import Settings
+from refine_hooks.sums.symmetry import order_of
+
+# Of ln(signal / noise). In sound maps a fall of more than 0.8 in one shell is as steep as the three shells before it.
+_STEP, _STEEPER = 1.2, 3.0
+_BEFORE, _AFTER = 3, 4  # shells
+_LEAST = 0.1  # FSC before the step
+_GONE = 0.5  # of it, that is not reached again
 
 
 @rule_of_round(
@@ -92,3 +110,63 @@ def _limit_advised(record: RoundRecord, coarse: float) -> str:
         f"Both halves were aligned to one reference there, so even {supported} may be overestimated. Set the next round's "
         "high-resolution limit coarser than that, and finer again only up to what a round shows beyond its own limit"
     )
+
+
+@rule_of_round(
+    Texts(
+        "step_in_fsc",
+        "The FSC ends in a step",
+        "Resolution fades out over some shells. A step is the limit up to which both halves were aligned to one reference, or a filter's.",
+        "Refine with a coarser limit, or with halves that never saw each other, and see whether the number stays.",
+        doubt="may be overestimated: the FSC ends in a step",
+    ),
+)
+def step_in_fsc(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
+    """The unmasked FSC is level and is gone one shell further: noise that is in both halves up to a limit does that."""
+    curve = record.under(None)
+    if curve is None or record.half_maps is None or record.half_maps.origin == "regularised":
+        return
+    correlation = measured(curve)
+    sd = sd_of_none(record.voxels_in_shell[: len(correlation)], order_of(record.symmetry) or 1, False)
+    shell = _step(correlation, sd)
+    limit_A = record.alignment_limit_A
+    if shell is None or (
+        limit_A and abs(shell_of(record, limit_A) - shell) <= 2
+    ):  # `alignment_limit` speaks of that one
+        return
+    before, after = correlation[shell], correlation[shell + 1]
+    yield found(
+        record,
+        "step_in_fsc",
+        "warning",
+        f"the unmasked FSC is {before:.2f} at {at(record, shell):.2f} A and {after:.2f} one shell further, and was level before: "
+        "resolution fades out over some shells, and does not end like that. It is the limit up to which both halves were aligned "
+        "to one reference, so that their noise agrees as well and the resolution is overestimated, or that of a filter. Refine "
+        "with a coarser limit and see whether the number stays",
+        curve=curve.name,
+        shells=(shell, shell + 1),
+        at_A=at(record, shell),
+        before=before,
+        after=after,
+    )
+
+
+def _step(correlation: Values, sd_of_noise: Values) -> int | None:
+    """The last shell before a step; None where there is none.
+
+    ln(signal / noise) falls there by more than `_STEP` even where both shells err by two standard deviations, and by far more a
+    shell than before.
+
+    Args:
+        correlation: unmasked FSC over the shells 0..N//2.
+        sd_of_noise: of each shell, where there is no signal.
+    """
+    f = np.clip(correlation, -1, 0.999)
+    error = 2 * sd_of_noise * (1 - f) * np.sqrt(1 + 2 * np.abs(f) - f**2)
+    high, low = (np.log(one / (1 - one)) for one in (np.clip(f + error, 1e-3, 0.999), np.clip(f - error, 1e-3, 0.999)))
+    for shell in range(_BEFORE + 1, len(f) - _AFTER):
+        fall = low[shell] - high[shell + 1]
+        before = max((high[shell - _BEFORE] - low[shell]) / _BEFORE, 0.0)
+        if f[shell] > _LEAST and fall > max(_STEP, _STEEPER * before) and f[shell + 1 :].max() < _GONE * f[shell]:
+            return shell
+    return None

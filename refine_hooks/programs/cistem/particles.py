@@ -59,7 +59,9 @@ def duplicates(directory: Path, memory: Memory, round_: Round) -> Duplicates | N
     except (ParticlesError, sqlite3.Error, KeyError):
         return None
     table = f"REFINEMENT_PACKAGE_CONTAINED_PARTICLES_{int(package.id)}"
-    picked = {row.get("POSITION_IN_STACK"): row for row in read(database, lambda c: rows(c, table), wait_s=_WAIT_S)}
+    picked = {
+        integer(row, "POSITION_IN_STACK"): row for row in read(database, lambda c: rows(c, table), wait_s=_WAIT_S)
+    }
     places = _places(found, picked)
     return None if places is None else in_both_halves(places, NEAR * package.particle_size_A)
 
@@ -72,9 +74,8 @@ def _places(found: Particles, picked: dict[int, Row]) -> Places | None:
     if not kept.any():
         return None
     x_A, y_A = (np.array([real(row, f"{axis}_POSITION", np.nan) for row in at]) for axis in "XY")
-    centre = x_A + found.shift_x_A, y_A + found.shift_y_A
-    columns = (found.image, found.stack, found.image, found.half, micrograph, *centre)
-    return Places(*(column[kept] for column in columns))
+    x_A, y_A = (x_A + found.shift_x_A)[kept], (y_A + found.shift_y_A)[kept]
+    return Places(found.image[kept], found.stack[kept], found.image[kept], found.half[kept], micrograph[kept], x_A, y_A)
 
 
 def _known(directory: Path, memory: Memory, round_: Round) -> tuple[Path, Content, Refinement]:
