@@ -116,7 +116,7 @@ def _limit_advised(record: RoundRecord, coarse: float) -> str:
     Texts(
         "step_in_fsc",
         "The FSC ends in a step",
-        "Resolution fades out over some shells. A step is the limit up to which both halves were aligned to one reference, or a filter's.",
+        "Resolution fades out over some shells. A step is the limit up to which both halves saw one reference, or a filter's.",
         "Refine with a coarser limit, or with halves that never saw each other, and see whether the number stays.",
         doubt="may be overestimated: the FSC ends in a step",
     ),
