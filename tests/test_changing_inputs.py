@@ -28,7 +28,7 @@ relion = Opened("relion")
 
 FAST = {"watch": {"settle_s": 0.0}, "automask": {"enabled": False}, "fsc": {"repeats": 2}}
 Halves = tuple[np.ndarray, np.ndarray]
-STRIDE = int(os.environ.get("CHANGES_STRIDE", "31"))  # one of so many moments is tried; 1 tries them all
+STRIDE = int(os.environ.get("CHANGES_STRIDE", "67"))  # one of so many moments is tried; 1 tries them all
 Fault = Callable[[Path, bytes], None]
 
 

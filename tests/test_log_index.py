@@ -17,6 +17,7 @@ from refine_hooks.audit import audit
 from refine_hooks.audit.judge import Judge
 from refine_hooks.log import file as journal
 from refine_hooks.log import index as index_of_log
+from refine_hooks.log import summary
 from refine_hooks.log.folder import Store
 from refine_hooks.log.index import LogIndex
 from refine_hooks.log.records import Failed, LogLine, RoundRecord, Start
@@ -55,7 +56,7 @@ def a_night(rounds: int = 3 * HISTORY) -> list[LogLine]:
 def test_a_round_is_judged_as_it_arrives_as_the_whole_log_judges_it_then(tmp_path: Path) -> None:
     log = LogIndex(tmp_path / "rounds.jsonl")
     judge = Judge(log)
-    lines = a_night()
+    lines = a_night(2 * HISTORY)
     rules = set()
     for number, line in enumerate(lines, 1):
         ((offset, length),) = journal.append(log.path, [line])
@@ -89,11 +90,12 @@ def test_what_a_round_costs_does_not_grow_with_the_log(tmp_path: Path, monkeypat
         return real(stream, offset, length)
 
     monkeypatch.setattr(index_of_log, "_record_at", counted)
+    monkeypatch.setattr(summary, "HISTORY", 4)
     w = a_watch(tmp_path)
     before = records_in_memory()
 
     def ticks():
-        for number in range(1, 26):
+        for number in range(1, 15):
             write_round(tmp_path, number)
             yield float(number)
             read.append(0)
@@ -101,7 +103,7 @@ def test_what_a_round_costs_does_not_grow_with_the_log(tmp_path: Path, monkeypat
     run(w, ticks())
     costs = " ".join(str(length) for length in read).split(" 0 ")
     of_a_round = [len(one.split()) for one in costs[:-1]]
-    assert max(of_a_round) <= HISTORY + 6 < 20
+    assert max(of_a_round) <= 4 + 6 < 14
     assert records_in_memory() <= before + 2, "records stay on disk"
 
 

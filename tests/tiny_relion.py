@@ -11,7 +11,7 @@ import numpy as np
 from scipy.ndimage import affine_transform, gaussian_filter
 from scipy.spatial.transform import Rotation
 
-BOX_PX, VOXEL_A, IMAGES = 24, 5.0, 60
+BOX_PX, VOXEL_A, IMAGES = 24, 5.0, 24
 PROGRAMS = ("mpirun", "relion_refine_mpi", "relion_external_reconstruct")
 _OPTICS = """
 # version 30001
@@ -121,7 +121,7 @@ def refine(folder: Path, *more: str, out: Path | None = None) -> subprocess.Pope
         "relion_refine_mpi --o Refine3D/job001/run --auto_refine --split_random_halves "
         "--i particles.star --ref ref.mrc --firstiter_cc --ini_high 50 --particle_diameter 90 --flatten_solvent --zero_mask "
         "--oversampling 0 --healpix_order 0 --auto_local_healpix_order 1 --offset_range 2 --offset_step 2 --sym C1 --norm --scale "
-        "--low_resol_join_halves 60 --random_seed 1"
+        "--low_resol_join_halves 60 --random_seed 1 --auto_ignore_angles --auto_resol_angles"  # few iterations
     )
     output = (folder / "out.txt").open("wb")
     return subprocess.Popen(
