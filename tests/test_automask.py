@@ -227,7 +227,7 @@ def test_a_mask_whose_curve_never_crosses_fails_its_test_where_random_phases_cor
     assert len(found.parameters.steps) > 1
 
 
-def test_holes_are_filled_without_a_warning() -> None:
+def test_every_version_of_scikit_image_that_is_allowed_fills_holes_without_a_warning() -> None:
     inside = np.zeros((16,) * 3, np.float32)
     inside[3:12, 3:12, 3:12] = 1
     inside[6, 6, 6] = 0

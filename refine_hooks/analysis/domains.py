@@ -3,10 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from refine_hooks.masks.regions import Labels, connected, summits, watershed
-
 Mask = NDArray[np.bool_]
-Domains = NDArray[np.int16]
+Labels = NDArray[np.int16]
 
 MOST = 12  # parts
 _VOXEL_A = 4.0  # of the grid on which the particle is divided
@@ -14,7 +12,7 @@ _NECK = 0.85  # two parts are one where the way between them is as deep as this 
 _LEAST = 0.04  # of the particle's volume: a smaller part belongs to its neighbour
 
 
-def domains(body: Mask, voxel_size_A: float) -> Domains:
+def domains(body: Mask, voxel_size_A: float) -> Labels:
     """Number of the part that each voxel lies in, 1 for the largest; 0 outside [z, y, x].
 
     Connected parts are divided at their necks: by the watershed of the depth below the surface, from each place that lies
@@ -25,6 +23,8 @@ def domains(body: Mask, voxel_size_A: float) -> Domains:
         voxel_size_A: edge of a voxel.
     """
     from scipy.ndimage import distance_transform_edt, gaussian_filter
+    from skimage.measure import label
+    from skimage.segmentation import watershed
 
     labels = np.zeros(body.shape, np.int16)
     box = _filled(body)
@@ -36,9 +36,9 @@ def domains(body: Mask, voxel_size_A: float) -> Domains:
         labels[body] = 1
         return labels
     depth = gaussian_filter(distance_transform_edt(np.pad(coarse, 1)), 1.0)[1:-1, 1:-1, 1:-1] * coarse
-    seeds = connected(_deep_places(depth) & coarse, corners=True)
-    seeds = _with_islands(seeds, connected(coarse, corners=True))
-    parts = watershed(-depth, seeds, coarse)
+    seeds = label(_summits(depth) & coarse)  # type: ignore[no-untyped-call]
+    seeds = _with_islands(seeds, label(coarse))  # type: ignore[no-untyped-call]
+    parts = watershed(-depth, seeds, mask=coarse)  # type: ignore[no-untyped-call]
     parts = _by_size(_without_small(parts, depth))
     for axis in range(3):
         parts = np.repeat(parts, step, axis=axis)
@@ -55,12 +55,19 @@ def _filled(body: Mask) -> tuple[slice, slice, slice] | None:
     return z, y, x
 
 
-def _deep_places(depth: NDArray[np.float64]) -> Mask:
+def _summits(depth: NDArray[np.float64]) -> Mask:
     """Places deeper than all ways to a deeper one, by more than a neck's share of their depth.
 
-    In the logarithm of the depth a share is a difference.
+    In the logarithm of the depth a share is a difference: the maxima that stand out so far are what is left of it above its
+    reconstruction from a lowered copy.
     """
-    return summits(np.log(np.maximum(depth, 1e-3)), -np.log(_NECK)) & (depth > 0)
+    from skimage.morphology import reconstruction
+
+    height = np.log(np.maximum(depth, 1e-3))
+    lowered = reconstruction(height + np.log(_NECK), height)  # type: ignore[no-untyped-call]
+    from skimage.morphology import local_maxima
+
+    return np.asarray(local_maxima(lowered) & (depth > 0))  # type: ignore[no-untyped-call]
 
 
 def _with_islands(seeds: Labels, islands: Labels) -> Labels:
@@ -104,7 +111,7 @@ def _by_size(parts: Labels) -> Labels:
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0
     order = np.argsort(-sizes, kind="stable")
-    number = np.zeros(len(sizes), np.int64)
+    number = np.zeros(len(sizes), np.int16)
     number[order] = np.arange(1, len(sizes) + 1)
     number[sizes == 0] = 0
     return number[parts]

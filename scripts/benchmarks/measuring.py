@@ -115,6 +115,8 @@ def _peak_in_maps(box_px: int) -> str:
 
 def peak(box_px: int, measured: int) -> None:
     """Print the peak resident memory in MB after imports and, where asked for, one measurement of random halves."""
+    import skimage.measure  # noqa: F401
+
     if measured:
         rng = np.random.default_rng(0)
         radius = np.arange(box_px) - box_px // 2
