@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from refine_hooks.analysis.views import Views, with_mates
 from refine_hooks.audit import all_texts, audit, texts_of
 from refine_hooks.audit.reading import Finding
 from refine_hooks.log.file import Journal, read_journal
@@ -312,7 +313,7 @@ def test_an_even_spread_of_views_is_even_all_over_the_sphere() -> None:
     area = np.cos(np.linspace(0, np.pi, 19))
     views = np.repeat(((area[:-1] - area[1:]) * 1e6)[:, None], 36, axis=1)
     assert directions.relative_density(views) == pytest.approx(1.0)
-    _, caption = directions.views_picture(directions.Views(views))
+    _, caption = directions.views_picture(Views(views))
     assert "none in 0 %" in caption
 
 
@@ -320,12 +321,12 @@ def test_an_even_spread_of_views_is_even_all_over_the_sphere() -> None:
 def test_a_particle_is_a_view_along_all_its_symmetry_mates(symmetry: str, mates: int) -> None:
     counts = np.zeros((36, 72))
     counts[8, 3] = 24.0
-    spread, found = directions.with_mates(directions.Views(counts, symmetry))
+    spread, found = with_mates(Views(counts, symmetry))
     assert found == mates
     assert spread.sum() == pytest.approx(24)
     assert len({round(float(x), 3) for x in spread[8, 3::18]}) <= 1 + (mates not in (4, 24)), "the turns about z"
     assert (spread > 0).sum() >= mates
-    _, caption = directions.views_picture(directions.Views(counts, symmetry))
+    _, caption = directions.views_picture(Views(counts, symmetry))
     assert ("symmetry mates" in caption) == (symmetry not in ("", "C1"))
 
 

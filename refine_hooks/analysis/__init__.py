@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from refine_hooks import curves, fsc
 from refine_hooks.analysis import criteria
-from refine_hooks.analysis.cones import FEWEST, HALF_ANGLE_DEG, Cones, cfar_by_chance, in_cones
+from refine_hooks.analysis.along import Shells, along_axes
+from refine_hooks.analysis.cones import AXES, FEWEST, HALF_ANGLE_DEG, Cones, cfar_by_chance, in_cones
 from refine_hooks.analysis.guinier import Guinier, guinier, sharpened
 from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import Curve, shell_frequency_per_A, shell_sums, transform, voxels_in_shell
@@ -55,8 +56,11 @@ def analyse(
     mean, sd = criteria.permutation_null(*masked)
     q = criteria.q_values(plain, mean, criteria.null_sd_under_mask(sd, correlated, symmetry_order), independent)
     cones = in_cones(*masked, frequency, threshold)
-    cone_sd = _sd_of_cones(cones.even, independent, counts)
+    even = cones.even[:AXES]
+    cone_sd = _sd_of_cones(even, independent, counts)
     together = max(1, round(np.sqrt(correlated)))
+    apart = fsc.shells_together(mask)
+    shells = Shells(frequency, independent, apart / apart[0], threshold)
     finest_A = curves.resolution_A(correlation, frequency, threshold)
     line = guinier(sums, counts.astype(np.float64), correlation, frequency, finest_A) if finest_A else None
     del masked
@@ -69,7 +73,9 @@ def analyse(
         fdr_A=criteria.first_below(-q, np.full(len(q), -criteria.FALSE_DISCOVERIES), frequency, first),
         fdr_q=curves.listed(q) or (),
         **_of_cones(cones),
-        cfar_by_chance=cfar_by_chance(cones.even, cone_sd, threshold, together),
+        cfar_by_chance=cfar_by_chance(even, cone_sd, threshold, together),
+        along=along_axes(cones, shells),
+        signal_to_noise=_signal_to_noise(cones, frequency, finest_A),
         **_of_line(line),
     )
     if finest_A is None:
@@ -85,18 +91,32 @@ def _sd_of_cones(even: NDArray[np.float64], independent: Curve, counts: NDArray[
     return np.where(counts * share / 2 < FEWEST, 0.0, sd)
 
 
+def _signal_to_noise(cones: Cones, frequency: Curve, finest_A: float | None) -> tuple[float, ...]:
+    """S / N of each of the 256 cones over its mean, of the shells from half the resolution's frequency to it; empty where none."""
+    if finest_A is None:
+        return ()
+    band = (frequency > 0.5 / finest_A) & (frequency <= 1 / finest_A)
+    weight = np.flatnonzero(band) ** 2.0
+    if not weight.size:
+        return ()
+    share = np.clip(cones.curves[:AXES, band] @ weight / weight.sum(), 0, 0.99)
+    ratio = share / (1 - share)
+    return tuple(np.round(ratio / ratio.mean(), 4).tolist()) if ratio.mean() > 0 else ()
+
+
 def _of_cones(cones: Cones) -> dict[str, object]:
-    known = np.isfinite(cones.resolution_A)
-    worst = int(np.argmax(np.where(known, cones.resolution_A, -1.0)))
+    of_cones, even_curves = cones.resolution_A[:AXES], cones.curves[:AXES]
+    known = np.isfinite(of_cones)
+    worst = int(np.argmax(np.where(known, of_cones, -1.0)))
     z, y, x = cones.axes[worst].tolist()
     return {
         "cfar": cones.cfar,
-        "cfar_best_A": float(cones.resolution_A[known].min()) if known.any() else None,
-        "cfar_worst_A": float(cones.resolution_A[known].max()) if known.any() else None,
+        "cfar_best_A": float(of_cones[known].min()) if known.any() else None,
+        "cfar_worst_A": float(of_cones[known].max()) if known.any() else None,
         "worst_axis": (x, y, z) if known.any() else None,
-        "conical_lowest": curves.listed(cones.curves.min(axis=0)),
-        "conical_mean": curves.listed(cones.curves.mean(axis=0)),
-        "conical_highest": curves.listed(cones.curves.max(axis=0)),
+        "conical_lowest": curves.listed(even_curves.min(axis=0)),
+        "conical_mean": curves.listed(even_curves.mean(axis=0)),
+        "conical_highest": curves.listed(even_curves.max(axis=0)),
     }
 
 

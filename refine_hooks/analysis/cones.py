@@ -31,16 +31,18 @@ class Cones:
     """FSC in cones.
 
     Attributes:
-        axes: unit vectors [axis, 3] in z, y, x.
+        axes: unit vectors [axis, 3] in z, y, x: 256 even ones, then z, y and x.
         curves: FSC [axis, shell]; the whole shell's where a cone holds fewer than ten coefficients of it.
         even: what these would be if the noise were as strong in all directions [axis, shell]: the particle's shape alone.
+        noise: power of the difference of the halves in each cone over that in all directions, of all shells together.
         resolution_A: of each cone, NaN where its curve never crosses.
-        cfar: smallest over largest area.
+        cfar: smallest over largest area of the 256.
     """
 
     axes: NDArray[np.float64]
     curves: NDArray[np.float64]
     even: NDArray[np.float64]
+    noise: NDArray[np.float64]
     resolution_A: NDArray[np.float64]
     cfar: float
 
@@ -66,7 +68,7 @@ def in_cones(half1: HalfTransform, half2: HalfTransform, frequency_per_A: Curve,
         threshold: where a curve ends.
     """
     n = half1.shape[0]
-    labels, axes = shell_of_square(n), fibonacci_axes()
+    labels, axes = shell_of_square(n), np.concatenate([fibonacci_axes(), np.eye(3)])
     single = np.ascontiguousarray(axes.T, np.float32)
     narrow = np.cos(np.deg2rad(HALF_ANGLE_DEG))
 
@@ -83,9 +85,26 @@ def in_cones(half1: HalfTransform, half2: HalfTransform, frequency_per_A: Curve,
     found = np.where(np.isfinite(found) & (held[:-1] >= FEWEST), found, whole)
     resolutions = [curves.resolution_A(curve, frequency_per_A, threshold) for curve in found]
     areas = np.array([area(curve, frequency_per_A, r) for curve, r in zip(found, resolutions, strict=True)])
+    areas = areas[:AXES]
     cfar = float(areas.min() / areas.max()) if areas.max() > 0 else 0.0
     ends = np.array([np.nan if r is None else r for r in resolutions])
-    return Cones(axes, found, _with_even_noise(cross, power1, power2, held, whole), ends, max(cfar, 0.0))
+    return Cones(
+        axes,
+        found,
+        _with_even_noise(cross, power1, power2, held, whole),
+        _noise(cross, power1, power2, held),
+        ends,
+        max(cfar, 0.0),
+    )
+
+
+def _noise(cross: Curve, power1: Curve, power2: Curve, held: Curve) -> NDArray[np.float64]:
+    """Noise power [axis] over that of the whole shells, each coefficient counting alike."""
+    difference = np.maximum(power1 + power2 - 2 * cross, 0)
+    of_shell = difference[-1] / np.maximum(held[-1], 1e-9)
+    used = (of_shell > 1e-9 * np.maximum(power1[-1] + power2[-1], 1e-300)) & (held[-1] > 0)
+    relative = (difference[:-1, used] / of_shell[used]).sum(axis=1)
+    return np.asarray(relative / np.maximum(held[:-1, used].sum(axis=1), 1e-9))
 
 
 def _with_even_noise(cross: Curve, power1: Curve, power2: Curve, held: Curve, whole: Curve) -> NDArray[np.float64]:

@@ -38,6 +38,7 @@ class NoiseDirections:
         sd: by which a cone's value errs.
         unevenness: mean square over squared mean of the power by direction, at least 1: so many times fewer are the independent
             coefficients of pure noise.
+        cones: of the 256 axes of `refine_hooks.analysis.cones.fibonacci_axes`.
     """
 
     lowest: float
@@ -46,6 +47,7 @@ class NoiseDirections:
     highest_axis: tuple[float, float, float]
     sd: float
     unevenness: float
+    cones: tuple[float, ...] = ()
 
     @property
     def views_missing(self) -> bool:
@@ -111,7 +113,13 @@ def _in_cones(power: Curve, held: Curve, correlated: float) -> NoiseDirections |
     square = float(np.average(cells**2 / (1 + correlated / held[filled]), weights=held[filled]))
     low, high = int(cones.argmin()), int(cones.argmax())
     return NoiseDirections(
-        float(cones[low]), float(cones[high]), _xyz(axes[low]), _xyz(axes[high]), sd, max(1.0, square)
+        float(cones[low]),
+        float(cones[high]),
+        _xyz(axes[low]),
+        _xyz(axes[high]),
+        sd,
+        max(1.0, square),
+        tuple(np.round(cones, 4).tolist()),
     )
 
 

@@ -30,6 +30,9 @@ class NoiseByDirection(Record):
     lowest_axis: tuple[float, float, float] | None = Field(default=None, description="x, y, z")
     highest_axis: tuple[float, float, float] | None = Field(default=None, description="x, y, z")
     sd: float | None = Field(default=None, description="by which a cone's value errs")
+    cones: tuple[float, ...] = Field(
+        default=(), description="of 256 axes even over the half sphere (Fibonacci's spiral)"
+    )
 
 
 SAME_UNMASKED = 0.05  # two unmasked curves of one pair differ by less

@@ -17,6 +17,7 @@ from pydantic import AwareDatetime, Field, TypeAdapter, field_validator, model_v
 from refine_hooks.files.names import told
 from refine_hooks.log.checks import Checks
 from refine_hooks.log.convergence import Convergence
+from refine_hooks.log.directions import Along, Sampling
 from refine_hooks.log.local import LocalResolution
 from refine_hooks.log.masks import MaskRecord
 from refine_hooks.model import (
@@ -211,6 +212,13 @@ class Analysis(Record):
     cfar_best_A: float | None = None
     cfar_worst_A: float | None = None
     worst_axis: tuple[float, float, float] | None = Field(default=None, description="x, y, z of the worst cone's axis")
+    along: tuple[Along, ...] = Field(
+        default=(), description="resolution along x, y and z, and along the best and the worst axis"
+    )
+    signal_to_noise: tuple[float, ...] = Field(
+        default=(),
+        description="S / N over its mean in cones about 256 axes, from half the resolution's frequency to it",
+    )
     conical_lowest: tuple[float | None, ...] | None = None
     conical_mean: tuple[float | None, ...] | None = None
     conical_highest: tuple[float | None, ...] | None = None
@@ -295,6 +303,9 @@ class RoundRecord(Line):
     curves: tuple[Curve, ...] = ()
     checks: Checks | None = Field(default=None, description="what was tested of the halves, with the numbers")
     analysis: Analysis | None = Field(default=None, description="further measurements, made on request")
+    sampling: Sampling | None = Field(
+        default=None, description="how often each direction was seen, by the particles' angles"
+    )
     local: LocalResolution | None = Field(
         default=None, description="where the map is good, of the rounds that it was measured of"
     )

@@ -76,6 +76,7 @@ def _by_direction(noise: Noise) -> NoiseByDirection | None:
         lowest_axis=seen.lowest_axis,
         highest_axis=seen.highest_axis,
         sd=seen.sd,
+        cones=seen.cones,
     )
 
 

@@ -18,6 +18,7 @@ from refine_hooks.audit.rules import doubt_of
 from refine_hooks.log.records import Curve, Failed, RoundRecord, Start
 from refine_hooks.log.summary import CurveIdentity, CurveSummary, RoundSummary
 from refine_hooks.model import Key
+from refine_hooks.report.by_direction import direction_words
 from refine_hooks.report.local import convergence_words, local_words
 from refine_hooks.report.meaning import in_words
 from refine_hooks.report.quote import quote
@@ -38,6 +39,7 @@ _LARGEST = 32767
 _DIGITS = 7  # significant ones of other numbers
 _FROM_THE_BOX = {"frequency_per_A", "voxels_in_shell"}  # the page counts them itself
 _TRENDS = {"cfar", "cfar_by_chance", "b_factor_A2"}
+_NOISE_TRENDS = {"noise_by_direction": {"lowest", "highest", "lowest_axis", "highest_axis", "sd"}}
 _FEW = 12  # numbers; a shorter array is sent as it is
 
 
@@ -113,6 +115,7 @@ def detail(record: RoundRecord, previous: Standing | None, findings: Sequence[Fi
     shown = {
         "shells": len(record.frequency_per_A),
         "origin": origin_words(record.half_maps, record.program),
+        "directions": direction_words(record),
         "local": [*convergence_words(record.convergence), *local_words(record.local)],
         "verdict": asdict(verdict(record, previous, findings)),
         "quote": asdict(quote(record, findings)),
@@ -135,7 +138,7 @@ def over_rounds(record: RoundRecord, name: str | None) -> dict[str, Any]:
         "masks": [{"name": mask.name, "volume_A3": mask.volume_A3} for mask in record.masks],
         "changes": record.changes and record.changes.model_dump(),
         "analysis": record.analysis and record.analysis.model_dump(include=_TRENDS),
-        "checks": record.checks and {"noise_by_direction": record.checks.model_dump()["noise_by_direction"]},
+        "checks": record.checks and record.checks.model_dump(include=_NOISE_TRENDS),
     }
 
 

@@ -1,72 +1,18 @@
 """The picture of a round's viewing directions: over the whole sphere, symmetry mates included, with axes and a colour bar."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from refine_hooks.errors import SettingsError
-from refine_hooks.model import Package
+from refine_hooks.analysis.views import Counts, Views, with_mates
 
 HEIGHT_PX, WIDTH_PX = 220, 440
 _MARGIN_PX = 60  # for the axes at the sides; as much below for the colour bar
 _STEPS = 63  # of colour
-_PARTS = 3  # of a bin along each edge, when it is turned to its symmetry mates
 _INK, _GROUND = (40, 45, 50), 255
 # Anchors of a map from few to many views: dark blue, teal, green, yellow; equally spaced and rising in lightness.
 _COLOURS = ((13, 8, 61), (44, 51, 126), (33, 102, 134), (31, 149, 130), (102, 190, 90), (253, 231, 37))
 
-Counts = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
-
-
-@dataclass(frozen=True, slots=True)
-class Views:
-    """The viewing directions of a round.
-
-    Attributes:
-        counts: particles per bin [theta 0..180, phi 0..360], as the program states their angles.
-        symmetry: of the map; each particle is a view along all of its mates.
-        package: whose setting of the symmetry is meant.
-    """
-
-    counts: Counts
-    symmetry: str | None = None
-    package: Package = "relion"
-
-
-def with_mates(views: Views) -> tuple[Counts, int]:
-    """The particles spread evenly over the symmetry mates of their directions, and how many mates each has.
-
-    One mate where there is no symmetry, or none that is known.
-    """
-    from refine_hooks.sums.symmetry import rotations
-
-    try:
-        turns = rotations(views.symmetry or "C1", views.package)
-    except SettingsError:
-        return views.counts, 1
-    if len(turns) == 1:
-        return views.counts, 1
-    rows, columns = views.counts.shape
-    theta = np.pi * (np.arange(rows * _PARTS) + 0.5) / (rows * _PARTS)
-    phi = 2 * np.pi * (np.arange(columns * _PARTS) + 0.5) / (columns * _PARTS)
-    sine = np.sin(theta)[:, None]
-    x, y, z = np.broadcast_arrays(sine * np.cos(phi), sine * np.sin(phi), np.cos(theta)[:, None])
-    shares = np.repeat(np.repeat(views.counts, _PARTS, 0), _PARTS, 1).ravel() / _PARTS**2
-    held = np.flatnonzero(shares)
-    directions = np.stack([axis.ravel()[held] for axis in (x, y, z)])
-    spread = np.zeros(rows * columns)
-    for turn in turns:
-        spread += np.bincount(_bin_of(turn @ directions, rows, columns), shares[held], rows * columns)
-    return spread.reshape(rows, columns) / len(turns), len(turns)
-
-
-def _bin_of(directions: NDArray[np.float64], rows: int, columns: int) -> NDArray[np.intp]:
-    x, y, z = directions
-    row = np.minimum(np.arccos(np.clip(z, -1, 1)) / np.pi * rows, rows - 1).astype(np.intp)
-    column = (np.mod(np.arctan2(y, x), 2 * np.pi) / (2 * np.pi) * columns).astype(np.intp) % columns
-    return np.asarray(row * columns + column)
 
 
 def views_picture(views: Views) -> tuple[Pixels, str]:

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from refine_hooks.analysis.views import Views
 from refine_hooks.files.atomic import beside
 from refine_hooks.files.mrc import Map, Volume
 from refine_hooks.log.folder import Store
 from refine_hooks.model import Key
-from refine_hooks.report.directions import Views, views_picture
+from refine_hooks.report.directions import views_picture
 from refine_hooks.report.volume import volume_picture
 from refine_hooks.report.window import LOW_PASS, binned, window
 

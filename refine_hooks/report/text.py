@@ -14,6 +14,7 @@ from refine_hooks.audit.reading import Counts, counted, quoted
 from refine_hooks.log.masks import MaskRecord
 from refine_hooks.log.records import Crossing, Curve, Failed, RoundRecord
 from refine_hooks.model import Key
+from refine_hooks.report.by_direction import direction_words
 from refine_hooks.report.local import convergence_words, local_words
 from refine_hooks.report.words import analysis_words, mask_title, origin_words, withheld_words
 
@@ -227,7 +228,8 @@ def show_round(record: RoundRecord, findings: Sequence["Finding"] = (), console:
         out.print(f"No resolution is stated. {told}", style="bold", markup=False)
     for mask in record.masks:
         out.print(_mask_words(mask), markup=False)
-    for text in (*analysis_words(record.analysis), *local_words(record.local), *convergence_words(record.convergence)):
+    beyond = (*direction_words(record), *local_words(record.local), *convergence_words(record.convergence))
+    for text in (*analysis_words(record.analysis), *beyond):
         out.print(text, markup=False)
     for warning in record.program_warnings:
         out.print(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks import measure
+from refine_hooks.analysis.views import Views
 from refine_hooks.errors import NotReadyError
 from refine_hooks.files.mrc import Map
 from refine_hooks.log.checks import Checks, Duplicates
@@ -16,7 +17,6 @@ from refine_hooks.log.records import RoundRecord
 from refine_hooks.measure import NamedMask
 from refine_hooks.model import FscCurve, HalfMaps, Round
 from refine_hooks.reanalyse import write_local
-from refine_hooks.report.directions import Views
 from refine_hooks.settings import Settings
 from refine_hooks.sums.symmetry import order_of
 from refine_hooks.watch import products
@@ -120,12 +120,10 @@ def _written(
     store, key, label = config.store, round_.key, round_.label
     half_record = products.write_half_maps(store, key, label, halves)
     mask_records = products.write_masks(store, key, label, measurement, keep=config.keep_files)
-    sharpened_path = None
+    sharpened_path, views = None, _views(round_, callbacks)
     if config.keep_files:
         store.checkpoint_path(key).unlink(missing_ok=True)
-        products.write_pictures(
-            store, key, label, measurement, _views(round_, callbacks), round_.facts.molecular_mass_kDa
-        )
+        products.write_pictures(store, key, label, measurement, views, round_.facts.molecular_mass_kDa)
         if measurement.sharpened is not None:
             sharpened = Map(measurement.sharpened, measurement.voxel_size_A)
             sharpened_path = products.write_sharpened(store, key, label, sharpened)
@@ -139,6 +137,10 @@ def _written(
         former=previous,
         sharpened_path=sharpened_path,
     )
+    if views is not None:
+        from refine_hooks.analysis.sampling import sampling
+
+        record = record.model_copy(update={"sampling": sampling(views)})
     return _with_local(config, record, previous, halves, measurement)
 
 

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import get_args
 
+from refine_hooks.analysis.views import Views
 from refine_hooks.errors import StorageError
 from refine_hooks.files.mrc import Map
 from refine_hooks.log.folder import Store
@@ -14,7 +15,6 @@ from refine_hooks.log.masks import MaskRecord
 from refine_hooks.log.records import Curve, CurveKind, HalfMapsRecord, RoundRecord
 from refine_hooks.measure import Measurement
 from refine_hooks.model import HalfMaps, Key, MaskRole, Origin, rank
-from refine_hooks.report.directions import Views
 
 logger = logging.getLogger(__name__)
 

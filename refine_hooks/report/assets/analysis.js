@@ -5,7 +5,7 @@ function showAnalysis(detail) {
     card = $("analysis").closest(".card");
   charts.guinier?.destroy();
   charts.guinier = null;
-  card.hidden = !analysis && !noise;
+  card.hidden = !analysis && !noise && !detail?.sampling;
   if (card.hidden) return;
   const axisWords = (one) => one && `(${one.map((v) => v.toFixed(2)).join(", ")})`;
   const chance = analysis?.cfar_by_chance;
@@ -51,6 +51,7 @@ function showAnalysis(detail) {
       ],
     ]),
   );
+  $("analysis").append(...detail.shown.directions.map((text) => el("p", {}, text)));
   const known = Boolean(analysis?.guinier_squared_per_A2);
   $("guinier").hidden = $("guinier-words").hidden = !known;
   if (known) charts.guinier = guinierChart($("guinier"), analysis);

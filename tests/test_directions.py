@@ -1,0 +1,118 @@
+"""Resolution, noise and sampling by direction: phantoms with a known preference of views."""
+
+import numpy as np
+import pytest
+from direction_panel import JUDGED, Preference, histogram, made, scored, views_of
+from rounds_data import healthy
+
+from refine_hooks import fsc, masks
+from refine_hooks.analysis import analyse
+from refine_hooks.analysis.cones import fibonacci_axes
+from refine_hooks.analysis.directions import noise_directions
+from refine_hooks.analysis.sampling import Sampled, sampled, sampling
+from refine_hooks.analysis.views import Views
+from refine_hooks.analysis.views_agree import agreement
+from refine_hooks.audit.directions import views_disagree
+from refine_hooks.fourier import shell_sums, transform
+from refine_hooks.log.checks import Checks, NoiseByDirection
+from refine_hooks.log.records import Analysis, RoundRecord
+from refine_hooks.report.by_direction import along_words, direction_words, sampling_words
+from refine_hooks.settings import Settings
+
+
+def even(count: int = 20000) -> np.ndarray:
+    views = np.random.default_rng(1).normal(size=(count, 3))
+    return views / np.linalg.norm(views, axis=1, keepdims=True)
+
+
+def test_even_views_have_a_factor_of_one_and_views_from_the_side_8_over_pi_squared() -> None:
+    found = sampling(Views(histogram(even())))
+    assert found is not None
+    assert found.factor == pytest.approx(1, abs=0.005)
+    assert found.unseen == 0
+    assert "alike" in sampling_words(found)
+    flat = even() * [1, 1, 0.01]
+    side = sampling(Views(histogram(flat / np.linalg.norm(flat, axis=1, keepdims=True))))
+    assert side is not None
+    assert side.factor == pytest.approx(8 / np.pi**2, abs=0.015)
+    assert abs(side.highest_axis[2]) > 0.95
+    assert 0 < side.factor_sd < 0.01
+
+
+def test_views_along_one_axis_leave_directions_unseen_and_symmetry_mates_fill_them() -> None:
+    counts = np.zeros((18, 72))
+    counts[0] = 100.0
+    top = sampling(Views(counts))
+    assert top is not None
+    assert top.unseen > 0.6
+    assert "not seen at all" in sampling_words(top)
+    filled = sampling(Views(counts, "O"))
+    assert filled is not None
+    assert filled.unseen < top.unseen - 0.2
+    assert sampling(Views(np.zeros((18, 72)))) is None
+
+
+def test_the_resolution_along_an_axis_is_that_of_signal_and_noise_in_its_cone() -> None:
+    ratios, held = scored(JUDGED[0], [3])
+    assert len(ratios) == 5
+    assert np.mean(ratios) == pytest.approx(1, abs=0.08)
+    assert sum(held) >= 4
+
+
+def seen_by(views: str) -> Sampled:
+    return sampled(histogram(views_of(views, 6000, 11)))
+
+
+def record_of(own: str, told: str, filtered: bool, with_signal: bool = True) -> RoundRecord:
+    """A round whose map was made from the views ``own``, with the angles of ``told``."""
+    truth, angles = seen_by(own), sampling(Views(histogram(views_of(told, 5000, 1))))
+    rng = np.random.default_rng(5)
+    noise = np.ones(256) if filtered else truth.noise_in_cones()
+    if filtered and own == "even":
+        noise = 1 + 0.8 * fibonacci_axes()[:, 0] ** 2
+    noise = noise / noise.mean() + rng.normal(0, 0.02, 256)
+    ratio = truth.in_cones() * rng.lognormal(0, 0.1, 256) if with_signal else ()
+    checks = Checks(noise_by_direction=NoiseByDirection(lowest=0.9, highest=1.1, sd=0.02, cones=tuple(noise)))
+    return healthy(checks=checks, sampling=angles, analysis=Analysis(signal_to_noise=tuple(ratio)))
+
+
+@pytest.mark.parametrize(
+    ("own", "told", "filtered", "fault"),
+    [
+        ("top", "top", False, None),
+        ("even", "even", False, None),
+        ("side", "top", False, "angles"),
+        ("even", "side", False, "angles"),
+        ("side", "even", False, "angles"),
+        ("top", "top", True, "map"),
+        ("even", "even", True, "map"),
+    ],
+)
+def test_the_angles_and_the_map_agree_and_where_they_do_not_it_is_said_which_is_at_fault(
+    own: str, told: str, filtered: bool, fault: str | None
+) -> None:
+    record = record_of(own, told, filtered)
+    found = list(views_disagree(record, Settings()))
+    assert [one.evidence["at_fault"] for one in found] == ([] if fault is None else [fault])
+    assert [one.severity for one in found] == ([] if fault is None else ["warning"])
+    assert any("follow" in words or "even, too" in words for words in direction_words(record))
+
+
+def test_without_the_map_s_signal_to_noise_it_is_not_decided_which_is_at_fault() -> None:
+    found = list(views_disagree(record_of("side", "top", False, with_signal=False), Settings()))
+    assert [(one.severity, one.evidence["at_fault"]) for one in found] == [("note", "undecided")]
+    assert not list(views_disagree(healthy(), Settings()))
+
+
+def test_a_map_that_was_filtered_by_direction_is_found_to_be_at_fault() -> None:
+    halves = made(Preference("top"), 3, filtered=True)
+    mask = masks.sphere(len(halves[0]), 2.0, 40.0, 8.0)
+    transforms = [transform(half) for half in halves]
+    noise = noise_directions(*transforms, shell_sums(*transforms))
+    record = analyse(*halves, 2.0, mask, "m", fsc.masked_fsc(*halves, mask)).record
+    assert noise is not None
+    found = agreement(seen_by("top").relative, noise.cones, noise.sd, record.signal_to_noise)
+    assert found is not None
+    assert found.fault == "map"
+    assert [one.name for one in record.along] == ["x", "y", "z", "best", "worst"]
+    assert "about x, y, z" in " ".join(along_words(one) for one in record.along)
