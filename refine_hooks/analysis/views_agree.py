@@ -34,8 +34,8 @@ class Agreement:
         measured: spread (standard deviation) of ln of the measured noise over the directions.
         expected: the same of what the angles make.
         left: that of the difference.
-        signal_slope: by which ln of S / N goes with ln of the sampling, 1 where it follows; None where it is not known, or the sampling
-            is even.
+        signal_slope: by which ln of S / N goes with ln of the sampling, 1 where it follows; None where it is not known, or the
+            sampling is even.
     """
 
     fault: Fault

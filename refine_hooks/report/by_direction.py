@@ -41,10 +41,10 @@ def sampling_words(sampling: Sampling) -> str:
     unseen = f"; {100 * sampling.unseen:.0f} % of the directions were not seen at all" if sampling.unseen else ""
     if sampling.factor >= _EVEN and not unseen:
         return f"{factor}: the particles' angles sample all directions alike"
+    lowest, highest = axis_words(sampling.lowest_axis), axis_words(sampling.highest_axis)
     return (
         f"{factor}: these views give the signal to noise of {100 * sampling.factor:.0f} % as many particles with even views; "
-        f"sampling is {sampling.lowest:.2f} of its mean about x, y, z = {axis_words(sampling.lowest_axis)} and {sampling.highest:.2f} about "
-        f"{axis_words(sampling.highest_axis)}{unseen}"
+        f"sampling is {sampling.lowest:.2f} of its mean about x, y, z = {lowest} and {sampling.highest:.2f} about {highest}{unseen}"
     )
 
 
