@@ -3,6 +3,7 @@
 import os
 import resource
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -53,6 +54,10 @@ def small_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (150_000_000, 150_000_000))
 
 
+def no_children() -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+
+
 def few_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (12, 12))
 
@@ -85,7 +90,7 @@ ENVIRONMENT: dict[str, dict[str, str | None]] = {
     "a locale that is not there": {"LC_ALL": "xx_YY.nothing", "LANG": None},
     "temporary folder missing": {"TMPDIR": "/nowhere"},
 }
-LIMITS = {"little memory": small_memory, "few files": few_files}
+LIMITS = {"little memory": small_memory, "few files": few_files, "children are not told of": no_children}
 
 
 def started(command: list[str], folder: Path, **how: Any) -> int:
@@ -115,6 +120,23 @@ def test_the_command_runs_whatever_surrounds_the_hook(name: str, tmp_path: Path)
     code = started(command, folder, **how)
     assert (folder / "mark").read_text() == "ran\n"
     assert code == 0
+
+
+def test_a_saver_that_cannot_even_be_killed_is_not_waited_for(tmp_path: Path) -> None:
+    """As one that waits for a file server which is away."""
+    folder = scene(tmp_path)
+    (folder / "saver.py").write_text(
+        "import os, time\n"
+        "def save(*given):\n"
+        "    ends = time.monotonic() + 3\n"
+        "    while not os.path.exists('mark') and time.monotonic() < ends: time.sleep(0.01)\n"
+        "    open('late' if time.monotonic() >= ends else 'early', 'w')\n"
+    )
+    broken = "import refine_hooks.cli._exec as e, os, saver; e._SAVING_S = -29.9; e._save = saver.save; os.kill = print"
+    command = with_code(broken)(hook(folder, program(folder, "merge3d"), "--wait", "30"))
+    assert started(command, folder) == 0
+    assert (folder / "early").exists()
+    assert not (folder / "late").exists()
 
 
 WORDS = {
@@ -202,3 +224,15 @@ def test_relions_program_decides_the_exit_code(name: str, tmp_path: Path) -> Non
         command = ["bash", "-c", f"cd {tmp_path}/gone && rmdir ../gone && {shlex.join(command)}"]
     assert started(command, tmp_path, env=env, **how) == 7
     assert (tmp_path / "mark").read_text() == "ran\n"
+
+
+@pytest.mark.parametrize("command", [["exec", ".", "--", "env"], ["relion-external-reconstruct", "a.star"]])
+def test_the_command_has_the_environment_that_the_hook_was_given(command: list[str], tmp_path: Path) -> None:
+    """Python adds LC_CTYPE where no locale is set."""
+    relion = tmp_path / "relion"
+    relion.write_text("#!/bin/sh\nexec env -u PWD -u OLDPWD -u _\n")
+    relion.chmod(0o755)
+    given = {"PATH": "/usr/bin", "PYTHONPATH": CHECKOUT, "REFINE_HOOKS_RELION_EXTERNAL_RECONSTRUCT": str(relion)}
+    start = with_code("import refine_hooks.cli._relion as r; r.keep_sums = lambda star: None")([*MAIN, *command])
+    done = subprocess.run(start, capture_output=True, env=given, cwd=tmp_path, check=True, text=True)
+    assert dict(line.split("=", 1) for line in done.stdout.splitlines()) == given

@@ -107,8 +107,8 @@ def _awaited(child: int, most_s: float) -> None:
             time.sleep(_POLL_S)
             done, status = os.waitpid(child, os.WNOHANG)
         if not done:
+            # Not waited for: a process that waits for a file server which is away does not die before that is back.
             os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
             say(f"saving took more than {most_s:g} s and was ended; the refinement goes on")
         elif status:
             say(f"saving ended with signal {os.WTERMSIG(status)}; the refinement goes on")
@@ -137,6 +137,7 @@ def become(command: list[str]) -> NoReturn:
     """Become ``command`` as execvp(3) does, with the signals as Python found them; exit as a shell where that cannot be."""
     for ignored_by_python in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(ignored_by_python, signal.SIG_DFL)
+    restore_environment()
     fault: OSError | None = None
     for path in candidates(command[0]):
         try:
@@ -148,6 +149,17 @@ def become(command: list[str]) -> NoReturn:
                 fault = fault or error
     say(f"{command[0]}: cannot be started ({fault.strerror if fault else 'there is no such program'})")
     os._exit(126 if fault else 127)
+
+
+def restore_environment() -> None:
+    """Take out what Python itself puts into the environment where no locale is set (PEP 538)."""
+    try:
+        with open("/proc/self/environ", "rb") as stream:
+            given = stream.read().split(b"\0")
+    except OSError:
+        return
+    if not any(value.startswith(b"LC_CTYPE=") for value in given):
+        os.environ.pop("LC_CTYPE", None)
 
 
 def _replace_by(path: str, command: list[str]) -> None:

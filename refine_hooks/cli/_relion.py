@@ -9,7 +9,7 @@ import signal
 import subprocess
 from typing import TYPE_CHECKING, NoReturn
 
-from refine_hooks.cli._exec import in_a_child, say
+from refine_hooks.cli._exec import in_a_child, restore_environment, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +29,20 @@ def reconstruct(arguments: Sequence[str]) -> NoReturn:
 
 
 def _started(command: list[str]) -> subprocess.Popen[bytes]:
+    restore_environment()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, no exit code is had
+    process: subprocess.Popen[bytes] | None = None
+    before: list[int] = []
+
+    def pass_on(number: int, _: FrameType | None) -> None:
+        if process is None:
+            before.append(number)
+        else:
+            process.send_signal(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, pass_on)
     try:
         process = _popen(command)
     except OSError as error:
@@ -37,12 +51,8 @@ def _started(command: list[str]) -> subprocess.Popen[bytes]:
             f"{PROGRAM_VARIABLE}"
         )
         os._exit(127 if isinstance(error, FileNotFoundError | NotADirectoryError) else 126)
-
-    def pass_on(number: int, _: FrameType | None) -> None:
+    for number in before:
         process.send_signal(number)
-
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, pass_on)
     return process
 
 
