@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from refine_hooks.log.folder import Store
 from refine_hooks.log.index import LogIndex
 from refine_hooks.log.records import Failed, RoundRecord
 from refine_hooks.model import Facts, Fingerprint, InputFile, Key, Round
+from refine_hooks.report.file import Report
 from refine_hooks.settings import load_settings
 from refine_hooks.watch.loop import Watch, run
 
@@ -164,6 +166,37 @@ def test_of_rounds_that_come_at_three_thousand_a_minute_none_is_lost(tmp_path: P
     assert not any(isinstance(line, Failed) for line in lines)
     assert seen == [50 * second for second in range(1, 11)]
     assert [summary.key for summary in reader.summaries()] == [summary.key for summary in w.index.summaries()]
+
+
+def test_of_rounds_that_come_at_once_the_report_takes_a_small_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each writing of it takes a second here, and nothing else takes any time."""
+    come, now, written = [], [0.0], []
+
+    def write(report: Report, view: Any) -> None:
+        now[0] += 1.0
+        written.append(len(list(view.rows())))
+
+    monkeypatch.setattr("refine_hooks.notify.observers.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(Report, "write", write)
+
+    def measured(*_: Any) -> None:
+        now[0] += 0.5
+
+    def ticks() -> Iterator[float]:
+        for number in range(40):
+            come.append(a_round(number))
+        yield 0.0
+        yield 1.0
+        come.append(a_round(40))
+        yield 2.0
+        assert written[-1] == 40
+        yield 3.0
+        assert written[-1] == 41
+
+    run(a_watch(tmp_path, rounds=lambda *_: list(come), half_maps=measured), ticks())
+    assert written == [1, 21, 40, 41, 41]
 
 
 def a_round(number: int) -> Round:

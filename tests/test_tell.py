@@ -83,7 +83,7 @@ def told(event: str, line: LogLine, settings: Settings, lines: tuple[LogLine, ..
     """Tell, and wait until everyone has heard."""
     log = Journal(lines or (line,))
     project = Path(START.project).name if START in lines else ""
-    return messages.tell(event, line, audit(log), settings, state_of(log), project) + messages.finish(settings)
+    return messages.tell(event, line, audit(log), settings, lambda: state_of(log), project) + messages.finish(settings)
 
 
 def state_of(log: Journal, name: str = "", running: bool | None = None) -> LogState:
@@ -390,7 +390,7 @@ def test_a_target_that_drips_for_ever_holds_up_neither_hooks_nor_the_end(tmp_pat
             }
         )
         began = time.monotonic()
-        messages.tell("round", LYING, [], settings, LogState((), ()))
+        messages.tell("round", LYING, [], settings, lambda: LogState((), ()))
         (fault,) = messages.finish(settings)
         assert "within 3 s" in fault
         assert time.monotonic() - began < 15
@@ -407,8 +407,8 @@ def test_hooks_run_in_order_and_one_that_fails_keeps_no_other_from_running(tmp_p
 
 def test_what_is_not_told_in_time_is_left_out_and_said(tmp_path: Path) -> None:
     settings = hooked(command=["sleep", "600"])
-    messages.tell("round", LYING, [], settings, LogState((), ()))
-    messages.tell("round", LYING, [], settings, LogState((), ()))
+    messages.tell("round", LYING, [], settings, lambda: LogState((), ()))
+    messages.tell("round", LYING, [], settings, lambda: LogState((), ()))
     faults = messages.finish(settings, 0.5)
     assert any("2 messages or hooks were not finished" in fault for fault in faults)
     told("round", LYING, hooked(command=["touch", str(tmp_path / "next")]))

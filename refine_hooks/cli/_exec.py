@@ -111,7 +111,7 @@ def _awaited(child: int, most_s: float) -> None:
             os.kill(child, signal.SIGKILL)
             say(f"saving took more than {most_s:g} s and was ended; the refinement goes on")
         elif status:
-            say(f"saving ended with signal {os.WTERMSIG(status)}; the refinement goes on")
+            say(f"saving ended with exit code {os.waitstatus_to_exitcode(status)}; the refinement goes on")
     except OSError:
         return
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from refine_hooks.errors import RefineHooksError, StorageError
+from refine_hooks.files.file_system import events_arrive
 
 logger = logging.getLogger(__name__)
 
@@ -35,11 +36,13 @@ class FolderLock:
         path: the lock file.
         handle: it, open.
         holder: what stands in it; empty where it could not be written.
+        shared: whether other machines may write to it.
     """
 
     path: Path
     handle: int
     holder: str
+    shared: bool = True
 
     def require(self) -> None:
         """Refuse to go on where the folder is no longer the one that was locked, or another has taken over.
@@ -48,7 +51,7 @@ class FolderLock:
             TakenError: another watcher has; says which.
             StorageError: the folder is gone, or another stands in its place; it may come back.
         """
-        other = _said_in(self.path) if self.holder else ""
+        other = _said_in(self.path, anew=self.shared) if self.holder else ""
         try:
             there = os.stat(self.path, follow_symlinks=False)
         except OSError as error:
@@ -133,7 +136,7 @@ def only_writer(out: Path, holder: str) -> Iterator[FolderLock]:
     except OSError as error:
         why = f"{path.name} is a link, which is not followed" if path.is_symlink() else error.strerror
         raise StorageError(f"{out}: cannot be written to ({why}); name a folder of your own with --out") from error
-    lock = FolderLock(path, handle, "")
+    lock = FolderLock(path, handle, "", shared=not events_arrive(out))
     try:
         _take(lock)
         with suppress(OSError):  # on a full disk nobody is told who holds it, and nothing can be compared later
@@ -165,14 +168,14 @@ def _spelled(raw: bytes) -> str:
     return raw[:_MOST_BYTES].decode(errors="replace").strip()
 
 
-def _said_in(path: Path) -> str:
-    """Who holds the lock, opened for it: on NFS that asks the server. Empty where it cannot be known."""
+def _said_in(path: Path, anew: bool) -> str:
+    """Who holds the lock, opened for it: on NFS that asks the server, if it is to be read anew. Empty where it cannot be known."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return ""
     try:
-        if hasattr(os, "posix_fadvise"):  # NFS shows a page of before the machine was cut off
+        if anew and hasattr(os, "posix_fadvise"):  # NFS shows a page of before the machine was cut off
             os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
         return _spelled(os.read(handle, _MOST_BYTES))
     except OSError:

@@ -7,7 +7,7 @@ time limit, and every fault comes back as a sentence. Nothing that may hold a se
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -28,7 +28,12 @@ _MESSAGES: list[Queue] = []  # one for each target, so that none waits for anoth
 
 
 def tell(
-    event: str, line: LogLine, findings: Sequence[Finding], settings: Settings, state: LogState, project: str = ""
+    event: str,
+    line: LogLine,
+    findings: Sequence[Finding],
+    settings: Settings,
+    state: Callable[[], LogState],
+    project: str = "",
 ) -> list[str]:
     """Tell of an event; never raises, and does not wait for anyone but at the end of a watch.
 
@@ -45,7 +50,7 @@ def tell(
     """
     faults = []
     if settings.notify.metrics_file and event != "finding":
-        faults += _write_metrics(Path(settings.notify.metrics_file), state)
+        faults += _write_metrics(Path(settings.notify.metrics_file), state())
     twice = event == "finding" and "round" in settings.notify.on  # the message of the round holds its findings
     if settings.notify.targets and event in settings.notify.on and not twice:
         title, body = message(event, line, findings, project)

@@ -1,6 +1,7 @@
 """Those who read a log while it grows: the report, and whoever asked to be told. Nothing that goes wrong here harms a watch."""
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 _NOT_REPORTED = "the report could not be written"
 _AT_ONCE = 50  # rounds that are audited together
+_MOST_SHARE = 0.1  # of the time goes into writing the report while round follows on round
 
 
 @dataclass(slots=True)
@@ -30,24 +32,37 @@ class Observers:
 
     view: LogView
     _report: Report = field(init=False)
+    _behind: bool = False  # whether the report lacks something
+    _due_s: float = 0.0  # when it may be written again
 
     def __post_init__(self) -> None:
         self._report = Report(Store(self.view.index.out))
 
     def of_round(self, line: RoundRecord | Failed) -> None:
-        """Rewrite the report, and tell of a round."""
+        """Rewrite the report, unless that was done a moment ago, and tell of a round."""
         with _harmless(_NOT_REPORTED):
             found = self.view.judge.findings_of(line)
-            with _harmless(_NOT_REPORTED):
-                self._report.write(self.view)
+            self._behind = True
+            if time.monotonic() >= self._due_s:
+                self.bring_up_to_date()
             self._tell("failed" if isinstance(line, Failed) else "round", line, found)
             if any(finding.severity == "warning" for finding in found):
                 self._tell("finding", line, found)
 
     def of_news(self) -> None:
         """Rewrite the report: what is beside the log has changed."""
+        self._behind = True
+        self.bring_up_to_date()
+
+    def bring_up_to_date(self) -> None:
+        """Write the report, where it lacks something."""
+        if not self._behind:
+            return
+        began_s, self._behind = time.monotonic(), False
         with _harmless(_NOT_REPORTED):
             self._report.write(self.view)
+        ended_s = time.monotonic()
+        self._due_s = ended_s + (ended_s - began_s) / _MOST_SHARE
 
     def of(self, event: str, line: LogLine) -> None:
         """Tell of something that is no round's."""
@@ -63,8 +78,7 @@ class Observers:
         """
         while judge_all and self.catch_up(_AT_ONCE):
             pass
-        with _harmless(_NOT_REPORTED):
-            self._report.write(self.view)
+        self.of_news()
         self.of("finished", line)
 
     def catch_up(self, most: int = 8) -> bool:
@@ -82,8 +96,7 @@ class Observers:
         judge = self.view.judge
         start = judge.index.start
         project = Path(start.project).name if start else ""
-        state = state_of(judge)
-        for fault in messages.tell(event, line, found, judge.limits(), state, project):
+        for fault in messages.tell(event, line, found, judge.limits(), lambda: state_of(judge), project):
             logger.warning(fault)
 
 

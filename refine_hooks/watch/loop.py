@@ -125,6 +125,7 @@ def _turn(w: Watch) -> Scan:
     w.activity.see(rounds, w.settings.watch.settle_s, w.done)
     if not _to_measure(w, Scan(tuple(rounds))):
         memory.give_back()
+        w.observers.bring_up_to_date()
         measure_newest_locally(w)
     return Scan(tuple(rounds))
 
