@@ -409,10 +409,12 @@ def test_what_is_not_told_in_time_is_left_out_and_said(tmp_path: Path) -> None:
     settings = hooked(command=["sleep", "600"])
     messages.tell("round", LYING, [], settings, lambda: LogState((), ()))
     messages.tell("round", LYING, [], settings, lambda: LogState((), ()))
+    began_s = time.monotonic()
     faults = messages.finish(settings, 0.5)
     assert any("2 messages or hooks were not finished" in fault for fault in faults)
     told("round", LYING, hooked(command=["touch", str(tmp_path / "next")]))
     assert (tmp_path / "next").exists(), "the next watch is served"
+    assert time.monotonic() - began_s < 30.0, "and need not wait until a command that was ended would have been"
 
 
 def test_a_command_that_is_being_started_when_its_time_is_over_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:

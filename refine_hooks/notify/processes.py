@@ -133,6 +133,8 @@ class Queue:
             with self._state:
                 self._running = None
             end_all(process, mark)
+            assert process.stdout is not None
+            process.stdout.close()
         return Ended(code, " ".join(said.decode("utf-8", "replace").split()))
 
 
@@ -155,7 +157,10 @@ def _heard(process: "subprocess.Popen[bytes]", end: float) -> tuple[bytes, bool]
 
 
 def end_all(process: "subprocess.Popen[bytes]", mark: str) -> None:
-    """End a process and everything that it started; nothing where all of it has ended."""
+    """End a process and everything that it started; nothing where all of it has ended.
+
+    Its output is left open: another thread may wait for its end there, and would not hear of it.
+    """
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     for _ in range(_SWEEPS):
@@ -168,8 +173,6 @@ def end_all(process: "subprocess.Popen[bytes]", mark: str) -> None:
         time.sleep(0.01)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(5.0)
-    if process.stdout is not None:
-        process.stdout.close()
 
 
 def _marked(mark: str) -> list[int]:
