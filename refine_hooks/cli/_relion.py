@@ -51,8 +51,8 @@ def _started(command: list[str]) -> subprocess.Popen[bytes]:
             f"{PROGRAM_VARIABLE}"
         )
         os._exit(127 if isinstance(error, FileNotFoundError | NotADirectoryError) else 126)
-    for number in before:
-        process.send_signal(number)
+    for heard in before:
+        process.send_signal(heard)
     return process
 
 
