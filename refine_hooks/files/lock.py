@@ -168,7 +168,7 @@ def _spelled(raw: bytes) -> str:
     return raw[:_MOST_BYTES].decode(errors="replace").strip()
 
 
-def _said_in(path: Path, anew: bool) -> str:
+def _said_in(path: Path, anew: bool = True) -> str:
     """Who holds the lock, opened for it: on NFS that asks the server, if it is to be read anew. Empty where it cannot be known."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
