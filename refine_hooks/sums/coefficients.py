@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import ParticlesError
+from refine_hooks.kernels import FLOAT, INT, array, kernel
 from refine_hooks.particles import Particles
 from refine_hooks.particles.stacks import Block, Images
 from refine_hooks.sums import ctf, normalise
@@ -13,10 +14,16 @@ from refine_hooks.sums.plan import Plan
 
 Reals = NDArray[np.float64]
 
+_TABLE = array("float64", 2)
+_weigh = kernel(
+    "weigh", array("complex64", 3), INT, FLOAT, _TABLE, _TABLE, _TABLE, _TABLE, INT, array("float32", 4, written=True)
+)
+_untilt = kernel("untilt", array("complex64", 3, written=True), INT, _TABLE)
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What is done to each image of a block; arrays as `refine_hooks.sums._kernels.weigh` and ``untilt`` take them.
+    """What is done to each image of a block; arrays as ``weigh`` and ``untilt`` in kernels/coefficients.c take them.
 
     Attributes:
         whitening, edge_px: of cisTEM's normalisation; None for images as they are.
@@ -89,8 +96,6 @@ def prepare(rules: Rules, part: slice, images: Images, out: NDArray[np.float32])
     """
     from scipy import fft
 
-    from refine_hooks.sums import _kernels
-
     transforms = np.asarray(fft.rfft2(images, workers=1), np.complex64)
     _refuse_unreadable(transforms, rules, part)
     weight = rules.weight[part]
@@ -100,8 +105,8 @@ def prepare(rules: Rules, part: slice, images: Images, out: NDArray[np.float32])
     if rules.without_mean:
         transforms[:, 0, 0] = 0
     if rules.tilt is not None:
-        _kernels.untilt(transforms, rules.first_negative, rules.tilt[part])
-    _kernels.weigh(
+        _untilt(transforms, rules.first_negative, rules.tilt[part])
+    _weigh(
         transforms,
         rules.first_negative,
         rules.furthest,

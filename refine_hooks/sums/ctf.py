@@ -26,7 +26,7 @@ def wavelength_A(voltage_kV: Reals, package: Package) -> Reals:
 
 
 def phase_coefficients(particles: Particles, box_px: int, package: Package) -> Reals:
-    """chi in turns as a polynomial of the image's (kx, ky) in pixels: [particle, 5], see ``_kernels.weigh``."""
+    """chi in turns as a polynomial of the image's (kx, ky) in pixels: [particle, 5], see ``weigh`` in kernels/coefficients.c."""
     length_A = box_px * particles.pixel_size_A
     wavelength = wavelength_A(particles.voltage_kV, package)
     mean = (particles.defocus_1_A + particles.defocus_2_A) / 2
@@ -68,7 +68,7 @@ def image_factors(particles: Particles) -> Reals:
 
 
 def tilt_coefficients(particles: Particles, box_px: int, package: Package) -> Reals | None:
-    """Phases in turns that take beam tilt and image shift out of a transform: [particle, 4], see ``_kernels.untilt``.
+    """Phases in turns that take beam tilt and image shift out of a transform: [particle, 4], see kernels/coefficients.c.
 
     None where there is neither. The two programs count a beam tilt with opposite signs.
     """

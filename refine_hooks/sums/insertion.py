@@ -1,6 +1,6 @@
 """Fourier sums from particle images: read in blocks, transformed, weighted, spread over the neighbours of where they belong.
 
-Threads share one pair of sums without races and without copies: each task owns tiles of the volume (see ``_tile_kernels``), so the
+Threads share one pair of sums without races and without copies: each task owns tiles of the volume (kernels/insertion.c), so the
 result is the same to the last bit for any number of threads and any block size. Memory is therefore the sums of both halves,
 32 (2H + 3)^2 (H + 2) bytes with H = padding * box / 2 (0.28 GB at box 256 for cisTEM, 2.2 GB for RELION, whose grid is twice as
 fine), plus two blocks of images and their coefficients (`block_bytes`), and some 50 MB that say which parts of them fall into
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.fourier import workers
-from refine_hooks.kernels import INT, array, kernel
+from refine_hooks.kernels import FLOAT, INT, array, kernel
 from refine_hooks.particles import Particles
 from refine_hooks.particles.stacks import Block, Images, blocks, read_images
 from refine_hooks.sums import FourierSums, coefficients
@@ -33,6 +33,38 @@ _ROWS_AT_ONCE = 3 << 14  # of images; their pieces take up to 1 kB each
 _SUMS, _SUMS_WRITTEN = array("float32", 4), array("float32", 4, written=True)
 _complete_mates = kernel("complete_mates", _SUMS_WRITTEN, INT)
 _symmetrise = kernel("symmetrise", _SUMS, array("float64", 2), INT, _SUMS_WRITTEN, INT, INT)
+_COUNTS = array("int64", 1, written=True)
+_cut_rows = kernel(
+    "cut_rows",
+    array("float64", 2),
+    INT,
+    INT,
+    INT,
+    INT,
+    FLOAT,
+    INT,
+    INT,
+    INT,
+    INT,
+    array("int32", 2, written=True),
+    _COUNTS,
+    array("int32", 2, written=True),
+    _COUNTS,
+)
+_fill_tiles = kernel(
+    "fill_tiles",
+    array("float32", 1),
+    array("float64", 2),
+    _SUMS_WRITTEN,
+    INT,
+    INT,
+    INT,
+    INT,
+    array("int32", 3),
+    array("int64", 2),
+    INT,
+    INT,
+)
 _TILE_EDGE = 33  # measured on 1 MB of L2 and 32 MB of L3: from 22 to 44 within 5 %
 
 
@@ -121,6 +153,11 @@ class _Grid:
     tile_edge: int
 
     @property
+    def of_sums(self) -> tuple[int, bool, bool, int]:
+        """Those of it that belong to the sums."""
+        return self.half, self.even, self.one_sided, self.tile_edge
+
+    @property
     def tiles_across(self) -> int:
         return -(-(2 * self.half + 3) // self.tile_edge)
 
@@ -155,32 +192,29 @@ def _insert_half(
 def _cut(
     grid: _Grid, pairs: NDArray[np.float64], mates: int, pool: ThreadPoolExecutor, threads: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """The pieces of a share of the pairs for each thread, sorted by tile: see `_tile_kernels.cut`."""
-    from refine_hooks.sums import _tile_kernels as kernels
-
+    """The pieces of a share of the pairs for each thread, sorted by tile: see ``cut_rows`` in kernels/insertion.c."""
     shares = [slice(a, b) for a, b in pairwise(np.linspace(0, len(pairs), threads + 1).astype(int).tolist())]
     starts = np.empty((threads, grid.tiles_across**2 + 1), np.int64)
     room = -(-len(pairs) // threads) * grid.box_px * (grid.tiles_across // 2 + 4)  # most often enough
 
     def of_share(number: int) -> int:
-        share = shares[number]
-        count: int = kernels.cut(
-            pairs[share],
+        share, count = shares[number], np.zeros(1, np.int64)
+        _cut_rows(
+            flat[share],
             share.start,
             mates,
             grid.box_px,
             grid.first_negative,
             grid.furthest,
-            grid.half,
-            grid.even,
-            grid.one_sided,
-            grid.tile_edge,
+            *grid.of_sums,
             np.empty((room, 7), np.int32),
             starts[number],
             pieces[number],
+            count,
         )
-        return count
+        return int(count[0])
 
+    flat = pairs.reshape(-1, 6)
     pieces = np.empty((threads, room, 6), np.int32)
     while (wanted := max(pool.map(of_share, range(threads)))) > room:
         room = wanted
@@ -198,25 +232,12 @@ def _insert_pieces(
     pool: ThreadPoolExecutor,
     threads: int,
 ) -> None:
-    from refine_hooks.sums import _tile_kernels as kernels
-
     before = starts.sum(axis=0)
     tasks = _TASKS_PER_THREAD * threads if threads > 1 else 1
     cuts = np.searchsorted(before, np.linspace(0, before[-1], tasks + 1)[1:-1]).tolist()
 
     def of_tiles(tiles: tuple[int, int]) -> None:
-        kernels.insert(
-            values.reshape(-1),
-            pairs,
-            sums.reshape(-1),
-            grid.half,
-            grid.even,
-            grid.one_sided,
-            grid.tile_edge,
-            pieces,
-            starts,
-            tiles,
-        )
+        _fill_tiles(values.reshape(-1), pairs.reshape(-1, 6), sums, *grid.of_sums, pieces, starts, *tiles)
 
     for _ in pool.map(of_tiles, pairwise([0, *cuts, len(before) - 1])):
         pass

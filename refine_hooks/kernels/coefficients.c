@@ -1,0 +1,103 @@
+/* See refine_hooks/sums/coefficients.py: image transforms times shift, CTF and weight. Each loop over a row stands on its own, so
+   that the compiler makes vectors of it: 3 instead of 9 ns a coefficient. */
+#include "arrays.h"
+
+#define TURN 6.283185307179586
+
+typedef struct { double c0, c1, c2, quartic; } polynomial;
+
+/* sin(2 pi t) to 4e-8, t = c0 + c1 x + (c2 - quartic x^2) x^2, as t (1 - 4 t^2) P(t^2), which is zero where the sine is. */
+static void ctf_row(int64_t end, float *restrict ctf, polynomial t_of) {
+    /* Least squares on Chebyshev nodes of sin(2 pi t) / (t (1 - 4 t^2)) in t^2 for |t| <= 1/2. */
+    const float p0 = 6.28318529f, p1 = -16.20895571f, p2 = 16.76915684f, p3 = -9.62396967f, p4 = 3.51241571f, p5 = -0.79040007f;
+    for (int32_t i = 0; i < (int32_t)end; i++) {
+        double x = i, x2 = x * x, turns = t_of.c0 + x * t_of.c1 + x2 * (t_of.c2 - t_of.quartic * x2);
+        float t = (float)(turns - rint(turns)), u = t * t;
+        ctf[i] = t * (1 - 4 * u) * (p0 + u * (p1 + u * (p2 + u * (p3 + u * (p4 + u * p5)))));
+    }
+}
+
+/* What a row of an image is multiplied by, and its weights; an envelope of 0 leaves the weights as they are. */
+static void factor_row(
+    int64_t end, float *restrict factor, float *restrict weight, const float *restrict ctf, const float *restrict falloff,
+    float image_scale, float weight_scale, const double *kind, float envelope
+) {
+    float k0 = (float)kind[0], k1 = (float)kind[1], k2 = (float)kind[2];
+    for (int64_t x = 0; x < end; x++) {
+        factor[x] = image_scale * falloff[x] * (k0 * ctf[x] + k1 + k2 * fabsf(ctf[x]));
+        weight[x] = weight_scale * falloff[x] * ctf[x] * ctf[x];
+    }
+    if (envelope != 0)
+        for (int64_t x = 0; x < end; x++)
+            weight[x] *= envelope * falloff[x];
+}
+
+/* A row of an image times exp(i (shift_x x + shift_y y)) and the factor, with the weight beside it. */
+static void weighted_row(
+    int64_t end, float *restrict row, const complex64 *restrict image, const float *restrict factor,
+    const float *restrict weight, const complex64 *restrict turn_x, complex64 turn_y
+) {
+    for (int64_t x = 0; x < end; x++) {
+        float a = (turn_x[x].re * turn_y.re - turn_x[x].im * turn_y.im) * factor[x];
+        float b = (turn_x[x].im * turn_y.re + turn_x[x].re * turn_y.im) * factor[x];
+        row[4 * x] = image[x].re * a - image[x].im * b;
+        row[4 * x + 1] = image[x].re * b + image[x].im * a;
+        row[4 * x + 2] = weight[x];
+        row[4 * x + 3] = 0;
+    }
+}
+
+/* Multiply image transforms [image, ky, kx] by shift, CTF and weight, and set the weights beside them.
+   `first_negative`: the first row whose ky is negative; the two programs differ in the Nyquist row of an even box. `furthest`:
+   coefficients with kx^2 + ky^2 above it are left out, and their place in `out` as it is. `chi` [image, 5]: the phase of the CTF in
+   turns as a polynomial of (kx, ky) in pixels: coefficients of kx^2 + ky^2, kx^2 - ky^2, 2 kx ky, -(kx^2 + ky^2)^2 and 1. `shift`
+   [image, 2]: phase in radians per pixel of kx and of ky. `weight` [image, 3]: the image is multiplied by w0 exp(w1 k^2), its
+   weight is w2 exp(w1 k^2). `kind` [image, 3]: the factor of the image is k0 sin + k1 + k2 |sin|, with sin the CTF. `enveloped`:
+   the exponential belongs to the CTF and stands in the weight squared. `out` [image, ky, kx, 4]: real, imaginary, weight, 0. */
+void weigh(
+    complex_array transforms, int64_t first_negative, double furthest, double_array chi, double_array shift, double_array weight,
+    double_array kind, int64_t enveloped, float_array out
+) {
+    int64_t n = transforms.shape[1], nh = transforms.shape[2];
+    float falloff[nh], ctf[nh], factor[nh], weights[nh];
+    complex64 turn_x[nh], turn_y[nh];
+    for (int64_t p = 0; p < transforms.shape[0]; p++) {
+        const double *c = ROW1(chi, p), *turn = ROW1(shift, p), *w = ROW1(weight, p);
+        for (int64_t x = 0; x < nh; x++) {
+            turn_x[x] = (complex64){(float)cos(turn[0] * x), (float)sin(turn[0] * x)};
+            turn_y[x] = (complex64){(float)cos(turn[1] * x), (float)sin(turn[1] * x)};
+            falloff[x] = (float)exp(w[1] * (x * x));
+        }
+        for (int64_t j = 0; j < n; j++) {
+            int64_t ky = j < first_negative ? j : j - n, at = ky < 0 ? -ky : ky, end = columns_up_to(furthest, ky, nh);
+            double square = (double)(ky * ky);
+            polynomial t_of = {
+                c[4] + (c[0] - c[1]) * square - c[3] * square * square, 2 * c[2] * ky, c[0] + c[1] - 2 * c[3] * square, c[3]};
+            ctf_row(end, ctf, t_of);
+            factor_row(
+                end, factor, weights, ctf, falloff, (float)w[0] * falloff[at], (float)w[2] * falloff[at], ROW1(kind, p),
+                enveloped ? falloff[at] : 0
+            );
+            complex64 turned = {turn_y[at].re, ky < 0 ? -turn_y[at].im : turn_y[at].im};
+            weighted_row(end, ROW2(out, p, j), ROW2(transforms, p, j), factor, weights, turn_x, turned);
+        }
+    }
+}
+
+/* Multiply transforms [image, ky, kx] by exp(2 pi i (kx^2 + ky^2) (tilt_x kx + tilt_y ky) + ...) in place. `tilt` [image, 4]: turns
+   per pixel^3 along kx and ky, and turns per pixel along kx and ky. */
+void untilt(complex_array transforms, int64_t first_negative, double_array tilt) {
+    int64_t n = transforms.shape[1];
+    for (int64_t p = 0; p < transforms.shape[0]; p++) {
+        const double *t = ROW1(tilt, p);
+        for (int64_t j = 0; j < n; j++) {
+            int64_t y = j < first_negative ? j : j - n;
+            complex64 *row = ROW2(transforms, p, j);
+            for (int64_t x = 0; x < transforms.shape[2]; x++) {
+                double turns = (double)(x * x + y * y) * (t[0] * x + t[1] * y) + t[2] * x + t[3] * y;
+                float re = (float)cos(TURN * turns), im = (float)sin(TURN * turns);
+                row[x] = (complex64){row[x].re * re - row[x].im * im, row[x].re * im + row[x].im * re};
+            }
+        }
+    }
+}
