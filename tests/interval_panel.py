@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
+from scipy.ndimage import affine_transform
 
 from refine_hooks import curves, fsc
 from refine_hooks.files.mrc import Map
@@ -105,29 +105,11 @@ def symmetrised(volume: NDArray[np.float64], symmetry: str) -> NDArray[np.float6
     return np.asarray(_mean_of_mates(_filtered(volume, np.exp(-_frequency2() * 60 / 4)), turns))
 
 
-@numba.njit(cache=True, fastmath=True)
 def _mean_of_mates(volume: NDArray[np.float64], turns: NDArray[np.float64]) -> NDArray[np.float64]:
     """Each voxel's mean over its mates about the box's centre, linear between voxels; the box goes round."""
-    n, middle = len(volume), len(volume) // 2
-    found = np.zeros_like(volume)
-    for t in turns:
-        for z in range(n):
-            for y in range(n):
-                for x in range(n):
-                    a, b, c = z - middle, y - middle, x - middle
-                    z1 = t[0, 0] * a + t[0, 1] * b + t[0, 2] * c + middle + n
-                    y1 = t[1, 0] * a + t[1, 1] * b + t[1, 2] * c + middle + n
-                    x1 = t[2, 0] * a + t[2, 1] * b + t[2, 2] * c + middle + n
-                    iz, iy, ix = int(z1), int(y1), int(x1)
-                    fz, fy, fx = z1 - iz, y1 - iy, x1 - ix
-                    near, far = volume[iz % n], volume[(iz + 1) % n]
-                    j, i, k, m = iy % n, (iy + 1) % n, ix % n, (ix + 1) % n
-                    one = (1 - fy) * ((1 - fx) * near[j, k] + fx * near[j, m])
-                    one += fy * ((1 - fx) * near[i, k] + fx * near[i, m])
-                    two = (1 - fy) * ((1 - fx) * far[j, k] + fx * far[j, m])
-                    two += fy * ((1 - fx) * far[i, k] + fx * far[i, m])
-                    found[z, y, x] += (1 - fz) * one + fz * two
-    return found / len(turns)
+    middle = np.full(3, len(volume) // 2)
+    mates = (affine_transform(volume, t, middle - t @ middle, order=1, mode="grid-wrap") for t in turns)
+    return np.asarray(sum(mates) / len(turns), np.float64)
 
 
 def a_noise(family: Family, rng: np.random.Generator) -> NDArray[np.float64]:

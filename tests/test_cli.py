@@ -138,7 +138,7 @@ def test_the_schema_is_printed_as_committed() -> None:
     )
 
 
-HEAVY = ("numpy", "scipy", "skimage", "numba", "mrcfile", "pydantic", "gemmi", "matplotlib", "watchdog")
+HEAVY = ("numpy", "scipy", "skimage", "mrcfile", "pydantic", "gemmi", "matplotlib", "watchdog")
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 SOURCES = Path(__file__).parent
-# What numba calls contract, reassoc and nsz: sums may be taken in another order, NaN and infinity keep their meaning.
+# Sums may be taken in another order, NaN and infinity keep their meaning.
 _FLAGS = (
     *("-std=c11", "-O3", "-fPIC", "-shared", "-fvisibility=default", "-fno-math-errno", "-fassociative-math"),
     *("-fno-signed-zeros", "-fno-trapping-math", "-ffp-contract=fast"),

@@ -21,7 +21,7 @@ from refine_hooks.watch.state import Watch
 
 logger = logging.getLogger(__name__)
 
-_PACKAGES = ("refine_hooks", "numpy", "scipy", "scikit-image", "numba")
+_PACKAGES = ("refine_hooks", "numpy", "scipy", "scikit-image")
 
 
 @contextmanager
