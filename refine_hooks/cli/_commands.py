@@ -22,6 +22,7 @@ MODULES = {
     "open": ("open",),
     "relion_job": ("relion-job",),
     "install": ("install",),
+    "status": ("status", "stop", "pause", "mute"),
 }
 
 

@@ -103,6 +103,14 @@ def holder_of(out: Path) -> str:
     return _said_in(out / _NAME)
 
 
+def owner_of(out: Path) -> int | None:
+    """The user whose watch holds, or held last, the lock of ``out``; None where there never was one."""
+    try:
+        return os.stat(out / _NAME, follow_symlinks=False).st_uid
+    except OSError:
+        return None
+
+
 def require_holder(out: Path, holder: str) -> None:
     """Refuse to write for a holder of ``out`` that is none any more.
 

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,9 +28,11 @@ class Observers:
 
     Attributes:
         view: the log, and its audit with the settings that say who is told of what.
+        muted: whether no messages are sent now.
     """
 
     view: LogView
+    muted: Callable[[], bool] = lambda: False
     _report: Report = field(init=False)
     _behind: bool = False  # whether the report lacks something
     _due_s: float = 0.0  # when it may be written again
@@ -96,7 +98,11 @@ class Observers:
         judge = self.view.judge
         start = judge.index.start
         project = Path(start.project).name if start else ""
-        for fault in messages.tell(event, line, found, judge.limits(), lambda: state_of(judge), project):
+        settings = judge.limits()
+        if self.muted():
+            silent = settings.notify.model_copy(update={"targets": ()})
+            settings = settings.model_copy(update={"notify": silent})
+        for fault in messages.tell(event, line, found, settings, lambda: state_of(judge), project):
             logger.warning(fault)
 
 

@@ -53,6 +53,7 @@ def watched_lines(w: Watch, until_idle_s: float | None = None) -> Generator[Roun
         until_idle_s: ends when nothing has happened for so long; None for never.
     """
     notifier = None
+    w.obeying.heeded = True
     if not w.settings.watch.force_poll and file_system.events_arrive(w.project):
         notifier = events.ChangeNotifier(w.opened.watched_folders)
         w.stopping.wake = notifier.notify
@@ -91,6 +92,7 @@ def logged_lines(
             line = _measured_and_logged(w, round_)
             if line is None:
                 continue
+            w.counts.waiting = max(0, w.counts.waiting - 1)
             count_and_say(w, line)
             remove_sums(w, round_)
             w.observers.of_round(line)
@@ -123,7 +125,9 @@ def _turn(w: Watch) -> Scan:
     rounds = w.known.active(found.rounds, w.retries)
     say_what_is_awaited(w, rounds)
     w.activity.see(rounds, w.settings.watch.settle_s, w.done)
-    if not _to_measure(w, Scan(tuple(rounds))):
+    to_measure = _to_measure(w, Scan(tuple(rounds)))
+    w.counts.waiting = len(to_measure)
+    if not to_measure and not w.obeying.paused:
         memory.give_back()
         w.observers.bring_up_to_date()
         measure_newest_locally(w)

@@ -24,6 +24,7 @@ class Counts:
     """Rounds of this watch: those measured, those of them without half maps, those that failed, and how many are to be measured.
 
     Attributes:
+        waiting: rounds that could be measured and are not yet.
         particles: of all rounds that are to be reconstructed, until the first one begins.
         files_bytes: room on the disk that the files of the last round took.
     """
@@ -32,6 +33,7 @@ class Counts:
     without_half_maps: int = 0
     failed: int = 0
     expected: int = 0
+    waiting: int = 0
     files_bytes: int = 0
     particles: int = 0
 

@@ -12,7 +12,7 @@ from types import FrameType
 from refine_hooks.errors import StorageError
 from refine_hooks.files import file_system
 from refine_hooks.files.folders import make_named
-from refine_hooks.files.lock import only_writer
+from refine_hooks.files.lock import FolderLock, only_writer
 from refine_hooks.files.signals import set_from_handler
 from refine_hooks.log.records import Start, Stop, now
 from refine_hooks.watch import events
@@ -35,7 +35,8 @@ def begun(w: Watch) -> Iterator[None]:
     host, pid = events.running_on()
     with (
         only_writer(w.store.out, f"refine-hooks on {host}, process {pid}") as lock,
-        events.repeating(lock.beat, w.settings.watch.poll_s),
+        w.obeying.begun(lock),
+        events.repeating(lambda: _beat(w, lock), w.settings.watch.poll_s),
         _signals(w.stopping),
         w.guard.holding(lock),
     ):
@@ -49,6 +50,12 @@ def begun(w: Watch) -> Iterator[None]:
             _end(w)
         finally:
             w.log.close()
+
+
+def _beat(w: Watch, lock: FolderLock) -> None:
+    w.obeying.beat(lock, w.stopping, w.counts, w.waits)
+    if w.obeying.paused:
+        w.activity.now()
 
 
 def _prepare(w: Watch) -> None:

@@ -20,6 +20,7 @@ from refine_hooks.watch.events import ChangeNotifier
 from refine_hooks.watch.here import Here
 from refine_hooks.watch.known import KnownRounds
 from refine_hooks.watch.log_writer import LogWriter
+from refine_hooks.watch.obeying import Obeying
 from refine_hooks.watch.owners import Activity, Closed, Counts, FolderGuard, SaidOnce, Stopping
 from refine_hooks.watch.retention import Retention
 from refine_hooks.watch.schedule import Awaited, RetryQueue, Schedule, scan_times
@@ -46,6 +47,7 @@ class Watch:
         retention: what is removed.
         at_capture: capturing is done by one thread at a time.
         analyses: what was measured of rounds since they were logged.
+        obeying: what a user asks of it while it runs.
     """
 
     config: WatchConfig
@@ -64,6 +66,7 @@ class Watch:
     retention: Retention
     at_capture: threading.Lock
     analyses: Analyses
+    obeying: Obeying
 
     @classmethod
     def of(
@@ -97,7 +100,7 @@ class Watch:
             progress,
             inserting,
         )
-        index, analyses = LogIndex(store.log), Analyses(store)
+        index, analyses, obeying = LogIndex(store.log), Analyses(store), Obeying()
         view = LogView(index, Judge(index, settings, completed=analyses.completed))
         return cls(
             config=config,
@@ -112,10 +115,11 @@ class Watch:
             schedule=Schedule(settings.watch.poll_s, settings.watch.settle_s, clock),
             log=LogWriter(store, view.index),
             known=KnownRounds(view.index, project, reconstruct != "never"),
-            observers=Observers(view),
+            observers=Observers(view, lambda: obeying.orders.muted),
             retention=Retention(store, settings.keep, view.judge),
             at_capture=threading.Lock(),
             analyses=analyses,
+            obeying=obeying,
         )
 
     @property
@@ -150,7 +154,7 @@ class Watch:
 
     def done(self, round_: Round) -> bool:
         """Whether nothing is to be done for this round at this scan."""
-        if self.stopping.asked.is_set():
+        if self.stopping.asked.is_set() or self.obeying.paused:
             return True
         if self.retries.holds(round_):
             return not self.retries.due(round_)
