@@ -157,6 +157,21 @@ def test_findings_stand_below_their_round_with_warnings_first() -> None:
     assert "warning" in marks
 
 
+def test_each_curve_of_a_round_that_a_rule_doubts_is_said() -> None:
+    doubted = [("run/1/1", "a"), ("run/1/1", "b"), ("run/2/1", "c"), ("run/2/1", "d")]
+    findings = [Finding(round=key, rule="scaled_curve", severity="warning", message=name) for key, name in doubted]
+    assert [line for line in shown(findings[2:]) if line] == [
+        "run/2/1",
+        "warning [scaled_curve] c",
+        "warning [scaled_curve] d",
+    ]
+    assert [line for line in shown(findings) if line] == [
+        "run/1/1, run/2/1",
+        "warning [scaled_curve] the newest, run/2/1: c",
+        "warning [scaled_curve] d",
+    ]
+
+
 def test_what_concerns_thirty_rounds_is_said_once_with_the_rounds_and_fits_on_a_screen() -> None:
     findings = audit(Journal(tuple(healthy(number, alignment_limit_A=4.0) for number in range(1, 31))))
     assert len(findings) > 30

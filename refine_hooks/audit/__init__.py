@@ -89,20 +89,22 @@ def _in_order(rules: list[_Rule]) -> list[_Rule]:
 
 @dataclass(slots=True)
 class Causes:
-    """Findings by rule and severity: one entry a cause, however many rounds it concerns; of each the newest finding is held."""
+    """Findings by rule and severity: one entry a cause, however many rounds it concerns; of each the newest round's are held."""
 
-    _found: dict[tuple[str, Severity], tuple[int, Finding, dict[str, int], int]] = field(default_factory=dict)
+    _found: dict[tuple[str, Severity], tuple[int, list[Finding], dict[str, int]]] = field(default_factory=dict)
 
     def add(self, place: int, finding: Finding) -> None:
         """Take a finding into account of a round that stands at a place in the order of the log."""
         cause = finding.rule, finding.severity
-        newest_at, newest, rounds, count = self._found.get(cause, (place, finding, {}, 0))
+        newest_at, newest, rounds = self._found.get(cause, (-1, [], {}))
         rounds[finding.round] = place
-        if place >= newest_at:
-            newest_at, newest = place, finding
-        self._found[cause] = newest_at, newest, rounds, count + 1
+        if newest and finding.round == newest[0].round:
+            newest.append(finding)
+        elif place >= newest_at:
+            newest_at, newest = place, [finding]
+        self._found[cause] = newest_at, newest, rounds
 
-    def told(self) -> list[tuple[Finding, list[str], int]]:
-        """Of each cause its newest finding, its rounds in the order of the log, and how many findings; warnings first."""
-        found = sorted(self._found.values(), key=lambda one: (one[1].severity == "note", min(one[2].values())))
-        return [(newest, sorted(rounds, key=rounds.__getitem__), count) for _, newest, rounds, count in found]
+    def told(self) -> list[tuple[list[Finding], list[str]]]:
+        """Of each cause the findings of its newest round, and its rounds in the order of the log; warnings first."""
+        found = sorted(self._found.values(), key=lambda one: (one[1][0].severity == "note", min(one[2].values())))
+        return [(newest, sorted(rounds, key=rounds.__getitem__)) for _, newest, rounds in found]

@@ -76,7 +76,7 @@ def _told(judge: Judge) -> set[str]:
         causes.add(len(places), finding)
     show_rows([rows[key] for key in places if key in rows], judge.index.failures())
     show_causes(causes)
-    return {newest.severity for newest, _, _ in causes.told()}
+    return {newest[0].severity for newest, _ in causes.told()}
 
 
 def _told_as_json(judge: Judge) -> set[str]:

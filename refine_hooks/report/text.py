@@ -269,21 +269,25 @@ def show_findings(findings: Sequence["Finding"], console: Console | None = None)
     from refine_hooks.audit import Causes
 
     causes = Causes()
-    for number, finding in enumerate(findings):
-        causes.add(number, finding)
+    places: dict[str, int] = {}
+    for finding in findings:
+        causes.add(places.setdefault(finding.round, len(places)), finding)
     show_causes(causes, console)
 
 
 def show_causes(causes: "Causes", console: Console | None = None) -> None:
     """`show_findings` of findings that are no longer held."""
     out = console or Console()
-    for newest, rounds, count in causes.told():
-        style = "red" if newest.severity == "warning" else ""
+    for newest, rounds in causes.told():
         out.print()
         out.print(_listed(rounds), style="bold", markup=False)
-        said = newest.message if count == 1 else f"the newest, {newest.round}: {newest.message}"
-        text = Text.assemble((f"{newest.severity} [{newest.rule}] ", f"bold {style}".strip()), (said, style))
-        out.print(Padding(text, (0, 0, 0, _INDENT)))
+        for number, finding in enumerate(newest):
+            style = "red" if finding.severity == "warning" else ""
+            of = f"the newest, {finding.round}: " if len(rounds) > 1 and number == 0 else ""
+            text = Text.assemble(
+                (f"{finding.severity} [{finding.rule}] ", f"bold {style}".strip()), (of + finding.message, style)
+            )
+            out.print(Padding(text, (0, 0, 0, _INDENT)))
 
 
 def _listed(rounds: Sequence[str]) -> str:
