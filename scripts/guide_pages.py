@@ -1,10 +1,17 @@
-"""The pages of the guide that are made from the code: log fields, rules, settings, commands."""
+"""The pages of the guide that are made from the code: log fields, rules, settings, commands, the names for Python."""
 
+import ast
+import inspect
+import textwrap
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from pydantic import BaseModel
+
+import refine_hooks
 from refine_hooks.audit import all_texts
 from refine_hooks.cli._help import command_names, help_of
+from refine_hooks.guide import KINDS, pages
 from refine_hooks.log.records import json_schema
 from refine_hooks.settings import default_toml
 
@@ -100,7 +107,114 @@ def _kind(field: dict[str, Any]) -> str:
     return {"null": "null", "integer": "whole number", "string": field.get("format", "text")}.get(kind, kind)
 
 
+# Names of types that are the source's own.
+_SAID = {"_Given": "ArrayLike | Path | str", "NDArray[np.float64]": "NDArray[float64]", "Volume": "NDArray[float32]"}
+_ELSEWHERE = {
+    "Settings": "Its fields are the [settings](settings.md).",
+    "RoundRecord": "Its fields are those of the [log](log.md#roundrecord).",
+    "Failed": "Its fields are those of the [log](log.md#failed).",
+}
+
+
+def api_page() -> str:
+    """Every public name with its arguments and its docstring."""
+    parts = [
+        f"# Python: every name\n\n{_MADE}\nFor how they are used, with examples, see [Python](python.md). What is not listed here "
+        "may move."
+    ]
+    for name in refine_hooks.__all__:
+        found = getattr(refine_hooks, name)
+        lines = [f"{name}{_signature(found)}", *(f"    {line}".rstrip() for line in _doc(found).splitlines())]
+        for each, member in _members(found):
+            lines += [
+                "",
+                f"    .{each}{_signature(member)}",
+                *(f"        {one}".rstrip() for one in _doc(member).splitlines()),
+            ]
+        parts.append(f"## {name}\n\n```text\n" + "\n".join(lines) + "\n```")
+        if name in _ELSEWHERE:
+            parts.append(_ELSEWHERE[name])
+    return "\n\n".join(parts) + "\n"
+
+
+def _doc(found: Any) -> str:
+    text = inspect.getdoc(found) or ""
+    if isinstance(found, type) and issubclass(found, BaseModel) and found.__name__ not in _ELSEWHERE:
+        told = (
+            f"    {name}: {field.description or _type_of(field.annotation)}."
+            for name, field in found.model_fields.items()
+            if not field.exclude
+        )
+        text += "\n\nAttributes:\n" + "\n".join(told)
+    return text
+
+
+def _type_of(annotation: Any) -> str:
+    return (
+        getattr(annotation, "__name__", "") if isinstance(annotation, type) else str(annotation).replace("typing.", "")
+    )
+
+
+def _signature(found: Any) -> str:
+    """Arguments and result as they are written in the source; nothing of a class or an attribute."""
+    if isinstance(found, property | type):
+        return ""
+    node = ast.parse(textwrap.dedent(inspect.getsource(found))).body[0]
+    assert isinstance(node, ast.FunctionDef)
+    given = [one for one in _arguments(node.args) if one != "self"]
+    result = f" -> {ast.unparse(node.returns) if node.returns else None}"
+    text = f"({', '.join(given)}){result}"
+    if len(text) > 90:
+        text = "(" + "".join(f"\n        {one}," for one in given) + f"\n    ){result}"
+    for name, meaning in _SAID.items():
+        text = text.replace(name, meaning)
+    return text.replace("'", '"')
+
+
+def _arguments(given: ast.arguments) -> Iterator[str]:
+    defaults = [None] * (len(given.args) - len(given.defaults)) + [*given.defaults]
+    yield from (_argument(one, default) for one, default in zip(given.args, defaults, strict=True))
+    if given.vararg or given.kwonlyargs:
+        yield f"*{_argument(given.vararg, None) if given.vararg else ''}"
+    yield from (_argument(one, default) for one, default in zip(given.kwonlyargs, given.kw_defaults, strict=True))
+    if given.kwarg:
+        yield f"**{_argument(given.kwarg, None)}"
+
+
+def _argument(one: ast.arg, default: ast.expr | None) -> str:
+    text = one.arg + (f": {ast.unparse(one.annotation)}" if one.annotation else "")
+    return text if default is None else f"{text} = {'...' if isinstance(default, ast.Lambda) else ast.unparse(default)}"
+
+
+def _members(found: Any) -> Iterator[tuple[str, Any]]:
+    """What a class of ours offers beside its fields."""
+    if isinstance(found, type):
+        yield from (
+            (name, member)
+            for name, member in vars(found).items()
+            if not name.startswith(("_", "model_"))
+            and (isinstance(member, property) or inspect.isfunction(member))
+            and _doc(member)
+        )
+
+
+def pages_table() -> str:
+    """The README's table of the guide's pages."""
+    rows = [
+        f"| {kind.replace('-', ' ')} | "
+        + " · ".join(
+            f"[{page.title}](refine_hooks/guide/{kind}/{page.name}.md)"
+            for page in pages().values()
+            if page.kind == kind
+        )
+        + " |"
+        for kind in KINDS
+    ]
+    return "| | |\n|---|---|\n" + "\n".join(rows)
+
+
 PAGES: dict[str, Callable[[], str]] = {
+    "api": api_page,
     "commands": commands_page,
     "log": log_page,
     "rules": rules_page,

@@ -1,15 +1,23 @@
 """The demonstration is a real refinement to the watcher, and its story is true."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from command_line import cli
 
 from refine_hooks.demo import cistem, demonstrate
 from refine_hooks.errors import InputError
 from refine_hooks.log.file import Journal, read_journal
 from refine_hooks.report.thread import tail, thread_figure, thread_words
+from refine_hooks.watch.products import one_line
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = {page.stem: page.read_text("utf-8") for page in (ROOT / "refine_hooks/guide").rglob("*.md")}
+PAGES["README"] = (ROOT / "README.md").read_text("utf-8")
+NUMBER = re.compile(r"\d+\.\d+|\d+")
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +97,70 @@ def test_the_command_tells_the_thread(tmp_path: Path) -> None:
     for sentence in thread_words(last):
         assert sentence in done.stdout
     assert (out / "thread.png").stat().st_size > 20_000
+
+
+def same(told: str, made: str) -> None:
+    """The same words, and the same numbers but for what another processor's rounding may do to them."""
+    told, made = " ".join(told.split()), " ".join(made.split())
+    assert NUMBER.sub("#", told) == NUMBER.sub("#", made)
+    for one, other in zip(NUMBER.findall(told), NUMBER.findall(made), strict=True):
+        assert float(one) == pytest.approx(float(other), abs=0.02 if "." in one else 0), (told, made)
+
+
+@pytest.mark.parametrize("page", ["README", "read-the-result"])
+def test_the_table_of_the_guide_is_the_demonstration_s(
+    page: str, played: tuple[Path, Journal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = re.findall(r"^package_.*$", cli("show", played[0]).stdout, re.M)
+    told = re.findall(r"^package_\d/\d/\d +\d.*$", PAGES[page], re.M)
+    assert len(told) == len(shown) == 4
+    for one, other in zip(told, shown, strict=True):
+        same(one, other)
+
+
+def test_the_guide_tells_the_demonstration_s_thread(played: tuple[Path, Journal]) -> None:
+    told = PAGES["first-round"].split("<!-- thread -->")[1].split("<!-- end of thread -->")[0]
+    for one, other in zip(re.findall("^> (.*)$", told, re.M), thread_words(played[1].rounds[-1]), strict=True):
+        same(one, other)
+
+
+def test_the_first_watch_tells_the_line_of_a_round(played: tuple[Path, Journal]) -> None:
+    told = re.search(r"^(package_.*), \.\.\.$", PAGES["first-watch"], re.M)
+    assert told
+    same(told[1], one_line(played[1].rounds[-1])[: len(told[1])])
+
+
+def test_the_guide_quotes_what_the_audit_says(played: tuple[Path, Journal]) -> None:
+    said = " ".join(cli("show", played[0], "package_1/5/1").stdout.split())
+    quoted = PAGES["read-the-result"].split("```text\nwarning ")[1].split("```")[0]
+    for finding in re.split(r"^warning ", quoted, flags=re.M):
+        rule = finding.split("]")[0]
+        same(finding, said.split(f"warning {rule}]")[1].join([f"{rule}]", ""])[: len(" ".join(finding.split()))])
+
+
+def commands(page: str) -> list[str]:
+    blocks = re.findall(r"^ *```bash\n(.*?)^ *```", PAGES[page], re.M | re.S)
+    return [line.split("#")[0].strip() for block in blocks for line in block.splitlines() if "refine-hooks" in line]
+
+
+REFUSED = {"refine-hooks deposit refine_hooks_demo package_1/5/1 --out emdb"}  # and the page says so
+PLAYED = {"demo", "serve", "watch", "compare"}
+
+
+@pytest.mark.parametrize("page", ["first-watch", "read-a-round", "finished-project", "two-half-maps"])
+def test_the_commands_of_a_tutorial_do_what_it_says(
+    page: str, played: tuple[Path, Journal], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")  # without ChimeraX
+    monkeypatch.setenv("REFINE_HOOKS_AUDIT_ANALYSE_AT_MOST", "0")  # which takes long, and has tests of its own
+    (tmp_path / "refine_hooks_demo").symlink_to(played[0])
+    (tmp_path / "PROJECT").symlink_to(played[0])
+    for number, half in enumerate(sorted((played[0] / "refine_hooks/half_maps").rglob("*4_class1_half*.mrc")), 1):
+        (tmp_path / f"half{number}.mrc").symlink_to(half)
+    asked = commands(page)
+    assert len(asked) >= 4
+    for line in asked:
+        words = line.replace("D7", "C1").split()[1:]
+        if words[0] not in PLAYED:
+            assert cli(*words, cwd=tmp_path).returncode == (1 if line in REFUSED else 0), line

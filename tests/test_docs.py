@@ -16,6 +16,7 @@ from refine_hooks.cli._commands import application
 from refine_hooks.cli.guide import _show
 from refine_hooks.files import lock
 from refine_hooks.log.folder import OWN_FOLDERS, Store, index_path
+from refine_hooks.log.headline import _ORDER
 from refine_hooks.settings import load_settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,7 +25,7 @@ DOCS = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 COMMANDS = typer.main.get_command(application()).commands  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("name", ["commands", "log", "rules", "settings"])
+@pytest.mark.parametrize("name", ["api", "commands", "log", "rules", "settings"])
 def test_the_pages_that_are_made_from_the_code_are_committed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT / "scripts")
     made = import_module("guide_pages").PAGES[name]()
@@ -55,6 +56,18 @@ def test_the_page_of_what_is_written_names_every_file_and_folder_of_ours() -> No
     assert {name for name in names if f"`{name}" not in page} == set()
 
 
+def test_the_page_of_the_curves_tells_the_order_in_which_one_is_quoted() -> None:
+    page = (ROOT / "refine_hooks/guide/reference/curve-names.md").read_text(encoding="utf-8")
+    told = re.findall(
+        r"`(\w+)`|(a corrected curve of another)", page.split("The headline of a round")[1].split("Where the")[0]
+    )
+    names = ["corrected program" if other else name for name, other in told]
+    assert names == [
+        "corrected program" if role == "program" else f"{role or 'unmasked'}{'_corrected' * (kind == 'corrected')}"
+        for kind, role in _ORDER
+    ]
+
+
 def test_the_readme_links_every_page_of_the_guide_and_is_short() -> None:
     readme = PAGES[0].read_text(encoding="utf-8")
     assert [page for page in PAGES[1:] if f"]({page.relative_to(ROOT)})" not in readme] == []
@@ -66,10 +79,12 @@ def test_the_guide_is_read_in_the_terminal() -> None:
     assert listed.returncode == 0
     assert all(page.stem in listed.stdout for page in PAGES[1:])
     assert refine_hooks("guide", "mas").stdout == (ROOT / "refine_hooks/guide/explanation/mask.md").read_text("utf-8")
+    assert refine_hooks("guide", "volume-scaled").stdout == refine_hooks("guide", "scaled-fsc").stdout
+    assert [line.split()[0] for line in listed.stdout.splitlines()[:3]] == ["tutorials", "first-watch", "read-a-round"]
     for wrong in ("nothing-of-that", "p"):
         done = refine_hooks("guide", wrong)
         assert done.returncode == 1
-        assert re.search(r"guide|begin with it", done.stderr)
+        assert re.search(r"guide|have it", done.stderr)
 
 
 def test_on_a_terminal_a_page_is_set_and_not_shown_as_markdown(

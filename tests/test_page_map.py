@@ -12,6 +12,7 @@ import chromium
 import live_logs
 import numpy as np
 import pytest
+from command_line import cli
 from PIL import Image
 from rounds_data import a_failure, healthy
 from typer.testing import CliRunner
@@ -91,6 +92,15 @@ def test_a_movie_shows_the_same_slice_in_all_rounds(tmp_path: Path, measured: Pa
     )
     assert wrong.exit_code
     assert not (tmp_path / "m.avi").exists()
+
+
+def test_a_film_without_its_package_says_what_to_install(
+    tmp_path: Path, measured: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "imageio.v3", None)
+    told = cli("plot", measured, "--movie", "XZ", "--out", tmp_path / "m.mp4")
+    assert told.returncode == 1
+    assert "pip install 'imageio[ffmpeg]'" in told.stderr
 
 
 # --- rules of the assets ----------------------------------------------------------------------------------------------

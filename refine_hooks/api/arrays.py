@@ -56,7 +56,12 @@ def unmasked_fsc(half1: ArrayLike, half2: ArrayLike) -> NDArray[np.float64]:
 
 
 def masked_fsc(half1: ArrayLike, half2: ArrayLike, mask: ArrayLike) -> NDArray[np.float64]:
-    """The same under a mask [z, y, x] of the same shape.
+    """Fourier shell correlation of two maps under one mask, as `unmasked_fsc`; the mask's own correlation is in it.
+
+    Args:
+        half1: [z, y, x], a cube of edge N.
+        half2: of the same shape.
+        mask: of the same shape, 0 to 1; both maps are multiplied by it.
 
     Raises:
         MapError: an array that is no cube, or two of different shapes.
@@ -123,7 +128,13 @@ def phase_randomised(
 def automask(half1: ArrayLike, half2: ArrayLike, voxel_size_A: float) -> Volume:
     """A tight but generous soft mask, float32 [z, y, x], from two unfiltered, unmasked half maps.
 
-    It is not put to the test of randomised phases; `measure_half_maps` does that.
+    A voxel is density where it stands out of the noise of the half difference (false discovery rate of 1 %) and is needed for
+    99.5 % of the signal's energy. It is not put to the test of randomised phases; `measure_half_maps` does that.
+
+    Args:
+        half1: [z, y, x], a cube.
+        half2: of the same shape.
+        voxel_size_A: edge of a voxel.
 
     Raises:
         MapError: arrays that do not fit each other, or halves from which no mask can be made; says why.

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 @app.command(short_help="Read the guide in the terminal.")
 def guide(
     topic: Annotated[
-        str, typer.Argument(help="a page of the guide, or the beginning of its name; none lists the pages")
+        str,
+        typer.Argument(
+            help="a page of the guide, the beginning of its name, or a word of its title; none lists the pages"
+        ),
     ] = "",
 ) -> None:
     """Show a page of the guide; without a topic, the list of pages. Where the output is no terminal, it is Markdown.
@@ -32,9 +35,14 @@ def guide(
     if not topic:
         print("\n".join(_table(known)))
         return
-    chosen = [name for name in known if name == topic] or [name for name in known if name.startswith(topic)]
+    word = topic.lower()
+    chosen = (
+        [name for name in known if name == word]
+        or [name for name in known if name.startswith(word)]
+        or [name for name, page in known.items() if word in page.title.lower()]
+    )
     if len(chosen) != 1:
-        fault = "no page of the guide has that name" if not chosen else f"{', '.join(chosen)} begin with it"
+        fault = "no page of the guide has that name" if not chosen else f"{', '.join(chosen)} have it"
         raise ProjectError("\n".join([f"{topic}: {fault}; the pages are", *_table(known)]))
     _show(known[chosen[0]].text)
 

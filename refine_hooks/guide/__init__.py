@@ -5,6 +5,24 @@ from functools import lru_cache
 from pathlib import Path
 
 KINDS = ("tutorials", "how-to", "reference", "explanation")
+# What a reader wants first; all others follow by their names.
+_ORDER = (
+    *("first-watch", "read-a-round", "first-round", "finished-project", "two-half-maps", "add-a-program"),
+    *(
+        "live",
+        "cistem-hook",
+        "relion-hook",
+        "read-the-result",
+        "page",
+        "figures",
+        "deposit",
+        "compare",
+        "from-particles",
+        "cluster",
+    ),
+    *("commands", "settings", "output", "log", "curve-names", "rules", "programs", "python", "api"),
+    *("curves", "mask", "phase-randomisation", "interval", "scaled-fsc", "what-fools", "local-resolution"),
+)
 _HERE = Path(__file__).resolve().parent
 
 
@@ -36,8 +54,12 @@ class Page:
 @lru_cache(1)
 def pages() -> dict[str, Page]:
     """The pages by their names, in the order of a reader."""
-    found = [Page(path.stem, kind, path) for kind in KINDS for path in sorted((_HERE / kind).glob("*.md"))]
+    found = [Page(path.stem, kind, path) for kind in KINDS for path in sorted((_HERE / kind).glob("*.md"), key=_place)]
     return {page.name: page for page in found}
+
+
+def _place(path: Path) -> tuple[int, str]:
+    return (_ORDER.index(path.stem) if path.stem in _ORDER else len(_ORDER)), path.stem
 
 
 def pictures() -> Path:

@@ -147,12 +147,12 @@ def _write_gif(frames: Sequence["Image.Image"], path: Path) -> None:
 
 
 def _write_mp4(frames: Iterable["Image.Image"], path: Path) -> None:
-    from imageio.v3 import imwrite
-
     every = [np.asarray(frame) for frame in frames]
     every += [every[-1]] * round(LAST_S / SECONDS_A_ROUND - 1)
     options: dict[str, Any] = {"plugin": "FFMPEG", "fps": 1 / SECONDS_A_ROUND, "macro_block_size": 2}
     try:
+        from imageio.v3 import imwrite
+
         content = imwrite("<bytes>", every, extension=".mp4", **options)
     except ImportError as error:
         raise InputError("MP4 needs ffmpeg: pip install 'imageio[ffmpeg]'; a .gif needs nothing more") from error

@@ -301,7 +301,7 @@ class ProgramSettings(Section):
 
 
 class Settings(Section):
-    """All of it."""
+    """All settings, a table of the TOML file each."""
 
     watch: WatchSettings = WatchSettings()
     keep: KeepSettings = KeepSettings()
