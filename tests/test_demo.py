@@ -112,8 +112,9 @@ def test_the_table_of_the_guide_is_the_demonstration_s(
     page: str, played: tuple[Path, Journal], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    shown = re.findall(r"^package_.*$", cli("show", played[0]).stdout, re.M)
-    told = re.findall(r"^package_\d/\d/\d +\d.*$", PAGES[page], re.M)
+    # scripts/guide-demo writes it anew. How many warnings and notes there are changes with every rule.
+    shown = re.findall(r"^package_.*(?= +\d+ +\d+$)", cli("show", played[0]).stdout, re.M)
+    told = re.findall(r"^package_\d/\d/\d +\d.*(?= +\d+ +\d+$)", PAGES[page], re.M)
     assert len(told) == len(shown) == 4
     for one, other in zip(told, shown, strict=True):
         same(one, other)
