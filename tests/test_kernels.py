@@ -6,6 +6,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 
 from refine_hooks import kernels
 from refine_hooks.errors import RefineHooksError
+from refine_hooks.fourier import shell_of_square
 from refine_hooks.kernels import INT, array, build, kernel
 
 
@@ -104,6 +106,7 @@ def test_where_the_package_cannot_be_written_to_the_kernels_go_to_the_users_cach
 def test_transforms_are_those_of_scipy(by_scipy: bool, tmp_path: Path) -> None:
     code = f"""
 import sys
+import threading
 import numpy as np
 from refine_hooks.kernels import packages
 if {by_scipy}:
@@ -164,3 +167,22 @@ print(fresh, kept, held - resident())
     assert fresh > 10 * kept
     assert kept < 20
     assert returned > 10_000
+
+
+def test_a_kernel_that_threads_call_for_the_first_time_at_once_is_bound_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ctypes frees the types of a function that is bound again, while another thread may be in a call with them."""
+    labels, faults = shell_of_square(16), []
+    monkeypatch.setattr(threading, "excepthook", lambda told: faults.append(told.exc_value))
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(150):
+            count = kernel("voxels_in_shell", INT, array("int16", 1), array("int64", 1, written=True))
+            threads = [threading.Thread(target=count, args=(16, labels, np.zeros(9, np.int64))) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not faults

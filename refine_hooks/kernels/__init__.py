@@ -59,15 +59,18 @@ def kernel(name: str, *types: Any) -> Callable[..., None]:
         RefineHooksError: when it is called: the library is not there, and there is no compiler to make it.
     """
 
-    @cache
-    def bound() -> Any:
-        with _loading:
-            function = getattr(_library(), name)
-        function.argtypes, function.restype = types, None
-        return function
+    bound: list[
+        Any
+    ] = []  # ctypes frees the types of a function that is bound again, and another thread may be using them
 
     def call(*given: Any) -> None:
-        bound()(*given)
+        if not bound:
+            with _loading:
+                if not bound:
+                    function = getattr(_library(), name)
+                    function.argtypes, function.restype = types, None
+                    bound.append(function)
+        bound[0](*given)
 
     return call
 
