@@ -207,7 +207,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("one half inverted", second(lambda half: -half), ("halves_inverted",)),
     Kind("one half turned by 8 degrees", second(lambda half: turned(half, 8.0)), ("halves_turned",)),
     Kind("one half turned by 90 degrees", second(lambda half: np.rot90(half, 1, (1, 2))), ("halves_turned",)),
-    Kind("one half magnified by 3 %", second(lambda half: magnified(half, 1.03))),
+    Kind("one half magnified by 3 %", second(lambda half: magnified(half, 1.03)), ("halves_magnified",)),
     Kind("a constant added to both halves", both(lambda half: half + 5 * half.std())),
     Kind("a constant added to one half", second(lambda half: half - 20 * half.std())),
     Kind(
@@ -219,7 +219,7 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         f"a reference shared up to {LIMIT_A:.1f} Å, two files alone",
         with_common_noise(0.4, LIMIT_SHELL),
-        ("alignment_limit", "duplicates", "recrossing"),
+        ("alignment_limit", "step_in_fsc", "duplicates", "recrossing"),
     ),
     Kind(
         "overfitted noise: 30 % of it in both halves, in the particle alone",
@@ -234,8 +234,12 @@ KINDS: tuple[Kind, ...] = (
     Kind("noise alone", noises, ("no_signal",), one_number=False),
     Kind("both halves low-passed, softly", both(lambda half: ndimage.gaussian_filter(half, 1.0, mode="wrap"))),
     Kind("both halves cut off at 12 Å", as_made, ("truncation",), one_number=False, case=replace(SOUND, cut_A=12.0)),
-    Kind("one half low-passed, softly", second(lambda half: ndimage.gaussian_filter(half, 1.0, mode="wrap"))),
-    Kind("one half resampled to voxels of 5 Å and back", second(lambda half: resampled(half, 24))),
+    Kind(
+        "one half low-passed, softly",
+        second(lambda half: ndimage.gaussian_filter(half, 1.0, mode="wrap")),
+        ("halves_unlike",),
+    ),
+    Kind("one half resampled to voxels of 5 Å and back", second(lambda half: resampled(half, 24)), ("halves_unlike",)),
     Kind(
         "one half cut to a box of 40 and padded with zeros", second(lambda half: cropped(half, 40)), ("masked_halves",)
     ),

@@ -29,7 +29,7 @@ from refine_hooks.audit import Finding, audit, worst
 from refine_hooks.curves.cistem import gain, part_fsc
 from refine_hooks.errors import InputError
 from refine_hooks.fourier import voxels_in_shell
-from refine_hooks.log.checks import Checks, NoiseByDirection, ProgramDifference, Share
+from refine_hooks.log.checks import Checks, NoiseByDirection, PowerRatio, ProgramDifference, Share
 from refine_hooks.log.file import Journal
 from refine_hooks.log.headline import with_headline
 from refine_hooks.log.masks import AutomaskParameters, MaskRecord, SignalOutside
@@ -195,6 +195,18 @@ SPEAKS = [
     ("halves_inverted", with_checks(inverted=True), "warning", "the opposite contrast"),
     ("halves_turned", with_checks(rotated_deg=6.0), "warning", "turned by 6.0 degrees"),
     ("halves_shifted", with_checks(shift_px=(0.3, 0.0, -0.4), shift_sd_px=0.05), "warning", "shifted by 0.50 voxels"),
+    (
+        "halves_magnified",
+        with_checks(larger=-0.02, larger_sd=0.001),
+        "warning",
+        "half map 2 is 2.0 % smaller than half",
+    ),
+    (
+        "halves_unlike",
+        with_checks(power_ratio=PowerRatio(value=0.02, at_A=5.0)),
+        "warning",
+        "half map 2 has 50 times less power than half map 1 at 5.00 A",
+    ),
     ("masked_halves", masked_by("mask"), "warning", "no resolution is stated"),
     ("masked_halves", masked_by("sphere"), "warning", "1.0e-06 of the power inside"),
     ("duplicates", with_checks(common_noise_share=Share(value=0.02, sd=0.004)), "warning", "2.0 % of their noise"),
@@ -312,6 +324,8 @@ SILENT = [
     ("halves_turned", with_checks(rotated_deg=4.0, rotated_sd_deg=1.5)),
     ("halves_shifted", with_checks(shift_px=(0.3, 0.0, 0.0), shift_sd_px=0.1)),
     ("halves_shifted", with_checks()),
+    ("halves_magnified", with_checks(larger=0.02, larger_sd=0.005)),
+    ("halves_unlike", with_checks(power_ratio=PowerRatio(value=2.9, at_A=5.0))),
     ("masked_halves", masked_by("inscribed_sphere")),
     ("masked_halves", masked_by("none")),
     ("duplicates", with_checks(common_noise_share=Share(value=0.02, sd=0.008))),

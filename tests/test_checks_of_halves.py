@@ -18,10 +18,11 @@ from refine_hooks.analysis.masked import masked_before
 from refine_hooks.analysis.superposition import Superposition, superposition
 from refine_hooks.files.mrc import Map
 from refine_hooks.fourier import transform, voxels_in_shell
+from refine_hooks.log.checks import magnified, unlike
 from refine_hooks.log.signal import most_negative
 from refine_hooks.masks import sphere
 from refine_hooks.measure.checks import _against_program
-from refine_hooks.measure.pair import prepared
+from refine_hooks.measure.pair import Pair, prepared
 from refine_hooks.model import Facts, HalfMaps
 from refine_hooks.settings import Settings
 
@@ -107,6 +108,20 @@ def test_the_other_contrast_is_named() -> None:
 def test_the_angle_between_turned_halves_is_found(degrees: float) -> None:
     found = laid(*halves(particle(), particle(turn_deg=degrees), noise=0.8))
     assert found.turned_deg == pytest.approx(degrees, abs=max(1.0, 0.2 * degrees))
+
+
+@pytest.mark.parametrize("factor", [0.98, 1.0, 1.01, 1.03])
+def test_how_much_larger_one_half_is_is_found_within_its_error(factor: float) -> None:
+    one, two = halves(particle(), particle(), noise=0.3)
+    matrix, middle = np.eye(3) / factor, np.full(3, N // 2)
+    larger = ndimage.affine_transform(two, matrix, middle - matrix @ middle, order=3, mode="grid-wrap")
+    found = laid(one, two if factor == 1 else larger)
+    assert found.larger is not None
+    assert found.larger_sd is not None
+    assert found.larger_sd < 0.003
+    assert found.larger == pytest.approx(factor - 1, abs=3 * found.larger_sd + 0.1 * abs(factor - 1))
+    assert magnified(found.larger, found.larger_sd) == (factor != 1)
+    assert found.turned_deg == 0
 
 
 def test_halves_turned_by_a_right_angle_are_named() -> None:
@@ -204,6 +219,35 @@ def test_uneven_noise_is_no_mask(offset: float) -> None:
 def test_identical_halves_have_no_noise_to_tell_by() -> None:
     one, _ = halves(particle(), particle())
     assert masked_before(in_blocks(one, one)) is None
+
+
+def measured(one: Volume, two: NDArray[np.floating]) -> Pair:
+    made = [Map(np.asarray(half, np.float32), 2.0) for half in (one, two)]
+    return prepared(HalfMaps(made[0], made[1], "found"), Facts(), Settings())
+
+
+def test_a_half_that_was_filtered_alone_is_no_masked_one() -> None:
+    one, two = halves(particle(), particle())
+    for half in (ndimage.gaussian_filter(two, 1.0, mode="wrap"), ndimage.gaussian_filter(two, 2.0, mode="wrap")):
+        pair = measured(one, half)
+        assert pair.masked_before is not None
+        assert pair.masked_before.kind == "none"
+        assert pair.power_ratio is not None
+        assert pair.power_ratio.value < 0.01
+        assert unlike(pair.power_ratio.value)
+    pair = measured(one, ndimage.gaussian_filter(two, 1.0, mode="wrap") * tight_mask())
+    assert pair.masked_before is not None
+    assert pair.masked_before.kind == "mask"
+
+
+def test_halves_of_uneven_shares_of_the_particles_have_the_same_spectrum() -> None:
+    rng = np.random.default_rng(3)
+    ours = particle() / particle().std()
+    one, two = (ours + noise * rng.standard_normal(ours.shape) for noise in (1.0, 1.5))
+    pair = measured(one.astype(np.float32), two)
+    assert pair.power_ratio is not None
+    assert pair.power_ratio.value > 1.5
+    assert not unlike(pair.power_ratio.value)
 
 
 # --- background -------------------------------------------------------------------------------------------------------

@@ -1,11 +1,14 @@
-"""Shift and turn of one half map against the other by least squares, to first order; see `refine_hooks.analysis.superposition`."""
+"""Shift, turn and magnification of one half map against the other by least squares, to first order.
+
+See `refine_hooks.analysis.superposition`.
+"""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from refine_hooks.analysis.coarse import Complex, Vector, frequencies_of, likeness, phases, shells_of, twice
+from refine_hooks.analysis.coarse import Complex, Vector, by_shell, frequencies_of, likeness, phases, shells_of, twice
 from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import Curve
 from refine_hooks.kernels import fft
@@ -24,11 +27,17 @@ _STEP = 0.02  # rad; below that one step is enough
 
 @dataclass(frozen=True, slots=True)
 class Solved:
-    """Shift (voxels of the coarse box) and turn (rad), z, y, x, with the covariance [6, 6] of both."""
+    """Shift (voxels of the coarse box), turn (rad), both z, y, x, magnification less 1, and the covariance [7, 7] of all."""
 
     shift: Vector
     turn: Vector
+    larger: float
     covariance: NDArray[np.float64]
+
+    @property
+    def larger_sd(self) -> float:
+        """Standard deviation of the magnification."""
+        return float(np.sqrt(self.covariance[6, 6]))
 
     @property
     def shift_sd(self) -> float:
@@ -37,7 +46,7 @@ class Solved:
 
     def certain(self) -> tuple[Vector, float]:
         """The turn about the axes for which it is significant, and the standard deviation of its angle."""
-        variances, axes = np.linalg.eigh(self.covariance[3:, 3:])
+        variances, axes = np.linalg.eigh(self.covariance[3:6, 3:6])
         parts, sd = axes.T @ self.turn, np.sqrt(np.maximum(variances, 1e-12))
         kept = np.where(np.abs(parts) > 2 * sd, parts, 0)
         square = float(kept @ kept)
@@ -88,7 +97,7 @@ def _solution(
 
 
 class TurnFit:
-    """Least squares of shift (voxels of the box) and turn (rad), z, y, x, of the second half against the first."""
+    """Least squares of shift (voxels of the box), turn (rad), z, y, x, and magnification of the second half against the first."""
 
     def __init__(self, one: Complex, two: Complex, box_px: int) -> None:
         self.one, self.two, self.box_px = one, two, box_px
@@ -96,10 +105,10 @@ class TurnFit:
         self.place = np.arange(box_px, dtype=np.float32) - box_px // 2
 
     def solved(self, start: Vector) -> Solved:
-        """Shift and turn as the lowest shells show them."""
+        """Shift, turn and magnification as the lowest shells show them."""
         shift, turned, two = start.copy(), np.eye(3), self.two
         step, agreement = self._step(two * phases(self.frequencies, shift))
-        best = first = agreement, Solved(shift + step.shift, step.turn, step.covariance)
+        best = first = agreement, replace(step, shift=shift + step.shift)
         for _ in range(_ITERATIONS):
             shift = shift + _limited(step.shift, _LONGEST_STEP_PX)
             turn = _limited(step.certain()[0], _LARGEST_TURN)
@@ -110,7 +119,7 @@ class TurnFit:
             two = self._turned(self.two * back, turned) * np.conj(back)
             step, agreement = self._step(two * back)
             if agreement > best[0]:
-                best = agreement, Solved(shift + step.shift, step.turn - _axis_angle(turned), step.covariance)
+                best = agreement, replace(step, shift=shift + step.shift, turn=step.turn - _axis_angle(turned))
         far = np.linalg.norm(best[1].certain()[0]) > _FAR
         return replace(first[1], turn=np.zeros(3)) if far and best[0] < BETTER * first[0] else best[1]
 
@@ -139,28 +148,39 @@ class TurnFit:
     def _solution(self, first: Complex, second: Complex, noise: Curve) -> Solved:
         n, shells = self.box_px, self.shells
         regressors1, regressors2 = self._regressors(first), self._regressors(second)
+        count = len(regressors1)
         average = (regressors1 + regressors2) / 2
         difference = fft.irfftn(second - first, s=(n,) * 3).ravel()
         normal = (regressors1 @ regressors2.T).astype(np.float64)
         normal = (normal + normal.T) / 2
         right = (average @ difference).astype(np.float64)
-        spectra = fft.rfftn(average.reshape(6, n, n, n), axes=(1, 2, 3)).reshape(6, -1)
+        spectra = fft.rfftn(average.reshape(count, n, n, n), axes=(1, 2, 3)).reshape(count, -1)
         weighted = spectra * (noise[shells] * twice(n)).ravel()
         spread = (weighted @ np.conj(spectra).T).real.astype(np.float64) / n**6
         values, vectors = np.linalg.eigh(normal / np.outer(d := np.sqrt(np.maximum(np.diag(normal), 1e-30)), d))
         inverse = (vectors / np.maximum(values, 1e-3)) @ vectors.T / np.outer(d, d)
         solution = inverse @ right
-        return Solved(solution[:3], solution[3:], inverse @ spread @ inverse)
+        return Solved(solution[:3], solution[3:6], float(solution[6]), inverse @ spread @ inverse)
 
     def _regressors(self, half: Complex) -> Volume:
-        """Change of a map with a shift along, and a turn about, z, y and x: [6, voxels]."""
+        """Change of a map with a shift along, and a turn about, z, y and x, and with its magnification: [7, voxels]."""
         n = self.box_px
         slopes = [fft.irfftn(half * (1j * f).astype(np.complex64), s=(n,) * 3) for f in self.frequencies]
         z, y, x = self.place[:, None, None], self.place[:, None], self.place
         dz, dy, dx = slopes
         turns = [y * dx - x * dy, x * dz - z * dx, z * dy - y * dz]
         # A map moved by s is m(r - s): it changes by minus the slope.
-        return np.stack([*(-slope for slope in slopes), *(-turn for turn in turns)]).reshape(6, -1)
+        larger = self._without_power(z * dz + y * dy + x * dx, half)
+        return np.stack([-part for part in (*slopes, *turns, larger)]).reshape(7, -1)
+
+    def _without_power(self, change: Volume, half: Complex) -> Volume:
+        """What a change does to the phases: of shells that are made white, it leaves the power as it is."""
+        n, shells = self.box_px, self.shells
+        spectrum = fft.rfftn(change)
+        along = by_shell((spectrum * np.conj(half)).real, shells, n)
+        power = by_shell(half.real**2 + half.imag**2, shells, n)
+        share = np.divide(along, power, out=np.zeros_like(along), where=power > 0).astype(np.float32)
+        return np.asarray(fft.irfftn(spectrum - share[shells] * half, s=(n,) * 3), np.float32)
 
 
 def _limited(step: Vector, longest: float) -> Vector:

@@ -1,9 +1,10 @@
-"""Whether two half maps lie on each other: shift, turn, hand and contrast of the second against the first.
+"""Whether two half maps lie on each other: shift, turn, magnification, hand and contrast of the second against the first.
 
 Hand, contrast and shifts of whole voxels are peaks of the phase correlation of the halves, of each of the 48 ways to turn and
-mirror a cube, in a coarse box. What is left, a fraction of a voxel and a few degrees, is found by least squares to first order:
-the difference of the halves is regressed on the gradient and on the torque of their average. The noise of the difference and of
-the average are not correlated, and the normal matrix is taken between the halves, so that noise biases neither.
+mirror a cube, in a coarse box. What is left, a fraction of a voxel, a few degrees and a few per cent of size, is found by least
+squares to first order: the difference of the halves is regressed on the gradient, the torque and the radial slope of their
+average. The noise of the difference and of the average are not correlated, and the normal matrix is taken between the halves, so
+that noise biases neither.
 """
 
 import itertools
@@ -16,6 +17,7 @@ from refine_hooks.analysis.fits import BETTER, TURN_BAND, TurnFit, fine_shift
 from refine_hooks.analysis.turns import best_turn
 from refine_hooks.fourier import Curve, HalfTransform, in_slabs
 from refine_hooks.kernels import fft
+from refine_hooks.log.checks import magnified
 
 _COARSE_PX = 32  # of the phase correlation
 _BANDS = (6, 14)  # last shells of it
@@ -41,6 +43,8 @@ class Superposition:
         mirrored: the second half is the other hand.
         inverted: the second half has the other contrast.
         score: standard deviations by which the halves correlate where they lie best.
+        larger: by which part of its size the second half is larger; None where that was not looked for.
+        larger_sd: standard deviation of it.
     """
 
     shift_px: tuple[float, float, float]
@@ -50,6 +54,8 @@ class Superposition:
     mirrored: bool
     inverted: bool
     score: float
+    larger: float | None = None
+    larger_sd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,14 +159,15 @@ def _refined(
     if np.rad2deg(angle) > _FARTHEST_DEG:
         angle = 0.0
     shift, shift_sd = low.shift * box_px / few, low.shift_sd * box_px / few
-    if not angle:
+    if not angle and not magnified(low.larger, low.larger_sd):
         one, two = (middle(half, many) for half in transforms)
         start = np.array(peak.shift, float) * many / coarse
         fine, fine_sd = fine_shift(one, two * contrast, many, start)
         shift, shift_sd = fine * box_px / many, fine_sd * box_px / many
     z, y, x = (float(v) for v in shift)
     degrees, degrees_sd = float(np.rad2deg(angle)), float(np.rad2deg(angle_sd))
-    return Superposition((x, y, z), float(shift_sd), degrees, degrees_sd, False, peak.inverted, peak.score)
+    found = (x, y, z), float(shift_sd), degrees, degrees_sd, False, peak.inverted, peak.score
+    return Superposition(*found, low.larger, low.larger_sd)
 
 
 def _elsewhere(one: Complex, two: Complex, same: _Laid) -> Superposition | None:

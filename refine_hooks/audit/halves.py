@@ -5,7 +5,7 @@ from math import hypot
 
 from refine_hooks.audit.reading import Finding, found, twice
 from refine_hooks.audit.rules import Texts, rule_of_round
-from refine_hooks.log.checks import SAME_UNMASKED, Checks
+from refine_hooks.log.checks import SAME_UNMASKED, Checks, magnified, unlike
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.settings import Settings
 
@@ -60,6 +60,13 @@ def shares_noise(checks: Checks) -> bool:
         doubt="not valid: the half maps do not superimpose",
     ),
     Texts(
+        "halves_magnified",
+        "One half map is larger than the other",
+        "They do not superimpose, so the FSC is too low: their voxel sizes differ.",
+        "Bring both to one voxel size, or take both from one job.",
+        doubt="not valid: the half maps do not superimpose",
+    ),
+    Texts(
         "halves_shifted",
         "The half maps are shifted against each other",
         "They do not superimpose, so the FSC is too low.",
@@ -72,7 +79,7 @@ def superimposed(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     checks = record.checks
     if checks is None:
         return
-    length, angle = shifted(checks), turned(checks)
+    length, angle, larger = shifted(checks), turned(checks), checks.larger
     if checks.mirrored:
         name, text = "halves_mirrored", "half map 2 is the other hand of half map 1: mirror one of them"
     elif checks.inverted:
@@ -81,6 +88,12 @@ def superimposed(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
         name, text = (
             "halves_turned",
             f"half map 2 is turned by {angle:.1f} degrees against half map 1: align one to the other",
+        )
+    elif larger is not None and magnified(larger, checks.larger_sd):
+        name, text = (
+            "halves_magnified",
+            f"half map 2 is {100 * abs(larger):.1f} % {'larger' if larger > 0 else 'smaller'} than half map 1, as of another voxel "
+            "size or microscope: resample one of them",
         )
     elif length is not None:
         assert checks.shift_px is not None
@@ -101,6 +114,8 @@ def superimposed(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
         shift_sd_px=checks.shift_sd_px,
         turned_deg=checks.rotated_deg,
         turned_sd_deg=checks.rotated_sd_deg,
+        larger=checks.larger,
+        larger_sd=checks.larger_sd,
     )
 
 
@@ -131,6 +146,34 @@ def masked_halves(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
         f"the half maps were multiplied by a {halves.masked} before ({noise}unmasked halves have about as much): {number}. "
         "Take the half maps as they came out of the reconstruction",
         noise_outside=checks.noise_outside,
+    )
+
+
+@rule_of_round(
+    Texts(
+        "halves_unlike",
+        "One half map was filtered, sharpened or resampled",
+        "Both must have been treated alike: a filter leaves the FSC as it is, resampling lowers it.",
+        "Take both half maps as they came out of the reconstruction.",
+        doubt="may be underestimated: the half maps were not treated alike",
+    )
+)
+def halves_unlike(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
+    """Half maps of different spectra; where one was masked, that is what is said."""
+    ratio = record.checks.power_ratio if record.checks is not None else None
+    masked = record.half_maps is not None and record.half_maps.masked in ("mask", "sphere")
+    if ratio is None or masked or not unlike(ratio.value):
+        return
+    weaker, other, times = (2, 1, 1 / ratio.value) if ratio.value < 1 else (1, 2, ratio.value)
+    yield found(
+        record,
+        "halves_unlike",
+        "warning",
+        f"half map {weaker} has {times:.3g} times less power than half map {other} at {ratio.at_A:.2f} A, while they are as strong "
+        "as each other at low resolution: one of them was filtered, sharpened or resampled. A filter leaves the FSC as it is, "
+        "resampling lowers it. Take both as they came out of the reconstruction",
+        ratio=ratio.value,
+        at_A=ratio.at_A,
     )
 
 

@@ -5,6 +5,8 @@ from pydantic import Field
 from refine_hooks.model import Record
 
 EMPTY, PREFERRED, _DEVIATIONS = 0.3, 2.0, 5.0  # noise in a cone over its mean over all directions
+_UNLIKE = 4.0  # halves of one and of three parts of the particles differ by 3
+_LARGER = 0.005  # of a half's size: an Angstrom at 200
 
 
 class Share(Record):
@@ -35,6 +37,13 @@ class NoiseByDirection(Record):
     )
 
 
+class PowerRatio(Record):
+    """Power of half 2 over that of half 1 in a shell, over the same at low resolution; 1 for halves that were treated alike."""
+
+    value: float = Field(description="where it is farthest from 1")
+    at_A: float
+
+
 SAME_UNMASKED = 0.05  # two unmasked curves of one pair differ by less
 
 
@@ -54,6 +63,8 @@ class Checks(Record):
     inverted: bool | None = Field(default=None, description="half 2 has the opposite contrast")
     rotated_deg: float | None = Field(default=None, description="half 2 against half 1")
     rotated_sd_deg: float | None = None
+    larger: float | None = Field(default=None, description="by which part of its size half 2 is larger than half 1")
+    larger_sd: float | None = None
     superposition_correlation: float | None = Field(
         default=None, description="of the low-passed halves, as they lie in the box"
     )
@@ -67,6 +78,17 @@ class Checks(Record):
     duplicates: Duplicates | None = None
     noise_by_direction: NoiseByDirection | None = None
     unmasked_against_program: ProgramDifference | None = None
+    power_ratio: PowerRatio | None = None
+
+
+def unlike(power_ratio: float) -> bool:
+    """Whether the halves have different spectra; the argument is that of `PowerRatio`."""
+    return not 1 / _UNLIKE < power_ratio < _UNLIKE
+
+
+def magnified(larger: float | None, sd: float | None) -> bool:
+    """Whether one half is larger than the other; the arguments are those of `Checks`."""
+    return larger is not None and abs(larger) > max(_LARGER, _DEVIATIONS * (sd or 0.0))
 
 
 def views_missing(lowest: float, highest: float, sd: float) -> bool:

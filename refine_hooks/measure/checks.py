@@ -14,7 +14,7 @@ from refine_hooks.analysis.duplicates import (
 from refine_hooks.analysis.superposition import superposition
 from refine_hooks.curves import beyond_neighbours
 from refine_hooks.fourier import voxels_in_shell
-from refine_hooks.log.checks import SAME_UNMASKED, Checks, NoiseByDirection, ProgramDifference, Share
+from refine_hooks.log.checks import SAME_UNMASKED, Checks, NoiseByDirection, PowerRatio, ProgramDifference, Share
 from refine_hooks.log.masks import MaskRecord
 from refine_hooks.log.records import Curve
 from refine_hooks.measure.noise import Noise
@@ -58,12 +58,20 @@ def checks_of(
         inverted=laid.inverted if laid else None,
         rotated_deg=laid.turned_deg if laid else None,
         rotated_sd_deg=laid.turned_sd_deg if laid else None,
+        larger=laid.larger if laid else None,
+        larger_sd=laid.larger_sd if laid else None,
         noise_outside=before.noise_outside if before else None,
         common_noise_share=Share(value=common.value, sd=common.sd) if common and common.flat else None,
         background_level=pair.levels,
         noise_by_direction=_by_direction(noise),
         unmasked_against_program=_against_program(curves),
+        power_ratio=_power_ratio(pair),
     )
+
+
+def _power_ratio(pair: Pair) -> PowerRatio | None:
+    found = pair.power_ratio
+    return None if found is None else PowerRatio(value=found.value, at_A=pair.box_px * pair.voxel_size_A / found.shell)
 
 
 def _by_direction(noise: Noise) -> NoiseByDirection | None:

@@ -10,6 +10,7 @@ from refine_hooks import fsc
 from refine_hooks.analysis.background import solvent_levels
 from refine_hooks.analysis.blocks import Blocks, in_blocks
 from refine_hooks.analysis.masked import MaskedBefore, masked_before
+from refine_hooks.analysis.unlike import PowerRatio, made_alike, power_ratio
 from refine_hooks.errors import MapError
 from refine_hooks.files.mrc import Map, Volume, same_voxel_size
 from refine_hooks.fourier import (
@@ -23,6 +24,7 @@ from refine_hooks.fourier import (
     voxels_in_shell,
 )
 from refine_hooks.kernels.order import quantile
+from refine_hooks.log.checks import unlike
 from refine_hooks.log.signal import most_negative
 from refine_hooks.model import Facts, HalfMaps
 from refine_hooks.settings import Settings
@@ -50,6 +52,7 @@ class Pair:
     valid_shells: int | None
     blocks: Blocks
     masked_before: MaskedBefore | None
+    power_ratio: PowerRatio | None
     levels: tuple[float, float]  # of the solvent, taken off the halves
     fault: str | None  # why no number can be read off
     notes: tuple[str, ...]
@@ -105,9 +108,11 @@ def prepared(halves: HalfMaps, facts: Facts, settings: Settings) -> Pair:
     transforms = (transform(one.voxels), transform(two.voxels))
     sums = shell_sums(*transforms)
     unmasked = fsc.correlation(sums)
+    valid, limit_note = _valid_shells(halves, facts, sums)
+    apart = power_ratio(sums, valid)
+    masked = _as_the_spectra_allow(masked, apart, transforms, sums)
     masked = _as_the_signs_allow(masked, unmasked, one.box_px)
     fault = _fault(one, two, sums, unmasked)
-    valid, limit_note = _valid_shells(halves, facts, sums)
     notes = [note for note in (fault, limit_note) if note]
     onset_shell = fsc.onset(unmasked[: None if valid is None else valid + 1], settings.fsc.randomise_below)
     if onset_shell is None and fault is None:
@@ -127,10 +132,23 @@ def prepared(halves: HalfMaps, facts: Facts, settings: Settings) -> Pair:
         valid,
         blocks,
         masked,
+        apart,
         levels,
         fault,
         tuple(notes),
     )
+
+
+def _as_the_spectra_allow(
+    masked: MaskedBefore | None,
+    apart: PowerRatio | None,
+    transforms: tuple[HalfTransform, HalfTransform],
+    sums: ShellSums,
+) -> MaskedBefore | None:
+    """What is known of a mask where one half was filtered alone: it has less noise than the other everywhere, mask or not."""
+    if masked is None or masked.kind == "none" or apart is None or not unlike(apart.value):
+        return masked
+    return masked_before(in_blocks(*made_alike(transforms, sums)))
 
 
 def _as_the_signs_allow(masked: MaskedBefore | None, unmasked: Curve, box_px: int) -> MaskedBefore | None:
