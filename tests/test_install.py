@@ -1,5 +1,7 @@
 """What is pasted into RELION and cisTEM: lines that work in a shell, and everything is taken back."""
 
+import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -80,3 +82,69 @@ def test_what_cannot_work_is_refused(at: Path) -> None:
     refused = cli("install", "relion")
     assert refused.returncode == 1
     assert "ended with 3" in words_in(refused.stderr)
+
+
+@pytest.fixture
+def home(at: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(at / "config"))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    return at
+
+
+def command_of(unit: str) -> list[str]:
+    """The words of a unit's ExecStart, as systemd reads them."""
+    (line,) = [one.removeprefix("ExecStart=") for one in unit.splitlines() if one.startswith("ExecStart=")]
+    return [word.replace("%%", "%").replace("$$", "$") for word in shlex.split(line)]
+
+
+def test_a_unit_starts_the_watch_of_all_projects_and_nothing_is_overwritten(home: Path) -> None:
+    (home / "100 %").mkdir()
+    given = ("install", "service", "--all", home / "100 %" / "*", "--out", home / "$out")
+    printed = cli(*given)
+    unit = Path(printed.stdout.partition("# belongs into ")[2].partition(";")[0])
+    assert unit.parent == home / "config/systemd/user"
+    assert not unit.exists()
+    written = cli(*given, "--write")
+    assert written.stdout.startswith(f"written: {unit}\n")
+    assert "systemctl --user enable --now" in written.stdout
+    started = subprocess.run(command_of(unit.read_text()), capture_output=True, text=True, check=True)
+    assert started.stdout == f"watch|--all|{home / '100 %' / '*'}|--out|{home / '$out'}|"
+    assert cli(*given, "--write").returncode == 0
+    unit.write_text("somebody's own")
+    assert "nothing was changed" in words_in(cli(*given, "--write").stderr)
+    assert "was not written by refine-hooks" in words_in(cli(*given, "--undo").stderr)
+    unit.unlink()
+    cli(*given, "--write")
+    assert f"removed: {unit}" in cli(*given, "--undo").stdout
+    assert not unit.exists()
+    assert "is not a folder" in words_in(cli("install", "service", home / "none").stderr)
+
+
+PROGRAM = """#!/bin/bash
+[ "$1" = --version ] || echo "$*" >> "{calls}"
+[ "$1" = watch ] || exit 0
+trap 'echo ended >> "{calls}"; exit 0' TERM
+while :; do sleep 0.02; done
+"""
+SQUEUE = """#!/bin/sh
+echo x >> "{count}"
+case $(wc -l < "{count}") in 1) echo RUNNING;; 2) echo "Unable to contact controller" >&2; exit 1;; *) exit 0;; esac
+"""
+
+
+def test_the_script_for_slurm_runs_beside_a_job_and_ends_with_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = relion_project(home)
+    program = home / "refine-hooks"
+    program.write_text(PROGRAM.format(calls=home / "calls"))
+    (home / "squeue").write_text(SQUEUE.format(count=home / "count"))
+    (home / "squeue").chmod(0o755)
+    written = cli("install", "slurm", project, "--write")
+    script = project / "refine_hooks" / "watch.sbatch"
+    assert f"sbatch --dependency=after:JOB '{script}' JOB" in written.stdout
+    assert subprocess.run(["bash", "-n", script], check=True).returncode == 0
+    assert "name the job" in subprocess.run(["bash", script], capture_output=True, text=True, check=False).stderr
+    monkeypatch.setenv("LOOK_EVERY_S", "0.1")
+    subprocess.run(["bash", script, "77"], check=True, timeout=20)
+    watched = f"watch {project}"
+    assert (home / "calls").read_text().splitlines() == [watched, "ended", f"once {project} --reconstruct never"]
+    assert (home / "count").read_text() == "x\n" * 3
