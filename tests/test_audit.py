@@ -526,7 +526,7 @@ curve_values = st.lists(st.one_of(st.none(), st.floats(-1, 1)), min_size=SHELLS,
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(["unmasked", "sphere", "sphere_scaled", "automask", "automask_corrected"]),

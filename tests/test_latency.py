@@ -38,7 +38,7 @@ def a_notifier(kind: str, clock: PlayedClock) -> PlayedNotifier | None:
 seconds = st.floats(0.0, 40.0).map(lambda s: round(s, 3))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     st.lists(st.lists(seconds, min_size=1, max_size=4), min_size=1, max_size=6),
     st.sampled_from(("notifies", "dead", "none")),
