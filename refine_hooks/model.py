@@ -223,6 +223,7 @@ class HalfMaps:
         independence: whether noise can agree in the two by the way they were refined.
         joined_below_A: shells coarser than this are common to both.
         valid_shells: the last shell with data of their own.
+        of_sums: the program's own curves by name, counted its way from the very sums that these halves were made of.
     """
 
     half1: Map
@@ -236,6 +237,7 @@ class HalfMaps:
     valid_shells: int | None = None
     images: tuple[int | None, int | None] = (None, None)
     notes: tuple[str, ...] = ()
+    of_sums: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,6 +216,12 @@ SPEAKS = [
         "warning",
         "up to 0.20",
     ),
+    (
+        "unmasked_differs",
+        with_checks(unmasked_against_program=ProgramDifference(worst=0.02, sd=0.0)),
+        "warning",
+        "up to 0.02",
+    ),
     ("identical_halves", a_round({"unmasked": np.ones(SHELLS), "sphere": np.ones(SHELLS)}), "warning", "the same map"),
     ("identical_halves", a_round({"unmasked": np.ones(SHELLS)}, iteration=0), "note", "starting reference"),
     (
@@ -330,6 +336,7 @@ SILENT = [
     ("masked_halves", masked_by("none")),
     ("duplicates", with_checks(common_noise_share=Share(value=0.02, sd=0.008))),
     ("unmasked_differs", with_checks(unmasked_against_program=ProgramDifference(worst=0.04, sd=0.001))),
+    ("unmasked_differs", with_checks(unmasked_against_program=ProgramDifference(worst=0.001, sd=0.0))),
     ("identical_halves", masked(falling(30))),
     ("identical_halves", a_round({"unmasked": np.full(SHELLS, 0.95), "sphere": np.full(SHELLS, 0.95)})),
     ("never_below", masked(np.maximum(falling(30), 0.12))),

@@ -21,9 +21,10 @@ from refine_hooks.fourier import transform, voxels_in_shell
 from refine_hooks.log.checks import magnified, unlike
 from refine_hooks.log.signal import most_negative
 from refine_hooks.masks import sphere
+from refine_hooks.measure import measure_halves
 from refine_hooks.measure.checks import _against_program
 from refine_hooks.measure.pair import Pair, prepared
-from refine_hooks.model import Facts, HalfMaps
+from refine_hooks.model import Facts, FscCurve, HalfMaps
 from refine_hooks.settings import Settings
 
 N = 48
@@ -345,7 +346,22 @@ def test_a_curve_of_the_program_is_counted_on_the_halves_as_they_were_read() -> 
 
 def test_the_shell_that_tells_most_of_two_pairs_is_named_and_not_one_where_both_are_nearly_1() -> None:
     ours = SimpleNamespace(name="unmasked", made=None, correlation=(1.0, 0.99999, 0.5, 0.7), sd=(0.0, 1e-6, 0.05, 0.05))
-    theirs = SimpleNamespace(name="reported_nomask", made="unmasked", correlation=(0.999, 0.999, 0.3, 0.3), sd=None)
+    theirs = SimpleNamespace(
+        name="reported_nomask", made="unmasked", correlation=(0.999, 0.999, 0.3, 0.3), reproduced_to=None
+    )
     difference = _against_program([ours, theirs])
     assert difference is not None
     assert difference.worst == pytest.approx(0.4)
+
+
+def test_a_curve_of_the_program_is_held_against_the_sums_where_they_are_at_hand() -> None:
+    one, two = (Map(volume, 2.0) for volume in halves(particle(), particle(), noise=0.1))
+    stated = np.linspace(1, 0, one.box_px // 2 + 1)
+    own = stated.copy()
+    own[3], own[-1] = own[3] + 1e-4, own[-1] + 0.1  # of the last shell the grid of the sums holds a part only
+    pair = HalfMaps(one, two, "merged", valid_shells=one.box_px // 2, of_sums={"gold": own})
+    measured = measure_halves(pair, Facts(), Settings(), (), [FscCurve("gold", stated, "unmasked")])
+    difference = measured.checks and measured.checks.unmasked_against_program
+    assert difference is not None
+    assert difference.worst == pytest.approx(1e-4)
+    assert (difference.sd, difference.is_of_another) == (0.0, False)

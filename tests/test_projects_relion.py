@@ -89,6 +89,13 @@ def test_the_program_s_curve_ends_where_it_measured(project: Path) -> None:
     assert np.isnan(gold.correlation[shells + 1 :]).all()
 
 
+def test_the_fsc_of_a_run_without_padding_is_not_that_of_its_maps(project: Path) -> None:
+    for table in (project / JOB).glob("*_model.star"):
+        table.write_text(re.sub(r"_rlnPaddingFactor +\S+", "_rlnPaddingFactor 1.0", table.read_text()))
+    (own,) = relion.reported(project, rounds_of(project)["final"])
+    assert own.made == "fsc"
+
+
 @pytest.mark.parametrize("corrects", [False, True])
 def test_its_fsc_must_be_that_of_its_unfiltered_halves_but_for_a_corrected_one(project: Path, corrects: bool) -> None:
     optimiser = project / JOB / "run_it009_optimiser.star"

@@ -16,11 +16,12 @@ from refine_hooks.model import Changes
 from refine_hooks.particles import CTF_PHASE_FLIPPED, CTF_PLAIN
 from refine_hooks.particles.cistem import read_par
 from refine_hooks.particles.relion import read_star
-from refine_hooks.programs.relion.external import half_map_from_external
+from refine_hooks.programs.relion.external import fsc_of_sums, half_map_from_external
 from refine_hooks.programs.relion.particles import particles
-from refine_hooks.programs.relion.tables import read_optimiser
+from refine_hooks.programs.relion.tables import read_model, read_optimiser
 from refine_hooks.reconstruct import Desk, half_maps_of, plan_of
 from refine_hooks.settings import load_settings
+from refine_hooks.sums.relion import Grid, own_fsc
 
 TABLE = """
 data_general
@@ -178,6 +179,43 @@ def test_sums_become_the_map_that_relion_5_makes_of_them(shared: Path, job: str,
     made, _ = half_map_from_external(tmp_path / f"{stem}.star")
     wanted = read_map(golden / "truth" / f"{job}_it001_half{half}.mrc").voxels
     assert np.abs(made.voxels - wanted).max() < 1e-5 * np.abs(wanted).max()
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("stem", ["job018/run_it001", "job018/run_it002", "job009/run_it001"])
+def test_relion_s_own_fsc_is_had_again_from_its_sums(shared: Path, stem: str) -> None:
+    path = shared / "golden" / "relion501" / "Refine3D" / stem
+    one, two = (path.with_name(f"{path.name}_half{half}_class001_external_reconstruct.star") for half in (1, 2))
+    stated = read_model(path.with_name(f"{path.name}_half1_model.star")).classes[0].gold_standard
+    assert stated is not None
+    last = int(np.count_nonzero(np.isfinite(stated))) - 1  # of which the grid holds a part only
+    assert np.abs(fsc_of_sums((one, two))[:last] - stated[:last]).max() < 1e-5
+
+
+@pytest.mark.parametrize(("box_px", "padding"), [(8, 1), (8, 2), (9, 2), (8, 1.5)])
+def test_sums_are_averaged_in_the_nearest_voxel_before_their_fsc(box_px: int, padding: float) -> None:
+    grid, rng = Grid(box_px, padding, 6), np.random.default_rng(1)
+    arrays = rng.normal(size=(2, 3, *grid.array_shape)).astype(np.float32)
+    arrays[:, 2] = np.abs(arrays[:, 2])
+    averaged, square = np.zeros((2, 7, 7, 4), complex), np.zeros((7, 7, 4))
+    weights = np.zeros(averaged.shape)
+    for z, y, x in np.ndindex(grid.array_shape):
+        steps = [k if k < (grid.padded_px + 1) // 2 else k - grid.padded_px for k in (z, y)] + [x]
+        voxel = [int(np.sign(k) * np.floor(abs(k) / padding + 0.5)) for k in steps]
+        if x < (grid.padded_px + 1) // 2 and max(map(abs, voxel)) <= 3:
+            place = voxel[0] + 3, voxel[1] + 3, voxel[2]
+            averaged[:, *place] += arrays[:, 0, z, y, x] + 1j * arrays[:, 1, z, y, x]
+            weights[:, *place] += arrays[:, 2, z, y, x]
+            square[place] = sum(k * k for k in voxel)
+    one, two = averaged / weights
+    shells = np.floor(np.sqrt(square) + 0.5)
+    wanted = [
+        (one * two.conj()).real[shells == s].sum()
+        / np.sqrt((np.abs(one) ** 2)[shells == s].sum() * (np.abs(two) ** 2)[shells == s].sum())
+        for s in range(1, 4)
+    ]
+    made = own_fsc(lambda half, part: arrays[half, part], grid)
+    np.testing.assert_allclose(made, [1.0, *wanted, *[0.0] * (box_px // 2 - 3)], atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from math import hypot
 
 from refine_hooks.audit.reading import Finding, found, twice
 from refine_hooks.audit.rules import Texts, rule_of_round
-from refine_hooks.log.checks import SAME_UNMASKED, Checks, magnified, unlike
+from refine_hooks.log.checks import Checks, magnified, unlike
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.settings import Settings
 
@@ -234,14 +234,21 @@ def _twice(record: RoundRecord) -> Iterator[Finding]:
 def against_program(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """Our unmasked curve and the program's own unmasked one differ by more than their noise."""
     difference = record.checks.unmasked_against_program if record.checks is not None else None
-    if difference is None or difference.worst <= max(SAME_UNMASKED, 4 * difference.sd):
+    if difference is None or not difference.is_of_another:
         return
+    of_maps = (
+        f"the unmasked FSC differs from the program's unmasked one by up to {difference.worst:.2f}, noise makes "
+        f"{difference.sd:.2f} of it: these are not the half maps that the program measured"
+    )
+    of_sums = (
+        f"the FSC of the sums, counted as the program counts it, differs from the program's own by up to {difference.worst:.2g}: "
+        "these are not the sums that the program measured"
+    )
     yield found(
         record,
         "unmasked_differs",
         "warning",
-        f"the unmasked FSC differs from the program's unmasked one by up to {difference.worst:.2f}, noise makes "
-        f"{difference.sd:.2f} of it: these are not the half maps that the program measured",
+        of_maps if difference.sd else of_sums,
         worst=difference.worst,
         sd=difference.sd,
     )

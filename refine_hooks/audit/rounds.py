@@ -19,7 +19,7 @@ from refine_hooks.audit.reading import (
 )
 from refine_hooks.audit.rules import Texts, rule_of_round
 from refine_hooks.curves import beyond_neighbours
-from refine_hooks.log.checks import views_missing, views_preferred
+from refine_hooks.log.checks import SAME_SUMS, views_missing, views_preferred
 from refine_hooks.log.records import Curve, CurveKind, RoundRecord
 from refine_hooks.model import ProgramCurve
 from refine_hooks.settings import Settings
@@ -90,7 +90,8 @@ def reported_curve(record: RoundRecord, settings: Settings) -> Iterator[Finding]
     """Our curve and the program's own, of the same halves under the same mask, differ."""
     for reported in record.curves:
         own = _like(record, reported)
-        if own is not None:
+        same = reported.reproduced_to is not None and reported.reproduced_to <= SAME_SUMS
+        if own is not None and not same:
             yield from _difference(record, own, reported, settings)
 
 

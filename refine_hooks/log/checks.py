@@ -45,13 +45,21 @@ class PowerRatio(Record):
 
 
 SAME_UNMASKED = 0.05  # two unmasked curves of one pair differ by less
+SAME_SUMS = 0.005  # and two of the same sums
 
 
 class ProgramDifference(Record):
     """The unmasked FSC against the program's own unmasked one."""
 
     worst: float = Field(description="largest difference, beyond what lies between neighbouring shells")
-    sd: float = Field(description="what noise makes of it")
+    sd: float = Field(
+        description="what noise makes of it; 0 where both were counted from the same sums in the same way"
+    )
+
+    @property
+    def is_of_another(self) -> bool:
+        """Whether the program measured other half maps."""
+        return self.worst > (max(SAME_UNMASKED, 4 * self.sd) if self.sd else SAME_SUMS)
 
 
 class Checks(Record):

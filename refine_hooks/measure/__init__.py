@@ -101,7 +101,7 @@ def measure_halves(
         curve_records += mask_curves(pair, settings, mask, found.get(mask.record.name), order)
     curve_records += scaled_curves(pair, facts, settings, measured, found, order)
     curve_records += [
-        reported_curve(curve, pair.frequency_per_A, settings, reproduced_to(pair, curve, measured))
+        reported_curve(curve, pair.frequency_per_A, settings, reproduced_to(pair, halves, curve, measured))
         for curve in reported
     ]
     kept = tuple(record for record in curve_records if record is not None)

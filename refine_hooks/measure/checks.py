@@ -107,6 +107,8 @@ def _against_program(curves: Sequence[Curve]) -> ProgramDifference | None:
     other = next((curve for curve in curves if curve.made == "unmasked"), None)
     if own is None or other is None or own.sd is None:
         return None
+    if other.reproduced_to is not None:
+        return ProgramDifference(worst=other.reproduced_to, sd=0.0)
     shells = min(len(own.correlation), len(other.correlation))
     ours, theirs, sds = (
         np.array([np.nan if value is None else value for value in values[:shells]], np.float64)

@@ -14,7 +14,7 @@ from refine_hooks.log.records import Curve as CurveRecord
 from refine_hooks.log.records import CurveKind
 from refine_hooks.measure.pair import Pair
 from refine_hooks.measure.under import MeasuredMask, sphere_sizes
-from refine_hooks.model import Facts, FscCurve
+from refine_hooks.model import Facts, FscCurve, HalfMaps
 from refine_hooks.settings import Settings
 
 _SPHERE_REACH_SHELLS = 24
@@ -175,12 +175,21 @@ def scaled_curves(
     return records
 
 
-def reproduced_to(pair: Pair, curve: FscCurve, measured: Sequence[MeasuredMask]) -> float | None:
-    """The largest difference of a reported curve to that of these halves under the refinement's mask, counted the program's way."""
+def reproduced_to(pair: Pair, halves: HalfMaps, curve: FscCurve, measured: Sequence[MeasuredMask]) -> float | None:
+    """The largest difference of a reported curve to what is counted the program's way: from the sums, or under its mask."""
+    if curve.name in halves.of_sums:
+        return _largest_before_the_last(halves.of_sums[curve.name], curve.correlation, halves.valid_shells)
     mask = next((m.values for m in measured if m.record.role == "refinement"), None)
     if curve.count is None or mask is None or len(curve.correlation) != pair.box_px // 2 + 1:
         return None
     apart = np.abs(curve.count(*pair.as_read, mask) - curve.correlation)[1:]
+    return float(np.nanmax(apart)) if np.any(np.isfinite(apart)) else None
+
+
+def _largest_before_the_last(own: Curve, stated: Curve, last: int | None) -> float | None:
+    """Without the last shell that was summed up, of which the grid of the sums holds a part only."""
+    shells = min(len(own), len(stated), last or len(own))
+    apart = np.abs(own[1:shells] - stated[1:shells])
     return float(np.nanmax(apart)) if np.any(np.isfinite(apart)) else None
 
 

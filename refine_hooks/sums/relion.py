@@ -252,3 +252,52 @@ def _plain_factors(weights: NDArray[np.float32], grid: Grid) -> NDArray[np.float
         bounded = np.maximum(weights[z], least[shell])
         np.divide(1.0, bounded, out=factors[z], where=bounded > 0, casting="same_kind")
     return factors
+
+
+def own_fsc(read: Callable[[int, int], NDArray[np.float32]], grid: Grid) -> NDArray[np.float64]:
+    """RELION's gold-standard FSC over the shells 0..N//2, counted from the sums of both halves; 0 beyond the sums.
+
+    It is not that of the half maps: each half's sums and weights are averaged into the voxels of the map's own transform, and
+    divided there (``getDownsampledAverage`` and ``calculateDownSampledFourierShellCorrelation`` of RELION 3 to 5), before the
+    sampling is made even, the interpolation's falling-off is taken out and the corners are softened. With padding 1 the noise far
+    from the centre is damped so much less in the maps that their FSC is lower by up to 0.1.
+
+    Args:
+        read: the array of one half (0, 1): real parts, imaginary parts, weights (0, 1, 2), each of `Grid.array_shape`.
+        grid: the grid that they lie on.
+    """
+    one, two = (_averaged([_into_voxels(read(half, part), grid) for part in range(3)]) for half in (0, 1))
+    k = np.arange(-grid.shells, grid.shells + 1)
+    square = k[:, None, None] ** 2 + k[:, None] ** 2 + k[grid.shells :] ** 2
+    shell = np.floor(np.sqrt(square) + 0.5).astype(np.int64).ravel()
+    products = ((one * two.conj()).real, np.abs(one) ** 2, np.abs(two) ** 2)
+    sums = [np.bincount(shell, values.ravel())[: grid.shells + 1] for values in products]
+    power = np.sqrt(sums[1] * sums[2])
+    curve = np.zeros(grid.box_px // 2 + 1)
+    np.divide(sums[0], power, out=curve[: grid.shells + 1], where=power > 0)
+    curve[0] = 1.0
+    return curve
+
+
+def _averaged(sums: list[NDArray[np.float64]]) -> NDArray[np.complex128]:
+    real, imaginary, weight = sums
+    return np.divide(real + 1j * imaginary, weight, out=np.zeros(real.shape, np.complex128), where=weight > 0)
+
+
+def _into_voxels(values: NDArray[np.float32], grid: Grid) -> NDArray[np.float64]:
+    """Each step of the padded grid added to the nearest voxel of the map's transform, halves away from zero: [z, y, x], x >= 0."""
+    steps = np.arange(-(grid.padded_px // 2), (grid.padded_px + 1) // 2)
+    voxels = (np.sign(steps) * np.floor(np.abs(steps) / grid.padding + 0.5)).astype(np.int64)
+    inside = np.abs(voxels) <= grid.shells
+    steps, voxels = steps[inside], voxels[inside]
+    starts = np.searchsorted(voxels, np.arange(-grid.shells, grid.shells + 1))
+    from_zero = np.searchsorted(steps, 0)
+    ends = starts[grid.shells :] - from_zero
+    columns = steps[from_zero:]
+    made = np.empty((len(starts), len(starts), grid.shells + 1))
+    for number, first in enumerate(starts):
+        last = starts[number + 1] if number + 1 < len(starts) else len(steps)
+        plane = values[steps[first:last]].sum(axis=0, dtype=np.float64)
+        rows = np.add.reduceat(plane[steps][:, columns], starts, axis=0)
+        made[number] = np.add.reduceat(rows, ends, axis=1)
+    return made

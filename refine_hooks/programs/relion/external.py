@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from refine_hooks.errors import NotReadyError, SumsError
 from refine_hooks.files.mrc import Map, read_header, read_voxels
 from refine_hooks.programs.relion.star import read_star
-from refine_hooks.sums.relion import Grid, half_map
+from refine_hooks.sums.relion import Grid, half_map, own_fsc
 
 _NEXT_WITHIN_NS = 2 * 10**9  # RELION begins its next array as soon as one is written
 _STAMP = re.compile(r"Relion +(\d{1,2}-\w{3}-\d{2} +\d\d:\d\d:\d\d)")
@@ -158,6 +158,21 @@ def half_map_from_external(star: Path, voxel_size_A: float | None = None) -> tup
     if states_of([star]) != before:
         raise NotReadyError(f"{star}: its arrays changed while they were read")
     return Map(volume, voxel_size_A), external.grid
+
+
+def fsc_of_sums(stars: tuple[Path, Path]) -> NDArray[np.float64]:
+    """RELION's own FSC of the two halves' sums, see `refine_hooks.sums.relion.own_fsc`.
+
+    Raises:
+        NotReadyError, SumsError, MapError: see `half_map_from_external`.
+    """
+    halves = [read_external(star) for star in stars]
+
+    def read(half: int, part: int) -> NDArray[np.float32]:
+        path = halves[half].files[1:][part]
+        return read_voxels(path, read_header(path))
+
+    return own_fsc(read, halves[0].grid)
 
 
 def states_of(stars: Iterable[Path]) -> list[tuple[int, int]]:

@@ -19,7 +19,7 @@ from refine_hooks.model import (
     ProgramMaskParameters,
     Round,
 )
-from refine_hooks.programs.relion.external import half_map_from_external, states_of
+from refine_hooks.programs.relion.external import fsc_of_sums, half_map_from_external, states_of
 from refine_hooks.programs.relion.files import Job, in_project
 from refine_hooks.programs.relion.look import Inputs
 from refine_hooks.programs.relion.notes import FINAL_RULE, PER_ITERATION_RULE
@@ -35,6 +35,8 @@ _MADE: dict[str, ProgramCurve] = {
     "mask_fraction": "scaled",
     "molecular_weight": "scaled",
 }
+_GOLD_STANDARD = "gold_standard"
+_PADDED = 2
 _Mask = tuple[Masked, str]
 INSCRIBED: _Mask = (
     "inscribed_sphere",
@@ -79,6 +81,7 @@ def _merged(inputs: Inputs, joined_A: float | None) -> HalfMaps:
     voxel_A = inputs.model.voxel_size_A if inputs.model else None
     before = states_of(inputs.halves)
     (first, grid), (second, other) = (half_map_from_external(star, voxel_A) for star in inputs.halves)
+    own = {_GOLD_STANDARD: fsc_of_sums(inputs.halves)} if grid == other and _is_of_the_sums(inputs) else {}
     names = " and ".join(str(star) for star in inputs.halves)
     if states_of(inputs.halves) != before:
         raise NotReadyError(f"{names}: their arrays changed while they were read")
@@ -97,6 +100,7 @@ def _merged(inputs: Inputs, joined_A: float | None) -> HalfMaps:
         joined_below_A=joined_A,
         valid_shells=grid.shells,
         images=inputs.images,
+        of_sums=own,
     )
 
 
@@ -143,15 +147,28 @@ def _gold_standard(inputs: Inputs, round_: Round, table: ClassTable, fsc: NDArra
     rule = FINAL_RULE if inputs.final else PER_ITERATION_RULE
     resolution_A, level = (read.resolution_A, read.level) if read else (None, None)
     made: ProgramCurve = "unmasked" if _is_of_the_whole_maps(inputs, table) else "fsc"
-    return FscCurve("gold_standard", fsc, made, resolution_A, level, rule, note)
+    return FscCurve(_GOLD_STANDARD, fsc, made, resolution_A, level, rule, note)
 
 
 def _is_of_the_whole_maps(inputs: Inputs, table: ClassTable) -> bool:
-    """Whether the FSC is that of the sums behind these halves: not corrected for the solvent, of denoised maps, or repeated."""
-    optimiser = inputs.optimiser
-    if optimiser is None or inputs.origin not in ("found", "merged"):
+    """Whether the FSC is that of these halves within noise: of their sums, not of denoised maps, and not of a coarse grid.
+
+    Without padding RELION's curve is higher than that of the maps, see `refine_hooks.sums.relion.own_fsc`.
+    """
+    if inputs.origin == "merged":
+        return _is_of_the_sums(inputs)
+    optimiser, model = inputs.optimiser, inputs.model
+    if optimiser is None or model is None or inputs.origin != "found" or model.padding < _PADDED:
         return False
     return not (optimiser.corrects_fsc or optimiser.blush or optimiser.gradient or table.kept_fixed)
+
+
+def _is_of_the_sums(inputs: Inputs) -> bool:
+    """Whether the FSC of the tables was counted from the sums: not corrected for the solvent, and not repeated."""
+    optimiser, model = inputs.optimiser, inputs.model
+    if optimiser is None or model is None or not inputs.number <= len(model.classes):
+        return False
+    return not (optimiser.corrects_fsc or optimiser.gradient or model.classes[inputs.number - 1].kept_fixed)
 
 
 def _postprocessed(found: PostProcess, box_px: int) -> list[FscCurve]:

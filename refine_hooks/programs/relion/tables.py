@@ -42,6 +42,7 @@ class Model:
     particles: int | None
     bodies: bool
     classes: tuple[ClassTable, ...]
+    padding: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,14 @@ def read_model(path: Path) -> Model:
     helix = general.whole("rlnIsHelix") == 1
     classes = tuple(_class_table(path, blocks, listed, kind, i, box, current, helix) for i in range(count))
     return Model(
-        box, voxel, current, general.number("rlnCurrentResolution"), _particles(path, general, groups), bodies, classes
+        box,
+        voxel,
+        current,
+        general.number("rlnCurrentResolution"),
+        _particles(path, general, groups),
+        bodies,
+        classes,
+        general.number("rlnPaddingFactor") or 2.0,
     )
 
 
