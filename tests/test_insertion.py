@@ -17,7 +17,15 @@ from refine_hooks.files.mrc import read_map
 from refine_hooks.fourier import transform
 from refine_hooks.kernels import build
 from refine_hooks.model import HalfMaps
-from refine_hooks.particles import CTF_PHASE_FLIPPED, CTF_PREMULTIPLIED, Particles, ParticlesJob, read_particles, stacks
+from refine_hooks.particles import (
+    CTF_PHASE_FLIPPED,
+    CTF_PREMULTIPLIED,
+    Helix,
+    Particles,
+    ParticlesJob,
+    read_particles,
+    stacks,
+)
 from refine_hooks.reconstruct import Desk, half_maps_of
 from refine_hooks.settings import load_settings
 from refine_hooks.sums import insertion
@@ -233,8 +241,9 @@ def test_a_stack_of_another_box_is_scaled_to_the_first_ones_grid(tmp_path: Path)
     assert np.isfinite(insertion.sums_of(plan)).all()
 
 
-def half_maps(particles: Particles, package: Any, symmetry: str) -> HalfMaps:
-    return half_maps_of(ParticlesJob(particles, package, symmetry=symmetry), "test", load_settings(), Desk())
+def half_maps(particles: Particles, package: Any, symmetry: str, **options: Any) -> HalfMaps:
+    job = ParticlesJob(particles, package, symmetry=symmetry, **options)
+    return half_maps_of(job, "test", load_settings(), Desk())
 
 
 @pytest.mark.parametrize("package", ["cistem", "relion"])
@@ -295,7 +304,14 @@ def test_what_is_no_rotation_group_is_refused(symbol: str) -> None:
 @pytest.mark.relion
 @pytest.mark.parametrize(
     "symmetry",
-    ["C1", "T", "I2", *(pytest.param(each, marks=pytest.mark.long) for each in ("C3", "D2", "O", "I1", "I3", "I4"))],
+    [
+        "C1",
+        "T",
+        "I2",
+        "C1 --helical_rise 7.5 --helical_twist -31 --nr_helical_asu 4",
+        "D2 --helical_rise 6 --helical_twist 24 --nr_helical_asu 5",
+        *(pytest.param(each, marks=pytest.mark.long) for each in ("C3", "D2", "O", "I1", "I3", "I4")),
+    ],
 )
 def test_half_maps_are_those_of_relion_reconstruct(tmp_path: Path, symmetry: str) -> None:
     if shutil.which("relion_reconstruct") is None:
@@ -304,7 +320,9 @@ def test_half_maps_are_those_of_relion_reconstruct(tmp_path: Path, symmetry: str
     write_stack(tmp_path / "s.mrcs", count, box=box)
     values = {**columns(count), "phase_shift_rad": np.zeros(count)}
     star = write_relion_star(tmp_path / "p.star", values, "s.mrcs", box=box)
-    halves = half_maps(read_particles(star), "relion", symmetry)
+    group, *options = symmetry.split()
+    helix = Helix(float(options[1]), float(options[3]), int(options[5])) if options else None
+    halves = half_maps(read_particles(star), "relion", group, helix=helix)
     both = ((1, halves.half1), (2, halves.half2))
     for number, ours in both if symmetry == "C1" else both[:1]:
         command = f"relion_reconstruct --i p.star --o half{number}.mrc --ctf --subset {number} --sym {symmetry}"

@@ -13,7 +13,7 @@ import pytest
 from refine_hooks.errors import ParticlesError
 from refine_hooks.files.mrc import read_map
 from refine_hooks.model import Changes
-from refine_hooks.particles import CTF_PHASE_FLIPPED, CTF_PLAIN
+from refine_hooks.particles import CTF_PHASE_FLIPPED, CTF_PLAIN, Helix
 from refine_hooks.particles.cistem import read_par
 from refine_hooks.particles.relion import read_star
 from refine_hooks.programs.relion.external import fsc_of_sums, half_map_from_external
@@ -95,10 +95,35 @@ def test_what_is_not_repeated_here_is_refused_in_words(tmp_path: Path, option: s
         particles(a_round(tmp_path, option))
 
 
-def test_a_helix_that_only_the_model_table_tells_of_is_refused(tmp_path: Path) -> None:
-    round_ = a_round(tmp_path)
-    round_.inputs.model = SimpleNamespace(classes=(SimpleNamespace(helix=(4.78, -1.2)),))
-    with pytest.raises(ParticlesError, match="helical symmetry"):
+def a_helical_round(folder: Path, units: int | None = 6, options: str = "", **more: Any) -> Any:
+    round_ = a_round(folder, options, **more)
+    table = SimpleNamespace(helix=(4.78, -1.2))
+    round_.inputs.model = SimpleNamespace(classes=(table,), helical_units=units, box_px=24, voxel_size_A=1.5)
+    return round_
+
+
+def test_a_helix_is_imposed_as_the_model_table_tells_it_and_said(tmp_path: Path) -> None:
+    job = particles(a_helical_round(tmp_path))
+    assert job.helix == Helix(4.78, -1.2, 6)
+    assert any("6 units, 4.78 A rise and -1.2 degrees" in note and "central Z percentage" in note for note in job.notes)
+    called = a_helical_round(tmp_path, None, "_rlnDoHelicalRefine 1", call="--helix --helical_nr_asu 3")
+    assert particles(called).helix == Helix(4.78, -1.2, 3)
+    searched = particles(a_helical_round(tmp_path, options="_rlnHelicalSymmetryLocalRefinement 1"))
+    assert any("once its own sums were made" in note for note in searched.notes)
+
+
+@pytest.mark.parametrize("how", [{"options": "_rlnIgnoreHelicalSymmetry 1"}, {"call": "--ignore_helical_symmetry"}])
+def test_a_helix_whose_symmetry_was_ignored_or_is_of_one_unit_is_none(tmp_path: Path, how: dict[str, str]) -> None:
+    assert particles(a_helical_round(tmp_path, **how)).helix is None
+    assert particles(a_helical_round(tmp_path, units=1)).helix is None
+
+
+def test_a_helix_that_the_tables_tell_half_of_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ParticlesError, match="an unknown number of units"):
+        particles(a_helical_round(tmp_path, None))
+    round_ = a_helical_round(tmp_path)
+    round_.inputs.model.classes[0].helix = (float("nan"), -1.2)
+    with pytest.raises(ParticlesError, match="nan A rise"):
         particles(round_)
 
 

@@ -1,4 +1,4 @@
-/* See refine_hooks/sums/insertion.py: a point group applied to sums [z, y, x, (real, imaginary, weight, pad)]; z and y run from
+/* See refine_hooks/sums/insertion.py: a point group or a helix applied to sums [z, y, x, (real, imaginary, weight, pad)]; z and y run from
    -half - 1 to half + 1, x from 0 to half + 1. */
 #include "arrays.h"
 
@@ -16,8 +16,8 @@ void complete_mates(float_array sums, int64_t half) {
     ROW2(sums, middle, middle)[1] = 0;
 }
 
-/* Add what the sums hold at a symmetry mate of (x, y, z), trilinearly. */
-static inline four add_mate(four total, float_array sums, const double *m, int64_t x, int64_t y, int64_t z, int64_t middle) {
+/* What the sums hold at a symmetry mate of (x, y, z), trilinearly. */
+static inline four at_mate(float_array sums, const double *m, int64_t x, int64_t y, int64_t z, int64_t middle) {
     double u = m[0] * x + m[1] * y + m[2] * z, v = m[3] * x + m[4] * y + m[5] * z, w = m[6] * x + m[7] * y + m[8] * z;
     double turn = u < 0 ? -1.0 : 1.0;
     u *= turn, v *= turn, w *= turn;
@@ -29,14 +29,21 @@ static inline four add_mate(four total, float_array sums, const double *m, int64
             const four *left = (const four *)ROW3(sums, middle + k + dz, middle + j + dy, i);
             found += (dz ? fz : 1 - fz) * (dy ? fy : 1 - fy) * ((1 - fx) * left[0] + fx * left[1]);
         }
-    return total + found * (four){1, (float)turn, 1, 1};
+    return found * (four){1, (float)turn, 1, 1};
 }
 
 /* The planes first..last-1 of `out`: at every point within `half` the sum of what the sums hold at its symmetry mates, else 0.
-   `matrices` [operator, 9] act on (x, y, z); the plane x = 0 of the sums is complete. */
-void symmetrise(float_array sums, double_array matrices, int64_t half, float_array out, int64_t first, int64_t last) {
-    int64_t middle = half + 1;
-    for (int64_t iz = first; iz < last; iz++)
+   `matrices` [operator, 9] act on (x, y, z), and `phases` [operator] in radians turn each by so much a step of z; the plane x = 0
+   of the sums is complete. */
+void symmetrise(float_array sums, double_array matrices, double_array phases, int64_t half, float_array out, int64_t first,
+                int64_t last) {
+    int64_t middle = half + 1, count = matrices.shape[0];
+    for (int64_t iz = first; iz < last; iz++) {
+        float along[count], across[count];
+        for (int64_t m = 0; m < count; m++) {
+            double angle = phases.at[m] * (double)(iz - middle);
+            along[m] = (float)cos(angle), across[m] = (float)sin(angle);
+        }
         for (int64_t iy = 0; iy < out.shape[1]; iy++) {
             int64_t z = iz - middle, y = iy - middle;
             four *row = (four *)ROW2(out, iz, iy);
@@ -44,8 +51,12 @@ void symmetrise(float_array sums, double_array matrices, int64_t half, float_arr
                 row[x] = (four){0, 0, 0, 0};
                 if (x * x + y * y + z * z > half * half)
                     continue;
-                for (int64_t m = 0; m < matrices.shape[0]; m++)
-                    row[x] = add_mate(row[x], sums, ROW1(matrices, m), x, y, z, middle);
+                for (int64_t m = 0; m < count; m++) {
+                    four mate = at_mate(sums, ROW1(matrices, m), x, y, z, middle);
+                    four turned = {-mate[1], mate[0], 0, 0};
+                    row[x] += mate * (four){along[m], along[m], 1, 1} + turned * across[m];
+                }
             }
         }
+    }
 }

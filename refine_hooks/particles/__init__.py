@@ -236,6 +236,21 @@ def package_of(path: Path) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Helix:
+    """Helical symmetry about the map's z axis.
+
+    Attributes:
+        rise_A: from one unit to the next.
+        twist_deg: likewise; above 0 for a right-handed helix.
+        units: asymmetric units that are added up, those of one image (``--helical_nr_asu``).
+    """
+
+    rise_A: float
+    twist_deg: float
+    units: int
+
+
+@dataclass(frozen=True, slots=True)
 class ParticlesJob:
     """The particles of one round and the rules by which its half maps are made of them.
 
@@ -245,6 +260,7 @@ class ParticlesJob:
             score, divided by weights + 100) or "relion" (a grid twice as fine, symmetry applied to the sums, even sampling
             sought iteratively). A program without rules of its own takes those whose conventions its table was read by.
         symmetry: point group in that package's setting.
+        helix: helical symmetry besides, by RELION's rules only.
         whitening_radius_A: the noise outside this radius whitens the images, and their background is brought to mean 0 and
             variance 1, as cisTEM does; None inserts the images as they are.
         score_weight_A2: cisTEM's "particle weighting factor".
@@ -259,6 +275,7 @@ class ParticlesJob:
     particles: Particles
     package: Package
     symmetry: str = "C1"
+    helix: Helix | None = None
     whitening_radius_A: float | None = None
     score_weight_A2: float = 0.0
     adjust_scores: bool = True

@@ -120,7 +120,7 @@ def plan_of(job: ParticlesJob) -> Plan:
     whitening = None
     if job.whitening_radius_A is not None:
         whitening = normalise.whitening_filter(particles, boxes, job.whitening_radius_A)
-    options = {"whitening": whitening, "grid": job.grid}
+    options = {"whitening": whitening, "grid": job.grid, "helix": job.helix}
     plan = plan_for(particles, boxes, weights, package=job.package, symmetry=job.symmetry, **options)
     require_both_halves(plan.particles)
     return plan

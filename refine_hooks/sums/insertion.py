@@ -22,7 +22,7 @@ from refine_hooks.particles import Particles
 from refine_hooks.particles.stacks import Block, Images, blocks, read_images
 from refine_hooks.sums import FourierSums, coefficients
 from refine_hooks.sums.plan import Floats, Plan
-from refine_hooks.sums.symmetry import rotations, turn_about
+from refine_hooks.sums.symmetry import of_helix, rotations, turn_about
 
 Progress = Callable[[int, int], None]
 
@@ -32,7 +32,7 @@ _TASKS_PER_THREAD = 4
 _ROWS_AT_ONCE = 3 << 14  # of images; their pieces take up to 1 kB each
 _SUMS, _SUMS_WRITTEN = array("float32", 4), array("float32", 4, written=True)
 _complete_mates = kernel("complete_mates", _SUMS_WRITTEN, INT)
-_symmetrise = kernel("symmetrise", _SUMS, array("float64", 2), INT, _SUMS_WRITTEN, INT, INT)
+_symmetrise = kernel("symmetrise", _SUMS, array("float64", 2), array("float64", 1), INT, _SUMS_WRITTEN, INT, INT)
 _COUNTS = array("int64", 1, written=True)
 _cut_rows = kernel(
     "cut_rows",
@@ -260,25 +260,35 @@ def _matrices(plan: Plan, rows: Particles, box_px: int) -> NDArray[np.float64]:
 
 
 def apply_symmetry(plan: Plan, sums: Floats, threads: int = 0) -> None:
-    """Finish RELION's sums in place: mates on the plane x = 0 added up, then the point group applied by trilinear interpolation.
+    """Finish RELION's sums in place: mates on the plane x = 0 added up, then helix and point group by trilinear interpolation.
 
     cisTEM's need nothing: all symmetry mates were inserted, and mates are added up when the map is made. For a group other than
     C1 this takes the memory of one half set's sums in addition.
     """
     if plan.package == "cistem":
         return
-    matrices = rotations(plan.symmetry, plan.package)
-    threads = threads or workers()
-    whole = np.empty_like(sums[0]) if len(matrices) > 1 else None
+    group = rotations(plan.symmetry, plan.package)
+    steps = [(group, np.zeros(len(group)))]
+    if plan.helix is not None:
+        steps.insert(0, of_helix(plan.helix, 2 * plan.half * plan.voxel_size_A))
+    steps = [step for step in steps if len(step[0]) > 1]
+    room = np.empty_like(sums[0]) if steps else None
     for mine in sums:
         _complete_mates(mine, plan.half)
-        if whole is not None:
-            cuts = np.linspace(0, len(mine), 4 * threads + 1).astype(int).tolist()
-            slab = partial(_symmetrise, mine, matrices.reshape(-1, 9), plan.half, whole)
-            with ThreadPoolExecutor(threads) as pool:
-                for done in [pool.submit(slab, *cut) for cut in pairwise(cuts)]:
-                    done.result()
-            mine[:] = whole
+        for matrices, phases in steps:
+            assert room is not None
+            _summed_over_mates(mine, matrices, phases, plan.half, room, threads or workers())
+            mine[:] = room
+
+
+def _summed_over_mates(
+    sums: Floats, matrices: NDArray[np.float64], phases: NDArray[np.float64], half: int, out: Floats, threads: int
+) -> None:
+    cuts = np.linspace(0, len(sums), 4 * threads + 1).astype(int).tolist()
+    slab = partial(_symmetrise, sums, matrices.reshape(-1, 9), phases, half, out)
+    with ThreadPoolExecutor(threads) as pool:
+        for done in [pool.submit(slab, *cut) for cut in pairwise(cuts)]:
+            done.result()
 
 
 def fourier_sums(plan: Plan, sums: Floats, half_set: int) -> FourierSums:

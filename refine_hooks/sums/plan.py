@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from refine_hooks.errors import ParticlesError
 from refine_hooks.model import Package
-from refine_hooks.particles import Integers, Particles
+from refine_hooks.particles import Helix, Integers, Particles
 from refine_hooks.sums.symmetry import rotations
 from refine_hooks.sums.weights import Weights
 
@@ -27,6 +27,7 @@ class Plan:
         boxes: edge of the images of each stack.
         rows: where each particle stands in the table that it comes from, from 0.
         amplitude, falloff_A2: weight of each particle, see `Weights`.
+        helix: helical symmetry that is applied to the sums besides.
         whitening: filter for each box of images, for cisTEM's normalisation; None for images as they are.
     """
 
@@ -41,6 +42,7 @@ class Plan:
     amplitude: NDArray[np.float64]
     falloff_A2: NDArray[np.float64]
     whitening: dict[int, Floats] | None = None
+    helix: Helix | None = None
 
     def __len__(self) -> int:
         return len(self.particles)
@@ -77,7 +79,7 @@ def plan_for(
         boxes: as `refine_hooks.particles.stacks.checked_boxes` returns them.
         weights: of the same table.
         package, symmetry: see `Plan`.
-        options: ``padding`` (else 1 for cisTEM, 2 for RELION), ``whitening``, and ``grid``, the box and the voxel size of the map
+        options: ``padding`` (else 1 for cisTEM, 2 for RELION), ``helix``, ``whitening``, and ``grid``, the box and the voxel size of the map
             (else those of the first stack's images).
     """
     rotations(symmetry, package)
@@ -100,4 +102,5 @@ def plan_for(
         amplitude=weights.amplitude[in_order],
         falloff_A2=weights.falloff_A2[in_order],
         whitening=options.get("whitening"),
+        helix=options.get("helix"),
     )

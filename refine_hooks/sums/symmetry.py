@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from refine_hooks.errors import SettingsError
 from refine_hooks.model import Package
+from refine_hooks.particles import Helix
 
 Axis = tuple[int, tuple[float, float, float]]
 
@@ -90,6 +91,20 @@ def _axial(n: int, *, dihedral: bool) -> NDArray[np.float64]:
     turns = [turn_about((0, 0, 1), 360.0 * k / n) for k in range(n)]
     flip = np.diag([1.0, -1.0, -1.0])
     return np.array(turns + ([t @ flip for t in turns] if dihedral else []))
+
+
+def of_helix(helix: Helix, padded_A: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What a helix does to a Fourier transform: rotations about z [unit, 3, 3], and the phase in radians per step of z [unit].
+
+    The units lie on both sides of the box's middle, as RELION 3 to 5 take them (``BackProjector::applyHelicalSymmetry``).
+
+    Args:
+        helix: its rise, twist and how many units of it a box holds.
+        padded_A: edge of the box that the transform is of.
+    """
+    units = np.arange(helix.units) - helix.units // 2
+    turns = [turn_about((0, 0, 1), float(-helix.twist_deg * unit)) for unit in units]
+    return np.array(turns), np.asarray(-2 * np.pi * units * helix.rise_A / padded_A, np.float64)
 
 
 def turn_about(axis: Sequence[float], angle_deg: float) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from math import isfinite, nan
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from refine_hooks.files.reading import open_plain
 from refine_hooks.files.star import Block, parse_star
 from refine_hooks.log.checks import Duplicates
 from refine_hooks.model import Independence, Round
-from refine_hooks.particles import CTF_PHASE_FLIPPED, CTF_PLAIN, ParticlesJob, require_both_halves
+from refine_hooks.particles import CTF_PHASE_FLIPPED, CTF_PLAIN, Helix, ParticlesJob, require_both_halves
 from refine_hooks.particles.doubles import NEAR, in_both_halves
 from refine_hooks.particles.relion import read_places, read_star
 from refine_hooks.programs._reading import read_text
@@ -23,6 +24,7 @@ NOTE = (
 )
 _HEAD_BYTES = 1 << 20
 _SKIPS_GRIDDING_SINCE = 4
+_UNITS = "--helical_nr_asu"
 _REFUSED = {
     "rlnDoIgnoreCtfUntilFirstPeak": "the CTF was left out up to its first peak (--ctf_intact_first_peak)",
     "rlnDoOnlyFlipCtfPhases": "the CTF was corrected by its phases alone (--only_flip_phases)",
@@ -46,8 +48,9 @@ def particles(round_: Round) -> ParticlesJob:
     if inputs.kind != "class":
         raise ParticlesError(f"{table}: bodies of a multi-body refinement are not reconstructed here")
     optimiser = table.with_name(f"{inputs.stem}_optimiser.star")
-    general, gridding = _how_summed(optimiser)
-    _refuse_unlike(optimiser, general, _is_helix(round_))
+    general, options, gridding = _how_summed(optimiser)
+    _refuse_unlike(optimiser, general)
+    helix = _helix(round_, optimiser, general, options)
     rows = read_star(table, root=inputs.job.project, class_id=round_.key.class_id)
     if general.whole("rlnCtfDataArePhaseFlipped") == 1:
         rows = replace(rows, ctf_kind=np.where(rows.ctf_kind == CTF_PLAIN, CTF_PHASE_FLIPPED, rows.ctf_kind))
@@ -56,6 +59,8 @@ def particles(round_: Round) -> ParticlesJob:
     sizes_A = tuple(np.unique(rows.pixel_size_A[rows.used]).tolist())
     other = other_pixel_size(sizes_A, round_.facts.voxel_size_A, table)
     notes = (NOTE, *(f"{note}; this map is made with the former" for note in other))
+    if helix is not None:
+        notes = (*notes, _helical_note(helix, general))
     grid = None if other or inputs.model is None else (inputs.model.box_px, inputs.model.voxel_size_A)
     if grid is not None and len(sizes_A) > 1:
         listed = ", ".join(f"{size_A:g}" for size_A in sizes_A)
@@ -64,7 +69,14 @@ def particles(round_: Round) -> ParticlesJob:
             f"the images have pixels of {listed} A; the map has the model table's box and pixel, as RELION's",
         )
     return ParticlesJob(
-        rows, "relion", symmetry=symmetry, gridding=gridding, independence=independence, grid=grid, notes=notes
+        rows,
+        "relion",
+        symmetry=symmetry,
+        helix=helix,
+        gridding=gridding,
+        independence=independence,
+        grid=grid,
+        notes=notes,
     )
 
 
@@ -81,18 +93,18 @@ def duplicates(round_: Round) -> Duplicates | None:
     return None if places is None else in_both_halves(places, NEAR * 2 * (round_.facts.sphere_radius_A or 0.0))
 
 
-def _how_summed(optimiser: Path) -> tuple[Block, bool]:
-    """The optimiser's own table, empty where there is none, and whether the sampling was made even (gridding)."""
+def _how_summed(optimiser: Path) -> tuple[Block, list[str], bool]:
+    """The optimiser's own table and call, empty where there is none, and whether the sampling was made even (gridding)."""
     try:
         text = read_text(optimiser)
     except NotReadyError:
-        return Block({}, {}), True
+        return Block({}, {}), [], True
     head = text[: text.find("\ndata_")]
     version = re.search(r"version (\d+)", head)
     options = head.split()
     since_4 = version is not None and _SKIPS_GRIDDING_SINCE <= int(version[1]) < 1000
     skips = "--skip_gridding" in options or (since_4 and "--dont_skip_gridding" not in options)
-    return parse_star(text, str(optimiser)).get("optimiser_general", Block({}, {})), not skips
+    return parse_star(text, str(optimiser)).get("optimiser_general", Block({}, {})), options, not skips
 
 
 def _is_helix(round_: Round) -> bool:
@@ -100,14 +112,45 @@ def _is_helix(round_: Round) -> bool:
     return model is not None and any(table.helix is not None for table in model.classes)
 
 
-def _refuse_unlike(optimiser: Path, general: Block, helix: bool) -> None:
+def _helix(round_: Round, optimiser: Path, general: Block, options: list[str]) -> Helix | None:
+    """The helical symmetry that RELION imposed on the sums of a round; None where it imposed none.
+
+    Raises:
+        ParticlesError: it did, and the tables do not say which.
+    """
+    model = round_.inputs.model
+    if not (_is_helix(round_) or general.whole("rlnDoHelicalRefine") == 1):
+        return None
+    if general.whole("rlnIgnoreHelicalSymmetry") == 1 or "--ignore_helical_symmetry" in options:
+        return None
+    units = model.helical_units if model is not None else None
+    if units is None:
+        said = options[options.index(_UNITS) + 1 :][:1] if _UNITS in options else []
+        units = int(said[0]) if said and said[0].isdecimal() else None
+    rise_A, twist_deg = (model.classes[round_.inputs.number - 1].helix if model is not None else None) or (nan, nan)
+    if units is None or not isfinite(rise_A) or not isfinite(twist_deg):
+        what = f"{rise_A:g} A rise, {twist_deg:g} degrees twist, {units or 'an unknown number of'} units in a box"
+        raise ParticlesError(
+            f"{optimiser}: helical symmetry was imposed, and the tables do not tell it all ({what}): this round is not "
+            "reconstructed; use relion_reconstruct with --helical_rise, --helical_twist and --nr_helical_asu"
+        )
+    return Helix(rise_A, twist_deg, units) if units > 1 else None
+
+
+def _helical_note(helix: Helix, general: Block) -> str:
+    found = general.whole("rlnHelicalSymmetryLocalRefinement") == 1
+    when = ", as this round found them once its own sums were made" if found else ""
+    return (
+        f"helical symmetry of {helix.units} units, {helix.rise_A:g} A rise and {helix.twist_deg:g} degrees twist{when}, was imposed "
+        "on the sums as RELION does; what it does to its references in real space (the central Z percentage) is not in its "
+        "unfiltered half maps, and not in these"
+    )
+
+
+def _refuse_unlike(optimiser: Path, general: Block) -> None:
     faults = [f"{optimiser}: {what}" for name, what in _REFUSED.items() if general.whole(name) == 1]
     if general.whole("rlnDoCorrectCtf") == 0:
         faults.append(f"{optimiser}: the CTF was not corrected (no --ctf)")
-    if (helix or general.whole("rlnDoHelicalRefine") == 1) and general.whole("rlnIgnoreHelicalSymmetry") != 1:
-        faults.append(
-            f"{optimiser}: helical symmetry was imposed (rlnIsHelix 1; use relion_reconstruct with --helical_rise)"
-        )
     if faults:
         raise ParticlesError(
             *(f"{fault}, which is not repeated here: this round is not reconstructed" for fault in faults)

@@ -43,6 +43,7 @@ class Model:
     bodies: bool
     classes: tuple[ClassTable, ...]
     padding: float = 2.0
+    helical_units: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,7 @@ def read_model(path: Path) -> Model:
         bodies,
         classes,
         general.number("rlnPaddingFactor") or 2.0,
+        general.whole("rlnNrHelicalAsymUnits"),
     )
 
 
