@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_line import cli
 from particles_data import BOX, COUNT, PIXEL_A, columns, some_particles, write_relion_star, write_stack
 
 from refine_hooks import fsc
@@ -335,6 +336,36 @@ def test_half_maps_are_those_of_relion_reconstruct(tmp_path: Path, symmetry: str
         within = k[:, None, None] ** 2 + k[None, :, None] ** 2 + k**2 <= last**2
         power = [np.sum(np.abs(np.fft.fftn(half.voxels)[within]) ** 2) for half in (ours, theirs)]
         assert power[0] == pytest.approx(power[1], rel=0.1)
+
+
+def test_helical_symmetry_is_asked_for_on_the_command_line_and_never_left_out_in_silence(tmp_path: Path) -> None:
+    count, box = 12, 16
+    write_stack(tmp_path / "s.mrcs", count, box=box)
+    values = {**columns(count), "phase_shift_rad": np.zeros(count)}
+    star = write_relion_star(tmp_path / "p.star", values, "s.mrcs", box=box, HelicalTubeID=np.ones(count, int))
+
+    def made(*options: str, out: str = "plain") -> tuple[int, str, np.ndarray | None]:
+        done = cli("reconstruct", "--particles", str(star), "--out", str(tmp_path / out), *options)
+        path = tmp_path / out / "p_half1.mrc"
+        return done.returncode, done.stderr, read_map(path, PIXEL_A).voxels if path.is_file() else None
+
+    code, words, plain = made()
+    assert code == 0
+    assert "segments of filaments" in words
+    helix = ["--helical-rise", "6", "--helical-twist", "30"]
+    code, words, turned = made(*helix, "--helical-units", "3", out="helix")
+    assert code == 0
+    assert "segments of filaments" not in words
+    assert plain is not None
+    assert turned is not None
+    assert np.abs(turned - plain).max() > 0.05 * np.abs(plain).max()
+    for wrong, word in (
+        (helix, "two or more units"),
+        ([*helix, "--helical-units", "3", "--package", "cistem"], "no helix"),
+    ):
+        code, words, _ = made(*wrong, out="wrong")
+        assert code == 1
+        assert word in words
 
 
 @pytest.mark.parametrize(("symbol", "same"), [("T0", "T"), ("O0", "O"), ("I0", "I"), ("C01", "C1"), ("d07", "D7")])

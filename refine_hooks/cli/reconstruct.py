@@ -67,6 +67,13 @@ MaskRadius = Annotated[
     ),
 ]
 ScoreWeight = Annotated[float, typer.Option(help="cisTEM's particle weighting factor in A^2")]
+Rise = Annotated[float, typer.Option(help="of a helix in A, from one unit to the next (RELION)", show_default=False)]
+Twist = Annotated[
+    float, typer.Option(help="of a helix in degrees, above 0 for a right-handed one (RELION)", show_default=False)
+]
+Units = Annotated[
+    int, typer.Option(help="of a helix that one box holds: RELION's --nr_helical_asu", min=0, show_default=False)
+]
 White = Annotated[bool, typer.Option("--white", help="particles are brighter than the ice (cisTEM)")]
 Ewald = Annotated[bool, typer.Option("--ewald", help="refused: the Ewald sphere's curvature is not corrected")]
 Cluster = Annotated[
@@ -96,6 +103,9 @@ def reconstruct(
     amplitude_contrast: Known = 0.0,
     mask_radius: MaskRadius = 0.0,
     score_weight: ScoreWeight = 0.0,
+    helical_rise: Rise = 0.0,
+    helical_twist: Twist = 0.0,
+    helical_units: Units = 0,
     white: White = False,
     ewald: Ewald = False,
     cluster: Cluster = "",
@@ -116,7 +126,7 @@ def reconstruct(
         raise typer.BadParameter("give either PROJECT ROUND, or --particles FILE with --out DIR")
     if package not in ("", "cistem", "relion"):
         raise typer.BadParameter(f"--package {package}: is neither cistem nor relion")
-    from refine_hooks.reconstruct.jobs import job_of_file
+    from refine_hooks.reconstruct.jobs import job_of_file, with_helix
     from refine_hooks.settings import layers, load_settings, merged
 
     overrides: dict[str, Any] = {"cluster": {"scheduler": cluster}} if cluster else {}
@@ -136,6 +146,7 @@ def reconstruct(
     options.update({"class_id": class_id} if class_id else {}, **({"contrast": 1} if white else {}))
     settings = load_settings(overrides=overrides, own=merged(layers(config)))
     job = job_of_file(particles, package, symmetry or "C1", mask_radius, score_weight, **options)
+    job = with_helix(job, helical_rise, helical_twist, helical_units)
     _of_file(job, particles, out.absolute(), settings)
 
 

@@ -38,6 +38,7 @@ class Particles:
         ctf_scale, ctf_b_factor_A2: the CTF's amplitude is scale * exp(-B s^2 / 4).
         stacks: the MRC files.
         alternating: half sets are stated nowhere: rows were given to them in turn.
+        of_filaments: they are segments of helices.
         source: the file or table that this was read from.
         notes: what a reader of the result must know, in words.
     """
@@ -74,6 +75,7 @@ class Particles:
     source: str = ""
     notes: tuple[str, ...] = field(default=())
     alternating: bool = False
+    of_filaments: bool = False
 
     def __len__(self) -> int:
         return int(self.image.size)
@@ -84,7 +86,7 @@ class Particles:
 
 
 COLUMNS: tuple[str, ...] = tuple(
-    f.name for f in fields(Particles) if f.name not in ("stacks", "source", "notes", "alternating")
+    f.name for f in fields(Particles) if f.name not in ("stacks", "source", "notes", "alternating", "of_filaments")
 )
 _INTEGERS = {"half", "ctf_kind", "image", "stack"}
 _ABSENT: dict[str, float] = {

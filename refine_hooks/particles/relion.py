@@ -30,7 +30,7 @@ _MICROSCOPE = {
 _OTHERS = (
     "OpticsGroup ClassNumber RandomSubset PhaseShift ImagePixelSize DetectorPixelSize Magnification ImageDimensionality "
     "OriginX OriginY OriginXAngst OriginYAngst CtfDataAreCtfPremultiplied CtfDataArePhaseFlipped "
-    "MagMat00 MagMat01 MagMat10 MagMat11"
+    "MagMat00 MagMat01 MagMat10 MagMat11 HelicalTubeID"
 )
 _ZERNIKE = {"OddZernike": "antisymmetric aberrations", "EvenZernike": "symmetric aberrations"}
 _NUMBERS = {f"rln{label}" for label in (*_ANGLES, *_DEFOCUS, *_MICROSCOPE, *_OTHERS.split())}
@@ -126,7 +126,8 @@ def read_star(
     if used is not None and not used.any():
         raise ParticlesError(f"{path}: has no particle of class {class_id}")
     read = table(columns, stacks=stacks, source=str(path), used=used, notes=notes, first_line=star.table.first_line)
-    return replace(read, alternating=star.column("RandomSubset") is None)
+    filaments = star.column("HelicalTubeID") is not None
+    return replace(read, alternating=star.column("RandomSubset") is None, of_filaments=filaments)
 
 
 _PLACES = (

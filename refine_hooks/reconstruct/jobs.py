@@ -1,10 +1,11 @@
 """What is to be reconstructed of a parameter file."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from refine_hooks.errors import InputError, SettingsError
-from refine_hooks.particles import ParticlesJob, package_of, read_particles
+from refine_hooks.particles import Helix, ParticlesJob, package_of, read_particles
 from refine_hooks.sums.symmetry import rotations
 
 _OWN = {"cistem": ("contrast",), "relion": ("root", "class_id")}
@@ -49,3 +50,28 @@ def job_of_file(
         whitening_radius_A=mask_radius_A or None,
         score_weight_A2=score_weight_A2,
     )
+
+
+def with_helix(job: ParticlesJob, rise_A: float, twist_deg: float, units: int) -> ParticlesJob:
+    """The job with helical symmetry; without any, a word where the particles are segments of a helix.
+
+    Args:
+        job: of a parameter file.
+        rise_A, twist_deg, units: see `Helix`; all 0 for none.
+
+    Raises:
+        SettingsError: they are no helix, or the rules are cisTEM's, which knows none.
+    """
+    if not (rise_A or twist_deg or units):
+        word = (
+            "the particles are segments of filaments (rlnHelicalTubeID); no helical symmetry is imposed but what --helical-rise, "
+            "--helical-twist and --helical-units say"
+        )
+        return replace(job, notes=(*job.notes, word)) if job.particles.of_filaments else job
+    if job.package != "relion":
+        raise SettingsError("--helical-rise, --helical-twist, --helical-units: cisTEM's rules know no helix")
+    if units < 2 or not (rise_A or twist_deg):
+        raise SettingsError(
+            "--helical-units: a helix needs two or more units in a box, and --helical-rise or --helical-twist between them"
+        )
+    return replace(job, helix=Helix(rise_A, twist_deg, units))

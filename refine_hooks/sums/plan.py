@@ -79,8 +79,8 @@ def plan_for(
         boxes: as `refine_hooks.particles.stacks.checked_boxes` returns them.
         weights: of the same table.
         package, symmetry: see `Plan`.
-        options: ``padding`` (else 1 for cisTEM, 2 for RELION), ``helix``, ``whitening``, and ``grid``, the box and the voxel size of the map
-            (else those of the first stack's images).
+        options: ``padding`` (else 1 for cisTEM, 2 for RELION), ``helix``, ``whitening``, and ``grid``, the box and the voxel
+            size of the map (else those of the first stack's images).
     """
     rotations(symmetry, package)
     chosen = replace(particles, used=weights.used)

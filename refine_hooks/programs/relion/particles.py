@@ -141,8 +141,8 @@ def _helical_note(helix: Helix, general: Block) -> str:
     found = general.whole("rlnHelicalSymmetryLocalRefinement") == 1
     when = ", as this round found them once its own sums were made" if found else ""
     return (
-        f"helical symmetry of {helix.units} units, {helix.rise_A:g} A rise and {helix.twist_deg:g} degrees twist{when}, was imposed "
-        "on the sums as RELION does; what it does to its references in real space (the central Z percentage) is not in its "
+        f"helical symmetry of {helix.units} units, {helix.rise_A:g} A rise and {helix.twist_deg:g} degrees twist{when}, was "
+        "imposed on the sums as RELION does; what it does to its references in real space (the central Z percentage) is not in its "
         "unfiltered half maps, and not in these"
     )
 
