@@ -38,9 +38,9 @@ def floored_fsc(iteration: int) -> np.ndarray:
 
 
 def brought_to_shells(iteration: int) -> np.ndarray:
-    """`floored_fsc` at our shells: the mean of both neighbours."""
+    """`floored_fsc` at our shells: the mean of both neighbours, of which that of the origin is left out."""
     floored = floored_fsc(iteration)
-    return np.r_[1.0, (floored[1:-1] + floored[2:]) / 2, floored[-1], np.nan]
+    return np.r_[1.0, (1 + 2 * floored[2]) / 3, (floored[2:-1] + floored[3:]) / 2, floored[-1], np.nan]
 
 
 def dated(paths: Iterable[Path], iteration: float) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_line import cli
 from opened import Opened
 from pairs_data import (
     PROGRAMS,
@@ -24,6 +26,7 @@ from pairs_data import (
     true_fsc,
     write_em,
 )
+from particles_data import PIXEL_A, columns, write_relion_star, write_stack
 from small_program import BOX, half_maps_of
 
 from refine_hooks.audit.rounds import not_honest
@@ -174,6 +177,48 @@ def test_half_maps_under_other_names_are_not_passed_over_in_silence(name: str, t
     put(folder / "mine_half_A.mrc", half_maps_of(1)[0])
     (found,) = unused_half_maps(opened, opened.rounds())
     assert (found.path.name, "its name is none" in found.reason) == ("mine_half_A.mrc", True)
+
+
+def test_states_of_recovar_are_rounds_too_and_its_mask_is_the_program_s(tmp_path: Path) -> None:
+    one, two = half_maps_of(1)
+    names = ("output/volumes/mean", "analysis_4/kmeans/center001", "analysis_4/traj001/state002", "state001")
+    for name in names:
+        for number, half in enumerate((one, two), 1):
+            put(tmp_path / f"{name}_half{number}_unfil.mrc", half)
+    put(tmp_path / "output" / "volumes" / "mask.mrc", Map(np.ones_like(one.voxels), one.voxel_size_A))
+    opened = adapter_called("recovar").open(tmp_path, Settings(), tmp_path / "spool")
+    rounds = {round_.key.run: round_ for round_ in opened.rounds()}
+    assert set(rounds) == {"mean", *names[1:]}
+    assert unused_half_maps(opened, rounds.values()) == []
+    halves = {run: opened.half_maps(round_) for run, round_ in rounds.items()}
+    assert {each.masked for each in halves.values() if each is not None} == {"inscribed_sphere"}
+    assert [bool(opened.masks(rounds[run], halves[run])) for run in ("mean", "state001")] == [True, False]  # type: ignore[arg-type]
+    assert any("one choice for both" in note for note in halves["state001"].notes)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("inside", [1.0, 0.5])
+def test_dynamight_s_reconstruction_mask_is_one_only_where_it_leaves_something_out(
+    tmp_path: Path, inside: float
+) -> None:
+    project = PROGRAMS["dynamight"].finished(tmp_path / "project")
+    folder, (half, _) = project / "backprojection", half_maps_of(1)
+    put(folder / "mask_reconstruction.mrc", Map(np.full_like(half.voxels, inside), half.voxel_size_A))
+    put(folder / "reconstruction_half1_020.mrc", half)
+    opened = adapter_called("dynamight").open(project, Settings(), tmp_path / "spool")
+    (round_,) = opened.rounds()
+    halves = opened.half_maps(round_)
+    assert halves is not None
+    assert bool(opened.masks(round_, halves)) == (inside < 1)
+    assert "a part of the images" in unused_half_maps(opened, [round_])[0].reason
+
+
+def test_simple_s_start_up_volumes_are_named_as_what_they_are(tmp_path: Path) -> None:
+    project = PROGRAMS["simple"].finished(tmp_path / "project")
+    folder = next(project.rglob("recvol_state01*.mrc")).parent
+    put(folder / "startvol_state01_even_unfil.mrc", half_maps_of(1)[0])
+    opened = adapter_called("simple").open(project, settings_of("simple"), tmp_path / "spool")
+    (found,) = unused_half_maps(opened, opened.rounds())
+    assert "before the first iteration" in found.reason
 
 
 def test_emclarity_s_sums_are_named_with_the_reason_that_they_are_not_read(tmp_path: Path) -> None:
@@ -452,6 +497,40 @@ def test_older_tables_and_names_of_cryodrgn_are_read(tmp_path: Path) -> None:
     (round_,) = rounds_of("cryodrgn", tmp_path)
     (curve,) = Opened("cryodrgn").reported(tmp_path, round_)
     np.testing.assert_allclose(curve.correlation[:-2], brought_to_shells(1)[:-2], atol=1e-6)
+
+
+def test_the_origin_s_own_row_of_cryodrgn_spoils_no_shell(tmp_path: Path) -> None:
+    for letter, half in zip("ab", half_maps_of(1), strict=True):
+        put(tmp_path / f"half_map_{letter}.mrc", half)
+    rows = "".join(f"{k / BOX} {-1.0 if k == 1 else 1.0}\n" for k in range(BOX // 2 + 1))
+    put_text(tmp_path / "fsc-vals.txt", f"pixres NoMask\n{rows}")
+    (curve,) = Opened("cryodrgn").reported(tmp_path, rounds_of("cryodrgn", tmp_path)[0])
+    np.testing.assert_allclose(curve.correlation[:-1], 1.0)
+
+
+@pytest.mark.skipif(shutil.which("cryodrgn") is None, reason="cryodrgn is not on PATH")
+def test_what_cryodrgn_itself_writes_is_a_round_with_its_own_curve(tmp_path: Path) -> None:
+    box, count = 24, 120
+    write_stack(tmp_path / "s.mrcs", count, box=box)
+    values = {**columns(count), "phase_shift_rad": np.zeros(count)}
+    write_relion_star(tmp_path / "p.star", values, "s.mrcs", box=box)
+    for command in (
+        f"parse_pose_star p.star -D {box} --Apix {PIXEL_A} -o poses.pkl",
+        f"parse_ctf_star p.star -D {box} --Apix {PIXEL_A} --ps 0 -o ctf.pkl",
+        "backproject_voxel p.star --poses poses.pkl --ctf ctf.pkl -o made",
+    ):
+        subprocess.run(["cryodrgn", *command.split()], cwd=tmp_path, check=True, capture_output=True)
+    made = tmp_path / "made"
+    assert cli("once", made, "--out", tmp_path / "out").returncode == 0
+    (record,) = read_journal(tmp_path / "out" / "rounds.jsonl").rounds
+    assert record.half_maps is not None
+    assert (record.program, record.half_maps.origin, record.box_px) == ("cryodrgn", "found", box)
+    assert (record.half_maps.independence, record.voxel_size_A) == ("one_set_of_poses", pytest.approx(PIXEL_A))
+    names = {curve.name for curve in record.curves if curve.of_program}
+    assert names == {f"reported_{name}" for name in ("unmasked", "spherical", "loose", "tight", "corrected")}
+    difference = record.checks and record.checks.unmasked_against_program
+    assert difference is not None
+    assert not difference.is_of_another
 
 
 @pytest.mark.parametrize("text", ["", "no numbers at all\n", "0.1\n", "nan nan\n" * 9])

@@ -23,13 +23,15 @@ def _reported(round_: Round) -> list[FscCurve]:
     inputs: Inputs = round_.inputs
     table = inputs.file("fsc-vals.txt")
     rows = rows_of_numbers(table) if table else None
-    if table is None or rows is None or rows.shape[1] < 2 or not inputs.box_px or not inputs.voxel_size_A:
+    if table is None or rows is None or min(rows.shape) < 2 or not inputs.box_px or not inputs.voxel_size_A:
         return []
     names = _column_names(table)
     if not names and rows.shape[1] == 3:
         rows = rows[:, 1:]
     names = (names or ["pixres", "unmasked"])[1 : rows.shape[1]]
-    # Row i is the FSC of the shell [i - 1, i), written beside i / box (fsc.py), so half a shell is taken off.
+    # Row i is the FSC of the shell [i - 1, i), written beside i / box (fsc.py), so half a shell is taken off. Row 1 is that of
+    # the origin alone: the sign of the two maps' means.
+    rows = np.delete(rows, 1, axis=0)
     frequency_per_A = np.maximum(rows[:, 0] - 0.5 / inputs.box_px, 0.0) / inputs.voxel_size_A
     return [
         FscCurve(

@@ -64,6 +64,7 @@ ADAPTER = Pairs(
     numbered=re.compile(
         r"(?:(?P<run>[^/]+)/)?(?:RESOLUTION_STATE|fsc_state)(?P<class>\d{2})_(?:ITER|iter)(?P<iteration>\d{3})(?:\.eps)?"
     ),
+    unread=((re.compile(r"(?:[^/]+/)?startvol_state\d+_.+"), "a start-up volume, made before the first iteration"),),
     needs_number=lambda pair: "refine3D" in pair.run or "abinitio3D" in pair.run,
     beside=_table,
     reported=_reported,
