@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from command_line import cli
 from opened import Opened
 from particles_data import columns, write_relion_star, write_stack
 
+from refine_hooks.audit import audit
 from refine_hooks.curves import beyond_neighbours
 from refine_hooks.curves.relion import postprocess_fsc
 from refine_hooks.errors import NotReadyError, ParticlesError, ProjectError
@@ -22,6 +24,7 @@ from refine_hooks.files.mrc import Map, read_map, write_map
 from refine_hooks.files.star import parse_star
 from refine_hooks.fourier import transform
 from refine_hooks.fsc import fsc
+from refine_hooks.log.file import read_journal
 from refine_hooks.log.folder import Store
 from refine_hooks.measure import NamedMask, measure_halves
 from refine_hooks.model import Round
@@ -362,6 +365,29 @@ def test_sums_of_an_iteration_give_relion_s_own_unregularised_map(shared: Path, 
         wanted = read_map(source / f"run_it003_half{half}_class001_unfil.mrc")
         difference = np.abs(made.voxels - wanted.voxels).max() / np.abs(wanted.voxels).max()
         assert difference < 2e-3
+
+
+@pytest.mark.shared
+def test_a_body_s_mask_is_measured_under_and_not_judged_as_the_particle_s(shared: Path, tmp_path: Path) -> None:
+    golden, job = shared / "golden" / "relion", tmp_path / "project" / "MultiBody" / "job009"
+    job.mkdir(parents=True)
+    shutil.copy(golden / "default_pipeline.star", job.parents[1])
+    for path in (golden / "MultiBody" / "job009").glob("run_it003_*"):
+        shutil.copyfile(path, job / path.name)
+    half = read_map(job / "run_it003_half1_body001_unfil.mrc")
+    z, y, x = np.indices(half.voxels.shape) - half.box_px // 2
+    part = np.clip(1 - (np.sqrt(x**2 + y**2 + (z - 6) ** 2) - 7) / 4, 0, 1).astype(np.float32)
+    write_map(job / "run_body001_mask.mrc", Map(part, half.voxel_size_A), "a part of the particle")
+    assert cli("once", job.parents[1], "--out", tmp_path / "out", "--reconstruct", "never").returncode == 0
+    record = next(one for one in read_journal(tmp_path / "out" / "rounds.jsonl").rounds if one.half_maps)
+    mask = record.mask("program_body")
+    assert mask is not None
+    assert (mask.role, mask.note) == ("program", None)
+    assert mask.volume_fraction < 0.02
+    assert record.curve("program_body_corrected") is not None
+    assert record.headline == "automask_corrected"
+    told = [finding for finding in audit([record]) if "program_body" in finding.message and finding.severity == "warning"]
+    assert told == []
 
 
 def counted_as_relion_counts(one: NDArray[np.floating], two: NDArray[np.floating]) -> NDArray[np.float64]:
