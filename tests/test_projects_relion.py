@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from command_line import cli
+from numpy.typing import NDArray
 from opened import Opened
 from particles_data import columns, write_relion_star, write_stack
 
@@ -386,7 +386,9 @@ def test_a_body_s_mask_is_measured_under_and_not_judged_as_the_particle_s(shared
     assert mask.volume_fraction < 0.02
     assert record.curve("program_body_corrected") is not None
     assert record.headline == "automask_corrected"
-    told = [finding for finding in audit([record]) if "program_body" in finding.message and finding.severity == "warning"]
+    told = [
+        finding for finding in audit([record]) if "program_body" in finding.message and finding.severity == "warning"
+    ]
     assert told == []
 
 

@@ -18,6 +18,7 @@ from refine_hooks.files.mrc import Map, read_map, write_map
 from refine_hooks.log.folder import Store
 from refine_hooks.programs import claim
 from refine_hooks.programs.scipion import protocols
+from refine_hooks.programs.unused import unused_half_maps
 from refine_hooks.settings import load_settings
 from refine_hooks.testing import check_adapter
 
@@ -116,3 +117,17 @@ def test_what_two_protocols_save_lies_apart(project: Path, tmp_path: Path) -> No
 def test_a_folder_of_runs_alone_is_no_project(tmp_path: Path) -> None:
     (tmp_path / "Runs").mkdir()
     assert not scipion.recognises(tmp_path)
+
+
+def test_half_maps_under_other_names_are_named_as_the_program_s_adapter_does(project: Path, tmp_path: Path) -> None:
+    opened = claim(project)[1].open(project, SETTINGS, tmp_path / "spool")
+    assert unused_half_maps(opened, opened.rounds()) == []
+    extras = [project / "Runs" / RELION / "extra", project / "Runs" / EMAN / "extra" / "refine_01"]
+    for extra in extras:
+        (extra / "mine_half_A.mrc").write_bytes(b"")
+    assert [each.path.parent for each in unused_half_maps(opened, opened.rounds())] == extras
+
+
+def test_the_start_of_a_relion_refinement_inside_is_known_as_one(project: Path, tmp_path: Path) -> None:
+    opened = claim(project)[1].open(project, SETTINGS, tmp_path / "spool")
+    assert [str(each.key) for each in opened.rounds() if each.starting] == [f"{RELION}/0/1"]

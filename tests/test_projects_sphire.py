@@ -12,7 +12,8 @@ from eman2_data import BOX, filtered, fsc, halves_of, masks, write_hdf
 from opened import Opened
 
 from refine_hooks.log.folder import Store
-from refine_hooks.programs import claim
+from refine_hooks.programs import adapter_called, claim
+from refine_hooks.programs.unused import unused_half_maps
 from refine_hooks.settings import Settings
 from refine_hooks.testing import check_adapter
 
@@ -128,3 +129,12 @@ def test_a_tracker_that_is_being_written_is_awaited(tmp_path: Path) -> None:
     project = write_meridien(tmp_path / "project", final=False)
     (project / "main002" / "Tracker_002.json").write_text('{"constants": {"pixel')
     assert "no complete JSON" in _rounds(project, tmp_path)[-1].missing[0]
+
+
+def test_half_maps_under_other_names_in_any_iteration_are_named(tmp_path: Path) -> None:
+    write_meridien(tmp_path)
+    opened = adapter_called("sphire").open(tmp_path, Settings(), tmp_path / "spool")
+    assert unused_half_maps(opened, opened.rounds()) == []
+    for folder in ("main001", "main002"):
+        (tmp_path / folder / "mine_half_A.hdf").write_bytes(b"")
+    assert {each.path.parent.name for each in unused_half_maps(opened, opened.rounds())} == {"main001", "main002"}

@@ -56,6 +56,11 @@ class Inputs:
     inner: Round
     origin: Origin | None
 
+    @property
+    def starting(self) -> bool:
+        """As of the program's round."""
+        return self.inner.starting
+
 
 def recognises(directory: Path) -> bool:
     """Whether a directory is a Scipion project: ``project.sqlite`` beside ``Runs``."""
@@ -125,6 +130,16 @@ class ScipionProject(Project):
         yield self.directory / "Runs", False
         for protocol in protocols(self.directory):
             yield from self._opened(protocol).watched_folders()
+
+    def folders_with_maps(self) -> Iterator[Path]:
+        """Those of the programs inside the protocols."""
+        for protocol in protocols(self.directory):
+            yield from self._opened(protocol).folders_with_maps()
+
+    def why_unused(self, path: Path) -> str | None:
+        """As the adapter of the program says whose protocol it lies in."""
+        inside = [each for each in protocols(self.directory) if path.is_relative_to(each.folder)]
+        return self._opened(inside[0]).why_unused(path) if inside else super().why_unused(path)
 
     def capture(self) -> list[Path]:
         """Save what the programs inside the protocols are about to delete.

@@ -118,6 +118,12 @@ class SphireProject(Project):
             yield folder, False
             yield from [(folder / f"main{number:03d}", False) for number in _mains(folder)[-1:]]
 
+    def folders_with_maps(self) -> Iterable[Path]:
+        """Meridien's output folders and all iterations in each."""
+        for folder in _folders(self.directory):
+            yield folder
+            yield from (folder / f"main{number:03d}" for number in _mains(folder))
+
     def rounds(self) -> Iterator[Round]:
         """Every iteration with maps, and the final, unfiltered halves."""
         for folder in _folders(self.directory):
