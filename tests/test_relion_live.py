@@ -87,6 +87,10 @@ def test_the_hook_inside_the_loop_gives_unfiltered_half_maps_of_every_iteration(
         one, two = (read_map(out / path) for path in record.half_maps.paths)
         assert one.box_px == tiny_relion.BOX_PX
         assert not np.array_equal(one.voxels, two.voxels)
+        own = record.curve("reported_gold_standard")
+        assert own is not None
+        assert own.reproduced_to is not None
+        assert own.reproduced_to < 1e-4
 
 
 @pytest.mark.long
