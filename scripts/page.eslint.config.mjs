@@ -1,7 +1,7 @@
 // The page's modules are one script: each sees the names of the others.
 const browser = ["document", "window", "location", "history", "localStorage", "navigator", "fetch", "console", "performance"];
 const more = ["getComputedStyle", "matchMedia", "addEventListener", "devicePixelRatio", "innerWidth", "innerHeight"];
-const kinds = ["EventSource", "ResizeObserver", "URL", "URLSearchParams", "Blob", "Image", "ImageData", "CSS", "uPlot"];
+const kinds = ["EventSource", "ResizeObserver", "IntersectionObserver", "TextDecoder", "URL", "URLSearchParams", "Blob", "Image", "ImageData", "CSS", "uPlot"];
 const timers = ["setInterval", "clearInterval", "setTimeout", "clearTimeout", "requestAnimationFrame", "atob"];
 
 export default [

@@ -1,12 +1,16 @@
 """What the page says of a log, and what it shows first: in words, and in a real browser over logs made for it."""
 
+import base64
+import json
 import re
+import zlib
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import chromium
+import numpy as np
 import pytest
 from rounds_data import a_failure, a_round, falling, healthy
 
@@ -254,6 +258,30 @@ class TestInTheBrowser:
     def test_a_program_s_number_is_set_apart_with_its_level(self, page: chromium.Page, tmp_path: Path) -> None:
         opened(page, tmp_path, with_program_s_curves_alone(1))
         assert "program, FSC 0.143" in text(page, ".row")
+
+    @pytest.mark.parametrize("strategy", [zlib.Z_DEFAULT_STRATEGY, zlib.Z_FIXED, zlib.Z_HUFFMAN_ONLY])
+    @pytest.mark.parametrize("level", [0, 1, 9])
+    def test_the_page_unpacks_what_was_deflated(self, page: chromium.Page, level: int, strategy: int) -> None:
+        rng = np.random.default_rng(level)
+        noise = "".join(chr(one) for one in rng.integers(32, 1200, 30_000))
+        text = json.dumps(["Å" * 700, noise, rng.integers(-9000, 9000, 3000).tolist(), "", "ab" * 9000])
+        engine = zlib.compressobj(level, zlib.DEFLATED, -15, strategy=strategy)
+        deflated = engine.compress(text.encode()) + engine.flush()
+        held = {"size": len(text.encode()), "deflated": base64.b64encode(deflated).decode()}
+        script = (ASSETS / "inflate.js").read_text("utf-8")
+        assert page.run(f"(() => {{ {script}\nreturn JSON.stringify(unpackedJson({json.dumps(held)})); }})()") == (
+            json.dumps(json.loads(text), ensure_ascii=False, separators=(",", ":"))
+        )
+
+    def test_what_lies_far_below_is_drawn_when_it_is_seen_or_nothing_else_is_to_do(
+        self, page: chromium.Page, tmp_path: Path
+    ) -> None:
+        opened(page, tmp_path, healthy(1), healthy(2), healthy(3))
+        page.until("document.querySelector('#trends .small-chart .u-wrap')")
+        page.until("document.querySelector('#over-rounds .u-wrap')")
+        page.press("ArrowLeft")
+        page.until("document.querySelector('.row[aria-selected=true]')?.title === 'run/2/1'")
+        page.until("document.querySelectorAll('#over-rounds .u-wrap').length === 1")
 
     def test_a_line_of_the_trend_joins_only_like_with_like(self, page: chromium.Page) -> None:
         scripts = "".join(

@@ -4,7 +4,9 @@ import base64
 import hashlib
 import json
 import re
+import zlib
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +53,16 @@ def content_of(html: str) -> dict[str, Any]:
     found = re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.S)
     assert found is not None
     (told,) = json.loads(found[1])["logs"]
-    return told
+    told["rows"] = unpacked(told["rows"])
+    rounds = re.findall(r'<script type="application/json" data-round="(.*?)">(.*?)</script>', html, re.S)
+    held = {unescape(key): json.loads(element) for key, element in rounds}
+    return {**told, "details": {key: {**unpacked(one["detail"]), **one.get("seen", {})} for key, one in held.items()}}
+
+
+def unpacked(held: dict[str, Any]) -> Any:
+    text = zlib.decompress(base64.b64decode(held["deflated"]), -zlib.MAX_WBITS)
+    assert len(text) == held["size"]
+    return json.loads(text)
 
 
 # --- the file ---------------------------------------------------------------------------------------------------------

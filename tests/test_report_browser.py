@@ -205,12 +205,20 @@ def test_markup_in_a_log_is_shown_as_text(page: chromium.Page, log: Path) -> Non
     assert page.run("document.querySelectorAll('img[src=x]').length") == 0
 
 
-def test_thousands_of_rounds_cost_the_page_a_few_rows(page: chromium.Page, log: Path) -> None:
+def test_thousands_of_rounds_cost_the_page_a_few_rows(page: chromium.Page, log: Path, served: str) -> None:
     live_logs.many_rounds(log, 600)
     page.open(written(log))
     assert page.run("document.querySelectorAll('#rounds .row').length") < 60
     page.press("Home")
     page.until("document.querySelector('.row[aria-selected=true]')?.title === 'run/1/1'")
+    page.open(served)  # which opens on the newest rounds, and gets the others then
+    page.until("document.querySelector('#round-count').textContent === '603'")
+    assert page.run("document.querySelectorAll('#rounds .row').length") < 60
+    page.run("location.hash = '#round=' + encodeURIComponent('run/2/1')")
+    page.until("document.querySelector('.row[aria-selected=true]')?.title === 'run/2/1'")
+    page.run("location.reload()")
+    page.until("document.readyState === 'complete' && document.documentElement.dataset.ready")
+    page.until("document.querySelector('.row[aria-selected=true]')?.title === 'run/2/1'")
 
 
 def test_a_round_arrives_in_the_open_page_and_a_reader_of_the_newest_is_taken_along(

@@ -321,6 +321,8 @@ def test_only_what_is_new_is_sent_and_a_replaced_log_is_sent_whole(log: Path) ->
     assert not view.index.refresh()
     all_of_it = view.since(0)
     assert len(all_of_it["rows"]) == 3
+    first = view.since(0, newest=2)
+    assert ([row["key"] for row in first["rows"]], first["older"]) == (["run/2/1", "run/3/1"], 1)
     live_logs.another_round(log, 4)
     assert view.index.refresh()
     news = view.since(all_of_it["seq"])

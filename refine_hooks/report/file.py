@@ -72,15 +72,15 @@ class Report:
         self._make_details(source)
         rows, head = source.rows(), source.head()
         self._take(rows)
-        before, after, _ = page.document(head["title"], "file")
-        yield before.encode()
+        document = page.document(head["title"], "file")
+        yield document.before.encode()
         written_at = now().isoformat(timespec="seconds")
-        yield page.json_in_html({**head, "id": "0", "written_at": written_at})[:-1] + b',"rows":['
-        yield from _separated([self._parts[row["key"]].row_json] for row in rows)
-        yield b'],"details":{'
-        yield from _separated(self._details(rows))
-        yield b"}}"
-        yield after.encode()
+        yield page.json_in_html({**head, "id": "0", "written_at": written_at})[:-1] + b',"rows":'
+        yield page.packed_json(_listed(self._parts[row["key"]].row_json for row in rows), level=1)
+        yield b"}" + document.between.encode()
+        for element in self._details(rows):
+            yield from element
+        yield document.after.encode()
 
     def _make_details(self, source: Source) -> None:
         """Make what is lacking; which rounds are warned of is only known once they have been audited, so look twice."""
@@ -91,7 +91,7 @@ class Report:
             if not lacking:
                 return
             details = source.details([Key.parse(key) for key in lacking])
-            made = {str(key): page.json_in_html(detail) for key, detail in details}
+            made = {str(key): page.packed_json([page.json_in_html(detail)]) for key, detail in details}
             self._take(source.rows())
             for key, detail in made.items():
                 self._parts[key].detail = detail
@@ -106,7 +106,7 @@ class Report:
             self._parts[row["key"]] = part
 
     def _details(self, rows: Sequence[Row]) -> Iterator[Sequence[bytes]]:
-        """All details as members of a JSON object, with pictures as long as there is room for them."""
+        """The details of all rounds that have any, each an element, with pictures as long as there is room for them."""
         room, shown, illustrated = PICTURE_BYTES, _with_curves(rows), _illustrated(rows)
         for key in self._parts.keys() - {row["key"] for row in shown}:
             self._parts[key].detail = self._parts[key].pictures = None
@@ -119,8 +119,8 @@ class Report:
                 pictures = part.pictures or self._pictures(row)
                 room -= len(pictures)
             part.pictures = pictures
-            rest = (b",", pictures[1:]) if pictures else (b"}",)
-            yield page.json_in_html(row["key"]), b":", part.detail[:-1], *rest
+            seen = (b',"seen":', pictures) if pictures else ()
+            yield page.of_round(row["key"], b'{"detail":', part.detail, *seen, b"}")
 
     def _pictures(self, row: Row) -> bytes:
         """The pictures, but for those that the page draws from the volume."""
@@ -130,9 +130,12 @@ class Report:
         return page.json_in_html(shown)
 
 
-def _separated(members: Iterable[Sequence[bytes]]) -> Iterator[bytes]:
+def _listed(members: Iterable[bytes]) -> Iterator[bytes]:
+    """A JSON list in pieces."""
+    yield b"["
     for number, member in enumerate(members):
-        yield from (b",", *member) if number else member
+        yield b"," + member if number else member
+    yield b"]"
 
 
 def _with_curves(rows: Sequence[Row]) -> list[Row]:

@@ -10,11 +10,12 @@ import hashlib
 import html
 import json
 import re
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from refine_hooks._version import __version__
 from refine_hooks.audit import all_texts
@@ -38,6 +39,7 @@ _ASSETS = Path(__file__).resolve().parent / "assets"
 _LARGEST_PX = 1 << 24  # no picture of ours comes near
 _SCRIPTS = (
     "base.js",
+    "inflate.js",
     "curves.js",
     "axes.js",
     "fsc.js",
@@ -49,6 +51,7 @@ _SCRIPTS = (
     "local.js",
     "rounds.js",
     "best.js",
+    "seen.js",
     "trend.js",
     "verdict.js",
     "curve_table.js",
@@ -158,8 +161,24 @@ def embedded(path: Path) -> str:
     return "data:image/png;base64," + base64.b64encode(read_bytes(path)).decode("ascii")
 
 
-def document(name: str, mode: Literal["file", "live"]) -> tuple[str, str, str]:
-    """The HTML document before and after its data, and the content security policy that it states.
+class Document(NamedTuple):
+    """The page in three pieces, between which its data stand.
+
+    Attributes:
+        before: what stands before the JSON of the logs.
+        between: what stands between that and the elements of the rounds (see `of_round`).
+        after: the rest.
+        policy: the content security policy that the page states.
+    """
+
+    before: str
+    between: str
+    after: str
+    policy: str
+
+
+def document(name: str, mode: Literal["file", "live"]) -> Document:
+    """The HTML document without its data.
 
     Args:
         name: title of the page.
@@ -179,15 +198,36 @@ def document(name: str, mode: Literal["file", "live"]) -> tuple[str, str, str]:
         "STYLE": style,
         "SCRIPT": script,
     }
-    before, after = _asset("page.html").split("@DATA@")
-    filled = (re.sub("@([A-Z]+)@", lambda found: parts[found[1]], part) for part in (before, after))
-    return next(filled) + f'{{"mode":"{mode}","logs":[', "]}" + next(filled), policy
+    pieces = re.split("@DATA@|@ROUNDS@", _asset("page.html"))
+    before, between, after = (re.sub("@([A-Z]+)@", lambda found: parts[found[1]], piece) for piece in pieces)
+    return Document(before + f'{{"mode":"{mode}","logs":[', "]}" + between, after, policy)
+
+
+def of_round(key: str, *detail: bytes) -> tuple[bytes, ...]:
+    """The element that holds the JSON of one round: the page reads it only when that round is looked at."""
+    name = html.escape(key, quote=True).encode("utf-8", "replace")
+    return b'<script type="application/json" data-round="', name, b'">', *detail, b"</script>\n"
 
 
 def json_in_html(content: Any) -> bytes:
     """JSON that cannot end the element it stands in, in UTF-8."""
     text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").encode("utf-8", "replace")
+
+
+def packed_json(parts: Iterable[bytes], level: int = 6) -> bytes:
+    """JSON of JSON: its size in bytes and the text itself, deflated (RFC 1951) and in base64; the page unpacks it when it needs it.
+
+    Args:
+        parts: the text, in pieces of UTF-8.
+        level: how much time is taken for it, 1 to 9.
+    """
+    engine, size, deflated = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS), 0, []
+    for part in parts:
+        size += len(part)
+        deflated.append(engine.compress(part))
+    text = base64.b64encode(b"".join((*deflated, engine.flush())))
+    return b'{"size":%d,"deflated":"%s"}' % (size, text)
 
 
 @lru_cache(1)

@@ -66,12 +66,20 @@ class LogView:
         """The rows of all rounds in the order of the log; the same object while nothing changes."""
         return self._made(self.index.summaries())
 
-    def since(self, seq: int) -> dict[str, Any]:
-        """What has changed after ``seq``, or everything where the log was replaced meanwhile."""
+    def since(self, seq: int, newest: int | None = None) -> dict[str, Any]:
+        """What has changed after ``seq``, or everything where the log was replaced meanwhile.
+
+        Args:
+            seq: the number of the last change that is known.
+            newest: rounds that are wanted at most, the last of the log; ``older`` counts those that are left out.
+        """
         now, replaced, keys = self.index.news_after(seq)
         summaries = [summary for key in keys if (summary := self.index.summary(key)) is not None]
-        rows = self._made(summaries)
-        return {"id": self.id, "seq": now, "restarted": replaced, **self.head(), "rows": rows}
+        log = {"id": self.id, "seq": now, "restarted": replaced, **self.head()}
+        if newest is not None:
+            log["older"] = max(0, len(summaries) - newest)
+            summaries = summaries[-newest:]
+        return {**log, "rows": self._made(summaries)}
 
     def _made(self, summaries: Iterable[RoundSummary]) -> list[Row]:
         with self._lock:

@@ -132,8 +132,11 @@ class _Looking:
 
 
 async def _page(request: Request) -> Response:
-    before, after, policy = page.document("refine_hooks", "live")
-    return HTMLResponse(before + after, headers={"content-security-policy": policy + "; frame-ancestors 'none'"})
+    document = page.document("refine_hooks", "live")
+    policy = document.policy + "; frame-ancestors 'none'"
+    return HTMLResponse(
+        document.before + document.between + document.after, headers={"content-security-policy": policy}
+    )
 
 
 async def _logs(request: Request) -> Response:
@@ -146,9 +149,11 @@ async def _log(request: Request) -> Response:
     log = _view(request)
     try:
         after = int(request.query_params.get("after", "0"))
+        asked = request.query_params.get("newest")
+        newest = None if asked is None else max(1, int(asked))
     except ValueError as error:
-        raise HTTPException(400, "after: give the number of the last change that is known") from error
-    return JSONResponse(await run_in_threadpool(log.since, after))
+        raise HTTPException(400, "after and newest: give the number of the last change known, and of rounds") from error
+    return JSONResponse(await run_in_threadpool(log.since, after, newest))
 
 
 async def _round(request: Request) -> Response:

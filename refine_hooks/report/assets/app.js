@@ -5,18 +5,31 @@ async function openLog(id) {
   state.seq = state.log.seq || 0;
   Object.assign(map, { volume: null, places: {} });
   Object.assign(state, { track: "", compare: "", key: null, overrides: {}, plots: {} });
-  const first = allRounds().find((r) => r.key === linked().round) || mostUseful(allRows()) || allRounds().at(-1);
+  const wanted = () => allRounds().find((r) => r.key === linked().round);
+  if (linked().round && !wanted()) await loadHistory(state.log);
+  const first = wanted() || mostUseful(allRows()) || allRounds().at(-1);
   $("title").textContent = state.log.title;
   document.title = state.log.title + " – refine_hooks";
   $("where").textContent = state.log.provenance?.project || "";
   if (first && severalTracks(allRounds())) state.track = trackOf(first);
   showTracks();
   await select(first ? first.key : null);
+  setTimeout(() => showHistory(state.log).catch(fault), 100);
+}
+
+async function showHistory(log) {
+  if (!(await loadHistory(log)) || state.log !== log) return;
+  showTracks();
+  await select(state.key);
 }
 
 function showTracks() {
   const tracks = new Map();
-  for (const row of allRounds()) tracks.set(trackOf(row), [...(tracks.get(trackOf(row)) || []), row]);
+  for (const row of allRounds()) {
+    const track = trackOf(row);
+    if (!tracks.has(track)) tracks.set(track, []);
+    tracks.get(track).push(row);
+  }
   $("track-pick").hidden = tracks.size < 2;
   const options = [...tracks].map(([track, rows]) => {
     return el("option", { value: track }, trackTitle(rows, state.log.curves));
@@ -68,17 +81,15 @@ function hasTrend() {
 }
 
 function showEverything() {
-  const named = trackParts(allRounds());
-  const best = bestOf(comparedForBest(), state.log.curves);
-  showVerdict(state.detail, state.row, named, best, activate, pick);
   showList();
+  showVerdict(state.detail, state.row, trackParts(allRounds()), state.best, activate, pick);
   showWatch();
   showCompare();
   showResolution();
   $("fsc").closest(".card").hidden = !hasCurves();
   $("provenance").closest(".card").hidden = !state.detail;
   $("findings").closest(".card").hidden = !state.row;
-  later(showWhatTakesLonger);
+  later(showBelow);
   showAnalysis(state.detail);
   showLocal(state.detail);
   showSave(state.detail);
@@ -100,16 +111,28 @@ function showPrinted() {
   fill($("printed"), el("strong", {}, title), ` · ${parts.filter(Boolean).join(" · ")}`);
 }
 
-// Once the verdict and the curves stand: the map, and what concerns all rounds.
-function showWhatTakesLonger() {
-  return Promise.all([showOverRounds(), showSmallTrends(), showMap(state.detail)]).catch(fault);
+// Once the verdict and the curves stand: what concerns all rounds, and the map.
+function showBelow() {
+  const { row, detail } = state,
+    several = Boolean(row) && !row.failed && sameTrack().length > 1;
+  const cards = [
+    ["over-rounds", several && hasCurves(), showOverRounds],
+    ["trends", several, showSmallTrends],
+    ["pictures-card", Boolean(detail?.volume || detail?.pictures?.length), () => showMap(detail)],
+  ];
+  for (const [id, known, task] of cards) {
+    const card = $(id).closest(".card");
+    card.hidden = !known;
+    if (known) whenSeen(card, task);
+    else unseen.delete(card);
+  }
 }
 
 function showList() {
   const named = trackParts(allRounds());
   showAlarm(newestFailure(), state.key, pick);
-  const best = bestOf(comparedForBest(), state.log.curves)?.row;
-  showRounds(state.rows, { key: state.key, best }, state.track ? {} : named, select);
+  state.best = bestOf(comparedForBest(), state.log.curves);
+  showRounds(state.rows, { key: state.key, best: state.best?.row }, state.track ? {} : named, select);
   showLogFindings(allRounds(), state.log.rules || {}, named, pick);
   showFaults(state.log.failures || [], new Set(allRows().map((r) => r.key)), state.log.faults || []);
 }
@@ -258,6 +281,7 @@ async function begin() {
   addEventListener("keydown", onKey);
   addEventListener("beforeprint", () => {
     if (state.log) showPrinted();
+    drawAllUnseen();
     resized();
   });
   new ResizeObserver(resized).observe($("fsc"));

@@ -62,8 +62,13 @@ function count(value) {
 function when(text) {
   return text ? text.replace("T", " ").replace(/\+00:00$|Z$/, " UTC") : "";
 }
+// What the style sheet names; asked for once, since every question makes the browser lay out the page.
+const ofStyle = new Map();
 function css(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  if (!ofStyle.has(name)) {
+    ofStyle.set(name, getComputedStyle(document.documentElement).getPropertyValue(name).trim());
+  }
+  return ofStyle.get(name);
 }
 
 function stored(name, value) {

@@ -1,8 +1,13 @@
 // Which round is best: the lowest number of ours that no warning doubts, among rounds that were read alike.
 
 // Read from one curve at one level, of half maps of one kind; the run and the class may differ.
-function readAlike(row, name) {
-  return [name, row.origin, row.independence, row.res[name][1]].join("\n");
+function isReadAlike(row, other) {
+  return (
+    row.headline === other.headline &&
+    row.origin === other.origin &&
+    row.independence === other.independence &&
+    row.res[row.headline][1] === other.res[other.headline][1]
+  );
 }
 
 function hasNumber(row) {
@@ -15,8 +20,7 @@ function bestOf(rows, curves) {
     own = read.filter((r) => !isOfProgram(curves[r.headline]) && r.origin !== "regularised"),
     compared = own.length ? own : read;
   if (!compared.length) return null;
-  const like = readAlike(compared.at(-1), compared.at(-1).headline);
-  const alike = compared.filter((r) => readAlike(r, r.headline) === like);
+  const alike = compared.filter((r) => isReadAlike(r, compared.at(-1)));
   if (alike.length < 2) return null;
   const row = lowest(alike);
   return { row, of: alike.length, sound: row.doubted ? lowest(alike.filter((r) => !r.doubted)) : row };

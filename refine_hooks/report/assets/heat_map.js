@@ -57,7 +57,7 @@ function heatAxes(c, rounds, { left, inner, high, most, tall, bottom }) {
   const apart = Math.ceil(16 / high);
   rounds.forEach((round, i) => {
     if ((rounds.length - 1 - i) % apart) return;
-    c.fillText(allRows().find((r) => r.key === round.key)?.iteration, left - 6, 4 + (rounds.length - 0.5 - i) * high);
+    c.fillText(rowOf(round.key)?.iteration, left - 6, 4 + (rounds.length - 0.5 - i) * high);
   });
   c.textAlign = "center";
   c.textBaseline = "alphabetic";

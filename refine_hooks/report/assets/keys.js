@@ -55,12 +55,12 @@ function theme() {
 }
 function applyTheme(name) {
   document.documentElement.dataset.theme = name;
+  ofStyle.clear();
   if (hasCurves()) showFsc();
   if (!state.log) return;
   showResolution();
   if (map.volume) showSurfaces();
-  showOverRounds().catch(fault);
-  showSmallTrends().catch(fault);
+  showBelow();
   showAnalysis(state.detail);
 }
 function switchTheme() {

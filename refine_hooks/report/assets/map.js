@@ -5,7 +5,6 @@ const map = { scene: undefined, volume: null, places: {}, level: null };
 async function showMap(detail) {
   const about = detail?.volume || null,
     pictures = detail?.pictures || [];
-  $("pictures-card").hidden = !about && !pictures.length;
   $("volume").hidden = !about;
   showPictures(about ? pictures.filter((p) => p.kind === "views" || (p.kind === "mask" && noScene())) : pictures);
   const before = map.volume;

@@ -34,14 +34,12 @@ function loadOverRounds() {
 }
 
 function nameOfRound(key) {
-  return allRows().find((r) => r.key === key)?.label || key;
+  return rowOf(key)?.label || key;
 }
 
 async function showOverRounds() {
   const card = $("over-rounds").closest(".card"),
     row = state.row;
-  card.hidden = !row || row.failed || !hasCurves();
-  if (card.hidden) return;
   showOverCurves();
   const rounds = (await loadOverRounds()).filter((r) => r.values);
   if (state.row !== row) return;

@@ -115,7 +115,7 @@ function changeOf(rows, index) {
     name = row.headline;
   const here = name ? row.res[name] : null,
     there = before && name ? before.res[name] : null;
-  if (!here || !there || before.headline !== name || likeness(row, name) !== likeness(before, name)) return null;
+  if (!here || !there || before.headline !== name || !isLike(row, before, name)) return null;
   const by = here[0] - there[0],
     text = signed(by);
   const known = here.length > 2 && there.length > 2,

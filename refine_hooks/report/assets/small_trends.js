@@ -29,10 +29,7 @@ function gainWords(rows) {
   const last = read.at(-1),
     before = read.at(-4) || read[0];
   if (!last || last === before) return "";
-  if (
-    last.row.headline !== before.row.headline ||
-    likeness(last.row, last.row.headline) !== likeness(before.row, before.row.headline)
-  ) {
+  if (last.row.headline !== before.row.headline || !isLike(last.row, before.row, last.row.headline)) {
     return "The last rounds were not read alike.";
   }
   const by = before.r[0] - last.r[0],
@@ -45,7 +42,7 @@ function gainWords(rows) {
 // The numbers of the rounds that were read as that of the newest one, null for the others.
 function alikeNumbers(rows) {
   const last = rows.findLast((r) => r.headline && r.res[r.headline]);
-  const isAlike = (r) => r.headline === last.headline && likeness(r, r.headline) === likeness(last, last.headline);
+  const isAlike = (r) => r.headline === last.headline && isLike(r, last, r.headline);
   return rows.map((r) => (r.headline && r.res[r.headline] && isAlike(r) ? r.res[r.headline][0] : null));
 }
 
@@ -128,8 +125,6 @@ function smallTrends(rows, rounds) {
 async function showSmallTrends() {
   const card = $("trends").closest(".card"),
     row = state.row;
-  card.hidden = !row || row.failed || sameTrack().length < 2;
-  if (card.hidden) return;
   const rows = sameTrack();
   const rounds = await loadOverRounds();
   if (state.row !== row) return;

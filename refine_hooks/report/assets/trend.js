@@ -1,21 +1,27 @@
 // The plot of all rounds: drawn as 1/d, so that equal steps are equal gains of detail.
 
 // Only like is joined with like: one run and class, one curve, one level, half maps of one origin and independence.
-function likeness(row, name) {
-  return [row.run, row.class, row.origin, row.independence, row.res[name][1]].join("\n");
+function isLike(row, other, name) {
+  return (
+    row.run === other.run &&
+    row.class === other.class &&
+    row.origin === other.origin &&
+    row.independence === other.independence &&
+    row.res[name][1] === other.res[name][1]
+  );
 }
 
 function trendGroups(rows, names, curves) {
   const groups = [];
   for (const name of names) {
-    const found = new Map();
+    const found = [];
     for (const row of rows) {
       if (!row.res[name]) continue;
-      const like = likeness(row, name);
-      if (!found.has(like)) found.set(like, { name, curve: curves[name], rows: new Set(), first: row });
-      found.get(like).rows.add(row);
+      let group = found.find((one) => isLike(row, one.first, name));
+      if (!group) found.push((group = { name, curve: curves[name], rows: new Set(), first: row }));
+      group.rows.add(row);
     }
-    groups.push(...found.values());
+    groups.push(...found);
   }
   return groups;
 }
@@ -144,6 +150,7 @@ function trendMarks(u, rows, xs, state) {
   const { top, height } = u.bbox,
     px = devicePixelRatio;
   rows.forEach((row, i) => {
+    if (row.key !== state.key && !row.failed) return;
     const x = inDevicePixels(u, xs[i], "x");
     if (row.key === state.key) line(u, x, top, x, top + height, css("--mark"), [3, 3]);
     if (row.failed) label(u, "✕", x, top + height - 6 * px, css("--bad"), "center");
