@@ -148,7 +148,7 @@ def with_null(null: float, sphere: float, shell: float = 32) -> RoundRecord:
     return record.model_copy(update={"curves": tuple(changed)})
 
 
-def cutting(share: float, sd: float = 0.01) -> RoundRecord:
+def cutting(share: float, sd: float = 0.01, *others: MaskRecord) -> RoundRecord:
     mask = MaskRecord(
         name="refinement",
         role="refinement",
@@ -156,7 +156,7 @@ def cutting(share: float, sd: float = 0.01) -> RoundRecord:
         volume_fraction=0.02,
         signal_outside=SignalOutside(share=share, sd=sd, at_A=(40.0, 0.0, -12.0)),
     )
-    return healthy(masks=(mask,))
+    return healthy(masks=(mask, *others))
 
 
 def with_smooth_part(share: float) -> RoundRecord:
@@ -260,6 +260,12 @@ SPEAKS = [
     ),
     ("mask_and_sphere", a_round({"sphere": falling(30), "automask": falling(20)}), "warning", "cuts the molecule"),
     ("signal_outside", cutting(0.8), "warning", "the mask is inverted, in another frame, or made for another map"),
+    (
+        "signal_outside",
+        cutting(0.8, 0.01, MaskRecord(name="automask", role="automask", volume_A3=1e6, volume_fraction=0.2)),
+        "warning",
+        "has 10 % of the automask's volume and lies where the density is highest",
+    ),
     ("smooth_density", with_smooth_part(0.4), "note", "40 % of the density under the mask 'automask' holds no detail"),
     ("smooth_density", with_smooth_part(0.4), "note", "A mask without it reaches 5.25 A"),
     (

@@ -23,7 +23,7 @@ from refine_hooks.audit.reading import (
 )
 from refine_hooks.audit.rules import Texts, rule_of_round
 from refine_hooks.log.better import overlap
-from refine_hooks.log.masks import AutomaskParameters
+from refine_hooks.log.masks import AutomaskParameters, MaskRecord
 from refine_hooks.log.records import Curve, RoundRecord
 from refine_hooks.model import ProgramMaskParameters
 from refine_hooks.settings import Settings
@@ -296,7 +296,7 @@ def signal_outside(record: RoundRecord, settings: Settings) -> Iterator[Finding]
             "signal_outside",
             "warning",
             f"the mask {mask.name!r} cuts density: {100 * share:.0f} % of the signal{_give_or_take(sd)} lies outside it{where}. "
-            f"The FSC under it does not speak of that part{f'; {uses}' if uses else ''}. {_advice(share)}",
+            f"The FSC under it does not speak of that part{f'; {uses}' if uses else ''}. {_advice(record, mask, share)}",
             curve=mask.name if record.under(mask.name) is not None else None,
             share=share,
             sd=sd,
@@ -304,12 +304,17 @@ def signal_outside(record: RoundRecord, settings: Settings) -> Iterator[Finding]
         )
 
 
-def _advice(share: float) -> str:
-    if share > MISPLACED:
+def _advice(record: RoundRecord, mask: MaskRecord, share: float) -> str:
+    if share <= MISPLACED:
+        return "Look at its outline, and widen it there"
+    body = next((each for each in record.masks if each.role == "automask" and each.volume_A3 > 0), None)
+    size = mask.volume_A3 / body.volume_A3 if body is not None else 0.0
+    if 0 < size < 1 - share:
         return (
-            "So much is no cut: the mask is inverted, in another frame, or made for another map; make it from this map"
+            f"It has {100 * size:.2g} % of the automask's volume and lies where the density is highest: its number is that of this "
+            "part, finer than the particle's. Make a mask of the whole particle"
         )
-    return "Look at its outline, and widen it there"
+    return "So much is no cut: the mask is inverted, in another frame, or made for another map; make it from this map"
 
 
 def _give_or_take(sd: float | None) -> str:
