@@ -173,7 +173,7 @@ def test_only_jobs_that_make_maps_are_looked_into(tmp_path: Path, kind: str, ref
 
 def test_the_columns_of_a_curve_table_come_by_shell(tmp_path: Path) -> None:
     truth = fsc_table(tmp_path / "a.txt", 1)
-    curves = read_fsc_table(tmp_path / "a.txt", BOX)
+    curves = {name: column.values for name, column in read_fsc_table(tmp_path / "a.txt", BOX).items()}
     for name, values in curves.items():
         assert len(values) == BOX // 2 + 1
         known = np.isfinite(values)
@@ -482,7 +482,7 @@ def test_names_that_only_look_like_cryosparcs_are_not_its(tmp_path: Path) -> Non
 def test_wave_numbers_that_no_box_has_take_no_memory(tmp_path: Path) -> None:
     table = tmp_path / "fsc.txt"
     table.write_text("wave\tfsc_nomask\n0\t1\n1\t0.5\nnan\t0.4\n1e9\t0.3\n-3\t0.2\n")
-    np.testing.assert_array_equal(read_fsc_table(table, None)["nomask"], [1, 0.5])
+    np.testing.assert_array_equal(read_fsc_table(table, None)["nomask"].values, [1, 0.5])
     table.write_text("wave\tfsc_nomask\n1e9\t0.3\n")
     with pytest.raises(NotReadyError, match="no rows with a wave number"):
         read_fsc_table(table, None)
@@ -508,8 +508,18 @@ def test_a_table_that_counts_half_shells_is_brought_to_whole_ones(tmp_path: Path
     (tmp_path / "a.txt").write_text("\n".join(["wave_number\tfsc_nomask\tfsc_tightmask", *rows]) + "\n")
     curves = read_fsc_table(tmp_path / "a.txt", BOX)
     shells = np.arange(1, BOX // 2)
-    np.testing.assert_allclose(curves["nomask"][1:-1], 1 - shells / 50, atol=1e-5)
-    np.testing.assert_allclose(curves["tightmask"][1:-1], 1 - shells / 25, atol=1e-5)
+    np.testing.assert_allclose(curves["nomask"].values[1:-1], 1 - shells / 50, atol=1e-5)
+    np.testing.assert_allclose(curves["tightmask"].values[1:-1], 1 - shells / 25, atol=1e-5)
+    assert curves["nomask"].crossing_shell is None
+
+
+def test_the_number_of_a_table_of_half_shells_is_read_between_its_own_points(tmp_path: Path) -> None:
+    """Means of neighbours fall elsewhere: here first between 6 and 7, where the table itself has 0.11 at 5.5."""
+    values = [0.9] * 5 + [0.11, 0.18] + [0.0] * 4
+    rows = [f"{number + 0.5}\t{value}" for number, value in enumerate(values)]
+    (tmp_path / "a.txt").write_text("\n".join(["wave_number\tfsc_nomask", *rows]) + "\n")
+    crossing = read_fsc_table(tmp_path / "a.txt", BOX)["nomask"].crossing_shell
+    assert crossing == pytest.approx(4.5 + (0.9 - 0.143) / (0.9 - 0.11))
 
 
 @pytest.mark.parametrize("version", [4, 5])

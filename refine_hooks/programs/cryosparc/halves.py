@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from refine_hooks.errors import NotReadyError, ParticlesError, RefineHooksError
 from refine_hooks.files.mrc import read_header, read_map
 from refine_hooks.log.checks import Duplicates
-from refine_hooks.model import FscCurve, HalfMaps, ProgramCurve, ProgramMask, ProgramMaskParameters, Reported, Round
+from refine_hooks.model import FscCurve, HalfMaps, ProgramCurve, ProgramMask, ProgramMaskParameters, Round
 from refine_hooks.particles import ParticlesJob, require_both_halves
 from refine_hooks.particles.cryosparc import angles_deg, joined_rows, read_cs, read_places
 from refine_hooks.particles.doubles import NEAR, in_both_halves
@@ -28,6 +29,7 @@ THETA_BINS, PHI_BINS = 18, 72
 _MADE: dict[str, ProgramCurve] = {"nomask": "unmasked", "noisesub": "corrected", "corrected": "corrected"}
 _MOST_SHELLS = 10_000  # more than any box has
 _WHOLE = 0.25
+_LEVEL = 0.143
 
 
 def half_maps(round_: Round) -> HalfMaps | None:
@@ -53,6 +55,13 @@ def half_maps(round_: Round) -> HalfMaps | None:
     )
 
 
+class Column(NamedTuple):
+    """One column of a table: over the shells 0..N//2, and where it first falls below 0.143 if its points lie between them."""
+
+    values: NDArray[np.float64]
+    crossing_shell: float | None = None
+
+
 def reported(round_: Round) -> list[FscCurve]:
     """The columns of the FSC tables that were saved into the job folder, before and after the mask was tightened."""
     inputs: Inputs | None = round_.inputs
@@ -60,18 +69,24 @@ def reported(round_: Round) -> list[FscCurve]:
         return []
     curves = []
     for path, tightened in inputs.curves:
-        for name, values in read_fsc_table(path, _box_px(inputs)).items():
+        for name, column in read_fsc_table(path, _box_px(inputs)).items():
             suffix = "_after_tightening" if tightened else ""
             last = (tightened or len(inputs.curves) == 1) and name in ("noisesub", "corrected")
-            curves.append(_curve(name, suffix, values, round_.facts.reported if last else None))
+            curves.append(_curve(round_, f"{name}{suffix}", _MADE.get(name, "masked"), column, last))
     return curves or _of_summary(inputs, round_)
 
 
-def _curve(name: str, suffix: str, values: NDArray[np.float64], read: Reported | None) -> FscCurve:
-    made = _MADE.get(name, "masked")
-    if read is None:
-        return FscCurve(f"{name}{suffix}", values, made, rule="not read off by cryoSPARC here")
-    return FscCurve(f"{name}{suffix}", values, made, read.resolution_A, read.level, read.rule or "not stated")
+def _curve(round_: Round, name: str, made: ProgramCurve, column: Column, stated: bool) -> FscCurve:
+    """A curve with the number that the program states for it, else that of a table whose points the log's shells are not."""
+    read, box_px, voxel_A = round_.facts.reported, _box_px(round_.inputs), round_.facts.voxel_size_A
+    if stated and read is not None:
+        return FscCurve(name, column.values, made, read.resolution_A, read.level, read.rule or "not stated")
+    if column.crossing_shell is None or not box_px or not voxel_A:
+        return FscCurve(name, column.values, made, rule="not read off by cryoSPARC here")
+    number_A = box_px * voxel_A / column.crossing_shell
+    return FscCurve(
+        name, column.values, made, number_A, _LEVEL, "first fall below 0.143 between the table's own half shells"
+    )
 
 
 def _of_summary(inputs: Inputs, round_: Round) -> list[FscCurve]:
@@ -82,8 +97,8 @@ def _of_summary(inputs: Inputs, round_: Round) -> list[FscCurve]:
     columns = {name: np.array(values) for name, values in summary.curves}
     found = _at_shells(np.array(summary.waves), columns, _box_px(inputs))
     curves = []
-    for name, values in found.items():
-        curves.append(_curve(name, "", values, round_.facts.reported if name == "noisesub" else None))
+    for name, column in found.items():
+        curves.append(_curve(round_, name, _MADE.get(name, "masked"), column, name == "noisesub"))
     return curves
 
 
@@ -93,7 +108,7 @@ def _box_px(inputs: Inputs) -> int | None:
     return read_header(path).nx if path is not None else None
 
 
-def read_fsc_table(path: Path, box_px: int | None) -> dict[str, NDArray[np.float64]]:
+def read_fsc_table(path: Path, box_px: int | None) -> dict[str, Column]:
     """The curves of one of cryoSPARC's FSC tables by column, over the shells 0..N//2.
 
     A wave number is a shell; tables that count 0.5, 1.5, ... are brought to whole shells: the mean of both neighbours. What is no
@@ -123,14 +138,15 @@ def read_fsc_table(path: Path, box_px: int | None) -> dict[str, NDArray[np.float
 
 def _at_shells(
     waves: NDArray[np.float64], columns: dict[str, NDArray[np.float64]], box_px: int | None
-) -> dict[str, NDArray[np.float64]]:
+) -> dict[str, Column]:
     shells = np.arange((box_px // 2 if box_px else int(np.rint(waves.max()))) + 1)
     half_integer = bool(np.any(np.abs(waves - np.rint(waves)) > _WHOLE))
     curves = {}
     for name, column in columns.items():
         usable = np.abs(np.nan_to_num(column, nan=9.0)) <= 1 + 1e-6
-        values = np.full(shells.size, np.nan)
+        values, crossing = np.full(shells.size, np.nan), None
         if half_integer:
+            crossing = _first_fall(waves[usable], column[usable])
             value_at = {float(wave): value for wave, value in zip(waves[usable], column[usable], strict=True)}
             pairs = [(value_at.get(shell - 0.5), value_at.get(shell + 0.5)) for shell in shells]
             values = np.array([np.nan if a is None or b is None else (a + b) / 2 for a, b in pairs])
@@ -138,8 +154,17 @@ def _at_shells(
             usable &= waves < shells.size
             values[np.rint(waves[usable]).astype(int)] = column[usable]
         if np.any(np.isfinite(values)):
-            curves[name] = values
+            curves[name] = Column(values, crossing)
     return curves
+
+
+def _first_fall(waves: NDArray[np.float64], column: NDArray[np.float64]) -> float | None:
+    """Where a curve first falls below 0.143, linear between its points; None where it never does, or begins below."""
+    below = np.flatnonzero(column < _LEVEL)
+    if not below.size or not below[0]:
+        return None
+    one, two = below[0] - 1, below[0]
+    return float(waves[one] + (waves[two] - waves[one]) * (column[one] - _LEVEL) / (column[one] - column[two]))
 
 
 def _column_name(text: str) -> str:
