@@ -116,11 +116,11 @@ static void sort(int32_array pieces, int64_t count, int64_array starts, int32_ar
     starts.at[0] = 0;
 }
 
-/* Cut the rows of images into pieces, each within one tile, and sort them by tile. `matrices` [pair, 6]: volume coordinates x, y, z,
-   each per kx and per ky, of an image and one symmetry mate; `first_pair` is the number of the first one, and each image makes
+/* Cut the rows of images into pieces, each within one tile, and sort them by tile. `matrices` [pair, 6]: volume coordinates x, y,
+   z, each per kx and per ky, of an image and one symmetry mate; `first_pair` is the number of the first one, and each image makes
    `mates` pairs. `box`: edge of the images. `first_negative`, `furthest`: as in `weigh`. `pieces` [piece, 7]: room to work in.
-   `starts` [tile + 1] is filled with where the pieces of each tile start, `out` [piece, 6] with the pieces, and `count` with how many
-   there are: with more than there is room for nothing else is filled. */
+   `starts` [tile + 1] is filled with where the pieces of each tile start, `out` [piece, 6] with the pieces, and `count` with how
+   many there are: with more than there is room for nothing else is filled. */
 void cut_rows(
     double_array matrices, int64_t first_pair, int64_t mates, int64_t box, int64_t first_negative, double furthest, int64_t half,
     int64_t even, int64_t one_sided, int64_t edge, int32_array pieces, int64_array starts, int32_array out, int64_array count
@@ -139,76 +139,103 @@ void cut_rows(
     count.at[0] = found;
 }
 
-/* Where coefficients are added: the sums, the steps from row to row and from plane to plane, and which planes and rows. */
-typedef struct { float *sums; int64_t row, plane, half; range z, y; } target;
+/* Where coefficients are added: in which planes and rows of the grid, the voxel one before both at x = 0, and the steps to the next
+   plane and row. */
+typedef struct { int32_t half; range z, y; four *corner; int32_t plane, row; } target;
 
-static inline int64_t clipped(float x, int64_t last) { return most(0, least((int32_t)x, last)); }
+enum { POINTS = 8, NEAR_NEAR = 1, NEAR_FAR = 2, FAR_NEAR = 4, FAR_FAR = 8, ALL = 15 };
+typedef float floats __attribute__((vector_size(4 * POINTS)));
+typedef int32_t ints __attribute__((vector_size(4 * POINTS)));
 
-/* Have the eight neighbours of a coming point fetched. */
-static inline void ask_for(target to, float x, float y, float z) {
-    int64_t ix = clipped(x, to.half), iy = clipped(y, 2 * to.half + 1), iz = clipped(z, 2 * to.half + 1);
-    const float *at = to.sums + iz * to.plane + iy * to.row + ix * 4;
-    __builtin_prefetch(at, 1);
-    __builtin_prefetch(at + to.row, 1);
-    __builtin_prefetch(at + to.plane, 1);
-    __builtin_prefetch(at + to.plane + to.row, 1);
+/* Some points of a row: the voxel before each, counted from the corner, the weights of its neighbours in x, those in z and y, and
+   which of these to fill. */
+typedef struct { ints at, filled; floats left, right, weight[4]; } points;
+
+/* Where a piece's points fall: x, y and z at kx = 0 and for a step of kx. */
+typedef struct { float x, y, z, dx, dy, dz; } line;
+
+static line line_of(piece part, const double *m, int64_t half) {
+    double sign = part.turn == MATES ? -1 : 1, middle = (double)(half + 1), ky = part.ky;
+    return (line){(float)(sign * m[1] * ky), (float)(sign * m[3] * ky + middle), (float)(sign * m[5] * ky + middle),
+                  (float)(sign * m[0]), (float)(sign * m[2]), (float)(sign * m[4])};
 }
 
-static inline void spread(float *at, four value, float weight, float left, float right) {
-    four *place = (four *)at;
-    place[0] += value * (weight * left);
-    place[1] += value * (weight * right);
+static inline floats where(ints mask, floats values) { return (floats)((ints)values & mask); }
+
+/* The points from kx = `first` on, all at once. */
+static inline points locate(line from, int32_t first, int edge, int mates_one_sided, target in) {
+    const ints steps = {0, 1, 2, 3, 4, 5, 6, 7};
+    floats kx = __builtin_convertvector(steps + first, floats);
+    floats x = from.dx * kx + from.x, y = from.dy * kx + from.y, z = from.dz * kx + from.z;
+    x = edge ? -x : x;
+    int32_t z_corner = (int32_t)in.z.first - 1, y_corner = (int32_t)in.y.first - 1;
+    ints inside = (x < (float)(edge ? 1 : in.half + 1)) & (y >= (float)y_corner) & (y < (float)in.y.end);
+    inside &= (z >= (float)z_corner) & (z < (float)in.z.end);
+    x = where(x > 0, x);
+    ints ix = __builtin_convertvector(x, ints), iy = __builtin_convertvector(y, ints), iz = __builtin_convertvector(z, ints);
+    floats fx = x - __builtin_convertvector(ix, floats), fy = y - __builtin_convertvector(iy, floats);
+    floats fz = z - __builtin_convertvector(iz, floats);
+    ints low = iy > y_corner, high = iy < (int32_t)in.y.end - 1;
+    ints near = iz > z_corner, far = iz < (int32_t)in.z.end - 1;
+    ints filled = (near & low & NEAR_NEAR) | (near & high & NEAR_FAR) | (far & low & FAR_NEAR) | (far & high & FAR_FAR);
+    return (points){
+        .at = (iz - z_corner) * in.plane + (iy - y_corner) * in.row + ix,
+        .filled = inside & filled,
+        .left = mates_one_sided ? where(ix > 0, 1 - fx) : 1 - fx,
+        .right = edge ? fx - fx : fx,
+        .weight = {(1 - fz) * (1 - fy), (1 - fz) * fy, fz * (1 - fy), fz * fy},
+    };
+}
+
+static inline void add(four *at, four left, four right, float weight) {
+    at[0] += left * weight;
+    at[1] += right * weight;
 }
 
 /* Add one coefficient to those of its eight neighbours that are to be filled. */
-static inline void deposit(target to, four value, float x, float y, float z, int turn, int one_sided) {
-    int32_t ix = (int32_t)x, iy = (int32_t)y, iz = (int32_t)z;
-    float fx = x - ix, fy = y - iy, fz = z - iz;
-    float left = one_sided && turn == MATES && ix == 0 ? 0 : 1 - fx, right = turn == EDGE ? 0 : fx;
-    float *at = to.sums + iz * to.plane + iy * to.row + ix * 4;
-    int low = iy >= to.y.first, high = iy + 1 < to.y.end;
-    if (iz >= to.z.first) {
-        if (low)
-            spread(at, value, (1 - fz) * (1 - fy), left, right);
-        if (high)
-            spread(at + to.row, value, (1 - fz) * fy, left, right);
+static inline void deposit(target to, const points *all, int i, four value) {
+    four left = value * all->left[i], right = value * all->right[i], *at = to.corner + all->at[i];
+    int filled = all->filled[i];
+    if (filled == ALL) {
+        add(at, left, right, all->weight[0][i]);
+        add(at + to.row, left, right, all->weight[1][i]);
+        add(at + to.plane, left, right, all->weight[2][i]);
+        add(at + to.plane + to.row, left, right, all->weight[3][i]);
+        return;
     }
-    if (iz + 1 < to.z.end) {
-        if (low)
-            spread(at + to.plane, value, fz * (1 - fy), left, right);
-        if (high)
-            spread(at + to.plane + to.row, value, fz * fy, left, right);
-    }
+    if (filled & NEAR_NEAR)
+        add(at, left, right, all->weight[0][i]);
+    if (filled & NEAR_FAR)
+        add(at + to.row, left, right, all->weight[1][i]);
+    if (filled & FAR_NEAR)
+        add(at + to.plane, left, right, all->weight[2][i]);
+    if (filled & FAR_FAR)
+        add(at + to.plane + to.row, left, right, all->weight[3][i]);
 }
 
 /* Spread the points of a piece, those of them that fall into the tile; `m` is the matrix of its pair. */
 static inline void insert_piece(const float *values, piece part, const double *m, target to, int one_sided) {
-    const float ahead = 3; /* points that are fetched; a piece has about ten */
-    double sign = part.turn == MATES ? -1 : 1, middle = (double)(to.half + 1), ky = part.ky;
-    float xs = (float)(sign * m[0]), xo = (float)(sign * m[1] * ky), ys = (float)(sign * m[2]), zs = (float)(sign * m[4]);
-    float yo = (float)(sign * m[3] * ky + middle), zo = (float)(sign * m[5] * ky + middle);
-    float x_end = (float)(to.half + 1), y_low = (float)(to.y.first - 1), y_end = (float)to.y.end;
-    float z_low = (float)(to.z.first - 1), z_end = (float)to.z.end;
-    four flip = {1, (float)sign, 1, 1};
+    line from = line_of(part, m, to.half);
     const four *row = (const four *)values + part.at;
-    for (int32_t k = part.first; k < part.end; k++) {
-        float kx = (float)k, x = xs * kx + xo, y = ys * kx + yo, z = zs * kx + zo;
-        if (part.turn == EDGE) {
-            if (x <= -1)
-                continue;
-            x = x < 0 ? -x : 0;
-        }
-        x = x > 0 ? x : 0;
-        if (y < y_low || y >= y_end || z < z_low || z >= z_end || x >= x_end)
-            continue;
-        ask_for(to, xs * (kx + ahead) + xo, ys * (kx + ahead) + yo, zs * (kx + ahead) + zo);
-        deposit(to, row[k] * flip, x, y, z, part.turn, one_sided);
+    four flip = {1, part.turn == MATES ? -1 : 1, 1, 1};
+    for (int32_t k = part.first; k < part.end; k += POINTS) {
+        points all = locate(from, k, part.turn == EDGE, one_sided && part.turn == MATES, to);
+        int here = (int)least(POINTS, part.end - k);
+        for (int i = 0; i < here; i++)
+            deposit(to, &all, i, row[k + i] * flip);
     }
 }
 
+/* What a turn may write of a tile. */
+static inline target target_of(range in, float_array sums, int64_t half, int64_t z, int64_t y, int64_t edge) {
+    range zs = {most(z, in.first), least(z + edge, in.end)}, ys = {most(y, in.first), least(y + edge, in.end)};
+    four *corner = (four *)ROW2(sums, zs.first - 1, ys.first - 1);
+    return (target){(int32_t)half, zs, ys, corner, (int32_t)(sums.step[0] / 4), (int32_t)(sums.step[1] / 4)};
+}
+
 /* Fill the tiles first..last-1. `values`: coefficients [image, ky, kx, 4], flat; `matrices` [pair, 6] of all pairs; `sums`
-   [z, y, x, 4]; `pieces` [part, piece, 6] and `starts` [part, tile + 1] as `cut_rows` leaves them, for one part of the pairs after the
-   other. */
+   [z, y, x, 4]; `pieces` [part, piece, 6] and `starts` [part, tile + 1] as `cut_rows` leaves them, for one part of the pairs after
+   the other. */
 void fill_tiles(
     float_array values, double_array matrices, float_array sums, int64_t half, int64_t even, int64_t one_sided, int64_t edge,
     int32_array pieces, int64_array starts, int64_t first, int64_t last
@@ -224,9 +251,7 @@ void fill_tiles(
                 piece next = *(piece *)ROW2(pieces, part, least(i + coming, end - 1)), now = *(piece *)ROW2(pieces, part, i);
                 for (int32_t k = next.first; k < next.end; k += 4)
                     __builtin_prefetch(values.at + ((int64_t)next.at + k) * 4);
-                range in = writable(now.turn, g);
-                target to = {sums.at, sums.step[1], sums.step[0], half,
-                             {most(z, in.first), least(z + edge, in.end)}, {most(y, in.first), least(y + edge, in.end)}};
+                target to = target_of(writable(now.turn, g), sums, half, z, y, edge);
                 insert_piece(values.at, now, ROW1(matrices, now.pair), to, (int)one_sided);
             }
         }
