@@ -125,6 +125,7 @@ for one, other in (
     (fft.rfftn(x, norm="forward", workers=2), scipy.fft.rfftn(x, norm="forward")),
     (fft.irfft(z, n=17, axis=2), scipy.fft.irfft(z, n=17, axis=2)),
     (fft.irfftn(z, s=(6, 10, 16)), scipy.fft.irfftn(z, s=(6, 10, 16))),
+    (fft.irfftn(z, s=(10, 17), axes=(1, 2)), scipy.fft.irfftn(z, s=(10, 17), axes=(1, 2))),
 ):
     assert one.dtype == other.dtype and np.array_equal(one, other)
 assert fft.next_fast_len(97, real=True) == scipy.fft.next_fast_len(97, real=True)

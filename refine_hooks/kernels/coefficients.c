@@ -101,3 +101,45 @@ void untilt(complex_array transforms, int64_t first_negative, double_array tilt)
         }
     }
 }
+
+/* Multiply transforms [image, ky, kx] by factors [ky, kx] in place. */
+void whiten(complex_array transforms, float_array factors) {
+    for (int64_t p = 0; p < transforms.shape[0]; p++)
+        for (int64_t j = 0; j < transforms.shape[1]; j++) {
+            complex64 *row = ROW2(transforms, p, j);
+            const float *factor = ROW1(factors, j);
+            for (int64_t x = 0; x < transforms.shape[2]; x++)
+                row[x] = (complex64){row[x].re * factor[x], row[x].im * factor[x]};
+        }
+}
+
+/* Add the sum and the sum of squares of line[begin..end-1] to both. */
+static inline void add_span(const float *line, int64_t begin, int64_t end, double *sum, double *squares) {
+    double total = 0, square = 0;
+    for (int64_t x = begin; x < end; x++) {
+        total += line[x];
+        square += (double)line[x] * line[x];
+    }
+    *sum += total;
+    *squares += square;
+}
+
+/* Of each image [image, y, x] the sum and the sum of squares of what is farther than `radius` from its centre, and how many pixels
+   that are: `found` [image, 3]. */
+void background(float_array images, double radius, double_array found) {
+    int64_t n = images.shape[1], centre = n / 2;
+    for (int64_t p = 0; p < images.shape[0]; p++) {
+        double sum = 0, squares = 0;
+        int64_t count = 0;
+        for (int64_t y = 0; y < n; y++) {
+            double left = radius * radius - (double)((y - centre) * (y - centre));
+            int64_t reach = radius < 0 || left < 0 ? -1 : (int64_t)sqrt(left);
+            int64_t begin = most(centre - reach, 0), end = least(centre + reach + 1, n);
+            add_span(ROW2(images, p, y), 0, begin, &sum, &squares);
+            add_span(ROW2(images, p, y), end, n, &sum, &squares);
+            count += begin + n - end;
+        }
+        double *to = ROW1(found, p);
+        to[0] = sum, to[1] = squares, to[2] = (double)count;
+    }
+}

@@ -48,12 +48,19 @@ else:
         return _array(_pocketfft.c2r(x, (axis,), n, False, _inverse(norm), None, workers))
 
     def irfftn(
-        x: Array, *, s: Sequence[int], norm: str = "backward", overwrite_x: bool = False, workers: int = 1
+        x: Array,
+        *,
+        s: Sequence[int],
+        axes: Sequence[int] | None = None,
+        norm: str = "backward",
+        overwrite_x: bool = False,
+        workers: int = 1,
     ) -> Array:
-        """Real values of the shape ``s`` from their half transform."""
-        if x.shape != (*s[:-1], s[-1] // 2 + 1):
+        """Real values of the shape ``s`` along all axes or some, in their order, from their half transform."""
+        over = tuple(axes or range(x.ndim))
+        if tuple(x.shape[axis] for axis in over) != (*s[:-1], s[-1] // 2 + 1):
             raise ValueError(f"{x.shape} is no half transform of {tuple(s)}")
-        return _array(_pocketfft.c2r(x, tuple(range(x.ndim)), s[-1], False, _inverse(norm), None, workers))
+        return _array(_pocketfft.c2r(x, over, s[-1], False, _inverse(norm), None, workers))
 
     def next_fast_len(target: int, real: bool = False) -> int:
         """The smallest length from ``target`` on that is transformed fast."""

@@ -10,11 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import ParticlesError
+from refine_hooks.kernels import FLOAT, array, fft, kernel
 from refine_hooks.particles import Particles
 from refine_hooks.particles.stacks import Images, blocks, read_images
 
 SAMPLES = 2000
 EDGE_A = 10.0
+_whiten = kernel("whiten", array("complex64", 3, written=True), array("float32", 2))
+_background = kernel("background", array("float32", 3), FLOAT, array("float64", 2, written=True))
 
 
 def chosen_rows(particles: Particles, samples: int = SAMPLES) -> NDArray[np.int64]:
@@ -50,8 +53,6 @@ def whitening_filter(particles: Particles, boxes: tuple[int, ...], radius_A: flo
 
 def noise_power(images: Images, radius_px: float, edge_px: float) -> NDArray[np.float64]:
     """Summed power [ky, kx] of what lies outside a soft circle, of images brought to variance 1 there."""
-    from scipy import fft
-
     n = images.shape[1]
     radius_px, widest = min(radius_px, n / 2 - 1), 0.95 * n / 2 - edge_px / 2
     outside = _radii(n) > radius_px
@@ -63,7 +64,7 @@ def noise_power(images: Images, radius_px: float, edge_px: float) -> NDArray[np.
     mean = np.asarray(images[fit][:, ring].mean(axis=1, dtype=np.float64)) if ring.any() else np.zeros(fit.sum())
     masked = images[fit] * soft + (1 - soft) * mean[:, None, None]
     scaled = masked / spread[fit, None, None]
-    transform = fft.rfft2(scaled.astype(np.float32))
+    transform = fft.rfftn(scaled.astype(np.float32), axes=(1, 2))
     power = transform.real.astype(np.float64) ** 2 + transform.imag.astype(np.float64) ** 2
     return np.asarray(power.sum(axis=0))
 
@@ -115,12 +116,12 @@ def normalised(
         whitening: factors [ky, kx].
         edge_px: the background lies outside box // 2 - edge_px.
     """
-    from scipy import fft
-
     n = transforms.shape[1]
-    transforms *= whitening
-    background = fft.irfft2(transforms, s=(n, n), workers=1)[:, _radii(n) > n // 2 - edge_px]
-    mean = background.mean(axis=1, dtype=np.float64)
-    spread = background.std(axis=1, dtype=np.float64)
+    _whiten(transforms, whitening)
+    images = fft.irfftn(transforms, s=(n, n), axes=(1, 2))
+    found = np.empty((len(images), 3))
+    _background(images, n // 2 - edge_px, found)
+    mean, square = (found[:, :2] / np.maximum(found[:, 2:], 1)).T
+    spread = np.sqrt(np.maximum(square - mean**2, 0))
     transforms[:, 0, 0] -= (mean * n * n).astype(np.float32)
     return transforms, np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
