@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -12,7 +13,6 @@ import refine_hooks
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 PACKAGING = ROOT / "scripts" / "packaging"
-CONDA_NAMES = {"prometheus-client": "prometheus_client"}
 
 
 def test_the_recipe_needs_what_the_project_needs() -> None:
@@ -22,7 +22,7 @@ def test_the_recipe_needs_what_the_project_needs() -> None:
     ours = [re.fullmatch(r"([\w-]+)(.*)", one) for one in PROJECT["dependencies"]]
     assert needed == {
         f"python {PROJECT['requires-python']}",
-        *(f"{CONDA_NAMES.get(one[1], one[1])} {one[2]}" for one in ours if one),
+        *(f"{one[1]} {one[2]}" for one in ours if one),
     }
     assert f"version: {refine_hooks.__version__}\n" in text
     assert PROJECT["description"] in text
@@ -48,6 +48,19 @@ def test_the_extras_of_the_container_exist() -> None:
     found = re.search(r"\[([\w,]+)\]", (PACKAGING / "refine_hooks.def").read_text("utf-8"))
     assert found
     assert set(found[1].split(",")) <= set(PROJECT["optional-dependencies"])
+
+
+def test_the_recipe_makes_a_package_for_each_python_that_is_named() -> None:
+    pytest.importorskip("rattler_build")
+    done = subprocess.run([sys.executable, PACKAGING / "render-recipe"], capture_output=True, text=True, check=True)
+    named = [one.rsplit(" ", 1)[1] for one in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", one)]
+    assert re.findall(r"-py(3\d+)h", done.stdout) == [one.replace(".", "") for one in named]
+
+
+def test_no_address_of_the_project_is_a_machine_s() -> None:
+    recipe = (PACKAGING / "recipe.yaml").read_text("utf-8")
+    for address in (*PROJECT["urls"].values(), *re.findall(r"\w+://\S+", recipe)):
+        assert address.startswith("https://pypi.org/project/refine_hooks/")
 
 
 def test_the_citation_and_the_changelog_know_this_version() -> None:
