@@ -14,7 +14,7 @@ from refine_hooks.programs import claims
 logger = logging.getLogger(__name__)
 
 _ENTRIES = 5000  # of one folder; one that holds more is no folder of projects
-_ASKED_AGAIN = 10  # searches: a folder that was none, and has not changed itself, may have become a project below
+_ASKED_AGAIN = 10  # searches: a folder that was none may have become a project below without a change of its own
 _NO_PROJECTS = {OUT_NAME, "lost+found", "proc", "sys", "dev"}
 
 
@@ -45,11 +45,13 @@ class Finder:
     pause: Callable[[], object] = bool
     _searches: int = 0
     _no_projects: dict[Path, int] = field(default_factory=dict)  # with the time of change that they had then
+    _projects: set[Path] = field(default_factory=set)
 
     def search(self) -> list[Path]:
         """The projects that are there now, each by its real path."""
         if self._searches % _ASKED_AGAIN == 0:
             self._no_projects.clear()
+            self._projects.clear()
         self._searches += 1
         root = self._root()
         found: dict[Path, None] = {}
@@ -80,9 +82,12 @@ class Finder:
     def _is_project(self, folder: Path) -> bool:
         try:
             changed_ns = folder.stat().st_mtime_ns
+            if folder in self._projects:
+                return True
             if self._no_projects.get(folder) == changed_ns:
                 return False
             if os.access(folder, os.R_OK | os.X_OK) and self.asked(folder):
+                self._projects.add(folder)
                 return True
             self._no_projects[folder] = changed_ns
         except OSError:
