@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -268,3 +270,12 @@ def test_every_round_of_every_project_is_logged_once_though_a_process_is_killed_
     assert any("data/none: is empty" in text for text in said)
     assert any("data/hangs: does not answer, and is left as it is" in text for text in said)
     assert not (b / "refine_hooks").exists()
+
+
+def test_rounds_of_cistem_and_relion_projects_are_logged_once_beside_one_that_is_full_of_faults() -> None:
+    script = Path(__file__).resolve().parent.parent / "scripts" / "facility"
+    played = subprocess.run(
+        [sys.executable, script, *["3", "2", "1", "0", "0.5"]], capture_output=True, text=True, check=False
+    )
+    assert played.stdout.startswith("4 rounds of 3 projects: 0 missing"), played.stdout + played.stderr
+    assert played.returncode == 0

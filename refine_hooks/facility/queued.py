@@ -59,6 +59,9 @@ class Queued(Measurer):
             self.pool.add(self._local)
         return list(done.outcome.checked().local) if done is not None else []
 
+    def rest(self) -> None:
+        """The processes that measure give their memory back themselves."""
+
     def _urgency(self, config: WatchConfig, round_: Round) -> Urgency:
         if config.reconstruct != "never" and round_.origin in (None, "regularised", "unknown"):
             return Urgency.RECONSTRUCTION

@@ -33,6 +33,9 @@ class Measurer(Protocol):
     def newest_locally(self, config: "WatchConfig", analyses: Analyses, index: LogIndex) -> list[Key]:
         """Measure the local resolution of the newest rounds, or have it done; which rounds have one now that had not."""
 
+    def rest(self) -> None:
+        """Nothing is to be measured now; asked at every scan."""
+
 
 @dataclass(frozen=True, slots=True)
 class WatchConfig:

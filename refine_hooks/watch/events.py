@@ -103,19 +103,30 @@ class ChangeNotifier:
 
 
 @contextmanager
-def capturing(capture: Callable[[], object], notifier: ChangeNotifier | None, poll_s: float) -> Iterator[None]:
-    """Capture in a thread of its own while the block runs: inputs live for seconds, a measurement may take minutes."""
+def capturing(
+    capture: Callable[[], object], notifier: ChangeNotifier | None, poll_s: float, due: Callable[[], bool]
+) -> Iterator[None]:
+    """Capture in a thread of its own while the block runs: inputs live for seconds, a measurement may take minutes.
+
+    Args:
+        capture: does it; every scan does so, too.
+        notifier: says when to; else it is done every ``poll_s``.
+        poll_s: the longest time between two captures.
+        due: whether there has been none for so long.
+    """
     over = threading.Event()
 
     def work() -> None:
-        heard = 0
+        heard, changed = 0, False
         while not over.is_set():
-            capture()
+            if due() or changed:
+                capture()
             if notifier is None:
                 over.wait(poll_s)
             else:
                 over.wait(0.02)
-                heard = notifier.wait(heard, poll_s)
+                before, heard = heard, notifier.wait(heard, poll_s)
+                changed = heard != before
 
     thread = threading.Thread(target=copy_context().run, args=(work,), name="capture", daemon=True)
     thread.start()

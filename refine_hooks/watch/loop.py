@@ -7,10 +7,10 @@ import logging
 import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import nullcontext
+from functools import partial
 
 from refine_hooks.errors import StorageError
 from refine_hooks.files import file_system
-from refine_hooks.kernels import memory
 from refine_hooks.log.records import Failed, RoundRecord
 from refine_hooks.model import KEPT_FIRST, Round
 from refine_hooks.watch import events
@@ -86,7 +86,8 @@ def logged_lines(
         TakenError: another watcher writes into the same folder.
         StorageError: the log itself cannot be written.
     """
-    capturing = events.capturing(lambda: capture(w), notifier, w.settings.watch.poll_s) if live else nullcontext()
+    watch, due = w.settings.watch, w.schedule.capture_is_due
+    capturing = events.capturing(partial(capture, w), notifier, watch.poll_s, due) if live else nullcontext()
     with begun(w), capturing:
         for round_ in settled(lambda: _turn(w).rounds, ticks, w.schedule, w.done):
             line = _measured_and_logged(w, round_)
@@ -128,7 +129,7 @@ def _turn(w: Watch) -> Scan:
     to_measure = _to_measure(w, Scan(tuple(rounds)))
     w.counts.waiting = len(to_measure)
     if not to_measure and not w.obeying.paused:
-        memory.give_back()
+        w.config.measurer.rest()
         w.observers.bring_up_to_date()
         measure_newest_locally(w)
     return Scan(tuple(rounds))

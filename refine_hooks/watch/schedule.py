@@ -32,6 +32,7 @@ class Schedule:
         due_s: when the next round that only has to stay as it is will have done so.
         latest_s: when the scan at it must begin, counted from the last scan that did not see it as it is.
         scan_s: how long the last scan took.
+        captured_s: when what the program deletes was last looked for.
     """
 
     poll_s: float
@@ -40,6 +41,11 @@ class Schedule:
     due_s: float = math.inf
     latest_s: float = math.inf
     scan_s: float = 0.0
+    captured_s: float = -math.inf
+
+    def capture_is_due(self) -> bool:
+        """Whether nothing has looked for ``poll_s`` for what the program deletes."""
+        return self.clock() - self.captured_s >= self.poll_s
 
 
 def scan_times(

@@ -22,6 +22,7 @@ def capture(w: Watch) -> None:
     try:
         w.guard.require()
         with w.at_capture:
+            w.schedule.captured_s = w.config.clock()
             kept = [path.name for path in w.config.opened.capture()]
         if kept:
             w.activity.now()

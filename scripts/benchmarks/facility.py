@@ -193,6 +193,12 @@ class Facility:
                 found.setdefault(number, []).append(line)
         return found
 
+    def wait_for_watches(self, within_s: float = 120.0) -> None:
+        """Wait until every project is watched."""
+        ends_s = time.monotonic() + within_s
+        while time.monotonic() < ends_s and not all(self.log(n).with_name(".lock").exists() for n in range(self.count)):
+            time.sleep(0.05)
+
     def lacking(self) -> int:
         """How many rounds of the projects without faults are not logged yet."""
         of = Counter(project for project, _ in self.last_input_s)
@@ -210,7 +216,9 @@ class Facility:
                     continue
                 late_s = records[0].measured_at.timestamp() - self.last_input_s[project, number]
                 logged_s.append(late_s)
-                begun_s.append(late_s - records[0].measured_in_s)
+                begun_s.append(late_s - (records[0].measured_in_s or 0.0))
+                if records[0].half_maps is None:
+                    found.faults.append(f"project {project}, round {number}: its half maps were not kept")
         if len(logged_s) > 1:
             bound_s = self.poll_s + Settings().watch.settle_s
             found.lines.append(
@@ -235,7 +243,7 @@ def watching(facility: Facility, *more: str) -> Iterator["subprocess.Popen[bytes
         [*command, str(facility.place / "projects" / "*")],
         stdout=said,
         stderr=said,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
     try:
         yield process
@@ -296,7 +304,7 @@ def play(
         facility = Facility(Path(place), projects, poll_s)
         facility.begin()
         with watching(facility) as process:
-            time.sleep(3.0)
+            facility.wait_for_watches()
             memory, over = [], threading.Event()
             begun_s = time.monotonic()
             writer = threading.Thread(target=facility.play, args=(rounds, period_s, over))
