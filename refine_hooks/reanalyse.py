@@ -351,7 +351,18 @@ def write_local(
         if before.is_file() and (former.box_px, former.voxel_size_A) == (record.box_px, record.voxel_size_A):
             local = changed(local, measured.map, read_map(before), former.key)
     store.write_map(path, measured.map, f"refine_hooks local resolution: {record.key} {record.label}")
+    _draw_locally(store, record, measured)
     return local.model_copy(update={"path": store.relative(path)})
+
+
+def _draw_locally(store: Store, record: RoundRecord, measured: "LocalMeasured") -> None:
+    """The picture that the page colours the map with; one that cannot be drawn harms nothing."""
+    from refine_hooks.report.local_picture import write_local_picture
+
+    try:
+        write_local_picture(store, record.key, record.label, measured.map)
+    except (OSError, ValueError) as error:
+        logger.warning(f"{record.key} {record.label}: the local resolution could not be drawn: {error}")
 
 
 def _keep_locally(

@@ -114,15 +114,24 @@ def records_in_memory() -> int:
     return sum(type(one) is RoundRecord for one in gc.get_objects())
 
 
+def unpacked(held: dict[str, Any]) -> Any:
+    return json.loads(zlib.decompress(base64.b64decode(held["deflated"]), -zlib.MAX_WBITS))
+
+
 def told_by(path: Path) -> dict[str, Any]:
-    found = re.search(
-        r'<script type="application/json" id="data">(.*?)</script>', path.read_text(encoding="utf-8"), re.S
-    )
+    html = path.read_text(encoding="utf-8")
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.S)
     assert found is not None
     (log,) = json.loads(found[1])["logs"]
-    log["rows"] = json.loads(zlib.decompress(base64.b64decode(log["rows"]["deflated"]), -zlib.MAX_WBITS))
+    log["rows"] = unpacked(log["rows"])
     assert log.pop("written_at")
-    log.pop("watch", None)  # a whole log that was read into memory knows of none
+    log.pop("watch", None)  # a whole log that was read into memory knows of no watch, and of nothing that is beside it
+    for row in log["rows"]:
+        row.pop("revision", None)
+    elements = re.findall(r'data-round="(.*?)">(.*?)</script>', html, re.S)
+    log["details"] = {key: unpacked(json.loads(element)["detail"]) for key, element in elements}
+    for detail in log["details"].values():
+        detail["local"] = detail["convergence"] = detail["shown"]["local"] = None
     return log
 
 

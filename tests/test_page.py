@@ -237,7 +237,7 @@ class TestInTheBrowser:
         opened(page, tmp_path, healthy(1, local=limit), healthy(2, local=local))
         assert page.run("document.querySelectorAll('#local-bars rect').length") == 2
         assert page.run("document.querySelectorAll('#local-bars circle').length") == 2
-        assert page.run("document.querySelector('#local-bars svg').getBoundingClientRect().width") <= 560
+        assert page.run("document.querySelector('#local-bars svg').getBoundingClientRect().width") <= 640
         page.press("Home")
         page.until("document.querySelector('.row[aria-selected=true]')?.title === 'run/1/1'")
         assert not page.run("document.querySelector('#local-bars svg')")

@@ -100,7 +100,7 @@ def test_a_film_without_its_package_says_what_to_install(
     monkeypatch.setitem(sys.modules, "imageio.v3", None)
     told = cli("plot", measured, "--movie", "XZ", "--out", tmp_path / "m.mp4")
     assert told.returncode == 1
-    assert "pip install 'imageio[ffmpeg]'" in told.stderr
+    assert "pip install 'refine_hooks[movie]'" in told.stderr
 
 
 # --- rules of the assets ----------------------------------------------------------------------------------------------

@@ -71,6 +71,7 @@ class LogIndex:
         default_factory=dict
     )  # seq of the last line on a round, in the order of these lines
     _news: dict[Key, int] = field(default_factory=dict)  # the same, of whatever readers know of it
+    _revisions: dict[Key, int] = field(default_factory=dict)
     _superseded: dict[Key, RoundSummary] = field(default_factory=dict)
     _read: int = 0
     _lines: int = 0
@@ -258,7 +259,12 @@ class LogIndex:
             self.seq += 1
             for key in keys:
                 if key in self._rounds.by_key:
+                    self._revisions[key] = self._revisions.get(key, 0) + 1
                     _move_to_end(self._news, key, self.seq)
+
+    def revision(self, key: Key) -> int:
+        """How often `tell_news` was told of a round: what readers derived of it before may be old."""
+        return self._revisions.get(key, 0)
 
     def logged_after(self, seq: int) -> tuple[int, bool, list[Key]]:
         """Measured rounds that a line came for after ``seq``, the oldest line first.

@@ -155,5 +155,5 @@ def _write_mp4(frames: Iterable["Image.Image"], path: Path) -> None:
 
         content = imwrite("<bytes>", every, extension=".mp4", **options)
     except ImportError as error:
-        raise InputError("MP4 needs ffmpeg: pip install 'imageio[ffmpeg]'; a .gif needs nothing more") from error
+        raise InputError("MP4 needs ffmpeg: pip install 'refine_hooks[movie]'; a .gif needs nothing more") from error
     path.write_bytes(content or b"")

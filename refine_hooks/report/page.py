@@ -27,14 +27,14 @@ from refine_hooks.log.records import Failed, Start
 from refine_hooks.log.summary import CurveIdentity
 from refine_hooks.model import Key
 from refine_hooks.report import data
-from refine_hooks.report.volume import about_volume
+from refine_hooks.report.volume import about_local, about_volume
 
 if TYPE_CHECKING:
     from PIL import Image
 
 FIGURES = ("slices.png", "mask.png", "views.png")
-VOLUME = "volume.png"
-PICTURES = (*FIGURES, VOLUME)
+VOLUME, LOCAL = "volume.png", "local.png"
+PICTURES = (*FIGURES, VOLUME, LOCAL)
 _ASSETS = Path(__file__).resolve().parent / "assets"
 _LARGEST_PX = 1 << 24  # no picture of ours comes near
 _SCRIPTS = (
@@ -58,6 +58,8 @@ _SCRIPTS = (
     "volume.js",
     "slices.js",
     "surface.js",
+    "tint.js",
+    "still.js",
     "scene.js",
     "strip.js",
     "map.js",
@@ -139,7 +141,17 @@ def pictures(store: Store, key: Key, label: str, source: Callable[[Path], str]) 
     path = store.picture_path(key, label, VOLUME)
     image = opened_picture(path)
     about = about_volume(image.info) if image is not None else None
-    return {"pictures": shown, "volume": about and {"src": source(path), **about}}
+    if about is None or image is None:
+        return {"pictures": shown, "volume": None}
+    local = _local(store.picture_path(key, label, LOCAL), (image.width, image.height // 2), source)
+    return {"pictures": shown, "volume": {"src": source(path), **about, **local}}
+
+
+def _local(path: Path, size: tuple[int, int], source: Callable[[Path], str]) -> dict[str, Any]:
+    """The local resolution of a volume of that size of picture; nothing where there is none."""
+    image = opened_picture(path)
+    about = about_local(image.info) if image is not None and image.size == size else None
+    return {} if about is None else {"local": {"src": source(path), **about}}
 
 
 def opened_picture(path: Path) -> "Image.Image | None":

@@ -35,7 +35,7 @@ class LogView:
 
     index: LogIndex
     judge: Judge
-    _rows: dict[Key, tuple[RoundSummary, Counts | None, Row]] = field(default_factory=dict)
+    _rows: dict[Key, tuple[RoundSummary, Counts | None, int, Row]] = field(default_factory=dict)
     _beside: dict[tuple[Key, str | None], tuple[RoundSummary, dict[str, Any]]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -86,12 +86,12 @@ class LogView:
             return [self._row(summary) for summary in summaries]
 
     def _row(self, summary: RoundSummary) -> Row:
-        counts = self.judge.counts(summary)
+        counts, revision = self.judge.counts(summary), self.index.revision(summary.key)
         known = self._rows.get(summary.key)
-        if known is not None and known[0] is summary and known[1] == counts:
-            return known[2]
-        row = data.row(summary, counts)
-        self._rows[summary.key] = summary, counts, row
+        if known is not None and known[0] is summary and known[1:3] == (counts, revision):
+            return known[3]
+        row = data.row(summary, counts) | {"revision": revision}
+        self._rows[summary.key] = summary, counts, revision, row
         return row
 
     def details(self, keys: Iterable[Key]) -> Iterator[tuple[Key, dict[str, Any]]]:

@@ -6,7 +6,7 @@ from the lowest to the highest, and the mask from 0 to 1. What else is known sta
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -67,8 +67,8 @@ def volume_picture(
         "masked": mask is not None,
         "level": round(255 * _first_contour(level, inside, step * voxel_size_A, mass_kDa)),
     }
-    planes = [_atlas(_greys(level, inside)), _atlas(np.round(inside * _MASK_LEVELS) * (255 / _MASK_LEVELS))]
-    return _png(np.concatenate(planes), about)
+    shown = [_greys(level, inside), np.round(inside * _MASK_LEVELS) * (255 / _MASK_LEVELS)]
+    return picture_of_planes(shown, "Volume", about)
 
 
 class _About(BaseModel):
@@ -90,6 +90,22 @@ def about_volume(info: Mapping[Any, Any]) -> dict[str, Any] | None:
     """What is known of a volume from the texts of its PNG; None where that is none of ours."""
     try:
         return _About.model_validate_json(info["Volume"]).model_dump()
+    except (KeyError, ValueError):
+        return None
+
+
+class _AboutLocal(BaseModel):
+    """What a PNG says of the local resolutions in it."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+    from_A: float = Field(gt=0)
+    to_A: float = Field(gt=0)
+
+
+def about_local(info: Mapping[Any, Any]) -> dict[str, Any] | None:
+    """The resolutions of grey 1 and 255 from the texts of a PNG; None where that is none of ours."""
+    try:
+        return _AboutLocal.model_validate_json(info["Local"]).model_dump()
     except (KeyError, ValueError):
         return None
 
@@ -120,11 +136,14 @@ def _atlas(planes: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     return padded.reshape(rows, ACROSS, edge, edge).swapaxes(1, 2).reshape(rows * edge, ACROSS * edge)
 
 
-def _png(pixels: NDArray[np.uint8], about: dict[str, Any]) -> bytes:
+def picture_of_planes(volumes: Sequence[NDArray[np.floating[Any]]], name: str, about: dict[str, Any]) -> bytes:
+    """A PNG file of volumes [z, y, x] of values 0..255, one below the other, with what is known of them as its text ``name``."""
     from PIL import Image, PngImagePlugin
 
     text = PngImagePlugin.PngInfo()
-    text.add_text("Volume", json.dumps(about))
+    text.add_text(name, json.dumps(about))
     stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "PNG", compress_level=9, pnginfo=text)
+    Image.fromarray(np.concatenate([_atlas(planes) for planes in volumes])).save(
+        stream, "PNG", compress_level=9, pnginfo=text
+    )
     return stream.getvalue()

@@ -27,6 +27,10 @@ function label(u, text, x, y, colour_, align) {
   c.fillStyle = colour_;
   c.textAlign = align || "left";
   c.font = 11 * devicePixelRatio + "px system-ui, sans-serif";
+  c.strokeStyle = css("--card"); // so that a curve behind it leaves it readable
+  c.lineWidth = 3 * devicePixelRatio;
+  c.lineJoin = "round";
+  c.strokeText(text, x, y);
   c.fillText(text, x, y);
   c.restore();
 }

@@ -8,7 +8,10 @@ async function arrived(id) {
   const following = !state.key || allRows().at(-1)?.key === state.key;
   const known = new Map(allRows().map((r) => [r.key, r]));
   const fresh = news.rows.filter((r) => !known.has(r.key));
-  const again = news.rows.filter((r) => known.has(r.key) && known.get(r.key).at !== r.at);
+  const again = news.rows.filter((r) => {
+    const before = known.get(r.key);
+    return before && (before.at !== r.at || before.revision !== r.revision);
+  });
   const byKey = news.restarted ? new Map() : known;
   for (const row of news.rows) byKey.set(row.key, row);
   for (const row of again) delete state.log.details[row.key];

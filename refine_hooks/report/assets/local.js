@@ -17,10 +17,10 @@ function localBars(local) {
     ends = unpacked(local.histogram_from_A),
     parts = local.parts.filter((part) => part.interval_A);
   if (shares.filter((share) => share > 0).length < 2 || local.beyond_nyquist >= 0.95) return null; // the words say it
-  const [width, height] = [560, 120],
+  const [left, width, height] = [104, 640, 120],
     low = Math.min(ends[0], ...parts.map((part) => part.interval_A[1])),
     high = Math.max(ends.at(-1), ...parts.map((part) => part.interval_A[0]));
-  const x = (A) => ((A - low) / (high - low)) * width,
+  const x = (A) => left + ((A - low) / (high - low)) * (width - left),
     most = Math.max(...shares);
   const text = (at, y, anchor, words) => svgNode("text", { x: at, y, "text-anchor": anchor, class: "axis" }, words);
   const bars = shares.map((share, i) => {
@@ -31,9 +31,9 @@ function localBars(local) {
     return svgNode("rect", { ...size, width: wide }, svgNode("title", {}, label_));
   });
   const middle = (low + high) / 2,
-    marks = [text(0, height + 15, "start", angstrom(low)), text(width, height + 15, "end", angstrom(high))];
-  marks.push(text(width / 2, height + 15, "middle", `${angstrom(middle)}, local resolution`));
-  const rows = parts.map((part, i) => partBar(part, x, height + 34 + 18 * i, width, text));
+    marks = [text(left, height + 15, "start", angstrom(low)), text(width, height + 15, "end", angstrom(high))];
+  marks.push(text((left + width) / 2, height + 15, "middle", `${angstrom(middle)}, local resolution`));
+  const rows = parts.map((part, i) => partBar(part, x, height + 34 + 18 * i, text));
   return svgNode(
     "svg",
     {
@@ -49,14 +49,11 @@ function localBars(local) {
   );
 }
 
-function partBar(part, x, y, width, text) {
-  const [coarse, fine] = part.interval_A,
-    at = x(part.resolution_A),
-    words = `part ${part.number}: ${angstrom(part.resolution_A)}`;
-  const late = at > width / 2;
+function partBar(part, x, y, text) {
+  const [coarse, fine] = part.interval_A;
   return [
+    text(0, y + 4, "start", `part ${part.number}: ${angstrom(part.resolution_A)}`),
     svgNode("line", { x1: x(fine), x2: x(coarse), y1: y, y2: y, class: "part" }),
-    svgNode("circle", { cx: at, cy: y, r: 4, class: "part" }),
-    text(late ? x(fine) - 8 : x(coarse) + 8, y + 4, late ? "end" : "start", words),
+    svgNode("circle", { cx: x(part.resolution_A), cy: y, r: 4, class: "part" }),
   ];
 }

@@ -32,23 +32,45 @@ async function showMap(detail) {
 
 function noScene() {
   if (map.scene === undefined) map.scene = sceneOn($("surface"));
-  $("surface-figure").hidden = !map.scene;
   return !map.scene;
 }
 
 function showSurfaces() {
-  if (noScene()) return;
-  const { volume, scene } = map,
-    rgb = (name) => hexadecimal(css(name));
+  const { volume } = map,
+    local = $("by-resolution").checked ? volume.local : null;
   $("level").value = map.level;
   for (const name of ["show-mask", "only-inside"]) $(name).disabled = !volume.mask;
-  const drawn = (name, voxels, at) => ($(name).checked && voxels ? surfaceOf(voxels, volume.edge, at) : null);
-  const density = $("only-inside").checked && volume.mask ? insideOf(volume) : volume.map;
-  setPart(scene, "map", drawn("show-map", density, map.level), rgb("--surface"), 1);
-  setPart(scene, "mask", drawn("show-mask", volume.mask, 127.5), [1, 0.48, 0], 0.22);
+  $("by-resolution").closest("label").hidden = !volume.local;
+  fill($("resolution-scale"), local ? resolutionScale(local) : null);
   $("level-words").textContent =
     `contour at ${(map.level / 2.55).toFixed(0)} % between the lowest and the highest density`;
-  drawScene(scene);
+  const density = $("only-inside").checked && volume.mask ? insideOf(volume) : volume.map;
+  if (noScene()) return showStill(density, local);
+  drawPart("map", $("show-map").checked && density, map.level, 1, hexadecimal(css("--surface")), local);
+  // A grey mask leaves the colours as they are.
+  const [tint, opacity] = local ? [[0.5, 0.55, 0.6], 0.16] : [[1, 0.48, 0], 0.22];
+  drawPart("mask", $("show-mask").checked && volume.mask, 127.5, opacity, tint, null);
+  drawScene(map.scene);
+}
+
+function drawPart(name, voxels, level, opacity, plain, local) {
+  const n = map.volume.edge,
+    surface = voxels ? surfaceOf(voxels, n, level) : null;
+  setPart(map.scene, name, surface, surface && tintsOf(surface, n, local, plain), opacity);
+}
+
+function showStill(density, local) {
+  const colours = local && resolutionColours(),
+    plain = hexadecimal(css("--surface"));
+  for (const name of ["show-map", "show-mask"]) $(name).closest("label").hidden = true;
+  drawStill($("surface"), {
+    voxels: density,
+    n: map.volume.edge,
+    level: map.level,
+    turn: firstTurn(),
+    colourAt: (index) => (local ? colours[local.values[index]] : plain),
+    background: hexadecimal(css("--faint")),
+  });
 }
 
 // The density times the mask: without the noise of the solvent, which hides everything.
@@ -65,7 +87,8 @@ function beginMap() {
     map.level = Number(e.target.value);
     showSurfaces();
   });
-  for (const name of ["show-map", "show-mask", "only-inside"]) $(name).addEventListener("change", showSurfaces);
+  for (const name of ["show-map", "show-mask", "only-inside", "by-resolution"])
+    $(name).addEventListener("change", showSurfaces);
   $("large").addEventListener("click", (e) => {
     if (e.target === $("large")) $("large").close();
   });

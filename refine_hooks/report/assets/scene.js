@@ -1,10 +1,10 @@
 // Surfaces in WebGL: an opaque map within a translucent mask, turned by mouse, touch and arrow keys.
-const VERTEX = `attribute vec3 position, normal; uniform mat3 turn; uniform float zoom;
-varying vec3 side; varying float depth;
-void main() { vec3 p = turn * position; side = turn * normal; depth = p.z;
+const VERTEX = `attribute vec3 position, normal, tint; uniform mat3 turn; uniform float zoom;
+varying vec3 side, colour; varying float depth;
+void main() { vec3 p = turn * position; side = turn * normal; depth = p.z; colour = tint;
   gl_Position = vec4(p.xy * zoom, -p.z * 0.5, 1.0); }`;
-const FRAGMENT = `precision mediump float; uniform vec3 colour; uniform float opacity;
-varying vec3 side; varying float depth;
+const FRAGMENT = `precision mediump float; uniform float opacity;
+varying vec3 side, colour; varying float depth;
 void main() { float light = abs(dot(normalize(side), normalize(vec3(0.4, 0.5, 1.0))));
   float rim = opacity < 1.0 ? 1.0 + 1.2 * (1.0 - abs(normalize(side).z)) : 1.0;
   gl_FragColor = vec4(colour * (0.35 + 0.55 * light + 0.15 * depth), 1.0) * min(1.0, opacity * rim); }`;
@@ -18,14 +18,14 @@ function sceneOn(canvas) {
   }
   const program = linkedProgram(gl),
     named = (name) => gl.getUniformLocation(program, name);
-  const uniforms = Object.fromEntries(["turn", "zoom", "colour", "opacity"].map((name) => [name, named(name)]));
+  const uniforms = Object.fromEntries(["turn", "zoom", "opacity"].map((name) => [name, named(name)]));
   const scene = {
     canvas,
     gl,
     program,
     uniforms,
     parts: {},
-    turn: turned([1, 0, 0, 0, 1, 0, 0, 0, 1], 0.5, 0.35),
+    turn: firstTurn(),
     zoom: 0.98,
   };
   gl.useProgram(program);
@@ -51,7 +51,7 @@ function linkedProgram(gl) {
 }
 
 // Puts a surface in place of the one of that name; null takes it away.
-function setPart(scene, name, surface, colour_, opacity) {
+function setPart(scene, name, surface, tints, opacity) {
   const gl = scene.gl,
     before = scene.parts[name];
   for (const buffer of before ? before.buffers : []) gl.deleteBuffer(buffer);
@@ -66,9 +66,10 @@ function setPart(scene, name, surface, colour_, opacity) {
   const buffers = [
     stored(gl.ARRAY_BUFFER, surface.positions),
     stored(gl.ARRAY_BUFFER, surface.normals),
+    stored(gl.ARRAY_BUFFER, tints),
     stored(gl.ELEMENT_ARRAY_BUFFER, surface.triangles),
   ];
-  scene.parts[name] = { buffers, count: surface.triangles.length, colour: colour_, opacity };
+  scene.parts[name] = { buffers, count: surface.triangles.length, opacity };
 }
 
 function drawScene(scene) {
@@ -82,18 +83,21 @@ function drawScene(scene) {
   const parts = Object.values(scene.parts).sort((a, b) => b.opacity - a.opacity); // what is translucent comes last
   for (const part of parts) {
     gl.depthMask(part.opacity === 1);
-    ["position", "normal"].forEach((name, i) => {
+    ["position", "normal", "tint"].forEach((name, i) => {
       const place = gl.getAttribLocation(scene.program, name);
       gl.bindBuffer(gl.ARRAY_BUFFER, part.buffers[i]);
       gl.enableVertexAttribArray(place);
       gl.vertexAttribPointer(place, 3, gl.FLOAT, false, 0, 0);
     });
-    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, part.buffers[2]);
-    gl.uniform3fv(uniforms.colour, part.colour);
+    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, part.buffers[3]);
     gl.uniform1f(uniforms.opacity, part.opacity);
     gl.drawElements(gl.TRIANGLES, part.count, gl.UNSIGNED_INT, 0);
   }
   gl.depthMask(true);
+}
+
+function firstTurn() {
+  return turned([1, 0, 0, 0, 1, 0, 0, 0, 1], 0.5, 0.35);
 }
 
 // A rotation (columns first) turned further about the vertical and the horizontal axis of the screen, in radians.

@@ -129,8 +129,8 @@ function trendAxes(rows, over) {
     over !== "round"
       ? {}
       : {
-          splits: (u) => ticksOfRounds(rows.length, u.bbox.width / devicePixelRatio, named ? 110 : 50),
-          values: (_, s) => s.map((i) => (rows[i] ? roundNumber(rows[i], named) : "")),
+          splits: (u) => ticksOfRounds(rows, u.bbox.width / devicePixelRatio, named ? 110 : 50),
+          values: (u, s) => s.map((i) => (rows[i] ? tickOfRound(rows, rows[i], named, u) : "")),
         };
   const title = named && over === "round" ? "run and iteration" : OVER[over].title;
   return [
@@ -157,6 +157,14 @@ function trendMarks(u, rows, xs, state) {
   });
 }
 
+// A round by its name where there is room for all names, else by its run and iteration.
+const LETTER_PX = 7;
+function tickOfRound(rows, row, named, u) {
+  const longest = Math.max(...rows.slice(0, 40).map((r) => r.label.length));
+  const room = u.bbox.width / devicePixelRatio / rows.length;
+  return !named && longest * LETTER_PX < room ? row.label : roundNumber(row, named);
+}
+
 function resolutionReadout(node, u, rows, names, curves) {
   const row = rows[u.cursor.idx];
   const text = (r) => angstrom(r[0]) + (r.length > 2 ? ` (${r[2].toFixed(2)}–${r[3].toFixed(2)})` : "");
@@ -165,9 +173,12 @@ function resolutionReadout(node, u, rows, names, curves) {
   readout(node, u, row ? row.label + (row.failed ? ": failed" : "") : "", lines);
 }
 
-function ticksOfRounds(n, width, apart) {
-  const step = Math.max(1, Math.ceil(n / Math.max(2, width / apart))),
+const ROUND_STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
+function ticksOfRounds(rows, width, apart) {
+  const n = rows.length;
+  const least = n / Math.max(2, width / apart),
+    step = ROUND_STEPS.find((one) => one >= least) || Math.ceil(least),
     ticks = [];
-  for (let i = 0; i < n; i += step) ticks.push(i);
+  for (let i = 0; i < n; i++) if (step === 1 || rows[i].iteration % step === 0) ticks.push(i);
   return ticks;
 }

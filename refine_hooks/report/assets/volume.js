@@ -4,18 +4,24 @@ const AXES = { XY: 2, XZ: 1, YZ: 0 }; // the axis that a plane lies across: x, y
 // The round's volume with its voxels, decoded once: map and mask 0..255, x fastest.
 async function loadVolume(about) {
   if (about.map) return about;
+  const n = about.edge,
+    { pixels, width } = await pixelsOf(about.src);
+  const below = Math.ceil(n / about.across) * n;
+  const local = about.local && (await pixelsOf(about.local.src).catch(() => null));
+  about.mask = about.masked ? planesOf(pixels, width, n, about.across, below) : null;
+  about.local = local ? { ...about.local, values: planesOf(local.pixels, local.width, n, about.across, 0) } : null;
+  about.map = planesOf(pixels, width, n, about.across, 0);
+  return about;
+}
+
+async function pixelsOf(src) {
   const image = new Image();
-  image.src = about.src;
+  image.src = src;
   await image.decode();
-  const canvas = el("canvas", { width: image.width, height: image.height }),
-    n = about.edge;
+  const canvas = el("canvas", { width: image.width, height: image.height });
   const context = canvas.getContext("2d", { willReadFrequently: true });
   context.drawImage(image, 0, 0);
-  const pixels = context.getImageData(0, 0, image.width, image.height).data;
-  const below = Math.ceil(n / about.across) * n;
-  about.mask = about.masked ? planesOf(pixels, image.width, n, about.across, below) : null;
-  about.map = planesOf(pixels, image.width, n, about.across, 0);
-  return about;
+  return { pixels: context.getImageData(0, 0, image.width, image.height).data, width: image.width };
 }
 
 function planesOf(pixels, width_px, n, across, top) {
