@@ -218,7 +218,7 @@ class TestInTheBrowser:
         tab.run("document.querySelector('.skip').click()")
         assert not tab.run("document.querySelector('#one-log').hidden")
 
-    def test_where_webgl_is_missing_the_drawn_picture_stands_in(self, tab: chromium.Page, measured: Path) -> None:
+    def test_where_webgl_is_missing_still_pictures_stand_in(self, tab: chromium.Page, measured: Path) -> None:
         without = """const get = HTMLCanvasElement.prototype.getContext;
             HTMLCanvasElement.prototype.getContext = function (kind, ...more) {
               return kind.startsWith('webgl') ? null : get.call(this, kind, ...more); };"""
@@ -226,7 +226,9 @@ class TestInTheBrowser:
         tab.open(reported(measured))
         tab.until("document.querySelectorAll('#slices canvas').length === 3")
         tab.ask("Page.removeScriptToEvaluateOnNewDocument", identifier=script)
-        assert tab.run("document.querySelector('#surface-figure').hidden")
+        assert tab.run("document.querySelector('#show-mask').closest('label').hidden"), (
+            "there is no mask in the picture"
+        )
         assert "Surface of the mask" in text(tab, "#pictures figcaption")
 
     def test_the_log_s_findings_are_as_many_as_the_audit_s(self, tab: chromium.Page, tmp_path: Path) -> None:
