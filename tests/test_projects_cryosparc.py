@@ -522,7 +522,7 @@ def test_the_number_of_a_table_of_half_shells_is_read_between_its_own_points(tmp
     assert crossing == pytest.approx(4.5 + (0.9 - 0.143) / (0.9 - 0.11))
 
 
-@pytest.mark.parametrize("version", [4, 5])
+@pytest.mark.parametrize("version", [2, 3, 4, 5])
 def test_job_json_keeps_every_curve_and_the_stated_resolution(tmp_path: Path, version: int) -> None:
     project, store = write_project(tmp_path / "project"), Store(tmp_path / "out")
     job = project / "J5"
@@ -535,8 +535,9 @@ def test_job_json_keeps_every_curve_and_the_stated_resolution(tmp_path: Path, ve
     table = json.loads((job / "job.json").read_text())
     groups = [{"name": "volume", "summary_stats": stats}]
     table |= (
-        {"output_result_groups": groups} if version == 4 else {"spec": {**table.get("spec", {}), "outputs": groups}}
+        {"output_result_groups": groups} if version < 5 else {"spec": {**table.get("spec", {}), "outputs": groups}}
     )
+    table["version"] = f"v{version}.0.0"
     (job / "job.json").write_text(json.dumps(table))
     first, last = _rounds(project, store)
     assert (first.facts.reported.resolution_A, last.facts.reported.resolution_A) == (7.3, 6.3)

@@ -61,8 +61,8 @@ def test_the_sums_of_sixty_particles_are_those_of_reconstruct3d(sixty: tuple[Pla
         ours = insertion.fourier_sums(plan, sums, half)
         theirs, _ = merge_half([unpacked(folder / f"{name}_1.dump.gz", tmp_path)])
         assert ours.images == 30
-        assert np.abs(ours.data - theirs.data).max() < 1e-4 * np.abs(theirs.data).max()
-        assert np.abs(ours.weight - theirs.weight).max() < 1e-4 * theirs.weight.max()
+        assert np.abs(ours.data - theirs.data).max() < 2e-5 * np.abs(theirs.data).max()
+        assert np.abs(ours.weight - theirs.weight).max() < 2e-5 * theirs.weight.max()
 
 
 def test_threads_and_blocks_change_nothing(sixty: tuple[Plan, Path]) -> None:
