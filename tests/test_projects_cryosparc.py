@@ -534,9 +534,7 @@ def test_job_json_keeps_every_curve_and_the_stated_resolution(tmp_path: Path, ve
     stats = [{"fsc_info_best": {**info, "radwn_final_A": 6.3 + n}} for n in (1, 0)]
     table = json.loads((job / "job.json").read_text())
     groups = [{"name": "volume", "summary_stats": stats}]
-    table |= (
-        {"output_result_groups": groups} if version < 5 else {"spec": {**table.get("spec", {}), "outputs": groups}}
-    )
+    table |= {"output_result_groups": groups} if version < 5 else {"spec": {**table.get("spec", {}), "outputs": groups}}
     table["version"] = f"v{version}.0.0"
     (job / "job.json").write_text(json.dumps(table))
     first, last = _rounds(project, store)
