@@ -66,10 +66,9 @@ class LogIndex:
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _rounds: Rounds = field(default_factory=Rounds)
     _curves: dict[str, CurveIdentity] = field(default_factory=dict)
+    _last_curves: tuple[CurveIdentity, ...] = ()
     _failed: dict[Key, Failed] = field(default_factory=dict)
-    _logged: dict[Key, int] = field(
-        default_factory=dict
-    )  # seq of the last line on a round, in the order of these lines
+    _logged: dict[Key, int] = field(default_factory=dict)  # seq of the last line on each round, in their order
     _news: dict[Key, int] = field(default_factory=dict)  # the same, of whatever readers know of it
     _revisions: dict[Key, int] = field(default_factory=dict)
     _superseded: dict[Key, RoundSummary] = field(default_factory=dict)
@@ -146,7 +145,7 @@ class LogIndex:
                 else:
                     self._take_round(summary, place)
             self._kept, self._whole_crc = self._read, self._last.whole_crc
-        except (OSError, ValueError, TypeError, AttributeError):
+        except (OSError, ValueError, TypeError, AttributeError, LookupError):
             self._forget()
 
     def _keep(self, handle: int, status: os.stat_result) -> None:
@@ -168,7 +167,7 @@ class LogIndex:
 
     def _forget(self) -> None:
         self._others, self._kept, self._whole_crc = [], 0, 0
-        self._rounds, self._failed, self._curves = Rounds(), {}, {}
+        self._rounds, self._failed, self._curves, self._last_curves = Rounds(), {}, {}, ()
         self._logged, self._news, self._superseded = {}, {}, {}
         self.start, self.ended, self.faults, self.fault_count = None, False, [], 0
         self._read, self._lines, self._last = 0, 0, None
@@ -233,7 +232,9 @@ class LogIndex:
             self._others.append(before.place)
         if summary.supersedes is not None:
             self._supersede(summary.supersedes)
-        self._curves.update((identity.name, identity) for identity in summary.identities)
+        if summary.identities is not self._last_curves:  # nearly all rounds of a log have the same
+            self._last_curves = summary.identities
+            self._curves.update((identity.name, identity) for identity in summary.identities)
         self._rounds.add(summary, place)
         _move_to_end(self._logged, summary.key, self.seq)
         _move_to_end(self._news, summary.key, self.seq)

@@ -2,8 +2,8 @@
 
 A file of this kind is never trusted: it counts only where it is whole, and belongs to the very file that is open, which has not
 been touched since or still holds the same lines (their checksum is told). It may be deleted at any time; where it cannot be
-written, nothing is lost. Its first line says what it belongs to. Then there is one line of JSON for each line of the log: where
-that stands, and of a round its summary.
+written, nothing is lost. Its first line says what it belongs to, the second what curves its rounds have. Then there is one line
+of JSON for each line of the log: where that stands, and of a round its summary.
 """
 
 import json
@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
+from typing import Any
 
 from refine_hooks.errors import StorageError
 from refine_hooks.files.atomic import beside
@@ -21,7 +22,7 @@ from refine_hooks.log.file import Place
 from refine_hooks.log.folder import index_path
 from refine_hooks.log.summary import RoundSummary
 
-FORMAT = 3
+FORMAT = 4
 WORTH_KEEPING = 4 << 20  # bytes of a log; fewer are read in no time
 
 _CHUNK_BYTES = 1 << 20
@@ -64,7 +65,7 @@ def load(log: Path, handle: int) -> tuple[Mark, Iterator[Entry]] | None:
         handle: of the log, which is open.
 
     Returns:
-        Reading the lines raises ValueError, TypeError or AttributeError where one is none of ours.
+        Reading the lines raises ValueError, TypeError, AttributeError or IndexError where one is none of ours.
     """
     try:
         stream = BufferedReader(open_plain(index_path(log)))
@@ -105,17 +106,17 @@ def _checksum(lines: Iterable[bytes]) -> int:
 def _entries(path: Path) -> Iterator[Entry]:
     with BufferedReader(open_plain(path)) as stream:
         stream.readline()
+        curves = parsed_json(stream.readline().decode())
         for line in stream:
             offset, length, *told = parsed_json(line.decode())
-            yield (offset, length), RoundSummary.unpacked(told) if told else None
+            yield (offset, length), RoundSummary.unpacked(told, curves) if told else None
 
 
 def save(log: Path, mark: Mark, entries: Iterable[Entry]) -> None:
     """Keep what was read of a log, whole or not at all; where the folder cannot be written, nothing is kept."""
-    lines = [
-        json.dumps([*place, *(known.packed() if known else ())], separators=(",", ":")).encode() + b"\n"
-        for place, known in entries
-    ]
+    curves: dict[str, int] = {}
+    lines = [_line([*place, *(known.packed(curves) if known else ())]) for place, known in entries]
+    lines.insert(0, _line(list(curves)))
     try:
         if os.stat(log).st_ino != mark.inode:
             return
@@ -129,7 +130,11 @@ def save(log: Path, mark: Mark, entries: Iterable[Entry]) -> None:
             "body": _checksum(lines),
         }
         with beside(index_path(log)) as temporary, temporary.open("wb") as stream:
-            stream.write(json.dumps(head, separators=(",", ":")).encode() + b"\n")
+            stream.write(_line(head))
             stream.writelines(lines)
     except (OSError, StorageError):
         return
+
+
+def _line(told: Any) -> bytes:
+    return json.dumps(told, separators=(",", ":")).encode() + b"\n"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
-from math import isnan, nan
+from math import inf, isnan, nan
 from struct import Struct
 from sys import intern
 from typing import Any
@@ -136,26 +136,31 @@ class RoundSummary:
         interval_A = None if isnan(coarse_A) else (coarse_A, fine_A)
         return CurveSummary(self.identities[number], None if isnan(resolution_A) else resolution_A, interval_A)
 
-    def packed(self) -> list[Any]:
-        """It as what JSON can hold, without its place."""
+    def packed(self, curves: dict[str, int]) -> list[Any]:
+        """It as what JSON can hold, without its place.
+
+        Args:
+            curves: what the curves of rounds are, each with its number; what is new is added.
+        """
+        told = curves.setdefault(_text_of(self.identities), len(curves))
         return [
             *(self.key.run, self.key.iteration, self.key.class_id, self.label, self.program),
             *(self.measured_at.isoformat(), self.inputs.decode(), self.origin, self.independence, self.particles),
-            *(self.headline, _text_of(self.identities), b64encode(self.numbers).decode(), self.masks, self.shell_per_A),
+            *(self.headline, told, b64encode(self.numbers).decode(), self.masks, self.shell_per_A),
         ]
 
     @classmethod
-    def unpacked(cls, told: Sequence[Any]) -> "RoundSummary":
+    def unpacked(cls, told: Sequence[Any], curves: Sequence[str]) -> "RoundSummary":
         """The inverse of `packed`.
 
         Raises:
-            ValueError: it is none; TypeError and AttributeError, too.
+            ValueError: it is none; TypeError, AttributeError and IndexError, too.
         """
         run, iteration, class_id, label, program, at, inputs, origin, independence, particles, *rest = told
-        headline, curves, numbers, masks, shell = rest
-        identities = _identities_in(curves)
+        headline, which, packed, masks, shell = rest
+        identities, numbers = _identities_in(curves[which]), b64decode(packed)
         wrong = not (isinstance(iteration, int) and isinstance(class_id, int) and isinstance(shell, float))
-        if wrong or len(b64decode(numbers)) != len(identities) * _READING.size:
+        if wrong or len(numbers) != len(identities) * _READING.size:
             raise ValueError("it is no summary of a round")
         return cls(
             key=_small_key(run, iteration, class_id),
@@ -168,7 +173,7 @@ class RoundSummary:
             particles=particles,
             headline=intern(headline) if headline else None,
             identities=identities,
-            numbers=b64decode(numbers),
+            numbers=numbers,
             masks=tuple(masks),
             shell_per_A=shell,
         )
@@ -182,6 +187,11 @@ def _text_of(identities: tuple[CurveIdentity, ...]) -> str:
 @lru_cache(512)
 def _identities_in(text: str) -> tuple[CurveIdentity, ...]:
     return tuple(_identity(*parts) for parts in json.loads(text))
+
+
+@lru_cache(512)
+def _held_once(identities: tuple[CurveIdentity, ...]) -> tuple[CurveIdentity, ...]:
+    return identities
 
 
 def _small_key(run: str, iteration: int, class_id: int) -> Key:
@@ -203,7 +213,7 @@ def summary_of(line: RoundRecord) -> RoundSummary:
         independence=line.half_maps.independence if line.half_maps else None,
         particles=line.particles,
         headline=intern(line.headline) if line.headline else None,
-        identities=tuple(identity_of(line, curve) for curve in line.curves),
+        identities=_held_once(tuple(identity_of(line, curve) for curve in line.curves)),
         numbers=b"".join(_READING.pack(*(nan if number is None else number for number in one)) for one in readings),
         masks=tuple(intern(mask.name) for mask in line.masks),
         shell_per_A=1 / edge_A if edge_A else 0.0,  # a round without maps and curves has no box
@@ -222,7 +232,6 @@ class Rounds:
     by_key: dict[Key, RoundSummary] = field(default_factory=dict)
     _tracks: dict[Track, list[Key]] = field(default_factory=dict)
     _masks: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
-    _curves: dict[tuple[CurveIdentity, ...], tuple[CurveIdentity, ...]] = field(default_factory=dict)
     _best: dict[Key, tuple[Key, ...]] = field(default_factory=dict)  # the rounds up to it that nothing is better than
 
     def add(self, summary: RoundSummary, place: Place) -> None:
@@ -234,8 +243,7 @@ class Rounds:
         if before is not None and before.fingerprint != summary.fingerprint:
             earlier = (*earlier, before.place)
         masks = self._masks.setdefault(summary.masks, summary.masks)  # as another round has them already
-        curves = self._curves.setdefault(summary.identities, summary.identities)
-        known = replace(summary, place=place, number=number, earlier=earlier, identities=curves, masks=masks)
+        known = replace(summary, place=place, number=number, earlier=earlier, masks=masks)
         self.by_key[key] = known
         at = _place_of(track, key.iteration)
         if before is None:
@@ -318,5 +326,8 @@ def _track(key: Key) -> Track:
 
 def _number(summary: RoundSummary) -> float:
     """The resolution that a round is quoted with; infinite where there is none."""
-    curve = summary.headline_curve
-    return float("inf") if curve is None or curve.resolution_A is None else curve.resolution_A
+    for number, identity in enumerate(summary.identities):
+        if identity.name == summary.headline:
+            resolution_A = float(_READING.unpack_from(summary.numbers, number * _READING.size)[0])
+            return inf if isnan(resolution_A) else resolution_A
+    return inf
