@@ -13,6 +13,7 @@ import refine_hooks
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 PACKAGING = ROOT / "scripts" / "packaging"
+CONDA_NAMES = {"prometheus-client": "prometheus_client"}
 
 
 def test_the_recipe_needs_what_the_project_needs() -> None:
@@ -22,7 +23,7 @@ def test_the_recipe_needs_what_the_project_needs() -> None:
     ours = [re.fullmatch(r"([\w-]+)(.*)", one) for one in PROJECT["dependencies"]]
     assert needed == {
         f"python {PROJECT['requires-python']}",
-        *(f"{one[1]} {one[2]}" for one in ours if one),
+        *(f"{CONDA_NAMES.get(one[1], one[1])} {one[2]}" for one in ours if one),
     }
     assert f"version: {refine_hooks.__version__}\n" in text
     assert PROJECT["description"] in text

@@ -2,12 +2,16 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from refine_hooks.audit.judge import Judge
 from refine_hooks.audit.reading import Counts
 from refine_hooks.log.summary import RoundSummary
 from refine_hooks.log.watching import watching
 from refine_hooks.model import Key
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
 
 _HELP = {
     "refine_hooks_watch_running": "1 while a watch writes into the log, 0 when it has ended",
@@ -55,23 +59,29 @@ def state_of(judge: Judge, name: str = "") -> LogState:
 
 
 def prometheus_text(states: Iterable[LogState]) -> str:
-    """All metrics of some logs, each with its samples together; ends with a newline as the format wants."""
-    families: dict[str, list[str]] = {name: [] for name in _HELP}
-    for state in states:
-        for short, labels, value in _samples(state):
-            name = f"refine_hooks_{short}"
-            told = ",".join(f'{label}="{_escaped(text)}"' for label, text in sorted(labels.items()))
-            families[name].append(f"{name}{{{told}}} {float(value)!r}" if told else f"{name} {float(value)!r}")
-    lines = (
-        [f"# HELP {name} {_HELP[name]}", f"# TYPE {name} gauge", *samples]
-        for name, samples in families.items()
-        if samples
-    )
-    return "".join(f"{line}\n" for family in lines for line in family)
+    """All metrics of some logs; ends with a newline as the format wants."""
+    from prometheus_client import CollectorRegistry, generate_latest  # takes long, and few watches tell metrics
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Families(list(states)))
+    return generate_latest(registry).decode()
 
 
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+@dataclass(frozen=True, slots=True, eq=False)
+class _Families:
+    """What a registry collects: the families in one order, without those that have no sample."""
+
+    states: Sequence[LogState]
+
+    def collect(self) -> Iterator["Metric"]:
+        from prometheus_client import Metric
+
+        families = {name: Metric(name, what, "gauge") for name, what in _HELP.items()}
+        for state in self.states:
+            for short, labels, value in _samples(state):
+                name = f"refine_hooks_{short}"
+                families[name].add_sample(name, dict(labels), value)
+        yield from (family for family in families.values() if family.samples)
 
 
 def _samples(state: LogState) -> Iterator[Sample]:
