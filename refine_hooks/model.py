@@ -131,6 +131,13 @@ class Changes(Record):
     classes: float | None = Field(default=None, description="share of the particles that went to another class")
 
 
+class Accuracy(Record):
+    """By how much the program itself says that its angles and shifts err."""
+
+    rotations_deg: float | None = None
+    offsets_A: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What the refinement program says of a round; None where it says nothing. All that is passed on to the measurement.
@@ -148,6 +155,7 @@ class Facts:
     particles: int | None = None
     reported: Reported | None = None
     changes: Changes | None = None
+    accuracy: Accuracy | None = None
     program_warnings: tuple[ProgramWarning, ...] = ()
     own_numbers: bool = False
     number: int | None = None
@@ -224,6 +232,7 @@ class HalfMaps:
         joined_below_A: shells coarser than this are common to both.
         valid_shells: the last shell with data of their own.
         of_sums: the program's own curves by name, counted its way from the very sums that these halves were made of.
+        measured: records of tests that were made while they were.
     """
 
     half1: Map
@@ -238,6 +247,7 @@ class HalfMaps:
     images: tuple[int | None, int | None] = (None, None)
     notes: tuple[str, ...] = ()
     of_sums: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    measured: tuple[Record, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,8 @@ ELSEWHERE = {
     "keep.every": "test_run::test_retention_removes_maps_and_never_lines",
     "program.voxel_size_A": "test_projects_cistem::test_a_voxel_size_that_the_user_gives_is_that_of_the_half_maps",
     "reconstruct.block_particles": "test_reconstruct_work::test_sums_are_saved_as_often_as_the_settings_say",
+    "reconstruct.subsets": "test_beside::test_subsets_and_substituted_images_leave_the_half_maps_as_they_are",
+    "reconstruct.substitute_from_A": "test_beside::test_subsets_and_substituted_images_leave_the_half_maps_as_they_are",
     "reconstruct.checkpoint_s": "test_reconstruct_work::test_sums_are_saved_as_often_as_the_settings_say",
     **{
         f"cluster.{name}": "test_reconstruct_work::test_workers_are_asked_of_the_queue_as_the_settings_say"

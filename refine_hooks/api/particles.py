@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from refine_hooks.files.mrc import Volume
+from refine_hooks.log.particles import MoreParticles, Substitution
 from refine_hooks.reconstruct import Desk, half_maps_of
 from refine_hooks.reconstruct.jobs import job_of_file
 from refine_hooks.settings import Settings
@@ -21,6 +22,8 @@ class ReconstructedPair:
         voxel_size_A: edge of a voxel of both.
         images: how many particles went into each.
         notes: what is known to differ from the program's own reconstruction, a sentence each.
+        more_particles: B factor, and what more particles would give; None unless ``settings.reconstruct.subsets``.
+        substitution: noise that the angles were fitted to; None unless ``settings.reconstruct.substitute_from_A``.
     """
 
     half1: Volume
@@ -28,6 +31,8 @@ class ReconstructedPair:
     voxel_size_A: float
     images: tuple[int | None, int | None]
     notes: tuple[str, ...]
+    more_particles: MoreParticles | None = None
+    substitution: Substitution | None = None
 
 
 def reconstruct_half_maps(
@@ -61,7 +66,7 @@ def reconstruct_half_maps(
         mask_radius_A: of the particle: images are normalised by the noise outside, as cisTEM does.
         score_weight_A2: cisTEM's particle weighting factor.
         white: particles are brighter than the ice (cisTEM).
-        settings: ``reconstruct.threads`` and ``block_particles``, and ``cluster``; the defaults where None.
+        settings: ``reconstruct`` (threads, block size, ``subsets``, ``substitute_from_A``), ``cluster``; the defaults where None.
         checkpoint: a file for partial sums: the same call goes on from there after it was interrupted. Remove it afterwards.
         progress: called with the particles that are done, and all.
         known: what the file does not tell: ``pixel_size_A``, ``voltage_kV``, ``cs_mm``, ``amplitude_contrast``.
@@ -83,5 +88,11 @@ def reconstruct_half_maps(
     desk = Desk(progress, checkpoint=None if checkpoint is None else Path(checkpoint))
     made = half_maps_of(job, path.name, settings or Settings(), desk)
     return ReconstructedPair(
-        made.half1.voxels, made.half2.voxels, made.half1.voxel_size_A, made.images, tuple(map(str, made.notes))
+        made.half1.voxels,
+        made.half2.voxels,
+        made.half1.voxel_size_A,
+        made.images,
+        tuple(map(str, made.notes)),
+        next((one for one in made.measured if isinstance(one, MoreParticles)), None),
+        next((one for one in made.measured if isinstance(one, Substitution)), None),
     )

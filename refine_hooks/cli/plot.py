@@ -62,6 +62,12 @@ def plot(
         ),
     ] = "",
     local: Annotated[bool, typer.Option("--local", help="with ROUND: draw its local resolution instead")] = False,
+    directions: Annotated[
+        bool, typer.Option("--directions", help="with ROUND: draw its resolution and noise by direction instead")
+    ] = False,
+    particles: Annotated[
+        bool, typer.Option("--particles", help="with ROUND: draw what more particles would give instead")
+    ] = False,
     width: Annotated[float, typer.Option(help="width in cm", min=4.0, max=60.0)] = 12.0,
     config: LogConfig = None,
     old_round: OldRound = "",
@@ -70,9 +76,9 @@ def plot(
     from refine_hooks.report.plot import plot_curves, plot_resolutions
 
     place, key = log_and_round(log, key, None, old_round)
-    if (compare or logarithmic or mark or local) and not key:
+    if (compare or logarithmic or mark or local or directions or particles) and not key:
         raise typer.BadParameter(
-            "--compare, --log-scale, --findings and --local belong to one round; name it: LOG ROUND"
+            "--compare, --log-scale, --findings, --local, --directions and --particles belong to one round; name it: LOG ROUND"
         )
     if movie and key:
         raise typer.BadParameter(
@@ -84,6 +90,9 @@ def plot(
         return
     if local:
         _local(index, key, out or Path("local_resolution.png"), width)
+        return
+    if directions or particles:
+        _beyond(index, key, out, width, "directions" if directions else "particles")
         return
     names = tuple(curve or ())
     target = out or Path("fsc.png" if key else "resolution.png")
@@ -115,6 +124,17 @@ def _local(index: LogIndex, key: str, target: Path, width_cm: float) -> None:
     from refine_hooks.report.local_plot import plot_local
 
     plot_local(analyses_of(index).completed(round_of(index, key)), target, width_cm)
+    print(target)
+
+
+def _beyond(
+    index: LogIndex, key: str, out: Path | None, width_cm: float, what: Literal["directions", "particles"]
+) -> None:
+    from refine_hooks.report.beyond_plot import plot_directions, plot_particles
+
+    target = out or Path(f"{what}.png")
+    draw = plot_directions if what == "directions" else plot_particles
+    draw(analyses_of(index).completed(round_of(index, key)), target, width_cm)
     print(target)
 
 

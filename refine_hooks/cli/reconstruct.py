@@ -18,6 +18,7 @@ from refine_hooks.errors import ProjectError, SettingsError
 if TYPE_CHECKING:
     from types import FrameType
 
+    from refine_hooks.log.folder import Store
     from refine_hooks.model import HalfMaps
     from refine_hooks.particles import ParticlesJob
     from refine_hooks.settings import Settings
@@ -76,6 +77,20 @@ Units = Annotated[
 ]
 White = Annotated[bool, typer.Option("--white", help="particles are brighter than the ice (cisTEM)")]
 Ewald = Annotated[bool, typer.Option("--ewald", help="refused: the Ewald sphere's curvature is not corrected")]
+Subsets = Annotated[
+    bool,
+    typer.Option(
+        "--subsets", help="in the same pass also from halves, quarters and eighths: what more particles would give"
+    ),
+]
+Substitute = Annotated[
+    float,
+    typer.Option(
+        metavar="A",
+        help="in the same pass also with random phases of the images beyond this resolution: noise that the angles were fitted to",
+        show_default=False,
+    ),
+]
 Cluster = Annotated[
     str,
     typer.Option(
@@ -108,6 +123,8 @@ def reconstruct(
     helical_units: Units = 0,
     white: White = False,
     ewald: Ewald = False,
+    subsets: Subsets = False,
+    substitute_from: Substitute = 0.0,
     cluster: Cluster = "",
     config: Config = None,
     program: Adapter = "",
@@ -130,6 +147,11 @@ def reconstruct(
     from refine_hooks.settings import layers, load_settings, merged
 
     overrides: dict[str, Any] = {"cluster": {"scheduler": cluster}} if cluster else {}
+    beside = {
+        **({"subsets": True} if subsets else {}),
+        **({"substitute_from_A": substitute_from} if substitute_from else {}),
+    }
+    overrides |= {"reconstruct": beside} if beside else {}
     if project is not None:
         _of_round(project, round_ or old_round, out, symmetry, config, program, overrides)
         return
@@ -208,8 +230,33 @@ def _write(job: ParticlesJob, name: str, settings: Settings, paths: tuple[Path, 
             store.write_map(path, half, f"refine_hooks reconstructed half {number}: {name}")
         checkpoint.unlink(missing_ok=True)
         logger.info(_resolution(halves, settings.fsc.threshold))
+        _told(halves, store, paths[0])
     for path in paths:
         print(path)
+
+
+def _told(halves: HalfMaps, store: Store, path: Path) -> None:
+    """What was measured beside the half maps: in words, and as JSON beside them."""
+    import json
+
+    from refine_hooks.log.particles import MoreParticles, Substitution
+    from refine_hooks.report.what_helps import more_particles_words, substitution_words
+
+    kept = {}
+    for one in halves.measured:
+        if isinstance(one, MoreParticles):
+            words, name = more_particles_words(one), "more_particles"
+        elif isinstance(one, Substitution):
+            words, name = substitution_words(one), "substitution"
+        else:
+            continue
+        kept[name] = one.model_dump(mode="json")
+        for text in words:
+            logger.info(text)
+    if kept:
+        target = path.with_name(f"{path.stem.removesuffix('_half1')}_particles.json")
+        store.write_text(target, json.dumps(kept))
+        print(target)
 
 
 def _resolution(halves: HalfMaps, level: float) -> str:

@@ -20,7 +20,9 @@ from refine_hooks.log.convergence import Convergence
 from refine_hooks.log.directions import Along, Sampling
 from refine_hooks.log.local import LocalResolution
 from refine_hooks.log.masks import MaskRecord
+from refine_hooks.log.particles import MoreParticles, Substitution
 from refine_hooks.model import (
+    Accuracy,
     Changes,
     Fingerprint,
     Independence,
@@ -291,6 +293,7 @@ class RoundRecord(Line):
     particles: int | None = None
     reported: Reported | None = Field(default=None, description="the program's own number")
     changes: Changes | None = Field(default=None, description="since the iteration before, by the program's own count")
+    accuracy: Accuracy | None = Field(default=None, description="of the angles and shifts, as the program states it")
     program_warnings: tuple[ProgramWarning, ...] = ()
     headline: str | None = Field(
         default=None,
@@ -308,6 +311,12 @@ class RoundRecord(Line):
     )
     local: LocalResolution | None = Field(
         default=None, description="where the map is good, of the rounds that it was measured of"
+    )
+    more_particles: MoreParticles | None = Field(
+        default=None, description="what more particles would give, where half maps were made of subsets, too"
+    )
+    substitution: Substitution | None = Field(
+        default=None, description="noise that the angles were fitted to, where images were substituted"
     )
     convergence: Convergence | None = Field(
         default=None, description="whether the map still changes and gets better, of a round that was the newest"

@@ -11,6 +11,7 @@ from refine_hooks.fourier import Curve, shell_frequency_per_A, voxels_in_shell
 from refine_hooks.log.checks import Checks
 from refine_hooks.log.headline import with_headline
 from refine_hooks.log.masks import MaskRecord
+from refine_hooks.log.particles import MoreParticles, Substitution
 from refine_hooks.log.records import Analysis, HalfMapsRecord, RoundRecord, now
 from refine_hooks.log.records import Curve as CurveRecord
 from refine_hooks.measure.noise import Noise
@@ -83,6 +84,8 @@ def round_record(
         analysis=analysis,
         notes=measurement.notes,
         measured_in_s=measured_in_s,
+        more_particles=next((one for one in halves.measured if isinstance(one, MoreParticles)), None),
+        substitution=next((one for one in halves.measured if isinstance(one, Substitution)), None),
     )
     return with_headline(record, measurement.noise.order if measurement.noise is not None else 1)
 
@@ -144,5 +147,6 @@ def _about(round_: Round) -> dict[str, Any]:
         "particles": facts.particles,
         "reported": facts.reported,
         "changes": facts.changes,
+        "accuracy": facts.accuracy,
         "program_warnings": facts.program_warnings,
     }

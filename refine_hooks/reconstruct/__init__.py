@@ -18,7 +18,7 @@ from refine_hooks.model import HalfMaps, Round
 from refine_hooks.particles import ParticlesJob, require_both_halves
 from refine_hooks.particles.stacks import checked_boxes
 from refine_hooks.programs.adapter import Project
-from refine_hooks.reconstruct import checkpoint
+from refine_hooks.reconstruct import beside, checkpoint
 from refine_hooks.settings import Settings
 from refine_hooks.sums import cistem as cistem_sums
 from refine_hooks.sums import insertion, normalise
@@ -85,9 +85,15 @@ def half_maps_of(job: ParticlesJob, name: str, settings: Settings, desk: Desk) -
         KeyboardInterrupt: stopped; what was done is saved.
     """
     plan = plan_of(job)
-    sums = _inserted(plan, name, settings, desk)
-    insertion.apply_symmetry(plan, sums, settings.reconstruct.threads)
-    half1, half2 = (_finished(plan, sums, half, job.gridding) for half in (1, 2))
+    wide = beside.widened(plan, settings.reconstruct)
+    sums = _inserted(wide, name, settings, desk)
+    insertion.apply_symmetry(wide, sums, settings.reconstruct.threads)
+
+    def finish(of_two: Floats) -> tuple[Map, Map]:
+        return _finished(plan, of_two, 1, job.gridding), _finished(plan, of_two, 2, job.gridding)
+
+    half1, half2 = finish(beside.all_particles(wide, sums))
+    measured = beside.measured_beside(wide, sums, (half1, half2), finish, settings.fsc.threshold)
     one, two = (int(np.count_nonzero(plan.particles.half == half)) for half in (1, 2))
     return HalfMaps(
         half1,
@@ -96,6 +102,7 @@ def half_maps_of(job: ParticlesJob, name: str, settings: Settings, desk: Desk) -
         independence=job.independence,
         images=(one, two),
         notes=(*job.particles.notes, *job.notes),
+        measured=measured,
     )
 
 

@@ -29,7 +29,8 @@ def fingerprint(plan: Plan) -> str:
     for path in plan.particles.stacks:
         status = path.stat()
         stacks.append((str(path), status.st_size, status.st_mtime_ns))
-    words = (_VERSION, plan.package, plan.symmetry, plan.padding, plan.box_px, plan.voxel_size_A, plan.boxes, stacks)
+    words: tuple[Any, ...] = (_VERSION, plan.package, plan.symmetry, plan.padding, plan.box_px, plan.voxel_size_A)
+    words += (plan.boxes, stacks, *(() if plan.substituted_from_A is None else (plan.substituted_from_A,)))
     digest = hashlib.sha256(json.dumps(words).encode())
     filters = [] if plan.whitening is None else [plan.whitening[box] for box in sorted(plan.whitening)]
     columns = [getattr(plan.particles, name) for name in COLUMNS]

@@ -22,6 +22,7 @@ from refine_hooks.report.by_direction import direction_words
 from refine_hooks.report.local import convergence_words, local_words
 from refine_hooks.report.meaning import in_words
 from refine_hooks.report.quote import quote
+from refine_hooks.report.what_helps import help_words
 from refine_hooks.report.words import (
     Standing,
     curve_title,
@@ -116,6 +117,7 @@ def detail(record: RoundRecord, previous: Standing | None, findings: Sequence[Fi
         "shells": len(record.frequency_per_A),
         "origin": origin_words(record.half_maps, record.program),
         "directions": direction_words(record),
+        "help": help_words(record),
         "local": [*convergence_words(record.convergence), *local_words(record.local)],
         "verdict": asdict(verdict(record, previous, findings)),
         "quote": asdict(quote(record, findings)),

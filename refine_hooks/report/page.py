@@ -48,6 +48,7 @@ _SCRIPTS = (
     "heat_map.js",
     "small_trends.js",
     "analysis.js",
+    "help.js",
     "local.js",
     "rounds.js",
     "best.js",

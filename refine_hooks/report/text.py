@@ -16,6 +16,7 @@ from refine_hooks.log.records import Crossing, Curve, Failed, RoundRecord
 from refine_hooks.model import Key
 from refine_hooks.report.by_direction import direction_words
 from refine_hooks.report.local import convergence_words, local_words
+from refine_hooks.report.what_helps import help_words
 from refine_hooks.report.words import analysis_words, mask_title, origin_words, withheld_words
 
 if TYPE_CHECKING:
@@ -228,7 +229,12 @@ def show_round(record: RoundRecord, findings: Sequence["Finding"] = (), console:
         out.print(f"No resolution is stated. {told}", style="bold", markup=False)
     for mask in record.masks:
         out.print(_mask_words(mask), markup=False)
-    beyond = (*direction_words(record), *local_words(record.local), *convergence_words(record.convergence))
+    beyond = (
+        *direction_words(record),
+        *local_words(record.local),
+        *convergence_words(record.convergence),
+        *help_words(record),
+    )
     for text in (*analysis_words(record.analysis), *beyond):
         out.print(text, markup=False)
     for warning in record.program_warnings:

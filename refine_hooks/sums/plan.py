@@ -29,6 +29,9 @@ class Plan:
         amplitude, falloff_A2: weight of each particle, see `Weights`.
         helix: helical symmetry that is applied to the sums besides.
         whitening: filter for each box of images, for cisTEM's normalisation; None for images as they are.
+        sets: how many sums there are, 2 for the half sets alone; the ``half`` of a particle is the number of its sum, from 1, odd
+            ones of half 1.
+        substituted_from_A: two more sums, of the two halves, are of the same images with random phases beyond this resolution.
     """
 
     package: Package
@@ -43,6 +46,8 @@ class Plan:
     falloff_A2: NDArray[np.float64]
     whitening: dict[int, Floats] | None = None
     helix: Helix | None = None
+    sets: int = 2
+    substituted_from_A: float | None = None
 
     def __len__(self) -> int:
         return len(self.particles)
@@ -65,8 +70,9 @@ class Plan:
 
     @property
     def sums_shape(self) -> tuple[int, int, int, int, int]:
-        """[half set, z, y, x, (real, imaginary, weight, pad)]."""
-        return 2, 2 * self.half + 3, 2 * self.half + 3, self.half + 2, 4
+        """[set, z, y, x, (real, imaginary, weight, pad)]; without others the sets are the half sets."""
+        sets = self.sets + (2 if self.substituted_from_A is not None else 0)
+        return sets, 2 * self.half + 3, 2 * self.half + 3, self.half + 2, 4
 
 
 def plan_for(

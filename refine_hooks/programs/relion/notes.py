@@ -64,6 +64,7 @@ def facts_of(
         particles=both if split else _particles(model, table),
         reported=None if first else _reported(model, table, final, split),
         changes=optimiser.changes if optimiser and not first and not final else None,
+        accuracy=table.accuracy if table is not None and not first else None,
         own_numbers=optimiser is not None and optimiser.gradient,  # only every tenth iteration is written, and the last
         notes=tuple(_notes(table, optimiser, first, split, final)),
     )

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from refine_hooks.errors import NotReadyError
 from refine_hooks.files.star import Block
-from refine_hooks.model import Changes
+from refine_hooks.model import Accuracy, Changes
 from refine_hooks.programs._reading import read_text
 from refine_hooks.programs.relion.star import read_star
 
@@ -29,6 +29,7 @@ class ClassTable:
     share: float | None
     kept_fixed: bool
     helix: tuple[float, float] | None = None
+    accuracy: Accuracy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,15 @@ def _class_table(
         raise NotReadyError(f"{path}: its table of {kind} {i + 1} does not hold {shells} shells yet")
     resolution, fixed = _row(listed, "rlnEstimatedResolution", i), _row(listed, "rlnBodyKeepFixed", i)
     share = _row(listed, "rlnClassDistribution", i)
-    return ClassTable(_measured(fsc, current_px), resolution, share, bool(fixed), _helix(listed, i) if helix else None)
+    lattice = _helix(listed, i) if helix else None
+    return ClassTable(_measured(fsc, current_px), resolution, share, bool(fixed), lattice, _accuracy(listed, i))
+
+
+def _accuracy(listed: Block, i: int) -> Accuracy | None:
+    """RELION's expected errors; it writes 999 where it has not estimated them."""
+    found = (_row(listed, column, i) for column in ("rlnAccuracyRotations", "rlnAccuracyTranslationsAngst"))
+    rotations, offsets = (one if one is not None and 0 < one < 999 else None for one in found)
+    return None if rotations is None and offsets is None else Accuracy(rotations_deg=rotations, offsets_A=offsets)
 
 
 def _helix(listed: Block, i: int) -> tuple[float, float]:

@@ -91,6 +91,7 @@ function showEverything() {
   $("findings").closest(".card").hidden = !state.row;
   later(showBelow);
   showAnalysis(state.detail);
+  showHelp(state.detail);
   showLocal(state.detail);
   showSave(state.detail);
   if (hasCurves()) showFsc();

@@ -1,0 +1,114 @@
+"""What limits the resolution of a round now, as far as it is known: voxels, angles, views, the mask, the number of particles."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from refine_hooks.log.records import RoundRecord
+
+Limiting = Literal["voxels", "angles", "views", "mask", "particles"]
+
+_AT_NYQUIST = 1.08
+_COSTLY_VIEWS = 0.8  # sampling compensation factor
+_MUCH = 0.3  # of the B factor
+_GENEROUS = 4.0  # times the automask's volume
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One thing that limits, in words with its numbers."""
+
+    what: Limiting
+    words: str
+
+
+def limits(record: RoundRecord) -> list[Limit]:
+    """What limits a round, what can be mended first before what takes more data; empty where nothing is known."""
+    curve = record.headline_curve()
+    if curve is None or curve.resolution_A is None:
+        return []
+    found = [_voxels(record, curve.resolution_A), _angles(record), _views(record), _mask(record, curve.mask)]
+    found.append(_particles(record))
+    return [one for one in found if one is not None]
+
+
+def _voxels(record: RoundRecord, resolution_A: float) -> Limit | None:
+    nyquist_A = 2 * record.voxel_size_A
+    if resolution_A > _AT_NYQUIST * nyquist_A:
+        return None
+    return Limit("voxels", f"the voxels: {resolution_A:.2f} Å lies at their limit of {nyquist_A:.2f} Å")
+
+
+def b_factor_of_angles_A2(record: RoundRecord) -> float | None:
+    """B factor of the errors that the program states of its angles and shifts: 8 pi^2 times the mean square error along an axis.
+
+    A turn by a about any axis moves a point at distance r by a r sqrt(2 / 3), a third of its square along each axis. The particle
+    is taken for a ball of half of its automask's volume: the mask has solvent about it.
+    """
+    mask = next((one for one in record.masks if one.role == "automask" and one.volume_A3 > 0), None)
+    accuracy = record.accuracy
+    if accuracy is None or (mask is None and accuracy.offsets_A is None):
+        return None
+    square = (accuracy.offsets_A or 0.0) ** 2
+    if mask is not None and accuracy.rotations_deg is not None:
+        radius_A = (3 * mask.volume_A3 / 2 / (4 * np.pi)) ** (1 / 3)
+        square += 2 / 9 * np.deg2rad(accuracy.rotations_deg) ** 2 * 0.6 * radius_A**2
+    return float(8 * np.pi**2 * square)
+
+
+def _angles(record: RoundRecord) -> Limit | None:
+    own, accuracy = b_factor_of_angles_A2(record), record.accuracy
+    if own is None or accuracy is None:
+        return None
+    stated = ", ".join(
+        text
+        for text in (
+            f"{accuracy.rotations_deg:.1f}°" if accuracy.rotations_deg is not None else "",
+            f"{accuracy.offsets_A:.1f} Å" if accuracy.offsets_A is not None else "",
+        )
+        if text
+    )
+    known = record.more_particles
+    if known is None:
+        curve = record.headline_curve()
+        smallest_A2 = 4 * (curve.resolution_A or 0.0) ** 2 if curve is not None else np.inf
+        # exp(-B s^2 / 2) = exp(-2): so much signal is lost at the resolution
+        if own < smallest_A2:
+            return None
+        return Limit(
+            "angles", f"the angles: the errors that the program states ({stated}) make a B factor of {own:.0f} Å²"
+        )
+    if own < _MUCH * known.b_factor_A2:
+        return None
+    return Limit(
+        "angles",
+        f"the angles: errors as the program states them ({stated}) make {own:.0f} Å² of the B factor of {known.b_factor_A2:.0f} Å²",
+    )
+
+
+def _views(record: RoundRecord) -> Limit | None:
+    sampling = record.sampling
+    if sampling is None or sampling.factor >= _COSTLY_VIEWS:
+        return None
+    return Limit("views", f"the views: even ones would be worth {1 / sampling.factor:.1f} times as many particles")
+
+
+def _mask(record: RoundRecord, name: str | None) -> Limit | None:
+    own = record.mask(name) if name is not None else None
+    automask = next((one for one in record.masks if one.role == "automask" and one.volume_A3 > 0), None)
+    if own is None or automask is None or own.volume_A3 < _GENEROUS * automask.volume_A3:
+        return None
+    times = own.volume_A3 / automask.volume_A3
+    return Limit("mask", f"the mask: the curve is measured under one of {times:.0f} times the particle's automask")
+
+
+def _particles(record: RoundRecord) -> Limit | None:
+    known = record.more_particles
+    if known is None:
+        return None
+    coarse_A, fine_A = known.doubled_interval_A
+    return Limit(
+        "particles",
+        f"the number of particles: twice as many would give {known.doubled_A:.2f} Å ({coarse_A:.2f}-{fine_A:.2f})",
+    )

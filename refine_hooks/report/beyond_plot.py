@@ -1,0 +1,101 @@
+"""Figures for a paper: resolution by direction, and what more particles would give."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from refine_hooks.analysis.sampling import Sampled
+from refine_hooks.errors import InputError
+from refine_hooks.log.particles import MoreParticles
+from refine_hooks.log.records import RoundRecord
+from refine_hooks.report.plot import written_figure
+
+_BLUE, _RED = "#0072B2", "#D55E00"
+
+
+def plot_directions(record: RoundRecord, path: Path, width_cm: float = 12.0) -> None:
+    """Resolution along the axes with 90 % intervals; beside it the noise of each direction over what the angles make of it.
+
+    Args:
+        record: a round with directions.
+        path: file to write; its ending says which kind.
+        width_cm: width of the figure.
+
+    Raises:
+        InputError: matplotlib is not installed, the ending is none of those known, or the round has no directions.
+        StorageError: the file cannot be written.
+    """
+    along = record.analysis.along if record.analysis is not None else ()
+    noise = record.checks.noise_by_direction if record.checks is not None else None
+    both = record.sampling is not None and noise is not None and len(noise.cones) == len(record.sampling.relative) > 0
+    if not along and not both:
+        raise InputError(
+            f"{record.key}: has no resolution by direction; 'refine-hooks audit' analyses the newest rounds, [fsc] full = true all"
+        )
+    with written_figure(path, width_cm, 0.5 * width_cm) as figure:
+        axes = list(np.atleast_1d(figure.subplots(1, int(bool(along)) + int(both))))
+        if along:
+            _along(axes.pop(0), record)
+        if both and noise is not None and record.sampling is not None:
+            expected = Sampled(np.array(record.sampling.relative)).noise_in_cones()
+            _agreement(axes[0], expected, np.array(noise.cones))
+
+
+def _along(axes: Any, record: RoundRecord) -> None:
+    known = [one for one in (record.analysis.along if record.analysis else ()) if one.resolution_A and one.interval_A]
+    for place, one in enumerate(known):
+        axes.plot([place, place], one.interval_A, color=_BLUE, linewidth=2)
+        axes.plot(place, one.resolution_A, "o", color=_BLUE, markersize=4)
+    names = {"best": "weakest\nnoise", "worst": "strongest\nnoise"}
+    axes.set_xticks(range(len(known)), [names.get(one.name, one.name) for one in known])
+    axes.set_ylabel("resolution (Å)")
+    axes.invert_yaxis()
+
+
+def _agreement(axes: Any, expected: np.ndarray, measured: np.ndarray) -> None:
+    axes.plot(expected, measured, ".", color=_BLUE, markersize=3)
+    top = float(max(expected.max(), measured.max()) * 1.05)
+    axes.plot([0, top], [0, top], color="#000000", linewidth=0.8)
+    axes.set_xlabel("noise by the angles")
+    axes.set_ylabel("noise of the half maps")
+
+
+def plot_particles(record: RoundRecord, path: Path, width_cm: float = 12.0) -> None:
+    """1 / d^2 over the number of particles, with the fitted line and its 90 % band (ResLog).
+
+    Args:
+        record: a round with reconstructions of subsets.
+        path: file to write; its ending says which kind.
+        width_cm: width of the figure.
+
+    Raises:
+        InputError: matplotlib is not installed, the ending is none of those known, or the round has no subsets.
+        StorageError: the file cannot be written.
+    """
+    if record.more_particles is None:
+        raise InputError(
+            f"{record.key}: has no reconstructions of subsets; set [reconstruct] subsets = true for rounds made from particles"
+        )
+    with written_figure(path, width_cm, 0.6 * width_cm) as figure:
+        draw_particles(figure.subplots(), record.more_particles)
+
+
+def draw_particles(axes: Any, known: MoreParticles) -> None:
+    """The same into one pair of matplotlib's axes."""
+    read = [(one.particles, one.resolution_A) for one in known.points if one.resolution_A]
+    most = max(one.particles for one in known.points)
+    for value_A2, style in (
+        (known.b_factor_A2, "-"),
+        (known.b_factor_A2 - 1.645 * known.b_factor_sd_A2, ":"),
+        (known.b_factor_A2 + 1.645 * known.b_factor_sd_A2, ":"),
+    ):
+        squared = np.linspace(0.3, 1.6, 100) / known.resolution_A**2
+        s = np.sqrt(squared)
+        ln = value_A2 / 2 * (squared - known.resolution_A**-2) + np.log(s * known.resolution_A)
+        axes.plot(most * np.exp(ln), squared, style, color=_RED, linewidth=1)
+    axes.plot([n for n, _ in read], [1 / d**2 for _, d in read], "o", color=_BLUE, markersize=4)
+    axes.set_xscale("log")
+    axes.set_xlim(min(one.particles for one in known.points) * 0.7, most * 4)
+    axes.set_xlabel("particles")
+    axes.set_ylabel("1/d² (Å⁻²)")

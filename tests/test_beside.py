@@ -1,0 +1,132 @@
+"""What is reconstructed beside half maps in the same pass: subsets of the particles, and images with random phases."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from grown_particles import Fitted, Grown, grown
+from rounds_data import healthy
+
+from refine_hooks.analysis.more_particles import Subset, more_particles
+from refine_hooks.audit.limiting import b_factor_of_angles_A2, limits
+from refine_hooks.errors import ParticlesError
+from refine_hooks.fourier import shell_frequency_per_A, voxels_in_shell
+from refine_hooks.log.directions import Sampling
+from refine_hooks.log.masks import MaskRecord
+from refine_hooks.log.particles import MoreParticles, Substitution
+from refine_hooks.model import Accuracy, HalfMaps
+from refine_hooks.particles import ParticlesJob
+from refine_hooks.reconstruct import Desk, half_maps_of
+from refine_hooks.report.what_helps import help_words, more_particles_words, substitution_words
+from refine_hooks.settings import Settings
+from refine_hooks.sums import insertion
+from refine_hooks.sums.plan import plan_for
+from refine_hooks.sums.weights import even_weights
+
+SMALL = Grown(box_px=32, particles=400, b_factor_A2=300.0, resolution_A=7.0)
+
+
+def made(path: Path, what: Grown, seed: int = 1, **settings: object) -> HalfMaps:
+    own = Settings()
+    own = own.model_copy(update={"reconstruct": own.reconstruct.model_copy(update=settings)})
+    return half_maps_of(ParticlesJob(grown(path, what, seed), "cistem"), "grown", own, Desk())
+
+
+def test_subsets_and_substituted_images_leave_the_half_maps_as_they_are(tmp_path: Path) -> None:
+    plain = made(tmp_path / "a.mrcs", SMALL)
+    more = made(tmp_path / "b.mrcs", SMALL, subsets=True, substitute_from_A=8.0)
+    scale = float(np.abs(plain.half1.voxels).max())
+    np.testing.assert_allclose(more.half1.voxels, plain.half1.voxels, atol=1e-5 * scale)
+    np.testing.assert_allclose(more.half2.voxels, plain.half2.voxels, atol=1e-5 * scale)
+    assert plain.measured == ()
+    assert more.images == plain.images
+    known, other = more.measured
+    assert isinstance(known, MoreParticles)
+    assert isinstance(other, Substitution)
+    assert sorted(one.particles for one in known.points) == [50, 50, 100, 100, 200, 200, 400]
+
+
+def test_the_b_factor_is_that_of_the_particles_to_10_per_cent(tmp_path: Path) -> None:
+    what = Grown(box_px=48, particles=1500, b_factor_A2=200.0)
+    known = made(tmp_path / "a.mrcs", what, 2, subsets=True).measured[0]
+    assert isinstance(known, MoreParticles)
+    assert known.b_factor_A2 == pytest.approx(200, rel=0.1)
+    assert abs(known.b_factor_A2 - 200) < 2.5 * known.b_factor_sd_A2
+    words = " ".join(more_particles_words(known))
+    assert "twice as many particles would give" in words
+    assert "x as many particles" in words
+
+
+def test_more_particles_give_what_their_signal_and_noise_say() -> None:
+    frequency, counts = shell_frequency_per_A(128, 1.2), voxels_in_shell(128)
+
+    def curve(particles: float) -> np.ndarray:
+        s = np.maximum(frequency, frequency[1])
+        x = particles * np.exp(-110 / 2 * (s**2 - 4.0**-2)) / s / 4 * 0.143 / 0.857 / 8000
+        return np.asarray(x / (1 + x))
+
+    subsets = [Subset(n, curve(n)) for n in (1000, 2000, 4000, 8000)]
+    known = more_particles(subsets, frequency, counts, "m", 0.143)
+    assert known is not None
+    assert known.b_factor_A2 == pytest.approx(110, rel=0.001)
+    assert known.resolution_A == pytest.approx(4, rel=0.001)
+    assert known.targets[1].resolution_A == pytest.approx(3.6)
+    assert known.targets[1].factor == pytest.approx(4 / 3.6 * np.exp(55 * (3.6**-2 - 4.0**-2)), rel=0.01)
+    expected = next(d for d in np.arange(4, 3, -1e-4) if 4 / d * np.exp(55 * (d**-2 - 4.0**-2)) >= 2)
+    assert known.doubled_A == pytest.approx(expected, abs=1e-3)
+    assert more_particles([Subset(10, np.zeros(65))], frequency, counts, "m", 0.143) is None
+
+
+@pytest.mark.parametrize(("fitted", "noise"), [("", False), ("halves", True)])
+def test_noise_that_the_angles_were_fitted_to_is_told_from_honest_angles(
+    fitted: Fitted, noise: bool, tmp_path: Path
+) -> None:
+    what = Grown(box_px=48, particles=800, fitted=fitted, signal_to_A=8.0)
+    known = made(tmp_path / "a.mrcs", what, substitute_from_A=8.0).measured[0]
+    assert isinstance(known, Substitution)
+    assert (known.fitted_noise > 3 * known.fitted_noise_sd) is noise
+    assert abs(known.fsc) < 0.05
+    assert abs(known.substituted_fsc) < 0.05
+    assert any("fitted to: align to a coarser limit" in words for words in substitution_words(known)) is noise
+
+
+def test_substituted_images_do_not_depend_on_blocks_or_threads(tmp_path: Path) -> None:
+    particles = grown(tmp_path / "a.mrcs", replace(SMALL, particles=20))
+    plan = plan_for(particles, (32,), even_weights(particles), package="cistem", symmetry="C1")
+    plan = replace(plan, substituted_from_A=10.0)
+    one, other = insertion.sums_of(plan, threads=1, block_particles=3), insertion.sums_of(plan, threads=2)
+    assert len(one) == 4
+    np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * float(np.abs(one).max()))
+    assert not np.allclose(one[0], one[2], atol=1e-3 * float(np.abs(one).max()))
+
+
+def test_too_few_particles_for_subsets_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ParticlesError, match="too few for subsets"):
+        made(tmp_path / "a.mrcs", replace(SMALL, particles=40), subsets=True)
+
+
+def test_what_limits_is_told_with_its_numbers() -> None:
+    mask = MaskRecord(name="automask", role="automask", volume_A3=4 / 3 * np.pi * 50**3 * 2, volume_fraction=0.1)
+    record = healthy(masks=(mask,), accuracy=Accuracy(rotations_deg=2.0, offsets_A=1.0))
+    own = b_factor_of_angles_A2(record)
+    assert own == pytest.approx(8 * np.pi**2 * (1 + 2 / 9 * np.deg2rad(2) ** 2 * 0.6 * 2500))
+    views = Sampling(
+        factor=0.5, factor_sd=0.01, unseen=0, lowest=0.2, lowest_axis=(0, 0, 1), highest=2, highest_axis=(1, 0, 0)
+    )
+    assert [one.what for one in limits(record.model_copy(update={"sampling": views}))][-1] == "views"
+    known = MoreParticles(
+        mask="automask",
+        threshold=0.143,
+        resolution_A=5.0,
+        b_factor_A2=200.0,
+        b_factor_sd_A2=10.0,
+        fit_A=(10.0, 5.0),
+        points=(),
+        targets=(),
+        doubled_A=4.7,
+        doubled_interval_A=(4.75, 4.65),
+    )
+    found = limits(record.model_copy(update={"more_particles": known}))
+    assert {"angles", "particles"} <= {one.what for one in found}
+    assert not help_words(healthy()) or "limits" in help_words(healthy())[0]
