@@ -6,6 +6,8 @@ from refine_hooks.api.arrays import masked_fsc as masked_fsc
 from refine_hooks.api.arrays import phase_randomised as phase_randomised
 from refine_hooks.api.arrays import resolution as resolution
 from refine_hooks.api.arrays import unmasked_fsc as unmasked_fsc
+from refine_hooks.api.directions import resolution_by_direction as resolution_by_direction
+from refine_hooks.api.directions import sampling_of_views as sampling_of_views
 from refine_hooks.api.figures import plot_fsc as plot_fsc
 from refine_hooks.api.halves import MeasuredPair as MeasuredPair
 from refine_hooks.api.halves import measure_half_maps as measure_half_maps

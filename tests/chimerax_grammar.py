@@ -1,7 +1,7 @@
 """The commands of ChimeraX that our scripts use, as its documentation and its own descriptions of them state their arguments.
 
-https://www.rbvi.ucsf.edu/chimerax/docs/user/commands/: close, open, rename, view, volume, vseries. A script is read line by line:
-comments are passed over, a command is the longest one whose words the line begins with, then come its required arguments, its
+https://www.rbvi.ucsf.edu/chimerax/docs/user/commands/: close, open, rename, shape, view, volume, vseries. A script is read line by
+line: comments are passed over, a command is the longest one whose words the line begins with, then come its required arguments, its
 optional ones, and keywords with a value each, in any order. Models are numbered from 1 as they are opened.
 """
 
@@ -71,6 +71,10 @@ COMMANDS: dict[str, tuple[str, dict[str, Check | None]]] = {
     "color sample": ("models", {"map": model, "palette": palette}),
     "rename": ("models name", {}),
     "vseries slider": ("models", {}),
+    "shape cylinder": (
+        "",
+        {"fromPoint": numbers, "toPoint": numbers, "radius": number, "color": colour, "name": text},
+    ),
     "view": ("", {}),
 }
 

@@ -1,10 +1,14 @@
 """Resolution, noise and sampling by direction: phantoms with a known preference of views."""
 
+from pathlib import Path
+
+import chimerax_grammar
 import numpy as np
 import pytest
 from direction_panel import JUDGED, Preference, histogram, made, scored, views_of
 from rounds_data import healthy
 
+import refine_hooks
 from refine_hooks import fsc, masks
 from refine_hooks.analysis import analyse
 from refine_hooks.analysis.cones import fibonacci_axes
@@ -13,10 +17,15 @@ from refine_hooks.analysis.sampling import Sampled, sampled, sampling
 from refine_hooks.analysis.views import Views
 from refine_hooks.analysis.views_agree import agreement
 from refine_hooks.audit.directions import views_disagree
+from refine_hooks.errors import InputError, MapError, SettingsError
+from refine_hooks.files.mrc import Map, write_map
 from refine_hooks.fourier import shell_sums, transform
 from refine_hooks.log.checks import Checks, NoiseByDirection
-from refine_hooks.log.records import Analysis, RoundRecord
+from refine_hooks.log.directions import Along
+from refine_hooks.log.records import Analysis, HalfMapsRecord, RoundRecord
+from refine_hooks.report.beyond_plot import plot_directions
 from refine_hooks.report.by_direction import along_words, direction_words, sampling_words
+from refine_hooks.report.viewer import chimerax_script
 from refine_hooks.settings import Settings
 
 
@@ -116,3 +125,44 @@ def test_a_map_that_was_filtered_by_direction_is_found_to_be_at_fault() -> None:
     assert found.fault == "map"
     assert [one.name for one in record.along] == ["x", "y", "z", "best", "worst"]
     assert "about x, y, z" in " ".join(along_words(one) for one in record.along)
+
+
+def test_from_python_the_directions_of_maps_and_the_sampling_of_angles_are_what_a_round_has() -> None:
+    halves = made(Preference("top"), 3)
+    found = {
+        one.name: one for one in refine_hooks.resolution_by_direction(*halves, 2.0, mask=masks.sphere(64, 2.0, 40, 8))
+    }
+    assert set(found) == {"x", "y", "z", "best", "worst"}
+    assert abs(found["worst"].axis[2]) > 0.9
+    views = views_of("top", 4000, 1)
+    theta, phi = np.degrees(np.arccos(views[:, 2])), np.degrees(np.arctan2(views[:, 1], views[:, 0]))
+    known = refine_hooks.sampling_of_views(theta, phi)
+    turned = refine_hooks.sampling_of_views(-theta, phi + 180)
+    assert known.factor == pytest.approx(0.79, abs=0.03)
+    assert turned.factor == pytest.approx(known.factor, abs=1e-6)
+    with pytest.raises(MapError, match="as many"):
+        refine_hooks.sampling_of_views([1.0], [])
+    with pytest.raises(SettingsError, match="point group"):
+        refine_hooks.resolution_by_direction(*halves, 2.0, symmetry="Q7")
+
+
+def test_the_rods_of_the_best_and_worst_axis_are_drawn_and_the_figures(tmp_path: Path) -> None:
+    along = tuple(
+        Along(name=name, axis=axis, resolution_A=5.0, interval_A=(5.2, 4.8))
+        for name, axis in (("x", (1, 0, 0)), ("best", (0, 1, 0)), ("worst", (0, 0, 1)))
+    )
+    record = record_of("top", "top", False)
+    record = record.model_copy(update={"analysis": Analysis(along=along)})
+    record = record.model_copy(update={"half_maps": HalfMapsRecord(origin="found", paths=("a.mrc", "b.mrc"))})
+    for name in ("a.mrc", "b.mrc"):
+        write_map(tmp_path / name, Map(np.zeros((8, 8, 8), np.float32), 2.0, (10.0, 0.0, 0.0)), "flat")
+    script = chimerax_script(record, tmp_path)
+    rods = [line for line in script.splitlines() if line.startswith("shape cylinder")]
+    assert len(rods) == 2
+    half_A = record.voxel_size_A * record.box_px / 2
+    assert f"fromPoint {10 + half_A:g},{0:g}," in rods[0]
+    chimerax_grammar.run(script)
+    plot_directions(record, tmp_path / "directions.png", 8.0)
+    assert (tmp_path / "directions.png").stat().st_size > 1000
+    with pytest.raises(InputError, match="no resolution by direction"):
+        plot_directions(healthy(), tmp_path / "none.png")

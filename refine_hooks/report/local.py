@@ -72,6 +72,11 @@ def convergence_words(convergence: Convergence | None) -> list[str]:
         one = convergence.with_last
         noise = "" if one.noise_shared is None else f"; {100 * one.noise_shared:.0f} % of their noise is the same"
         words.append(
-            f"the signal correlates {one.signal:.3f} ± {one.signal_sd:.3f} with that of {one.against} ({convergence.mask}){noise}"
+            f"the signal correlates {min(one.signal, 1.0):.3f} ± {one.signal_sd:.3f} with that of {one.against} "
+            f"({convergence.mask}){noise}"
         )
+        if one.signal - 2 * one.signal_sd > 1:
+            words.append(
+                "the two rounds are more alike than the half maps of either: do the half maps lie on each other?"
+            )
     return words

@@ -1,14 +1,17 @@
 """A round as a script of UCSF ChimeraX: half maps, their average, the masks, and the rounds before it as a series.
 
 The commands are those of ChimeraX's documentation (https://www.rbvi.ucsf.edu/chimerax/docs/user/commands/): close session, open,
-volume, volume add, volume gaussian, rename, color sample, vseries slider, view.
+volume, volume add, volume gaussian, rename, color sample, vseries slider, shape cylinder, view.
 """
 
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from refine_hooks.errors import InputError
+from refine_hooks.files.mrc import read_header
 from refine_hooks.log.folder import path_of
 from refine_hooks.log.index import LogIndex
 from refine_hooks.log.masks import AutomaskParameters, MaskRecord
@@ -24,6 +27,7 @@ _COLOURS: dict[MaskRole, str] = {
     "user": "#cc79a7",
     "program": "#e69f00",
 }
+_RODS = {"best": "#2166ac", "worst": "#b2182b"}
 _HALVES, _AVERAGE, _SERIES = ("#56b4e9", "#e69f00"), "#bbbbbb", "#bbbbbb"
 
 
@@ -49,6 +53,7 @@ def chimerax_script(record: RoundRecord, folder: Path, series: Sequence[RoundRec
     local = _local(record, folder, _MAPS + len(masks) + 1)
     lines += local
     lines += _series(record, folder, series, _MAPS + len(masks) + (2 if local else 1))
+    lines += _directions(record, folder)
     return "\n".join([*lines, "view", ""])
 
 
@@ -126,6 +131,27 @@ def _local(record: RoundRecord, folder: Path, number: int) -> list[str]:
         f"volume #{number} hide",
         f"color sample #{_MAPS} map #{number} palette 0,#888888:{0.9 * good_A:.4g},#888888:{ends}",
     ]
+
+
+def _directions(record: RoundRecord, folder: Path) -> list[str]:
+    """Rods along the axes of the weakest and the strongest noise, through the middle of the map."""
+    along = record.analysis.along if record.analysis is not None else ()
+    known = [one for one in along if one.name in _RODS and one.resolution_A]
+    if not known:
+        return []
+    header = read_header(half_map_files(record, folder)[0])
+    middle = np.array(header.place_A) + record.voxel_size_A * (record.box_px // 2)
+    lines = []
+    for one in known:
+        reach = record.voxel_size_A * record.box_px / 2 * np.array(one.axis)
+        ends = (",".join(f"{part:.4g}" for part in middle + sign * reach) for sign in (-1, 1))
+        name = f"{'weakest' if one.name == 'best' else 'strongest'} noise, {one.resolution_A:.2f} A"
+        radius_A = record.voxel_size_A / 2
+        lines.append(
+            f"shape cylinder fromPoint {next(ends)} toPoint {next(ends)} radius {radius_A:.4g} color {_RODS[one.name]} "
+            f"name {_quoted(name)}"
+        )
+    return lines
 
 
 def _series(record: RoundRecord, folder: Path, rounds: Sequence[RoundRecord], number: int) -> list[str]:
