@@ -11,6 +11,7 @@ import pytest
 from played_time import PlayedClock, PlayedNotifier, PlayedStop
 from small_program import a_watch, half_maps_of, lines_of, program, without_root_rights, write_round
 
+from refine_hooks.errors import StorageError
 from refine_hooks.files.mrc import read_map, write_map
 from refine_hooks.log.file import read_journal
 from refine_hooks.log.folder import Store
@@ -197,6 +198,54 @@ def test_of_rounds_that_come_at_once_the_report_takes_a_small_share(
 
     run(a_watch(tmp_path, rounds=lambda *_: list(come), half_maps=measured), ticks())
     assert written == [1, 21, 40, 41, 41]
+
+
+@pytest.mark.parametrize("back", [True, False])
+def test_a_folder_that_takes_the_place_of_the_output_folder_gets_nothing(back: bool, tmp_path: Path) -> None:
+    """As the mount point of a share that was named with --out itself."""
+    out, away, said = tmp_path / "out", tmp_path / "away", []
+    write_round(tmp_path, 1)
+
+    def ticks() -> Iterator[float]:
+        yield from (0.0, 1.0)
+        out.rename(away)
+        out.mkdir()
+        write_round(tmp_path, 2)
+        yield from (2.0, 3.0)
+        assert list(out.iterdir()) == []
+        if back:
+            out.rmdir()
+            away.rename(out)
+            yield from (4.0, 5.0)
+
+    run(a_watch(tmp_path, said, store=Store(out)), ticks())
+    assert back or list(out.iterdir()) == []
+    expected = ["run/1/1", "run/2/1"] if back else ["run/1/1"]
+    assert [str(one.key) for one in read_journal((out if back else away) / "rounds.jsonl").rounds] == expected
+    assert any("nothing is written until it is back" in text for text in said)
+
+
+def test_a_report_that_could_not_be_written_is_written_once_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_round(tmp_path, 1)
+    said: list[str] = []
+    full, write = [True], Report.write
+
+    def refused(report: Report, view: Any) -> Any:
+        if full:
+            raise StorageError("report.html: cannot be written (Disk quota exceeded)")
+        return write(report, view)
+
+    def ticks() -> Iterator[float]:
+        yield from (0.0, 1.0, 2.0, 3.0)
+        full.clear()
+        yield 4.0
+        assert (tmp_path / "refine_hooks" / "report.html").exists()
+
+    monkeypatch.setattr(Report, "write", refused)
+    run(a_watch(tmp_path, said), ticks())
+    assert len([text for text in said if "Disk quota exceeded" in text]) == 1
 
 
 def a_round(number: int) -> Round:

@@ -94,7 +94,7 @@ def _keep(store: Store, record: RoundRecord, settings: Settings) -> None:
     journal.append(store.log, [record])
     view = LogView.of(store.log, settings)
     view.index.refresh()
-    observers = Observers(view)
+    observers = Observers(view, store)
     observers.of_round(record)
     observers.wait()
 

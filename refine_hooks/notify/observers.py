@@ -28,17 +28,20 @@ class Observers:
 
     Attributes:
         view: the log, and its audit with the settings that say who is told of what.
+        store: where the report is written.
         muted: whether no messages are sent now.
     """
 
     view: LogView
+    store: Store
     muted: Callable[[], bool] = lambda: False
     _report: Report = field(init=False)
     _behind: bool = False  # whether the report lacks something
     _due_s: float = 0.0  # when it may be written again
+    _fault: str = ""  # why it could not be written, as it was said
 
     def __post_init__(self) -> None:
-        self._report = Report(Store(self.view.index.out))
+        self._report = Report(self.store)
 
     def of_round(self, line: RoundRecord | Failed) -> None:
         """Rewrite the report, unless that was done a moment ago, and tell of a round."""
@@ -60,9 +63,14 @@ class Observers:
         """Write the report, where it lacks something."""
         if not self._behind:
             return
-        began_s, self._behind = time.monotonic(), False
-        with _harmless(_NOT_REPORTED):
+        began_s = time.monotonic()
+        try:
             self._report.write(self.view)
+            self._behind, self._fault = False, ""
+        except Exception as error:
+            before, self._fault = self._fault, _said(_NOT_REPORTED, error)
+            if self._fault != before:
+                logger.warning(self._fault)
         ended_s = time.monotonic()
         self._due_s = ended_s + (ended_s - began_s) / _MOST_SHARE
 
@@ -111,4 +119,8 @@ def _harmless(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        logger.warning(f"{what} ({type(error).__name__}: {error}); the log is complete")
+        logger.warning(_said(what, error))
+
+
+def _said(what: str, error: Exception) -> str:
+    return f"{what} ({type(error).__name__}: {error}); the log is complete"

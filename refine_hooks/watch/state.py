@@ -115,7 +115,7 @@ class Watch:
             schedule=Schedule(settings.watch.poll_s, settings.watch.settle_s, clock),
             log=LogWriter(store, view.index),
             known=KnownRounds(view.index, project, reconstruct != "never"),
-            observers=Observers(view, lambda: obeying.orders.muted),
+            observers=Observers(view, store, lambda: obeying.orders.muted),
             retention=Retention(store, settings.keep, view.judge),
             at_capture=threading.Lock(),
             analyses=analyses,
