@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +22,7 @@ from refine_hooks.programs.relion.particles import particles
 from refine_hooks.programs.relion.tables import read_model, read_optimiser
 from refine_hooks.reconstruct import Desk, half_maps_of, plan_of
 from refine_hooks.settings import load_settings
-from refine_hooks.sums.relion import Grid, own_fsc
+from refine_hooks.sums.relion import Grid, even_weights, own_fsc
 
 TABLE = """
 data_general
@@ -259,3 +260,15 @@ def test_what_changed_since_the_iteration_before_is_told_in_known_units(
     path = tmp_path / "run_it003_optimiser.star"
     path.write_text(f"# RELION optimiser\n\n{tables}\n\ndata_optimiser_general\n\n{rows}\n \n")
     assert read_optimiser(path).changes == changes
+
+
+def test_the_search_for_even_weights_takes_little_more_memory_than_its_two_grids() -> None:
+    """Padded, a box of 256 has 0.55 GB in each: with copies beside them it would not go into 2 GB."""
+    grid = Grid(64, 2.0, 64)
+    weight = np.random.default_rng(1).random((grid.working_px, grid.working_px, grid.working_px // 2 + 1), np.float32)
+    even_weights(weight, grid, 1)
+    tracemalloc.start()
+    even_weights(weight, grid, 1)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < 2.8 * 8 * weight.size

@@ -28,17 +28,18 @@ void weigh_with_blob(double_array density, int64_t first, double_array table, do
 }
 
 /* Divide the factors within the radius by the size of the density, never by less than 1e-6, in place; 0 beyond. Planes
-   first..last-1. Where nothing was ever added a factor grows a million times with every turn, which a double holds. */
-void divide_by_density(double_array factors, double_array density, int64_t square, int64_t first, int64_t last) {
+   begin..end-1, of which the density holds the rows from `row` on. Where nothing was ever added a factor grows a million
+   times with every turn, which a double holds. */
+void divide_by_density(double_array factors, double_array density, int64_t row, int64_t square, int64_t begin, int64_t end) {
     int64_t edge = factors.shape[0], half = edge / 2;
-    for (int64_t z = first; z < last; z++)
-        for (int64_t y = 0; y < edge; y++) {
-            int64_t kz = z <= half ? z : z - edge, ky = y <= half ? y : y - edge, row = kz * kz + ky * ky;
+    for (int64_t z = begin; z < end; z++)
+        for (int64_t y = row; y < row + density.shape[1]; y++) {
+            int64_t kz = z <= half ? z : z - edge, ky = y <= half ? y : y - edge, plane = kz * kz + ky * ky;
             double *factor = ROW2(factors, z, y);
-            const double *d = ROW2(density, z, y);
+            const double *d = ROW2(density, z, y - row);
             for (int64_t x = 0; x < factors.shape[2]; x++) {
                 double by = fabs(d[x]) > 1e-6 ? fabs(d[x]) : 1e-6;
-                factor[x] = row + x * x < square ? factor[x] / by : 0;
+                factor[x] = plane + x * x < square ? factor[x] / by : 0;
             }
         }
 }

@@ -27,7 +27,7 @@ _LARGEST_FACTOR = 1e30
 _SECTIONS = 16
 _GRID_WRITTEN, _TABLE_READ = array("float64", 3, written=True), array("float64", 1)
 _weigh_with_blob = kernel("weigh_with_blob", _GRID_WRITTEN, INT, _TABLE_READ, FLOAT, INT, INT)
-_divide_by_density = kernel("divide_by_density", _GRID_WRITTEN, array("float64", 3), INT, INT, INT)
+_divide_by_density = kernel("divide_by_density", _GRID_WRITTEN, array("float64", 3), INT, INT, INT, INT)
 
 Reader = Callable[[], NDArray[np.float32]]
 
@@ -135,33 +135,41 @@ def even_weights(weight: NDArray[np.float32], grid: Grid, iterations: int = GRID
         grid: the grid.
         iterations: RELION does 10.
     """
+    from scipy import fft
+
     table = _blob_table()
     # RELION counts real-space steps of its working grid as if it were the padded one.
     step = 2.0 * _TABLE / (grid.box_px * grid.padding)
     factors = np.ones(weight.shape)
+    edge = len(factors)
+    sections = np.empty((edge // 2 + 1, *factors.shape[1:]), np.complex128)
+    rows = [slice(y, y + _SECTIONS) for y in range(0, edge, _SECTIONS)]  # a few at a time: the grid may take gigabytes
     for _ in range(iterations):
-        density = _under_blob(factors * weight, table, step)
-        fourier.in_slabs(partial(_divide_by_density, factors, density, grid.radius**2), len(factors), _SECTIONS)
-    return np.minimum(factors, _LARGEST_FACTOR).astype(np.float32)
+        for some in rows:
+            sections[:, some] = fft.ihfft(factors[:, some] * weight[:, some], axis=0, workers=-1)
+        _put_under_blob(sections, table, step)
+        for some in rows:
+            density = fft.hfft(sections[:, some], n=edge, axis=0, workers=-1)
+            divide = partial(_divide_by_density, factors, density, some.start, grid.radius**2)
+            fourier.in_slabs(divide, edge, _SECTIONS)
+    return np.minimum(factors, _LARGEST_FACTOR, out=factors).astype(np.float32)
 
 
-def _under_blob(values: NDArray[np.float64], table: NDArray[np.float64], step: float) -> NDArray[np.float64]:
-    """A half transform convolved with the blob.
+def _put_under_blob(sections: NDArray[np.complex128], table: NDArray[np.float64], step: float) -> None:
+    """Convolve weights with the blob, in place, between their transform along z and the way back.
 
     Weights are real, and the same at k and -k. So is the density that they transform to: half of either says all, and between
     the two transforms along z each section is on its own.
     """
     from scipy import fft
 
-    edge = values.shape[0]
-    sections = fft.ihfft(values, axis=0, workers=-1)
+    edge = sections.shape[1]
     for z in range(0, sections.shape[0], _SECTIONS):
         some = fft.ifft(sections[z : z + _SECTIONS], axis=1, workers=-1)
         density = fft.irfft(some, n=edge, axis=2, workers=-1, overwrite_x=True)
         fourier.in_slabs(partial(_weigh_with_blob, density, z, table, step), len(density), 1)
         some = fft.rfft(density, axis=2, workers=-1, overwrite_x=True)
         sections[z : z + _SECTIONS] = fft.fft(some, axis=1, workers=-1, overwrite_x=True)
-    return np.asarray(fft.hfft(sections, n=edge, axis=0, workers=-1, overwrite_x=True), np.float64)
 
 
 def _cut_out(core: NDArray[np.complex64], grid: Grid) -> Volume:
