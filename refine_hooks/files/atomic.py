@@ -3,7 +3,7 @@
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from refine_hooks.errors import StorageError
@@ -32,4 +32,5 @@ def beside(path: Path) -> Iterator[Path]:
             f"{path}: cannot be written ({error.strerror or error}); free some space or name another folder with --out"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # what stays is removed by the next watch
+            temporary.unlink(missing_ok=True)

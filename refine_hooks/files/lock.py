@@ -35,12 +35,14 @@ class FolderLock:
     Attributes:
         path: the lock file.
         handle: it, open.
+        inode: its number in its file system.
         holder: what stands in it; empty where it could not be written.
         shared: whether other machines may write to it.
     """
 
     path: Path
     handle: int
+    inode: int
     holder: str
     shared: bool = True
 
@@ -69,11 +71,14 @@ class FolderLock:
             )
 
     def _is(self, there: os.stat_result) -> bool:
-        return os.path.samestat(os.fstat(self.handle), there)
+        try:
+            return os.path.samestat(os.fstat(self.handle), there)
+        except OSError:  # stale: its server or its mount has gone, and may be back under the same path
+            return False
 
     def _again(self, there: os.stat_result) -> bool:
         """Take the lock anew where the file system was mounted anew: the same file, on what is called another device."""
-        if there.st_ino != os.fstat(self.handle).st_ino:
+        if there.st_ino != self.inode:
             return False
         try:
             handle = os.open(self.path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -81,7 +86,8 @@ class FolderLock:
         except OSError:
             return False
         self.handle, old = handle, self.handle
-        os.close(old)
+        with suppress(OSError):
+            os.close(old)
         return True
 
     def beat(self) -> None:
@@ -144,7 +150,7 @@ def only_writer(out: Path, holder: str) -> Iterator[FolderLock]:
     except OSError as error:
         why = f"{path.name} is a link, which is not followed" if path.is_symlink() else error.strerror
         raise StorageError(f"{out}: cannot be written to ({why}); name a folder of your own with --out") from error
-    lock = FolderLock(path, handle, "", shared=not events_arrive(out))
+    lock = FolderLock(path, handle, os.fstat(handle).st_ino, "", shared=not events_arrive(out))
     try:
         _take(lock)
         with suppress(OSError):  # on a full disk nobody is told who holds it, and nothing can be compared later
@@ -154,7 +160,8 @@ def only_writer(out: Path, holder: str) -> Iterator[FolderLock]:
             lock.holder = _spelled(holder.encode())
         yield lock
     finally:
-        os.close(lock.handle)
+        with suppress(OSError):
+            os.close(lock.handle)
 
 
 def _take(lock: FolderLock) -> None:

@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -166,7 +166,8 @@ def _opened_alone(path: Path) -> Iterator[int]:
             else:
                 time.sleep(_LOCK_EVERY_S)
         finally:
-            os.close(handle)
+            with suppress(OSError):  # what was written is on the disk by now
+                os.close(handle)
 
 
 def _locked(handle: int) -> bool:

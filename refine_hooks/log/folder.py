@@ -194,7 +194,11 @@ class Store:
             StorageError: names the link's folder.
         """
         folder = path.parent
-        if not folder.resolve().is_relative_to(self.out.resolve()):
+        try:
+            inside = folder.resolve().is_relative_to(self.out.resolve())
+        except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+            raise StorageError(f"{folder}: cannot be reached ({getattr(error, 'strerror', None) or error})") from error
+        if not inside:
             raise StorageError(
                 f"{folder}: leads out of {self.out} by a link, and nothing is written there; remove the link, or name the "
                 "folder that it leads to with --out"
@@ -234,9 +238,9 @@ class Store:
             StorageError: less than the reserve would stay free.
         """
         there = self.out
-        while not there.exists() and there != there.parent:
-            there = there.parent
         try:
+            while not there.exists() and there != there.parent:
+                there = there.parent
             free = shutil.disk_usage(there).free
         except OSError as error:
             raise StorageError(f"{self.out}: cannot be reached ({error.strerror})") from error

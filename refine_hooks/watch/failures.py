@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 _VANISHED_SCANS = 3  # what is gone may only have been moved since the scan, and the next scan finds it
 
 
-def wait_for_disk(w: Watch, error: StorageError) -> None:
+def wait_for_disk(w: Watch, error: StorageError | OSError) -> None:
     """Say once that the disk is full, read-only or gone; a scan after it is well again finds the round anew."""
     w.activity.now()
     w.waits.say(f"{error}. Waiting; nothing is lost")

@@ -96,7 +96,7 @@ class KnownRounds:
         """Whether the program says that a round is as it was, while all that it was measured from is gone."""
         if not before.inputs or not before.revision or before.revision != here.revision:
             return False
-        return not any((self.project / file.name).exists() for file in before.inputs)
+        return all(_is_gone(self.project / file.name) for file in before.inputs)
 
     def attempted(self, round_: Round) -> None:
         """Remember that a round was measured, or found not worth it, from what is at hand now."""
@@ -144,7 +144,7 @@ class KnownRounds:
         """Whether inputs were a round's, though they are gone."""
         since_ns = former.since_ns
         return since_ns is not None and all(
-            file.mtime_ns >= since_ns and not (self.project / file.path).exists() for file in inputs
+            file.mtime_ns >= since_ns and _is_gone(self.project / file.path) for file in inputs
         )
 
     def safe(self, round_: Round) -> bool:
@@ -157,6 +157,17 @@ class KnownRounds:
 def at_hand(round_: Round) -> Origin | None:
     """Where a round's half maps would come from, as far as the adapter says so before they are read."""
     return None if round_.origin == "unknown" else round_.origin
+
+
+def _is_gone(path: Path) -> bool:
+    """Whether a file is not there; one that is out of reach for now is not gone."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _lacking(last: RoundSummary | Failed) -> bool:

@@ -9,7 +9,9 @@ import os
 import zlib
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from refine_hooks.errors import InputError, StorageError
 from refine_hooks.log import copies
@@ -51,7 +53,10 @@ class LogWriter:
             StorageError: it cannot be written.
         """
         self.store.guard()
-        self._mend()
+        try:
+            self._mend()
+        except OSError as error:
+            raise StorageError(_unreadable(self.store.log, error)) from error
         text = journal.spelled(line)
         if isinstance(line, RoundRecord):
             copies.copy_line(self.store, line, text)
@@ -112,17 +117,18 @@ class LogWriter:
         except StorageError as error:
             return str(error)
         except OSError as error:
-            return f"{self.store.log}: cannot be read ({error.strerror})"
+            return _unreadable(self.store.log, error)
         return ""
 
     def close(self) -> None:
         """Let go of the file."""
         if self._handle is not None:
-            os.close(self._handle)
+            with suppress(OSError):
+                os.close(self._handle)
             self._handle = None
 
     def _mend(self) -> None:
-        if self._handle is None:
+        if self._end == 0:
             return
         try:
             there = os.stat(self.store.log)
@@ -130,8 +136,9 @@ class LogWriter:
             before = self._keys()
             self._restore()
         else:
-            same = os.path.samestat(there, os.fstat(self._handle))
+            same = self._is_open(there)
             if same and there.st_size >= self._end:
+                self._open()
                 return
             before = self._keys()
             logger.warning(f"{self.store.log}: was {'cut' if same else 'replaced'} while it is written to")
@@ -146,10 +153,24 @@ class LogWriter:
                 f"{self.store.log}: {lost} rounds are lost from it; what is still on disk of them is measured again"
             )
 
+    def _is_open(self, there: os.stat_result) -> bool:
+        """Whether this is the file that is open; nobody knows where that has become stale, as on NFS, so it is taken for it."""
+        try:
+            return self._handle is None or os.path.samestat(there, os.fstat(self._handle))
+        except OSError:
+            return True
+
     def _restore(self) -> None:
-        """Give a deleted log its name back: as long as it is open, all that it held is there."""
+        """Give a deleted log its name back: as long as it is open, all that it held is there, but for a server that forgets it."""
         logger.warning(f"{self.store.log}: was deleted while it is written to; all that it held is written again")
-        self.store.write_parts(self.store.log, self._whole())
+        try:
+            readable = self._handle is not None and os.pread(self._handle, 1, 0)
+        except OSError:
+            readable = False
+        if readable:
+            self.store.write_parts(self.store.log, self._whole())
+        else:
+            self._rewrite_held()
 
     def _whole(self) -> Iterator[bytes]:
         assert self._handle is not None
@@ -158,7 +179,8 @@ class LogWriter:
 
     def _rewrite_held(self) -> None:
         """Append the lines that are held and that the file does not hold any more."""
-        with self.store.log.open("rb") as stream:
+        present: set[bytes] = set()
+        with suppress(FileNotFoundError), self.store.log.open("rb") as stream:
             present = {hashlib.sha256(text).digest() for text in stream}
         missing = [zlib.decompress(packed) for digest, packed in self._held if digest not in present]
         if missing:
@@ -174,11 +196,17 @@ class LogWriter:
             self._held_bytes -= len(self._held.popleft()[1])
 
     def _open(self) -> None:
-        """Keep the file open that has the name now."""
-        if self._handle is not None and os.path.samestat(os.fstat(self._handle), os.stat(self.store.log)):
-            return
+        """Keep the file open that has the name now; where that cannot be had, none is, and the next line's writing tries anew."""
+        with suppress(OSError):
+            if self._handle is not None and os.path.samestat(os.fstat(self._handle), os.stat(self.store.log)):
+                return
         self.close()
-        self._handle = os.open(self.store.log, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with suppress(OSError):
+            self._handle = os.open(self.store.log, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
     def _keys(self) -> set[Key]:
         return {summary.key for summary in self.index.summaries()}
+
+
+def _unreadable(log: Path, error: OSError) -> str:
+    return f"{log}: cannot be read ({error.strerror or error})"

@@ -107,7 +107,17 @@ def logged_lines(
 
 
 def _turn(w: Watch) -> Scan:
-    """One turn of the loop: capture, audit of earlier rounds, scan; the rounds that are not finished."""
+    """One turn of the loop, which finds nothing where the disk fails at that moment."""
+    try:
+        return _looked_at(w)
+    except OSError as error:
+        found = Scan(why_not=f"{w.project} or {w.store.out} cannot be reached ({error.strerror or error}); it is tried again")
+        w.waits.scanned(found.why_not)
+        return found
+
+
+def _looked_at(w: Watch) -> Scan:
+    """Capture, audit of earlier rounds, scan; the rounds that are not finished."""
     w.retries.scans += 1
     found = Scan(why_not=w.guard.lost() or w.log.mended())
     if not found.why_not:
@@ -146,7 +156,7 @@ def _measured_and_logged(w: Watch, round_: Round) -> RoundRecord | Failed | None
             if line is not None:
                 w.log.append(line)
             return line
-    except StorageError as error:
+    except (StorageError, OSError) as error:
         if began:
             w.retries.add(round_)
         wait_for_disk(w, error)

@@ -82,7 +82,7 @@ def _end(w: Watch) -> None:
     )
     try:
         w.log.append(end)
-    except StorageError as error:
+    except (StorageError, OSError) as error:
         logger.error(str(error))
     w.observers.of_the_end(end, judge_all=not w.stopping.asked.is_set())
     logger.info(_summary(w))
