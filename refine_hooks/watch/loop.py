@@ -111,7 +111,9 @@ def _turn(w: Watch) -> Scan:
     try:
         return _looked_at(w)
     except OSError as error:
-        found = Scan(why_not=f"{w.project} or {w.store.out} cannot be reached ({error.strerror or error}); it is tried again")
+        found = Scan(
+            why_not=f"{w.project} or {w.store.out} cannot be reached ({error.strerror or error}); it is tried again"
+        )
         w.waits.scanned(found.why_not)
         return found
 
