@@ -27,7 +27,7 @@ from refine_hooks.files.mrc import Map, read_map, write_map
 from refine_hooks.log.file import read_journal
 from refine_hooks.log.folder import Store
 from refine_hooks.log.records import Failed, RoundRecord, Start, Stop
-from refine_hooks.model import KEPT_FIRST, Facts, HalfMaps, Round
+from refine_hooks.model import KEPT_FIRST, Facts, HalfMaps, Origin, Round
 from refine_hooks.reconstruct import Desk, _Foretelling
 from refine_hooks.watch.config import Reconstruct
 from refine_hooks.watch.loop import run, two_scans, watched_lines
@@ -289,16 +289,19 @@ def test_a_starting_reference_is_not_sought_in_the_particles(
     assert not any("reconstructed from" in text for text in said)
 
 
-def test_half_maps_that_come_after_the_tables_are_measured_though_the_state_is_the_same(project: Path) -> None:
+@pytest.mark.parametrize("before", [None, "regularised"])
+def test_half_maps_that_come_after_the_tables_are_measured_though_the_state_is_the_same(
+    project: Path, before: Origin | None
+) -> None:
     halves = [project / f"it1_half{number}.mrc" for number in (1, 2)]
     real = program()
 
     def rounds(*args: Any) -> list[Round]:
-        origin = "merged" if halves[1].with_suffix(".there").exists() else None
+        origin = "merged" if halves[1].with_suffix(".there").exists() else before
         return [replace(r, inputs=SimpleNamespace(origin=origin)) for r in real.rounds(*args)]
 
     def half_maps(directory: Path, round_: Round, store: Store) -> HalfMaps | None:
-        return HalfMaps(*half_maps_of(1), "merged") if round_.inputs.origin else None
+        return HalfMaps(*half_maps_of(1), round_.inputs.origin) if round_.inputs.origin else None
 
     def ticks() -> Any:
         yield from (0.0, 1.0)
@@ -310,7 +313,7 @@ def test_half_maps_that_come_after_the_tables_are_measured_though_the_state_is_t
     w = a_watch(project, rounds=rounds, half_maps=half_maps)
     run(w, ticks())
     logged = [record.half_maps and record.half_maps.origin for record in lines_of(project, RoundRecord)]
-    assert (logged, w.config.reconstruct) == ([None, "merged"], "never")
+    assert (logged, w.config.reconstruct) == ([before, "merged"], "never")
 
 
 def test_a_look_asks_nothing_of_rounds_that_were_finished_at_the_last_one(

@@ -60,7 +60,7 @@ class KnownRounds:
             return self._has_better(round_)
         if not _lacking(last):
             return True
-        come = isinstance(last, RoundSummary) and last.origin is None and at_hand(round_) is not None
+        come = isinstance(last, RoundSummary) and rank(at_hand(round_)) > rank(last.origin)
         from_particles = self.may_reconstruct and not round_.starting
         return (round_.key, at_hand(round_)) in self._attempted or not (come or from_particles)
 
