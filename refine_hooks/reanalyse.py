@@ -222,7 +222,8 @@ def _local_state(store: Store, record: RoundRecord, mask: MaskRecord) -> str:
     halves, curve = record.half_maps, record.headline_curve()
     assert halves is not None
     files = [store.path(path) for path in (*(halves.paths or ()), *([mask.path] if mask.path else []))]
-    states = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    # Where the project stands does not matter: one that was moved keeps what was measured.
+    states = [(store.relative(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     there = store.local_path(record.key, record.label).is_file()
     text = json.dumps([states, there, curve.threshold if curve else None, record.schema_version])
     return hashlib.sha256(text.encode()).hexdigest()

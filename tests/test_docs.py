@@ -4,14 +4,17 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 from command_line import cli as refine_hooks
 from rounds_data import healthy, rule_names
 
+from refine_hooks.audit import rules
 from refine_hooks.cli._commands import application
 from refine_hooks.cli.guide import _show
 from refine_hooks.files import lock
@@ -120,6 +123,18 @@ def test_the_hook_in_the_guide_runs_as_its_settings_say(tmp_path: Path) -> None:
         check=False,
     )
     assert done.stdout.startswith("run/1/1 automask_corrected "), done.stderr
+
+
+def test_the_rule_of_the_guide_works_and_its_test_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RULES_OF_ONE_ROUND", "_TEXTS"):
+        monkeypatch.setattr(rules, name, getattr(rules, name).copy())
+    page = (ROOT / "refine_hooks/guide/how-to/write-a-rule.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    for block in re.findall(r"^   ```python\n(.*?)^   ```", page, re.M | re.S):
+        exec(compile(textwrap.dedent(block), "write-a-rule.md", "exec"), names)
+    names["test_few_particles_are_noted"]()
+    assert rules.texts_of("few_particles").title == "Few particles"
+    assert names["few_particles"] in rules.RULES_OF_ONE_ROUND
 
 
 def test_the_guide_names_every_rule_of_the_audit() -> None:

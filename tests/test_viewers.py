@@ -83,6 +83,13 @@ def test_the_average_is_drawn_where_the_automask_took_a_voxel_for_particle(log: 
     assert read_map(path_of(log.parent, mask.path)).voxels[inside].min() > 0.5
 
 
+def test_a_project_that_was_moved_keeps_its_local_resolution(log: Path, tmp_path: Path) -> None:
+    moved = copied(log, tmp_path / "moved")
+    assert cli("open", moved, "--out", "round.cxc", cwd=tmp_path).returncode == 0
+    session = chimerax_grammar.run((tmp_path / "round.cxc").read_text("utf-8"))
+    assert session.models[session.coloured] == "local resolution, A"
+
+
 def test_half_maps_that_are_gone_are_named(log: Path, tmp_path: Path) -> None:
     moved = copied(log, tmp_path / "other")
     record = rounds_of(moved)[-1]
@@ -120,6 +127,7 @@ def test_napari_opens_a_log_s_newest_round_as_layers(log: Path) -> None:
     assert names == ["it3, average", "half map 1", "half map 2", *(f"mask: {m.name}" for m in record.masks if m.path)]
     assert [kind for *_, kind in layers] == ["image"] * 3 + ["labels"] * (len(layers) - 3)
     assert {about["scale"] for _, about, _ in layers} == {(record.voxel_size_A,) * 3}
+    assert {about["units"] for _, about, _ in layers} == {("angstrom",) * 3}
     assert {values.shape for values, *_ in layers} == {(record.box_px,) * 3}
     labels = [set(np.unique(values)) for values, *_ in layers[3:]]
     assert labels == [{0, number} for number in range(1, len(labels) + 1)]

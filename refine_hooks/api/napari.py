@@ -38,7 +38,7 @@ def _layers(path: str | Sequence[str]) -> list[Layer]:
     record, folder = found
     one, two = (read_map(file) for file in half_map_files(record, folder))
     scale = (one.voxel_size_A,) * 3
-    about = {"scale": scale, "metadata": {"refine_hooks": record.model_dump(mode="json")}}
+    about = {"scale": scale, "units": ("angstrom",) * 3, "metadata": {"refine_hooks": record.model_dump(mode="json")}}
     average = (one.voxels + two.voxels) / 2
     layers: list[Layer] = [_image(f"{record.label}, average", average, about, visible=True)]
     layers += [_image(f"half map {n}", half.voxels, about, visible=False) for n, half in enumerate((one, two), 1)]
