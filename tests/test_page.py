@@ -139,6 +139,7 @@ def page(browser: chromium.Page) -> Iterator[chromium.Page]:
 
 def opened(page: chromium.Page, folder: Path, *lines: RoundRecord | Failed) -> None:
     """The report of a log of these lines, each measured a minute after the one before, in the browser."""
+    folder.mkdir(exist_ok=True)
     start = lines[0].measured_at if isinstance(lines[0], RoundRecord) else lines[0].failed_at
     for minute, line in enumerate(lines):
         when = "measured_at" if isinstance(line, RoundRecord) else "failed_at"
@@ -258,6 +259,13 @@ class TestInTheBrowser:
     def test_a_program_s_number_is_set_apart_with_its_level(self, page: chromium.Page, tmp_path: Path) -> None:
         opened(page, tmp_path, with_program_s_curves_alone(1))
         assert "program, FSC 0.143" in text(page, ".row")
+        assert text(page, "#verdict .best") == ""
+        opened(page, tmp_path / "two", with_program_s_curves_alone(1), with_program_s_curves_alone(2))
+        assert "by the program's own numbers: " in text(page, "#verdict .best")
+        assert page.run("document.querySelector('.row .best').classList.contains('own')")
+        opened(page, tmp_path / "mixed", with_program_s_curves_alone(1), healthy(2))
+        assert text(page, "#verdict .best").startswith("No other round was read alike")
+        assert not page.run("document.querySelector('.row .best')")
 
     @pytest.mark.parametrize("strategy", [zlib.Z_DEFAULT_STRATEGY, zlib.Z_FIXED, zlib.Z_HUFFMAN_ONLY])
     @pytest.mark.parametrize("level", [0, 1, 9])

@@ -133,7 +133,7 @@ function showList() {
   const named = trackParts(allRounds());
   showAlarm(newestFailure(), state.key, pick);
   state.best = bestOf(comparedForBest(), state.log.curves);
-  showRounds(state.rows, { key: state.key, best: state.best?.row }, state.track ? {} : named, select);
+  showRounds(state.rows, { key: state.key, best: state.best }, state.track ? {} : named, select);
   showLogFindings(allRounds(), state.log.rules || {}, named, pick);
   showFaults(state.log.failures || [], new Set(allRows().map((r) => r.key)), state.log.faults || []);
 }

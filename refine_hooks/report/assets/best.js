@@ -14,16 +14,16 @@ function hasNumber(row) {
   return Boolean(row.headline && row.res[row.headline]);
 }
 
-// The lowest number, and where a warning doubts it, the lowest of those that none doubts; null for a single round.
+// The lowest number, and where a warning doubts it, the lowest of those that none doubts; null without any number.
 function bestOf(rows, curves) {
   const read = rows.filter(hasNumber),
     own = read.filter((r) => !isOfProgram(curves[r.headline]) && r.origin !== "regularised"),
     compared = own.length ? own : read;
   if (!compared.length) return null;
   const alike = compared.filter((r) => isReadAlike(r, compared.at(-1)));
-  if (alike.length < 2) return null;
   const row = lowest(alike);
-  return { row, of: alike.length, sound: row.doubted ? lowest(alike.filter((r) => !r.doubted)) : row };
+  const sound = row.doubted ? lowest(alike.filter((r) => !r.doubted)) : row;
+  return { row, of: alike.length, among: read.length, sound, ofProgram: !own.length };
 }
 
 function lowest(rows) {
@@ -39,7 +39,9 @@ function withinError(one, other) {
 
 // One sentence below the verdict, and a way to the best round where another one is shown.
 function bestWords(row, best, named, onPick) {
-  if (!best || !row) return null;
+  if (!best || !row || best.among < 2) return null;
+  if (best.of < 2)
+    return el("p", { class: "best" }, "No other round was read alike, so that none can be called best.");
   const name = (one) => {
     const words = [trackWords(one, named), one.label].filter(Boolean).join(" · ");
     const button = el("button", { type: "button", onclick: () => onPick(one.key) }, words);
@@ -50,7 +52,7 @@ function bestWords(row, best, named, onPick) {
   return el(
     "p",
     { class: "best" },
-    `Best of ${plural(best.of, "round")}: `,
+    `Best of ${plural(best.of, "round")}${best.ofProgram ? ", by the program's own numbers" : ""}: `,
     name(best.row),
     near && ", unchanged within error from this one",
     ...(sound === best.row ? [] : [", if its number holds; ", ...doubtless(sound && name(sound))]),

@@ -162,7 +162,7 @@ function fscMarks(u, detail, table) {
   for (const level of levelsOf(table.shown)) {
     const y = inDevicePixels(u, level, "y");
     line(u, left, y, left + width, y, mark, [4, 4]);
-    label(u, shownLevel(level), left + width - 4, y - 4, mark, "right");
+    label(u, shownLevel(level), left + 4, y - 4, mark); // where every curve is far above
   }
   const limits = [
     [detail.alignment_limit_A, "alignment limit of both halves", "alignment limit"],

@@ -47,7 +47,9 @@ async function showOverRounds() {
   over.chart?.destroy();
   over.chart = null;
   for (const name of ["fan", "heat"]) $(name).setAttribute("aria-pressed", String(over.as === name));
-  $("over-of").textContent = rounds.length ? plural(rounds.length, "round") : "";
+  const all = sameTrack().length,
+    part = rounds.length < all ? `${rounds.length} of ` : "";
+  $("over-of").textContent = rounds.length ? part + plural(all, "round") : "";
   if (card.hidden) return;
   $("tools-over").querySelector(".save:last-child").hidden = over.as === "heat"; // no lines, no vectors
   fill($("over-rounds"));
@@ -150,7 +152,7 @@ function levelLine(u) {
   if (!curve) return;
   const y = inDevicePixels(u, curve.threshold, "y");
   line(u, left, y, left + width, y, css("--mark"), [4, 4]);
-  label(u, shownLevel(curve.threshold), left + width - 4, y - 4, css("--mark"), "right");
+  label(u, shownLevel(curve.threshold), left + 4, y - 4, css("--mark"));
 }
 
 // The round whose line is nearest to the cursor, and the selected one.

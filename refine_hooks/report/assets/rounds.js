@@ -70,7 +70,7 @@ function roundRow(rows, index, position, shown, named, onPick) {
       "aria-setsize": rows.length,
       onclick: () => onPick(row.key),
     },
-    el("b", {}, row.label, row.key === shown.best?.key && bestMark(row)),
+    el("b", {}, row.label, row.key === shown.best?.row.key && shown.best.of > 1 && bestMark(shown.best)),
     el("span", { class: "number" }, row.failed ? "failed" : headlineNumber(row, state.log.curves)),
     el(
       "small",
@@ -87,9 +87,11 @@ function roundRow(rows, index, position, shown, named, onPick) {
   return node;
 }
 
-function bestMark(row) {
-  const title = row.doubted ? "the lowest number, but a warning doubts it" : "the lowest number";
-  return el("span", { class: row.doubted ? "best doubted" : "best", title }, row.doubted ? "best?" : "best");
+function bestMark({ row, ofProgram }) {
+  const title = ofProgram ? "the lowest of the program's own numbers" : "the lowest number",
+    doubt = row.doubted ? ", but a warning doubts it" : "",
+    kind = row.doubted ? " doubted" : ofProgram ? " own" : "";
+  return el("span", { class: "best" + kind, title: title + doubt }, row.doubted ? "best?" : "best");
 }
 
 // Below the number: whose it is where it is not ours, else the change.

@@ -36,7 +36,8 @@ function gainWords(rows) {
     known = last.r.length > 2 && before.r.length > 2;
   const within = known && last.r[2] >= before.r[3] && before.r[2] >= last.r[3];
   const words = `${Math.abs(by).toFixed(2)} Å ${by < 0 ? "worse" : "better"} than ${before.row.label}`;
-  return `${last.row.label}: ${within ? `unchanged within error since ${before.row.label}` : words}.`;
+  const holds = last.row.doubted && !within ? ", if its number holds" : "";
+  return `${last.row.label}: ${within ? `unchanged within error since ${before.row.label}` : words}${holds}.`;
 }
 
 // The numbers of the rounds that were read as that of the newest one, null for the others.

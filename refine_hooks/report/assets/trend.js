@@ -55,7 +55,7 @@ function trendSeries(group, count) {
 
 // What the rounds are drawn over: their order, the hours since the first, or how many particles they have.
 const OVER = {
-  round: { title: "iteration", of: (row, i) => i },
+  round: { title: "round", of: (row, i) => i },
   hours: { title: "hours since the first round", of: (row, _, first) => hoursBetween(first, row) },
   particles: { title: "particles", of: (row) => row.particles },
 };

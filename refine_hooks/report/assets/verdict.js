@@ -40,7 +40,7 @@ function showVerdict(detail, row, named, best, onCurve, onPick) {
     el(
       "div",
       { class: "answer" },
-      el("h2", {}, "Which curve is suspicious?"),
+      el("h2", {}, "What is suspicious?"),
       suspicion(v, detail),
       el("p", {}, v.why),
       v.do && el("p", { class: "do" }, v.do),
@@ -74,7 +74,7 @@ function quotable(told) {
 function suspicion(v, detail) {
   if (v.doubt) return answer("doubtful", v.doubt);
   if (!detail.half_maps) return answer("unknown", "Not assessed");
-  return el("h1", { "data-mark": "✓", "data-tone": "clear" }, "None");
+  return el("h1", { "data-mark": "✓", "data-tone": "clear" }, "Nothing");
 }
 
 function furtherLinks(detail, curve, onCurve) {
