@@ -1,6 +1,8 @@
 """Many projects in one process: which are found, whose turn it is, and that none harms another."""
 
+import multiprocessing
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from small_program import write_round
 
 from refine_hooks.cli import _many
 from refine_hooks.errors import NotReadyError, ProjectError
+from refine_hooks.facility import worker
 from refine_hooks.facility.child import Child, CrashedError
 from refine_hooks.facility.finding import Finder
 from refine_hooks.facility.jobs import Job, Outcome, failed
@@ -29,6 +32,8 @@ from refine_hooks.model import Fingerprint, InputFile, Key, Round
 from refine_hooks.settings import Settings
 from refine_hooks.watch.config import Measurer
 from refine_hooks.watch.state import Watch
+
+_OPEN: list[Any] = []
 
 
 def folders(root: Path, *names: str) -> None:
@@ -176,6 +181,19 @@ def test_an_error_comes_back_from_another_process_with_what_it_came_from() -> No
     with pytest.raises(ProjectError, match="and there") as caught:
         failed(error).checked()
     assert "odd" in str(caught.value.__cause__)
+
+
+def test_a_job_that_follows_one_that_was_asked_to_end_is_done_to_its_end() -> None:
+    ours, theirs = multiprocessing.Pipe()
+    desk, jobs = worker._Desk(), queue.SimpleQueue[Any]()
+    threading.Thread(target=worker._read, args=(theirs, jobs, desk), daemon=True).start()
+    ours.send(None)  # comes when the job before has just been done
+    ours.send("a job")
+    assert jobs.get(timeout=20) == "a job"
+    assert not desk.asked_to_stop.is_set()
+    ours.send(None)
+    assert desk.asked_to_stop.wait(20)
+    _OPEN.append(ours)  # the reader ends its process when this is closed
 
 
 def test_messages_begin_with_their_project() -> None:

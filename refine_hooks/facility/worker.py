@@ -118,6 +118,7 @@ def _read(connection: Connection, jobs: "queue.SimpleQueue[Any]", desk: _Desk) -
         if job is None:
             desk.asked_to_stop.set()
         else:
+            desk.asked_to_stop.clear()  # what was asked of the job before, when that had just been done
             jobs.put(job)
 
 
@@ -135,7 +136,6 @@ def main() -> None:
     while True:
         job = jobs.get()
         outcome = desk.done(job)
-        desk.asked_to_stop.clear()
         with lock:
             connection.send(outcome)
 
