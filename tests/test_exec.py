@@ -211,3 +211,16 @@ def test_a_spool_that_cannot_be_sealed_is_told(folder: Path) -> None:
 )
 def test_merge3d_is_known_as_the_program_and_behind_others(command: list[str], expected: bool) -> None:
     assert merges(command) is expected
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/oom_score_adj"), reason="Linux tells it")
+def test_what_saves_stands_back_where_memory_runs_out_and_the_command_does_not(tmp_path: Path) -> None:
+    code = (
+        "from refine_hooks.cli import _exec\n"
+        "score = lambda: int(open('/proc/self/oom_score_adj').read())\n"
+        "before = score()\n"
+        "_exec.in_a_child(lambda: open('saving', 'w').write(str(score() - max(before, 500))), 20.0)\n"
+        "print(score() - before)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert (done.stdout, (tmp_path / "saving").read_text()) == ("0\n", "0")

@@ -248,6 +248,26 @@ def test_a_report_that_could_not_be_written_is_written_once_there_is_room(
     assert len([text for text in said if "Disk quota exceeded" in text]) == 1
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/oom_score_adj"), reason="Linux tells it")
+def test_where_memory_runs_out_the_watch_is_ended_before_the_refinement(tmp_path: Path) -> None:
+    write_round(tmp_path, 1)
+    score, seen = Path("/proc/self/oom_score_adj"), []
+    before = int(score.read_text())
+
+    def half_maps(*given: Any) -> None:
+        seen.append(int(score.read_text()))
+
+    run(a_watch(tmp_path, half_maps=half_maps), [0.0])
+    assert seen == [max(before, 500)]
+    assert int(score.read_text()) == before
+
+
+def test_a_link_that_leads_in_a_circle_is_a_fault_in_words(tmp_path: Path) -> None:
+    (tmp_path / "half_maps").symlink_to("half_maps")
+    with pytest.raises(StorageError, match="half_maps: cannot be reached"):
+        Store(tmp_path).require_own_folders()
+
+
 def a_round(number: int) -> Round:
     key = Key(run=f"run_{number % 7}", iteration=number // 7 + 1, class_id=1)
     fingerprint = Fingerprint(inputs=(InputFile(name=f"{key}.mrc", size=1, mtime_ns=number),))

@@ -93,10 +93,17 @@ def in_a_child(work: Callable[[], None], most_s: float) -> None:
         return
     if child == 0:
         try:
-            _guarded(work)
+            _guarded(lambda: _standing_back(work))
         finally:
             os._exit(0)
     _awaited(child, most_s)
+
+
+def _standing_back(work: Callable[[], None]) -> None:
+    from refine_hooks.files.standing_back import standing_back
+
+    with standing_back():
+        work()
 
 
 def _awaited(child: int, most_s: float) -> None:

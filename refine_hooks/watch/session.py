@@ -14,6 +14,7 @@ from refine_hooks.files import file_system
 from refine_hooks.files.folders import make_named
 from refine_hooks.files.lock import FolderLock, only_writer
 from refine_hooks.files.signals import set_from_handler
+from refine_hooks.files.standing_back import standing_back
 from refine_hooks.log.records import Start, Stop, now
 from refine_hooks.watch import events
 from refine_hooks.watch.owners import Stopping
@@ -39,6 +40,7 @@ def begun(w: Watch) -> Iterator[None]:
         events.repeating(lambda: _beat(w, lock), w.settings.watch.poll_s),
         _signals(w.stopping),
         w.guard.holding(lock),
+        standing_back(),
     ):
         _prepare(w)
         w.log.append(_start(w, host, pid))

@@ -119,6 +119,12 @@ def inject(fault: str, group: list[Played], chance: random.Random) -> Counter[st
             _wait_until(lambda out=played.out: _size(out) > sizes[out])
         counts["folders made anew"] += _harm(fault, played.out, chance)
     time.sleep(0.3)
+    if fault == "stopped":
+        for number in (signal.SIGSTOP, signal.SIGCONT):
+            for watch in watches:
+                watch.send(number)
+            time.sleep(chance.uniform(0.0, 1.0))
+        counts["signals"] += 2 * len(watches)
     for watch in watches:
         watch.send(signal.SIGKILL if fault in ("kill", "spool deleted") else signal.SIGTERM)
     for played, watch in zip(group, watches, strict=True):
@@ -164,7 +170,7 @@ def _wait_until(there: Callable[[], bool]) -> None:
 
 FAULTS = (
     *("kill", "kill", "terminate", "folder away", "log cut", "log deleted", "log deleted at rest"),
-    *("file size limit", "spool deleted"),
+    *("file size limit", "spool deleted", "stopped"),
 )
 
 
