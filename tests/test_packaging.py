@@ -72,7 +72,7 @@ def test_the_citation_and_the_changelog_know_this_version() -> None:
 
 def test_the_dependencies_page_names_each_and_no_other() -> None:
     page = (ROOT / "refine_hooks/guide/reference/dependencies.md").read_text("utf-8")
-    named = set(re.findall(r"^\| `([\w-]+)` \|", page, re.M))
+    named = set(re.findall(r"^\| `([\w\[\]-]+)` \|", page, re.M))
     extras = [
         one for name, each in PROJECT["optional-dependencies"].items() if name not in ("all", "test") for one in each
     ]
