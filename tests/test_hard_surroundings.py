@@ -1,5 +1,6 @@
 """Surroundings that are seldom met: times of two seconds, rights that another user takes, rounds that come by the thousand."""
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -266,6 +267,32 @@ def test_a_link_that_leads_in_a_circle_is_a_fault_in_words(tmp_path: Path) -> No
     (tmp_path / "half_maps").symlink_to("half_maps")
     with pytest.raises(StorageError, match="half_maps: cannot be reached"):
         Store(tmp_path).require_own_folders()
+
+
+def test_a_round_that_failed_for_long_is_measured_as_soon_as_the_share_is_back(tmp_path: Path) -> None:
+    write_round(tmp_path, 1)
+    away: list[str] = []
+
+    def failing(name: str) -> Any:
+        def called(*given: Any) -> Any:
+            if name in away:
+                raise OSError(errno.EIO, "Input/output error")
+            return getattr(program(), name)(*given)
+
+        return called
+
+    w = a_watch(tmp_path, [], rounds=failing("rounds"), half_maps=failing("half_maps"))
+
+    def ticks() -> Iterator[float]:
+        away.append("half_maps")
+        yield from range(40)
+        away.append("rounds")
+        yield 40.0
+        away.clear()
+        yield 41.0
+        assert [str(line.key) for line in lines_of(tmp_path, RoundRecord)] == ["run/1/1"]
+
+    run(w, ticks())
 
 
 def a_round(number: int) -> Round:

@@ -127,7 +127,8 @@ def _looked_at(w: Watch) -> Scan:
         warn_if_stalled(w)
         w.observers.catch_up()
         found = scan(w.config)
-    w.waits.scanned(found.why_not)
+    if w.waits.scanned(found.why_not):
+        w.retries.hasten()
     if found.why_not:
         return found
     if w.retries.scans == 1:

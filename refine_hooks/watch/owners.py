@@ -86,13 +86,15 @@ class SaidOnce:
         self.waiting = ""
         self._said.clear()
 
-    def scanned(self, why_not: str) -> None:
-        """Say why a scan could not be made; after that one that could is the end of the waiting."""
+    def scanned(self, why_not: str) -> bool:
+        """Say why a scan could not be made; after that one that could is the end of the waiting, which is returned."""
+        again = self._blind and not why_not
         if why_not:
             self.say(why_not)
-        elif self._blind:
+        elif again:
             self.over()
         self._blind = bool(why_not)
+        return again
 
 
 @dataclass(slots=True)

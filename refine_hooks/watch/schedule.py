@@ -168,6 +168,10 @@ class RetryQueue:
         self._rounds[round_.key] = (round_.fingerprint, tries, self.scans + pause)
         return tries
 
+    def hasten(self) -> None:
+        """Try every round at this scan: what kept them from being measured may be over."""
+        self._rounds = {key: (fingerprint, tries, self.scans) for key, (fingerprint, tries, _) in self._rounds.items()}
+
     def drop(self, round_: Round) -> None:
         """Forget a round: it is measured, or there is no hope."""
         self._rounds.pop(round_.key, None)
