@@ -143,3 +143,37 @@ void background(float_array images, double radius, double_array found) {
         to[0] = sum, to[1] = squares, to[2] = (double)count;
     }
 }
+
+/* Brought to variance 1 in `outside`, images [image, y, x] times `soft` [y, x], and where that is not 1 so much of their mean in
+   `ring`; 0 for an image whose background has no variance. */
+void outside_of_particles(float_array images, bool_array outside, bool_array ring, double_array soft, float_array out) {
+    int64_t pixels = images.shape[1] * images.shape[2];
+    for (int64_t p = 0; p < images.shape[0]; p++) {
+        const float *image = ROW1(images, p);
+        float *to = ROW1(out, p);
+        double sum = 0, squares = 0, of_ring = 0;
+        int64_t count = 0, in_ring = 0;
+        for (int64_t i = 0; i < pixels; i++) {
+            double value = image[i], counted = outside.at[i] ? value : 0;
+            sum += counted;
+            squares += counted * counted;
+            count += outside.at[i];
+            of_ring += ring.at[i] ? value : 0;
+            in_ring += ring.at[i];
+        }
+        double mean = sum / (double)most(count, 1), spread = sqrt(squares / (double)most(count, 1) - mean * mean);
+        double filled = of_ring / (double)most(in_ring, 1);
+        for (int64_t i = 0; i < pixels; i++)
+            to[i] = spread > 0 ? (float)((image[i] * soft.at[i] + (1 - soft.at[i]) * filled) / spread) : 0;
+    }
+}
+
+/* Add the power of each transform [image, ky, kx] to `power` [ky, kx]. */
+void add_power(complex_array transforms, double_array power) {
+    int64_t count = transforms.shape[1] * transforms.shape[2];
+    for (int64_t p = 0; p < transforms.shape[0]; p++) {
+        const complex64 *value = ROW1(transforms, p);
+        for (int64_t i = 0; i < count; i++)
+            power.at[i] += (double)value[i].re * value[i].re + (double)value[i].im * value[i].im;
+    }
+}

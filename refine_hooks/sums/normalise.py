@@ -17,6 +17,11 @@ from refine_hooks.particles.stacks import Images, blocks, read_images
 SAMPLES = 2000
 EDGE_A = 10.0
 _whiten = kernel("whiten", array("complex64", 3, written=True), array("float32", 2))
+_PIXELS, _PARTS = array("float32", 3), array("bool", 2)
+_outside_of_particles = kernel(
+    "outside_of_particles", _PIXELS, _PARTS, _PARTS, array("float64", 2), array("float32", 3, written=True)
+)
+_add_power = kernel("add_power", array("complex64", 3), array("float64", 2, written=True))
 _background = kernel("background", array("float32", 3), FLOAT, array("float64", 2, written=True))
 
 
@@ -55,18 +60,14 @@ def noise_power(images: Images, radius_px: float, edge_px: float) -> NDArray[np.
     """Summed power [ky, kx] of what lies outside a soft circle, of images brought to variance 1 there."""
     n = images.shape[1]
     radius_px, widest = min(radius_px, n / 2 - 1), 0.95 * n / 2 - edge_px / 2
-    outside = _radii(n) > radius_px
-    spread = np.asarray(images[:, outside].std(axis=1, dtype=np.float64))
-    fit = spread > 0
-    soft = _outside_of(n, min(radius_px, widest), edge_px)
     # Inside is the mean of the edge's ring, as cisTEM's inverted CosineMask leaves it; nothing is subtracted.
+    outside, soft = _radii(n) > radius_px, _outside_of(n, min(radius_px, widest), edge_px)
     ring = np.abs(_radii(n) - min(radius_px, widest)) <= edge_px / 2
-    mean = np.asarray(images[fit][:, ring].mean(axis=1, dtype=np.float64)) if ring.any() else np.zeros(fit.sum())
-    masked = images[fit] * soft + (1 - soft) * mean[:, None, None]
-    scaled = masked / spread[fit, None, None]
-    transform = fft.rfftn(scaled.astype(np.float32), axes=(1, 2))
-    power = transform.real.astype(np.float64) ** 2 + transform.imag.astype(np.float64) ** 2
-    return np.asarray(power.sum(axis=0))
+    masked = np.empty(images.shape, np.float32)
+    power = np.zeros((n, n // 2 + 1))
+    _outside_of_particles(np.ascontiguousarray(images), outside, ring, soft, masked)
+    _add_power(fft.rfftn(masked, axes=(1, 2)), power)
+    return power
 
 
 @lru_cache(maxsize=8)
