@@ -43,3 +43,79 @@ void divide_by_density(double_array factors, double_array density, int64_t row, 
             }
         }
 }
+
+static inline int64_t step_of(int64_t index, int64_t edge) { return index <= edge / 2 ? index : index - edge; }
+
+/* One row of a padded half transform, in FFT order, for the steps kz and ky; null where `reach`, the furthest step that both grids
+   have, is passed. */
+static inline const float *padded_row(float_array values, int64_t kz, int64_t ky, int64_t reach) {
+    int64_t n = values.shape[0];
+    int apart = kz > reach || -kz > reach || ky > reach || -ky > reach;
+    return apart ? 0 : ROW2(values, kz < 0 ? kz + n : kz, ky < 0 ? ky + n : ky);
+}
+
+/* The planes first..last-1 of the working grid `core`, in FFT order: what a padded half transform holds where kz^2 + ky^2 + kx^2 <
+   `square`, else 0. */
+void cut_core(float_array values, int64_t reach, int64_t square, float_array core, int64_t first, int64_t last) {
+    int64_t edge = core.shape[0];
+    for (int64_t z = first; z < last; z++)
+        for (int64_t y = 0; y < edge; y++) {
+            int64_t kz = step_of(z, edge), ky = step_of(y, edge), row = kz * kz + ky * ky;
+            const float *from = padded_row(values, kz, ky, reach);
+            float *to = ROW2(core, z, y);
+            int64_t end = from ? least(columns_within(square, row, core.shape[2]), reach + 1) : 0;
+            for (int64_t x = 0; x < end; x++)
+                to[x] = from[x];
+            memset(to + end, 0, sizeof(float) * (size_t)(core.shape[2] - end));
+        }
+}
+
+/* The same of a real part (`part` 0) or an imaginary one (1) times factors on the working grid, into a complex one. */
+void cut_product(
+    float_array values, float_array factors, int64_t reach, int64_t square, complex_array core, int64_t part, int64_t first,
+    int64_t last
+) {
+    int64_t edge = core.shape[0];
+    for (int64_t z = first; z < last; z++)
+        for (int64_t y = 0; y < edge; y++) {
+            int64_t kz = step_of(z, edge), ky = step_of(y, edge), row = kz * kz + ky * ky;
+            const float *from = padded_row(values, kz, ky, reach), *factor = ROW2(factors, z, y);
+            float *to = (float *)ROW2(core, z, y) + part;
+            int64_t end = from ? least(columns_within(square, row, core.shape[2]), reach + 1) : 0;
+            for (int64_t x = 0; x < core.shape[2]; x++)
+                to[2 * x] = x < end ? from[x] * factor[x] : 0;
+        }
+}
+
+/* Sum and number of the weights of each shell, `sums` [shell, 2], in the planes first..last-1 of the working grid. `shells` has the
+   shell of every kz^2 + ky^2 + kx^2 that counts. */
+void weights_by_shell(float_array weights, int16_array shells, int64_t first, int64_t last, double_array sums) {
+    int64_t edge = weights.shape[0];
+    for (int64_t z = first; z < last; z++)
+        for (int64_t y = 0; y < edge; y++) {
+            int64_t kz = step_of(z, edge), ky = step_of(y, edge), row = kz * kz + ky * ky;
+            int64_t end = columns_within(shells.shape[0], row, weights.shape[2]);
+            const float *w = ROW2(weights, z, y);
+            for (int64_t x = 0; x < end; x++) {
+                double *to = ROW1(sums, shells.at[row + x * x]);
+                to[0] += w[x];
+                to[1]++;
+            }
+        }
+}
+
+/* 1 / weight in the planes first..last-1, in place, where a weight counts as no less than `least_of` its shell; 0 where both are 0.
+   What lies beyond the shells belongs to the last but one. */
+void invert_weights(float_array weights, int16_array shells, double_array least_of, int64_t first, int64_t last) {
+    int64_t edge = weights.shape[0], beyond = least_of.shape[0] - 2;
+    for (int64_t z = first; z < last; z++)
+        for (int64_t y = 0; y < edge; y++) {
+            int64_t kz = step_of(z, edge), ky = step_of(y, edge), row = kz * kz + ky * ky;
+            int64_t known = columns_within(shells.shape[0], row, weights.shape[2]);
+            float *w = ROW2(weights, z, y);
+            for (int64_t x = 0; x < weights.shape[2]; x++) {
+                double bounded = higher(w[x], least_of.at[x < known ? least(shells.at[row + x * x], beyond) : beyond]);
+                w[x] = bounded > 0 ? (float)(1 / bounded) : 0;
+            }
+        }
+}

@@ -10,7 +10,6 @@ knows.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +26,11 @@ _LARGEST_FACTOR = 1e30
 _SECTIONS = 16
 _GRID_WRITTEN, _TABLE_READ = array("float64", 3, written=True), array("float64", 1)
 _weigh_with_blob = kernel("weigh_with_blob", _GRID_WRITTEN, INT, _TABLE_READ, FLOAT, INT, INT)
+_WHOLE, _WHOLE_WRITTEN, _SHELLS = array("float32", 3), array("float32", 3, written=True), array("int16", 1)
+_cut_core = kernel("cut_core", _WHOLE, INT, INT, _WHOLE_WRITTEN, INT, INT)
+_cut_product = kernel("cut_product", _WHOLE, _WHOLE, INT, INT, array("complex64", 3, written=True), INT, INT, INT)
+_weights_by_shell = kernel("weights_by_shell", _WHOLE, _SHELLS, INT, INT, array("float64", 2, written=True))
+_invert_weights = kernel("invert_weights", _WHOLE_WRITTEN, _SHELLS, array("float64", 1), INT, INT)
 _divide_by_density = kernel("divide_by_density", _GRID_WRITTEN, array("float64", 3), INT, INT, INT, INT)
 
 Reader = Callable[[], NDArray[np.float32]]
@@ -92,26 +96,21 @@ class Grid:
         return 2 * (self.radius + 1) + 1
 
     @property
+    def working_shape(self) -> tuple[int, int, int]:
+        """Shape of the half transform of that grid."""
+        return self.working_px, self.working_px, self.working_px // 2 + 1
+
+    @property
     def array_shape(self) -> tuple[int, int, int]:
         """Shape of the arrays: the half transform of the padded box, in FFT order."""
         return self.padded_px, self.padded_px, self.padded_px // 2 + 1
 
 
-def _frequencies(edge: int) -> NDArray[np.int64]:
-    return np.fft.fftfreq(edge, 1.0 / edge).round().astype(np.int64)
-
-
-def _core(values: NDArray[Any], grid: Grid) -> NDArray[Any]:
+def _core(values: NDArray[np.float32], grid: Grid) -> NDArray[np.float32]:
     """The part of a padded half transform that holds sums, on the working grid; zero beyond the radius."""
-    edge = grid.working_px
-    steps = grid.steps
-    core = np.zeros((edge, edge, edge // 2 + 1), values.dtype)
-    columns = np.arange(grid.reach + 1)
-    core[np.ix_(steps, steps, columns)] = values[np.ix_(steps, steps, columns)]
-    k = _frequencies(edge)
-    plane = k[:, None] ** 2 + np.arange(edge // 2 + 1)[None, :] ** 2
-    for z in range(edge):
-        core[z][plane + k[z] ** 2 >= grid.radius**2] = 0
+    core = np.empty(grid.working_shape, np.float32)
+    cut = partial(_cut_core, values, grid.reach, grid.radius**2, core)
+    fourier.in_slabs(cut, len(core), _SECTIONS)
     return core
 
 
@@ -223,14 +222,17 @@ def half_map(
     Raises:
         SumsError: an array is of another shape, or there are no weights in it.
     """
-    weights = _checked(weight(), grid, "weights")
+    weights = _core(_checked(weight(), grid, "weights"), grid)
     if not np.any(weights > 0):
         raise SumsError("the sums of RELION hold no weights: no image was added to them")
     factors = even_weights(weights, grid, iterations) if iterations > 0 else _plain_factors(weights, grid)
     del weights
     core = np.empty(factors.shape, np.complex64)
-    np.multiply(_checked(real(), grid, "real parts"), factors, out=core.real)
-    np.multiply(_checked(imaginary(), grid, "imaginary parts"), factors, out=core.imag)
+    for part, (read, what) in enumerate(((real, "real parts"), (imaginary, "imaginary parts"))):
+        values = _checked(read(), grid, what)
+        cut = partial(_cut_product, values, factors, grid.reach, grid.radius**2, core, part)
+        fourier.in_slabs(cut, len(core), _SECTIONS)
+        del values
     del factors
     return _finished(_cut_out(core, grid), grid)
 
@@ -240,26 +242,22 @@ def _checked(values: NDArray[np.float32], grid: Grid, what: str) -> NDArray[np.f
         raise SumsError(
             f"the {what} of RELION's sums are {values.shape} where box and padding ask for {grid.array_shape}"
         )
-    return np.asarray(_core(values, grid), np.float32)
+    return values
 
 
 def _plain_factors(weights: NDArray[np.float32], grid: Grid) -> NDArray[np.float32]:
-    """1 / weight, where a weight is never less than a thousandth of its shell's mean."""
-    k = _frequencies(weights.shape[0])
-    plane = k[:, None] ** 2 + np.arange(weights.shape[2])[None, :] ** 2
-    total, count = np.zeros(grid.shells + 1), np.zeros(grid.shells + 1)
-    for z, kz in enumerate(k):
-        inside = plane + kz**2 < grid.radius**2
-        shell = (np.sqrt((plane + kz**2)[inside]) / grid.padding).astype(np.int64)
-        total += np.bincount(shell, weights[z][inside], grid.shells + 1)[: grid.shells + 1]
-        count += np.bincount(shell, minlength=grid.shells + 1)[: grid.shells + 1]
+    """1 / weight, where a weight is never less than a thousandth of its shell's mean; overwrites the weights."""
+    shells = (np.sqrt(np.arange(grid.radius**2)) / grid.padding).astype(np.int16)
+
+    def summed(first: int, last: int) -> NDArray[np.float64]:
+        sums = np.zeros((grid.shells + 1, 2))
+        _weights_by_shell(weights, shells, first, last, sums)
+        return sums
+
+    total, count = sum(fourier.in_slabs(summed, len(weights), _SECTIONS)).T
     least = total / np.maximum(count, 1) / 1000
-    factors = np.zeros_like(weights)
-    for z, kz in enumerate(k):
-        shell = np.minimum((np.sqrt(plane + kz**2) / grid.padding).astype(np.int64), grid.shells - 1)
-        bounded = np.maximum(weights[z], least[shell])
-        np.divide(1.0, bounded, out=factors[z], where=bounded > 0, casting="same_kind")
-    return factors
+    fourier.in_slabs(partial(_invert_weights, weights, shells, least), len(weights), _SECTIONS)
+    return weights
 
 
 def own_fsc(read: Callable[[int, int], NDArray[np.float32]], grid: Grid) -> NDArray[np.float64]:
