@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from refine_hooks import fourier
 from refine_hooks.errors import SumsError
 from refine_hooks.files.mrc import Volume
-from refine_hooks.kernels import FLOAT, INT, array, kernel
+from refine_hooks.kernels import FLOAT, INT, array, fft, kernel
 
 GRIDDING_ITERATIONS = 10
 CORNER_EDGE_PX = 3
 _BLOB_RADIUS, _BLOB_ALPHA, _TABLE = 3.8, 15.0, 10000  # 1.9 x 2, whatever the padding
 _LARGEST_FACTOR = 1e30
 _SECTIONS = 16
+_LINES = 4
 _GRID_WRITTEN, _TABLE_READ = array("float64", 3, written=True), array("float64", 1)
 _weigh_with_blob = kernel("weigh_with_blob", _GRID_WRITTEN, INT, _TABLE_READ, FLOAT, INT, INT)
 _WHOLE, _WHOLE_WRITTEN, _SHELLS = array("float32", 3), array("float32", 3, written=True), array("int16", 1)
@@ -134,7 +135,7 @@ def even_weights(weight: NDArray[np.float32], grid: Grid, iterations: int = GRID
         grid: the grid.
         iterations: RELION does 10.
     """
-    from scipy import fft
+    from scipy import fft as by_scipy
 
     table = _blob_table()
     # RELION counts real-space steps of its working grid as if it were the padded one.
@@ -145,10 +146,10 @@ def even_weights(weight: NDArray[np.float32], grid: Grid, iterations: int = GRID
     rows = [slice(y, y + _SECTIONS) for y in range(0, edge, _SECTIONS)]  # a few at a time: the grid may take gigabytes
     for _ in range(iterations):
         for some in rows:
-            sections[:, some] = fft.ihfft(factors[:, some] * weight[:, some], axis=0, workers=-1)
+            sections[:, some] = by_scipy.ihfft(factors[:, some] * weight[:, some], axis=0, workers=-1)
         _put_under_blob(sections, table, step)
         for some in rows:
-            density = fft.hfft(sections[:, some], n=edge, axis=0, workers=-1)
+            density = by_scipy.hfft(sections[:, some], n=edge, axis=0, workers=-1)
             divide = partial(_divide_by_density, factors, density, some.start, grid.radius**2)
             fourier.in_slabs(divide, edge, _SECTIONS)
     return np.minimum(factors, _LARGEST_FACTOR, out=factors).astype(np.float32)
@@ -160,35 +161,44 @@ def _put_under_blob(sections: NDArray[np.complex128], table: NDArray[np.float64]
     Weights are real, and the same at k and -k. So is the density that they transform to: half of either says all, and between
     the two transforms along z each section is on its own.
     """
-    from scipy import fft
+    from scipy import fft as by_scipy
 
     edge = sections.shape[1]
     for z in range(0, sections.shape[0], _SECTIONS):
-        some = fft.ifft(sections[z : z + _SECTIONS], axis=1, workers=-1)
-        density = fft.irfft(some, n=edge, axis=2, workers=-1, overwrite_x=True)
+        some = by_scipy.ifft(sections[z : z + _SECTIONS], axis=1, workers=-1)
+        density = by_scipy.irfft(some, n=edge, axis=2, workers=-1, overwrite_x=True)
         fourier.in_slabs(partial(_weigh_with_blob, density, z, table, step), len(density), 1)
-        some = fft.rfft(density, axis=2, workers=-1, overwrite_x=True)
-        sections[z : z + _SECTIONS] = fft.fft(some, axis=1, workers=-1, overwrite_x=True)
+        some = by_scipy.rfft(density, axis=2, workers=-1, overwrite_x=True)
+        sections[z : z + _SECTIONS] = by_scipy.fft(some, axis=1, workers=-1, overwrite_x=True)
 
 
 def _cut_out(core: NDArray[np.complex64], grid: Grid) -> Volume:
-    """Inverse transform of the working grid, padded, of which only the box in the middle is kept: axis by axis, to save both."""
-    from scipy import fft
+    """Inverse transform of the working grid, padded, of which only the box in the middle is kept.
 
+    Axis by axis and a few lines at a time, so that neither the padded transform nor the padded box is ever there as a whole.
+    """
     n, padded, reach, steps = grid.box_px, grid.padded_px, grid.reach, grid.steps
     kept = (np.arange(n) - n // 2) % padded
-    for axis in (0, 1):
-        shape = list(core.shape)
-        shape[axis] = padded
-        wide = np.zeros(shape, np.complex64)
-        to = (slice(None),) * axis + (steps,)
-        wide[to] = core[to]
-        core = np.take(fft.ifft(wide, axis=axis, workers=-1, overwrite_x=True), kept, axis=axis)
-    lines = np.zeros((n, n, padded // 2 + 1), np.complex64)
-    lines[:, :, : reach + 1] = core[:, :, : reach + 1]
-    box = np.take(fft.irfft(lines, n=padded, axis=2, workers=-1, overwrite_x=True), kept, axis=2)
+    along_z = np.empty((n, core.shape[1], reach + 1), np.complex64)
+    box = np.empty((n, n, n), np.float32)
+
+    def first(begin: int, end: int) -> None:
+        wide = np.zeros((padded, end - begin, reach + 1), np.complex64)
+        wide[steps] = core[steps, begin:end, : reach + 1]
+        along_z[:, begin:end] = fft.ifft(wide, axis=0, overwrite_x=True)[kept]
+
+    def rest(begin: int, end: int) -> None:
+        wide = np.zeros((end - begin, padded, reach + 1), np.complex64)
+        wide[:, steps] = along_z[begin:end, steps]
+        lines = np.zeros((end - begin, n, padded // 2 + 1), np.complex64)
+        lines[:, :, : reach + 1] = fft.ifft(wide, axis=1, overwrite_x=True)[:, kept]
+        box[begin:end] = fft.irfft(lines, n=padded, axis=2)[:, :, kept]
+
+    fourier.in_slabs(first, core.shape[1], _LINES)
+    fourier.in_slabs(rest, n, _LINES)
     # The transforms of the images are normalised as two-dimensional ones of the box.
-    return np.ascontiguousarray(box * np.float32(padded**3 / (grid.padding**3 * n)), np.float32)
+    box *= np.float32(padded**3 / (grid.padding**3 * n))
+    return box
 
 
 def _finished(box: Volume, grid: Grid) -> Volume:
@@ -254,7 +264,7 @@ def _plain_factors(weights: NDArray[np.float32], grid: Grid) -> NDArray[np.float
         _weights_by_shell(weights, shells, first, last, sums)
         return sums
 
-    total, count = sum(fourier.in_slabs(summed, len(weights), _SECTIONS)).T
+    total, count = np.sum(fourier.in_slabs(summed, len(weights), _SECTIONS), axis=0).T
     least = total / np.maximum(count, 1) / 1000
     fourier.in_slabs(partial(_invert_weights, weights, shells, least), len(weights), _SECTIONS)
     return weights
