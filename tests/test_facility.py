@@ -1,9 +1,11 @@
 """Many projects in one process: which are found, whose turn it is, and that none harms another."""
 
+import grp
 import multiprocessing
 import os
 import queue
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -14,10 +16,11 @@ from typing import Any
 
 import pytest
 from heard import hear
-from small_program import write_round
+from small_program import a_watch, write_round
 
 from refine_hooks.cli import _many
-from refine_hooks.errors import NotReadyError, ProjectError
+from refine_hooks.cli._umask import obey_umask
+from refine_hooks.errors import NotReadyError, ProjectError, SettingsError
 from refine_hooks.facility import worker
 from refine_hooks.facility.child import Child, CrashedError
 from refine_hooks.facility.finding import Finder
@@ -26,11 +29,13 @@ from refine_hooks.facility.named import PROJECT, named
 from refine_hooks.facility.pool import Pool
 from refine_hooks.facility.turns import STARVES_AFTER_S, Ticket, Urgency, expected_bytes, next_of
 from refine_hooks.facility.watches import Watches, opener
+from refine_hooks.files.folders import give_to_group
 from refine_hooks.log.file import read_journal
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.model import Fingerprint, InputFile, Key, Round
 from refine_hooks.settings import Settings
 from refine_hooks.watch.config import Measurer
+from refine_hooks.watch.loop import run as once
 from refine_hooks.watch.state import Watch
 
 _OPEN: list[Any] = []
@@ -215,6 +220,35 @@ def test_the_process_is_made_as_the_settings_say(tmp_path: Path, monkeypatch: py
     (workers, memory_bytes, _), search_s, finder = made
     assert (workers, memory_bytes, search_s) == (7, 3_000_000_000, 9.0)
     assert (finder.pattern, finder.depth, finder.ignore) == (str(tmp_path), 4, ("old",))
+
+
+def test_a_link_of_a_user_s_in_the_place_of_the_output_folder_is_not_followed(tmp_path: Path) -> None:
+    said, project = hear(), a_project(tmp_path / "p", 0)
+    (tmp_path / "elsewhere").mkdir()
+    (project / "refine_hooks").symlink_to(tmp_path / "elsewhere")
+    watches = Watches(Pool(1, 1, 1), opener(None, "", {}))
+    watches.add([project])
+    run(watches, lambda: said)
+    assert "is a link, which is not followed" in said[0]
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_what_is_written_has_the_group_and_the_rights_that_the_settings_say(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        obey_umask(Settings.model_validate({"files": {"umask": "027"}}))
+        group = grp.getgrgid(os.getgroups()[0] if os.getgroups() else os.getgid()).gr_name
+        w = a_watch(tmp_path, [], {"files": {"group": group}})
+        once(w, [0.0])
+        status = w.store.log.stat()
+    finally:
+        os.umask(before)
+    assert (oct(status.st_mode & 0o777), grp.getgrgid(status.st_gid).gr_name) == ("0o640", group)
+    assert w.store.out.stat().st_mode & stat.S_ISGID
+    with pytest.raises(SettingsError, match="there is no group"):
+        give_to_group(tmp_path, "no such group")
+    with pytest.raises(ValueError, match="write 027"):
+        Settings.model_validate({"files": {"umask": "rwx"}})
 
 
 SETTINGS = """[generic]

@@ -24,7 +24,6 @@ from refine_hooks.log.folder import Store, slug
 from refine_hooks.log.index import LogIndex
 from refine_hooks.log.records import Failed, RoundRecord, Stop
 from refine_hooks.model import Key
-from refine_hooks.notify import messages
 from refine_hooks.settings import load_settings
 from refine_hooks.watch.loop import Watch, run
 
@@ -427,7 +426,7 @@ def test_a_hook_that_hangs_is_ended_with_all_its_children_and_the_rounds_go_on(p
     run(w, [0.0])
     assert rounds_in(w) == ["run/1/1", "run/2/1"]
     assert len(lines_of(project, Stop)) == 1
-    assert any("was stopped after 2 s" in text for text in said + messages.finish(w.settings, 10.0))
+    assert any("was stopped after 2 s" in text for text in said + w.observers.teller.finish(w.settings, 10.0))
     pids = [int(path.name[5:]) for path in tmp_path.glob("child*")]
     assert len(pids) >= 2
     assert not any(_runs(pid) for pid in pids)

@@ -238,3 +238,12 @@ def test_maps_of_rounds_that_are_warned_of_are_kept_over_a_restart(tmp_path: Pat
     there = {str(r.key) for r in log.rounds if (tmp_path / "refine_hooks" / r.half_maps.paths[0]).exists()}
     assert there == warned | {"run/6/1"}
     assert len(lines_of(tmp_path, Start)) == 2
+
+
+def test_maps_older_than_the_days_go_under_every_rule() -> None:
+    for rule in ("all", "last", "every", "flagged"):
+        keep = KeepSettings(half_maps=rule, last=9, every=1, days=30.0)
+        found = [expired(keep, number, 3, warned=True, age_days=31.0 - number) for number in range(3)]
+        assert found == [True, False, False]
+    assert not expired(KeepSettings(days=30.0), 2, 3, warned=False, age_days=99.0), "the newest stays"
+    assert not expired(KeepSettings(), 0, 3, warned=False, age_days=99.0)

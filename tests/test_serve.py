@@ -48,7 +48,7 @@ def log(measured: Path, tmp_path: Path) -> Path:
     return live_logs.copied(measured, tmp_path / "lab" / "project")
 
 
-def client(place: Path, host: str = "127.0.0.1", token: str | None = None, **more: Any) -> TestClient:
+def client(place: Path, host: str = "127.0.0.1", token: str | None = None, root: str = "", **more: Any) -> TestClient:
     logs = collection_at(place)
     while logs.judge():
         pass
@@ -56,7 +56,7 @@ def client(place: Path, host: str = "127.0.0.1", token: str | None = None, **mor
     async def for_ever() -> None:
         await asyncio.Event().wait()
 
-    app = Guard(application(logs, Hub(), for_ever), own_names(host), token)
+    app = Guard(application(logs, Hub(), for_ever, root), own_names(host), token, root=root)
     return TestClient(app, base_url="http://127.0.0.1:8642", follow_redirects=False, **more)
 
 
@@ -78,6 +78,25 @@ def test_the_page_its_rounds_and_one_round_are_given(log: Path) -> None:
     assert one["shown"]["verdict"]["headline"]
     assert {curve["name"] for curve in one["curves"]} >= {"sphere", "automask_corrected"}
     assert one["pictures"][0]["caption"].startswith("Average")
+
+
+@pytest.mark.parametrize("seen", ["/refine", ""], ids=["left", "taken off"])
+def test_behind_a_proxy_every_address_is_below_its_path(log: Path, seen: str) -> None:
+    asked = client(log, token=TOKEN, root="/refine")
+    answer = asked.get(f"{seen}/", params={"token": TOKEN})
+    assert answer.headers["location"] == "/refine/"
+    assert "Path=/refine/" in answer.headers["set-cookie"]
+    bearer = {"authorization": f"Bearer {TOKEN}"}
+    assert asked.get(f"{seen}/api/logs", headers=bearer).json()["logs"]
+    page = asked.get(f"{seen}/guide", headers=bearer).text
+    assert set(re.findall(r'href="(/[a-z]*)', page)) == {"/refine"}
+    assert asked.get("/refinement", headers=bearer).status_code == 404
+
+
+def test_a_path_for_a_proxy_is_checked() -> None:
+    assert [server.rooted(path) for path in ("", "/", "refine/", "/a/b")] == ["", "", "/refine", "/a/b"]
+    with pytest.raises(InputError, match="give one as /refine"):
+        server.rooted("https://host/refine")
 
 
 def test_pictures_and_volumes_of_a_round_are_downloaded_whole_and_in_parts(log: Path) -> None:

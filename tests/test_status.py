@@ -98,7 +98,7 @@ def test_a_stop_of_before_does_not_end_a_process_that_has_the_same_number(tmp_pa
 
 def test_a_muted_watch_sends_no_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[str] = []
-    monkeypatch.setattr(messages, "send", lambda notify, number, title, body: sent.append(title) or [])
+    monkeypatch.setattr(messages, "send", lambda queue, notify, number, title, body: sent.append(title) or [])
     told = {"notify": {"targets": ["json://localhost/"], "on": ["round"]}}
     with watched(tmp_path, told) as w:
         _status.ask([tmp_path], muted=True)

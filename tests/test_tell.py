@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import select
 import socket
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -26,9 +28,10 @@ from refine_hooks.log.records import LogLine, RoundRecord, Start, Stop, now
 from refine_hooks.log.summary import summary_of
 from refine_hooks.model import Key
 from refine_hooks.notify import messages
+from refine_hooks.notify.digest import Digest
 from refine_hooks.notify.prometheus import LogState, prometheus_text
 from refine_hooks.report.page import grouped
-from refine_hooks.settings import Settings
+from refine_hooks.settings import NotifySettings, Settings
 from refine_hooks.watch.loop import run
 
 LYING = healthy(2, 30, alignment_limit_A=4.0)
@@ -83,7 +86,8 @@ def told(event: str, line: LogLine, settings: Settings, lines: tuple[LogLine, ..
     """Tell, and wait until everyone has heard."""
     log = Journal(lines or (line,))
     project = Path(START.project).name if START in lines else ""
-    return messages.tell(event, line, audit(log), settings, lambda: state_of(log), project) + messages.finish(settings)
+    teller, where = messages.Teller(), messages.Where(project)
+    return teller.tell(event, line, audit(log), settings, lambda: state_of(log), where) + teller.finish(settings)
 
 
 def state_of(log: Journal, name: str = "", running: bool | None = None) -> LogState:
@@ -390,8 +394,9 @@ def test_a_target_that_drips_for_ever_holds_up_neither_hooks_nor_the_end(tmp_pat
             }
         )
         began = time.monotonic()
-        messages.tell("round", LYING, [], settings, lambda: LogState((), ()))
-        (fault,) = messages.finish(settings)
+        teller = messages.Teller()
+        teller.tell("round", LYING, [], settings, lambda: LogState((), ()))
+        (fault,) = teller.finish(settings)
         assert "within 3 s" in fault
         assert time.monotonic() - began < 15
         assert (tmp_path / "ran").exists()
@@ -407,10 +412,11 @@ def test_hooks_run_in_order_and_one_that_fails_keeps_no_other_from_running(tmp_p
 
 def test_what_is_not_told_in_time_is_left_out_and_said(tmp_path: Path) -> None:
     settings = hooked(command=["sleep", "600"])
-    messages.tell("round", LYING, [], settings, lambda: LogState((), ()))
-    messages.tell("round", LYING, [], settings, lambda: LogState((), ()))
+    teller = messages.Teller()
+    teller.tell("round", LYING, [], settings, lambda: LogState((), ()))
+    teller.tell("round", LYING, [], settings, lambda: LogState((), ()))
     began_s = time.monotonic()
-    faults = messages.finish(settings, 0.5)
+    faults = teller.finish(settings, 0.5)
     assert any("2 messages or hooks were not finished" in fault for fault in faults)
     told("round", LYING, hooked(command=["touch", str(tmp_path / "next")]))
     assert (tmp_path / "next").exists(), "the next watch is served"
@@ -482,3 +488,57 @@ def test_measure_waits_for_its_message_and_tells_faults_beside_the_record(mailbo
 def test_a_round_without_a_resolution_is_told_as_one(mailbox: Mailbox) -> None:
     told("round", a_round({"sphere": falling(200)}), notified(mailbox, "round"))
     assert "never crosses" in mailbox.titles[0]
+
+
+def at(hour: int, minute: int = 0) -> datetime:
+    return datetime(2026, 1, 1, hour, minute)
+
+
+def test_messages_of_a_period_come_as_one_and_what_needs_a_person_at_once() -> None:
+    now_s = [0.0]
+    digest, hourly = Digest(lambda: now_s[0], lambda: at(12)), NotifySettings(every="1h")
+    assert digest.passed("round", ("p: one", "a"), hourly) == []
+    now_s[0] = 3500.0
+    assert digest.passed("finding", ("p: two", "b"), hourly) == []
+    assert digest.due(hourly) == []
+    now_s[0] = 3600.0
+    assert digest.due(hourly) == [("p: 2 messages; the last: two", "p: one\na\n\np: two\nb")]
+    assert digest.due(hourly) == []
+    digest.passed("round", ("p: three", "c"), hourly)
+    assert digest.passed("failed", ("p: four", "d"), hourly) == [("p: three", "c"), ("p: four", "d")]
+    assert digest.passed("round", ("p: five", "e"), NotifySettings()) == [("p: five", "e")]
+
+
+def test_what_comes_in_quiet_hours_is_sent_at_their_end() -> None:
+    hour = [23]
+    digest, quiet = Digest(lambda: 0.0, lambda: at(hour[0])), NotifySettings(quiet="22:00-07:00")
+    assert digest.passed("failed", ("p: one", "a"), quiet) == []
+    hour[0] = 6
+    assert digest.due(quiet) == []
+    hour[0] = 7
+    assert digest.due(quiet) == [("p: one", "a")]
+    assert [NotifySettings(quiet="09:00-17:00").is_quiet(at(h)) for h in (8, 9, 16, 17)] == [False, True, True, False]
+
+
+@pytest.mark.parametrize("wrong", [{"every": "soon"}, {"every": "0h"}, {"quiet": "22-7"}, {"quiet": "25:00-07:00"}])
+def test_a_period_or_hours_that_nobody_can_read_are_refused(wrong: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="write"):
+        NotifySettings.model_validate(wrong)
+
+
+def test_a_message_says_the_project_the_round_what_changed_and_the_link() -> None:
+    where = messages.Where("p", "log1", healthy(1, shell=25.0)).linked("https://host/refine/")
+    title, body = messages.message("round", healthy(2), [], where)
+    assert re.fullmatch(r"p: run/2/1 Round 2: \d+\.\d\d A.* by automask_corrected, before \d+\.\d\d A", title)
+    assert body.endswith("https://host/refine/#log=log1&round=run%2F2%2F1")
+
+
+def test_what_is_held_back_is_sent_at_the_end_of_a_watch(mailbox: Mailbox) -> None:
+    settings = notified(mailbox, "round", "finished")
+    settings = settings.model_copy(update={"notify": settings.notify.model_copy(update={"every": "1d"})})
+    teller = messages.Teller()
+    teller.tell("round", QUIET, [], settings, lambda: LogState((), ()), messages.Where("p"))
+    teller.tell("round", QUIET, [], settings, lambda: LogState((), ()), messages.Where("p"))
+    assert teller.send_due(settings) == []
+    teller.finish(settings)
+    assert [title.partition(";")[0] for title in mailbox.titles] == ["p: 2 messages"]

@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any
 
 from refine_hooks.cli._logging import handler, project_in_front
+from refine_hooks.cli._umask import obey_umask
 from refine_hooks.errors import ProjectError
 from refine_hooks.facility.finding import Finder
 from refine_hooks.facility.named import named
@@ -46,7 +47,9 @@ def watch_many(
     Raises:
         RefineHooksError: a folder is not there, or the settings for the whole process are wrong.
     """
-    settings = load_settings(overrides=overrides, own=merged(layers(config))).watch
+    of_all = load_settings(overrides=overrides, own=merged(layers(config)))
+    settings = of_all.watch
+    obey_umask(of_all)
     if not patterns and (gone := [str(place) for place in places if not place.is_dir()]):
         raise ProjectError(*(f"{place}: is not a folder; name the folder of a refinement project" for place in gone))
     _allow_many_files()

@@ -10,7 +10,7 @@ from pathlib import Path
 from refine_hooks.errors import InputError, ProjectError
 from refine_hooks.files.atomic import beside
 from refine_hooks.files.folders import make_named
-from refine_hooks.log.folder import component
+from refine_hooks.log.folder import slug
 
 _MARK = "# Written by refine-hooks install"
 _IN_UNITS = str.maketrans({"%": "%%", "$": "$$", "\\": "\\\\", '"': '\\"', "\n": "\\n"})
@@ -72,7 +72,7 @@ def for_systemd(executable: Path, places: Sequence[Path], patterns: bool, out: P
     """
     words = [str(executable), "watch", *_options(places, patterns, out)]
     system = os.geteuid() == 0
-    name = f"refine-hooks-{component('-'.join(place.name for place in places if place.name) or 'all')[:40]}.service"
+    name = f"refine-hooks-{_short(places)}.service"
     command = " ".join(f'"{word.translate(_IN_UNITS)}"' for word in words)
     text = f"""{_MARK} service
 [Unit]
@@ -102,6 +102,13 @@ WantedBy={"multi-user" if system else "default"}.target
         (("then", f"{systemctl} daemon-reload && {systemctl} enable --now {name}"), *linger),
         (("before", f"{systemctl} disable --now {name}"),),
     )
+
+
+def _short(places: Sequence[Path]) -> str:
+    """A name for some projects: of the first one's path, what is no wildcard, and how many more there are."""
+    parts = [part for part in Path(os.path.abspath(places[0])).parts[1:] if not glob.has_magic(part)]
+    more = f"-and-{len(places) - 1}-more" if len(places) > 1 else ""
+    return slug("-".join(parts) or "all") + more
 
 
 def for_slurm(executable: Path, project: Path, out: Path | None, folder: Path) -> Script:

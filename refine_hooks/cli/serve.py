@@ -27,6 +27,9 @@ def serve(
     ] = None,
     poll: Annotated[float, typer.Option(help="seconds between looks at the logs", min=0.1)] = 2.0,
     config: LogConfig = None,
+    root_path: Annotated[
+        str, typer.Option(help="where a reverse proxy has the page, as /refine", show_default=False)
+    ] = "",
 ) -> None:
     """Show the report as a live page: rounds appear as they are measured. Only for reading; stops at Ctrl-C.
 
@@ -35,4 +38,4 @@ def serve(
     """
     from refine_hooks.serve.server import serve as serve_logs
 
-    serve_logs(place, host, port, name or [], poll, config)
+    serve_logs(place, host, port, name or [], poll, config, root_path)

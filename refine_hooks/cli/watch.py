@@ -92,6 +92,7 @@ def _watch_one(
     overrides: dict[str, Any],
 ) -> str:
     from refine_hooks.cli._progress import progress_shown
+    from refine_hooks.cli._umask import obey_umask
     from refine_hooks.kernels import memory
     from refine_hooks.watch.loop import watched_lines
     from refine_hooks.watch.opening import open_watch
@@ -101,6 +102,7 @@ def _watch_one(
         w = open_watch(
             project, out, config, program, overrides, in_watch=True, inserting=partial(progress, what="particles")
         )
+        obey_umask(w.settings)
         for _ in watched_lines(w, until_idle):
             pass
         _say_unused(w)
@@ -148,11 +150,13 @@ def once(
     memory.keep()
     overrides = overrides_of(mask, radius, mass, reconstruct, full, local)
     with progress_shown() as progress:
+        from refine_hooks.cli._umask import obey_umask
         from refine_hooks.watch.loop import run, two_scans
         from refine_hooks.watch.opening import open_watch
 
         inserting = partial(progress, what="particles")
         w = open_watch(project, out, config, program, overrides, in_watch=False, progress=progress, inserting=inserting)
+        obey_umask(w.settings)
         why = run(w, two_scans(w))
     none_measured = _say_unused(w)
     if w.waits.waiting or none_measured:

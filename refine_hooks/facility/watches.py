@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from refine_hooks.errors import RefineHooksError
+from refine_hooks.errors import RefineHooksError, StorageError
 from refine_hooks.facility.finding import Finder
 from refine_hooks.facility.named import PROJECT
 from refine_hooks.facility.pool import Pool
 from refine_hooks.facility.queued import Queued
-from refine_hooks.log.folder import component
+from refine_hooks.log.folder import OUT_NAME, component
 from refine_hooks.watch.config import Measurer
 from refine_hooks.watch.loop import Watch, watched_lines
 from refine_hooks.watch.opening import open_watch
@@ -206,7 +206,12 @@ class Watches:
             logger.error(f"{said}. It is tried again; the other projects go on")
 
     def _out_of(self, project: Path) -> Path | None:
-        return None if self.out is None else self.out / component(str(project).strip("/"))
+        if self.out is not None:
+            return self.out / component(str(project).strip("/"))
+        out = project / OUT_NAME
+        if out.is_symlink():
+            raise StorageError(f"{out}: is a link, which is not followed; name a folder for all projects with --out")
+        return None
 
 
 def _say_if_it_hangs(one: Watched, now_s: float) -> None:

@@ -1,8 +1,11 @@
 """Making folders. Below one that must be there: on the mount point of a share that is away nothing is built in its place."""
 
+import grp
+import os
+import stat
 from pathlib import Path
 
-from refine_hooks.errors import StorageError
+from refine_hooks.errors import SettingsError, StorageError
 
 
 def make_below(folder: Path, root: Path) -> None:
@@ -37,3 +40,19 @@ def make_named(folder: Path) -> None:
         raise StorageError(
             f"{folder}: cannot be made a folder ({error.strerror or error}); name another one with --out"
         ) from error
+
+
+def give_to_group(folder: Path, group: str) -> None:
+    """Give a folder to a group, with all that is made in it from then on.
+
+    Raises:
+        SettingsError: there is no such group, or this user may not give to it.
+    """
+    try:
+        number = grp.getgrnam(group).gr_gid
+        os.chown(folder, -1, number)
+        os.chmod(folder, stat.S_IMODE(os.stat(folder).st_mode) | stat.S_ISGID)
+    except KeyError:
+        raise SettingsError(f"files.group: there is no group {group}") from None
+    except OSError as error:
+        raise SettingsError(f"files.group: {folder} cannot be given to {group} ({error.strerror})") from error

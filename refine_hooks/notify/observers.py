@@ -10,10 +10,11 @@ from pathlib import Path
 from refine_hooks.audit import Finding
 from refine_hooks.log.folder import Store
 from refine_hooks.log.records import Failed, LogLine, RoundRecord, Stop
-from refine_hooks.notify import messages
+from refine_hooks.notify.messages import Teller, Where
 from refine_hooks.notify.prometheus import state_of
 from refine_hooks.report.file import Report
 from refine_hooks.report.view import LogView
+from refine_hooks.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -30,11 +31,13 @@ class Observers:
         view: the log, and its audit with the settings that say who is told of what.
         store: where the report is written.
         muted: whether no messages are sent now.
+        teller: sends messages and runs hooks.
     """
 
     view: LogView
     store: Store
     muted: Callable[[], bool] = lambda: False
+    teller: Teller = field(default_factory=Teller)
     _report: Report = field(init=False)
     _behind: bool = False  # whether the report lacks something
     _due_s: float = 0.0  # when it may be written again
@@ -99,19 +102,29 @@ class Observers:
 
     def wait(self) -> None:
         """Let messages and hooks that are still on their way arrive, where no watch goes on that would."""
-        for fault in messages.finish(self.view.judge.limits()):
+        for fault in self.teller.finish(self.view.judge.limits()):
             logger.warning(fault)
 
     def _tell(self, event: str, line: LogLine, found: list[Finding]) -> None:
         judge = self.view.judge
         start = judge.index.start
-        project = Path(start.project).name if start else ""
-        settings = judge.limits()
-        if self.muted():
-            silent = settings.notify.model_copy(update={"targets": ()})
-            settings = settings.model_copy(update={"notify": silent})
-        for fault in messages.tell(event, line, found, settings, lambda: state_of(judge), project):
+        before = judge.index.before(line.key) if isinstance(line, RoundRecord) else None
+        where = Where(Path(start.project).name if start else "", judge.index.id, before)
+        for fault in self.teller.tell(event, line, found, self._heard(), lambda: state_of(judge), where):
             logger.warning(fault)
+
+    def send_due(self) -> None:
+        """Send the messages that were held back, where their time has come."""
+        with _harmless("messages could not be sent"):
+            for fault in self.teller.send_due(self._heard()):
+                logger.warning(fault)
+
+    def _heard(self) -> Settings:
+        """The settings of who is told now."""
+        settings = self.view.judge.limits()
+        if not self.muted():
+            return settings
+        return settings.model_copy(update={"notify": settings.notify.model_copy(update={"targets": ()})})
 
 
 @contextmanager

@@ -35,13 +35,14 @@ _KINDS = {"emdb-xml": "application/xml", "csv": "text/csv", "json": "application
 Wait = Callable[[], Awaitable[None]]
 
 
-def application(logs: LogCollection, hub: Hub, wait: Wait) -> Starlette:
+def application(logs: LogCollection, hub: Hub, wait: Wait, root: str = "") -> Starlette:
     """The application over some logs.
 
     Args:
         logs: the logs.
         hub: tells the open pages.
         wait: returns when it is time to look at the logs again.
+        root: where a reverse proxy has the page.
     """
 
     @asynccontextmanager
@@ -71,7 +72,7 @@ def application(logs: LogCollection, hub: Hub, wait: Wait) -> Starlette:
     ]
     handlers: dict[Any, Any] = {RefineHooksError: _not_there}
     app = Starlette(routes=routes, lifespan=looking, exception_handlers=handlers)
-    app.state.logs, app.state.hub = logs, hub
+    app.state.logs, app.state.hub, app.state.root = logs, hub, root
     return app
 
 
@@ -220,7 +221,7 @@ class Listening(StreamingResponse):
 
 
 async def _guide(request: Request) -> Response:
-    text = await run_in_threadpool(guide_page, request.path_params.get("name", ""))
+    text = await run_in_threadpool(guide_page, request.path_params.get("name", ""), request.app.state.root)
     return HTMLResponse(text, headers={"content-security-policy": POLICY})
 
 

@@ -45,12 +45,14 @@ class Guard:
         names: host names that this server is called by; addresses in digits always are, since no one can rebind them.
         token: what a request must show, as a cookie, a bearer or ``?token=``; None where only this machine can ask.
         cookie: name of the cookie; one for each port, since cookies do not tell ports apart.
+        root: where a reverse proxy has the page, as /refine; it may take this off the addresses that it passes on, or leave it.
     """
 
     app: ASGIApp
     names: frozenset[str]
     token: str | None = None
     cookie: str = "refine_hooks"
+    root: str = ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or refuse it."""
@@ -58,6 +60,8 @@ class Guard:
             if scope["type"] == "lifespan":
                 await self.app(scope, receive, send)
             return
+        if self.root and f"{scope['path']}/".startswith(f"{self.root}/"):
+            scope = {**scope, "path": scope["path"].removeprefix(self.root) or "/"}
         headers = Headers(scope=scope)
         answer = self._refused(scope, headers) or self._without_token(scope, headers)
 
@@ -105,8 +109,10 @@ class Guard:
         if not self._same(given):
             return _text(401, "This page needs its token: open the address that the server printed when it started.")
         # The token leaves the address at once, so that it does not stay in the history or in a bookmark that is passed on.
-        answer = RedirectResponse("/", 303)
-        answer.set_cookie(self.cookie, self.token, max_age=30 * 86400, httponly=True, samesite="lax", path="/")
+        answer = RedirectResponse(f"{self.root}/", 303)
+        answer.set_cookie(
+            self.cookie, self.token, max_age=30 * 86400, httponly=True, samesite="lax", path=f"{self.root}/"
+        )
         return answer
 
     def _same(self, given: str | None) -> bool:

@@ -29,18 +29,18 @@ _PICTURE = re.compile(r"(?:\.\./)*\.readme/([\w-]+\.png)")
 
 
 @lru_cache(64)
-def guide_page(name: str) -> str:
-    """A page of the guide as a document of HTML, or the list of all pages for no name.
+def guide_page(name: str, root: str = "") -> str:
+    """A page of the guide as a document of HTML, or the list of all pages for no name; ``root`` is where a proxy has the page.
 
     Raises:
         InputError: there is no such page.
     """
     if not name:
-        return _document("The guide", _list_of_pages())
+        return _document("The guide", _list_of_pages(root), root)
     page = pages().get(name)
     if page is None:
         raise InputError(f"{name}: the guide has no such page")
-    return _document(page.title, _rendered(page))
+    return _document(page.title, _rendered(page, root), root)
 
 
 def guide_picture(name: str) -> bytes:
@@ -55,25 +55,25 @@ def guide_picture(name: str) -> bytes:
     return known[name].read_bytes()
 
 
-def _document(title: str, body: str) -> str:
+def _document(title: str, body: str, root: str) -> str:
     head = (
         f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{html.escape(title)}</title>'
     )
-    nav = '<nav><a href="/">refine_hooks</a> · <a href="/guide">all pages of the guide</a></nav>'
+    nav = f'<nav><a href="{root}/">refine_hooks</a> · <a href="{root}/guide">all pages of the guide</a></nav>'
     return f'<!doctype html><html lang="en"><head>{head}<style>{_STYLE}</style></head><body>{nav}{body}</body></html>'
 
 
-def _list_of_pages() -> str:
+def _list_of_pages(root: str) -> str:
     parts, kind = ["<h1>The guide</h1>"], ""
     for page in pages().values():
         if page.kind != kind:
             parts.append(f"{'</ul>' if kind else ''}<h2>{page.kind}</h2><ul>")
             kind = page.kind
-        parts.append(f'<li><a href="/guide/{page.name}">{html.escape(page.title)}</a></li>')
+        parts.append(f'<li><a href="{root}/guide/{page.name}">{html.escape(page.title)}</a></li>')
     return "".join([*parts, "</ul>"])
 
 
-def _rendered(page: Page) -> str:
+def _rendered(page: Page, root: str) -> str:
     text = re.sub(r"^<!--.*?-->\n", "", page.text, flags=re.M)
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = markdown.parse(_IMAGE.sub(r"![\2](\1)", text))
@@ -81,7 +81,7 @@ def _rendered(page: Page) -> str:
         if token.type == "heading_open":
             token.attrSet("id", _anchor(tokens[number + 1].content))
         for child in token.children or ():
-            _redirect(child)
+            _redirect(child, root)
     return str(markdown.renderer.render(tokens, markdown.options, {}))
 
 
@@ -90,9 +90,9 @@ def _anchor(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
-def _redirect(token: Token) -> None:
+def _redirect(token: Token, root: str) -> None:
     """Let links between pages and pictures of pages lead to this server."""
     if token.type == "link_open" and (found := _PAGE.fullmatch(str(token.attrGet("href")))):
-        token.attrSet("href", f"/guide/{found[1]}{found[2] or ''}")
+        token.attrSet("href", f"{root}/guide/{found[1]}{found[2] or ''}")
     if token.type == "image" and (found := _PICTURE.fullmatch(str(token.attrGet("src")))):
-        token.attrSet("src", f"/guide/picture/{found[1]}")
+        token.attrSet("src", f"{root}/guide/picture/{found[1]}")

@@ -5,6 +5,7 @@ import errno
 import logging
 import math
 import os
+import re
 import resource
 import secrets
 import socket
@@ -36,6 +37,7 @@ def serve(
     names: Sequence[str],
     poll_s: float = POLL_S,
     config: Path | None = None,
+    root: str = "",
 ) -> None:
     """Serve the logs of a place until SIGINT or SIGTERM.
 
@@ -46,6 +48,7 @@ def serve(
         names: further host names that the server is called by.
         poll_s: pause between looks at the logs.
         config: TOML file laid over the settings of each log.
+        root: where a reverse proxy has the page, as /refine.
 
     Raises:
         InputError: the place is not there, the port is taken, the token is too short, or an extra is missing.
@@ -60,13 +63,14 @@ def serve(
     except ImportError as error:
         raise InputError("the live page needs Starlette and uvicorn: pip install 'refine_hooks[serve]'") from error
 
+    root = rooted(root)
     own, token = own_table(config), token_for(host)
     listening, hub = bound(host, port), Hub(places())
     tell_if_long(place)
     logs = collection_at(place, own)
     number = listening.getsockname()[1]
-    app = application(logs, hub, lambda: asyncio.sleep(poll_s))
-    guarded = Guard(app, own_names(host, names), token, f"refine_hooks_{number}")
+    app = application(logs, hub, lambda: asyncio.sleep(poll_s), root)
+    guarded = Guard(app, own_names(host, names), token, f"refine_hooks_{number}", root)
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -94,6 +98,18 @@ def serve(
     logging.getLogger("uvicorn.error").addFilter(lambda entry: "graceful shutdown exceeded" not in str(entry.msg))
     with listening:
         Server(options).run(sockets=[listening])
+
+
+def rooted(path: str) -> str:
+    """Where a proxy has the page, with a slash before it and none behind; empty for the whole address.
+
+    Raises:
+        InputError: not a path.
+    """
+    found = f"/{path.strip('/')}" if path.strip("/") else ""
+    if not re.fullmatch(r"(?:/[A-Za-z0-9._~-]+)*", found) or ".." in found:
+        raise InputError(f"--root-path {path}: is not a path; give one as /refine")
+    return found
 
 
 def places() -> int:

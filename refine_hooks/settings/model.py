@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator, model_validator
@@ -13,6 +14,9 @@ _LARGEST_KDA = 1e7
 _LARGEST_COUNT = 1_000_000
 
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*")
+_PERIODS_S = {"min": 60.0, "h": 3600.0, "d": DAY_S}
+_PERIOD = re.compile(r"([1-9]\d{0,5}) ?(min|h|d)")
+_HOURS = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d-(?:[01]\d|2[0-3]):[0-5]\d")
 _LONGEST_SCHEME = 24  # a longer one may be a token that was taken for an address
 
 
@@ -87,8 +91,25 @@ class KeepSettings(Section):
     every: int = Field(
         5, ge=1, le=_LARGEST_COUNT, description="every n-th round stays with 'every'; the newest always stays"
     )
+    days: float = Field(
+        0.0, ge=0, le=36500, description="maps of rounds that were measured longer ago go under every rule; 0: never"
+    )
     sums: bool = Field(False, description="keep captured sums after their half maps are written")
     min_free_GB: float = Field(2.0, ge=0, le=1e9, description="writing pauses while less than this is free")
+
+
+class FilesSettings(Section):
+    """Who may read what is written."""
+
+    umask: str = Field("", description="rights that new files do not have, as 027; empty: those of the process")
+    group: str = Field("", description="group of the output folder and of all that is written there from then on")
+
+    @field_validator("umask")
+    @classmethod
+    def _octal(cls, text: str) -> str:
+        if text and not re.fullmatch("0?[0-7]{3}", text):
+            raise ValueError(f"{text!r} is no umask; write 027")
+        return text
 
 
 class SphereSettings(Section):
@@ -205,6 +226,38 @@ class NotifySettings(Section):
     )
     metrics_file: str = Field("", description="a Prometheus text file, rewritten after each round")
     timeout_s: float = Field(30.0, gt=0, le=3600, description="a message that has not arrived by then is given up")
+    every: str = Field(
+        "",
+        description="messages on rounds and findings are sent together so often, as 30min, 1h or 1d; empty: each at once",
+    )
+    quiet: str = Field("", description="hours without messages, as 22:00-07:00; what came then is sent at their end")
+    link: str = Field("", description="address of the live page, for a link in each message")
+
+    @field_validator("every")
+    @classmethod
+    def _a_period(cls, text: str) -> str:
+        if text and not _PERIOD.fullmatch(text):
+            raise ValueError(f"{text!r} is no period; write 30min, 1h or 1d")
+        return text
+
+    @field_validator("quiet")
+    @classmethod
+    def _hours(cls, text: str) -> str:
+        if text and not _HOURS.fullmatch(text):
+            raise ValueError(f"{text!r} are no hours; write 22:00-07:00")
+        return text
+
+    @property
+    def every_s(self) -> float:
+        """``every`` in seconds; 0 for at once."""
+        found = _PERIOD.fullmatch(self.every)
+        return 0.0 if found is None else float(found[1]) * _PERIODS_S[found[2]]
+
+    def is_quiet(self, now: datetime) -> bool:
+        """Whether a moment lies in the quiet hours."""
+        begin, _, end = self.quiet.partition("-")
+        at = f"{now:%H:%M}"
+        return bool(end) and (begin <= at < end if begin <= end else at >= begin or at < end)
 
     @field_serializer("targets")
     def _without_secrets(self, targets: tuple[str, ...]) -> list[str]:
@@ -311,6 +364,7 @@ class Settings(Section):
 
     watch: WatchSettings = WatchSettings()
     keep: KeepSettings = KeepSettings()
+    files: FilesSettings = FilesSettings()
     sphere: SphereSettings = SphereSettings()
     automask: AutomaskSettings = AutomaskSettings()
     fsc: FscSettings = FscSettings()

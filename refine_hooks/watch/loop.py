@@ -126,6 +126,7 @@ def _looked_at(w: Watch) -> Scan:
         capture(w)
         warn_if_stalled(w)
         w.observers.catch_up()
+        w.observers.send_due()
         found = scan(w.config)
     if w.waits.scanned(found.why_not):
         w.retries.hasten()

@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 from refine_hooks.audit.judge import Judge
 from refine_hooks.log.folder import Store
 from refine_hooks.log.index import LogIndex
+from refine_hooks.log.records import now
 from refine_hooks.log.summary import RoundSummary
 from refine_hooks.model import Key
 from refine_hooks.settings import KeepSettings
+from refine_hooks.settings.model import DAY_S
 
 
-def expired(keep: KeepSettings, number: int, measured: int, warned: bool) -> bool:
+def expired(keep: KeepSettings, number: int, measured: int, warned: bool, age_days: float = 0.0) -> bool:
     """Whether the maps of a round need not stay. Those of the newest round of a run and class do under every rule.
 
     Args:
@@ -18,9 +20,12 @@ def expired(keep: KeepSettings, number: int, measured: int, warned: bool) -> boo
         number: how many rounds of its run and class were measured before it.
         measured: how many of them there are.
         warned: whether the audit warns of it, or has not seen it yet.
+        age_days: how long ago it was measured.
     """
     if number == measured - 1:
         return False
+    if keep.days and age_days > keep.days:
+        return True
     return {
         "all": False,
         "last": number < measured - keep.last,
@@ -46,14 +51,16 @@ class Retention:
 
     def apply(self, key: Key) -> None:
         """Look at the rounds of the run and class of ``key``, its newest round."""
-        if self.keep.half_maps == "all":
+        if self.keep.half_maps == "all" and not self.keep.days:
             return
         series = self.judge.index.series(key)
         for summary in series:
             if summary.place[0] in self._removed:
                 continue
             counts = self.judge.counts(summary)
-            if expired(self.keep, summary.number, len(series), warned=counts is None or counts.warnings > 0):
+            warned = counts is None or counts.warnings > 0
+            age_days = (now() - summary.measured_at).total_seconds() / DAY_S
+            if expired(self.keep, summary.number, len(series), warned, age_days):
                 _remove(self.store, summary)
                 if summary.number < len(series) - 2:  # the newest is still to be compared with the one before it
                     self.store.local_path(summary.key, summary.label).unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from types import FrameType
 
 from refine_hooks.errors import StorageError
 from refine_hooks.files import file_system
-from refine_hooks.files.folders import make_named
+from refine_hooks.files.folders import give_to_group, make_named
 from refine_hooks.files.lock import FolderLock, only_writer
 from refine_hooks.files.signals import set_from_handler
 from refine_hooks.files.standing_back import standing_back
@@ -67,6 +67,8 @@ def _prepare(w: Watch) -> None:
             f"{w.store.out}: this mount keeps locks to itself; make sure that no watcher on another machine writes here"
         )
     w.store.require_own_folders()
+    if w.settings.files.group:
+        give_to_group(w.store.out, w.settings.files.group)
     w.store.sweep()
     for fault in w.log.recall():
         logger.warning(fault)
