@@ -108,9 +108,11 @@ class Observers:
     def _tell(self, event: str, line: LogLine, found: list[Finding]) -> None:
         judge = self.view.judge
         start = judge.index.start
-        before = judge.index.before(line.key) if isinstance(line, RoundRecord) else None
+        settings = self._heard()
+        wanted = bool(settings.notify.targets)
+        before = judge.index.before(line.key) if wanted and isinstance(line, RoundRecord) else None
         where = Where(Path(start.project).name if start else "", judge.index.id, before)
-        for fault in self.teller.tell(event, line, found, self._heard(), lambda: state_of(judge), where):
+        for fault in self.teller.tell(event, line, found, settings, lambda: state_of(judge), where):
             logger.warning(fault)
 
     def send_due(self) -> None:
