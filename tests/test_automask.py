@@ -7,7 +7,7 @@ import pytest
 from panel import Case, globule, make, rod
 from panel_cases import BESIDE, CASES, FILLING, SMALL, THROUGH, of_models
 from panel_score import claimed, missed, row, score
-from panel_shapes import capsid, disc
+from panel_shapes import bilayer, capsid, disc
 
 from refine_hooks import fsc, masks
 from refine_hooks.files.mrc import Map
@@ -247,10 +247,12 @@ def test_the_claim_of_a_curve_that_never_falls_is_its_last_shell_with_data() -> 
     assert steps[0].claimed_shell == 16
 
 
-def test_a_smooth_disc_is_reported_with_its_share_and_the_resolution_without_it() -> None:
-    case = Case("nanodisc", disc(45, 40, 22), 64, 2.4, 6.0)
-    found, _ = made(case)
-    assert 0.2 < found.parameters.smooth_share < 0.7
+@pytest.mark.parametrize(
+    ("shape", "least"), [(disc(45, 40, 22), 0.4), (bilayer(22, 80), 0.4)], ids=["nanodisc", "bilayer"]
+)
+def test_smooth_density_is_reported_with_its_share_and_the_resolution_without_it(shape, least) -> None:
+    found, _ = made(Case("smooth", shape, 56, 2.6, 6.0))
+    assert least < found.parameters.smooth_share < 0.7
     assert found.parameters.without_smooth_A <= 6.2
 
 

@@ -20,9 +20,9 @@ DETAIL_A = 10.0
 _LEAST_BAND = 1.2  # the resolution must be so many times finer than 10 A for a band to measure in
 _AROUND_A = 5.0  # sigma of the window in which detail is measured
 _DETAILED = 0.85  # quantile of the density's voxels that counts as detailed
-_SMOOTH = 0.15  # of the detail there
+_SMOOTH = 0.25  # of the detail there; the sound parts of a particle have 0.3 and more
 _SEEN_SD = 4.0  # detail must stand so far out of its noise for its absence to mean something
-_THIN_A = 6.0  # radius; thinner layers are a particle's rim
+_THIN_A = 4.0  # radius; thinner layers are a particle's rim, a leaflet of a bilayer is 10 A thick
 
 
 def smooth_voxels(
