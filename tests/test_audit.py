@@ -194,6 +194,7 @@ SPEAKS = [
     ("halves_mirrored", with_checks(mirrored=True), "warning", "the other hand"),
     ("halves_inverted", with_checks(inverted=True), "warning", "the opposite contrast"),
     ("halves_turned", with_checks(rotated_deg=6.0), "warning", "turned by 6.0 degrees"),
+    ("same_voxels", with_checks(same_voxels=0.012), "warning", "in 1.2 % of the box"),
     ("halves_shifted", with_checks(shift_px=(0.3, 0.0, -0.4), shift_sd_px=0.05), "warning", "shifted by 0.50 voxels"),
     (
         "halves_magnified",
@@ -224,6 +225,12 @@ SPEAKS = [
     ),
     ("identical_halves", a_round({"unmasked": np.ones(SHELLS), "sphere": np.ones(SHELLS)}), "warning", "the same map"),
     ("identical_halves", a_round({"unmasked": np.ones(SHELLS)}, iteration=0), "note", "starting reference"),
+    (
+        "identical_halves",
+        a_round({"unmasked": np.ones(SHELLS)}, iteration=0, program="arrays"),
+        "warning",
+        "the same map",
+    ),
     (
         "identical_halves",
         a_round({"unmasked": np.ones(SHELLS)}, iteration=0, program="files"),
@@ -259,6 +266,12 @@ SPEAKS = [
         "the mask holds 6.7 % of the sphere",
     ),
     ("mask_and_sphere", a_round({"sphere": falling(30), "automask": falling(20)}), "warning", "cuts the molecule"),
+    (
+        "mask_misses",
+        healthy(curves=a_round({"unmasked": falling(30), "sphere": falling(12)}).curves),
+        "warning",
+        "the unmasked FSC at 5.42 A, 18 shells further",
+    ),
     ("signal_outside", cutting(0.8), "warning", "the mask is inverted, in another frame, or made for another map"),
     (
         "signal_outside",
@@ -336,6 +349,7 @@ SILENT = [
     ("halves_turned", with_checks(rotated_deg=4.0, rotated_sd_deg=1.5)),
     ("halves_shifted", with_checks(shift_px=(0.3, 0.0, 0.0), shift_sd_px=0.1)),
     ("halves_shifted", with_checks()),
+    ("same_voxels", with_checks(same_voxels=0.0)),
     ("halves_magnified", with_checks(larger=0.02, larger_sd=0.005)),
     ("halves_unlike", with_checks(power_ratio=PowerRatio(value=2.9, at_A=5.0))),
     ("masked_halves", masked_by("inscribed_sphere")),
@@ -359,6 +373,8 @@ SILENT = [
         "mask_and_sphere",  # a sphere that cuts density correlates by itself
         a_round({"sphere": falling(30), "sphere_corrected": falling(21), "automask": falling(20)}),
     ),
+    ("mask_misses", healthy()),
+    ("mask_misses", healthy(curves=a_round({"unmasked": falling(14), "sphere": falling(13)}).curves)),
     ("signal_outside", cutting(0.02, sd=0.001)),
     ("smooth_density", with_smooth_part(0.05)),
     ("signal_outside", cutting(0.2, sd=0.1)),

@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from refine_hooks import fsc
 from refine_hooks.analysis.background import solvent_levels
 from refine_hooks.analysis.blocks import in_blocks
-from refine_hooks.analysis.duplicates import common_noise, uneven_by_direction, uneven_by_place
+from refine_hooks.analysis.duplicates import common_noise, same_voxels, uneven_by_direction, uneven_by_place
 from refine_hooks.analysis.fits import fine_shift
 from refine_hooks.analysis.masked import masked_before
 from refine_hooks.analysis.superposition import Superposition, superposition
@@ -239,6 +239,15 @@ def test_a_half_that_was_filtered_alone_is_no_masked_one() -> None:
     pair = measured(one, ndimage.gaussian_filter(two, 1.0, mode="wrap") * tight_mask())
     assert pair.masked_before is not None
     assert pair.masked_before.kind == "mask"
+
+
+def test_a_part_that_is_the_same_in_both_halves_is_found() -> None:
+    one, two = halves(particle(), particle(), noise=0.05)
+    part = two.copy()
+    part[20:32, 20:32, 20:32] = one[20:32, 20:32, 20:32]
+    assert same_voxels(in_blocks(one, two)) == 0
+    assert same_voxels(in_blocks(one, part)) > (9 / N) ** 3 / 2
+    assert same_voxels(in_blocks(*(np.asarray(h * tight_mask(), np.float32) for h in (one, two)))) == 0
 
 
 def test_halves_of_uneven_shares_of_the_particles_have_the_same_spectrum() -> None:

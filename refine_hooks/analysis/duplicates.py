@@ -10,6 +10,7 @@ from refine_hooks.fourier import Curve, HalfTransform, in_slabs
 
 PAST_SHELLS = 3
 _FEWEST = 3
+_SOMETHING, _NO_NOISE = 1e-3, 1e-5  # of the noise elsewhere, and of the power itself
 _EVERY = 4  # of the planes of ky is looked at for how uneven the noise is by direction
 
 
@@ -65,6 +66,13 @@ def _mean(
 ) -> tuple[float, float]:
     weight = counts[shells].astype(float)
     return float(weight @ unmasked[shells] / weight.sum()), float(np.sqrt(correlated / weight.sum()))
+
+
+def same_voxels(blocks: Blocks) -> float:
+    """Share of the box, in blocks, where both halves hold the same and something: no noise is left in their difference."""
+    power = np.minimum(blocks.power1, blocks.power2)
+    something = power > _SOMETHING * float(np.median(blocks.noise))
+    return float(np.mean(something & (blocks.noise < _NO_NOISE * power)))
 
 
 def uneven_by_place(blocks: Blocks) -> float:

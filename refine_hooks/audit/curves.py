@@ -272,7 +272,8 @@ def identical_halves(record: RoundRecord, settings: Settings) -> Iterator[Findin
     if curve is None or not _identical(record):
         return
     last, lowest = len(measured(curve)) - 1, float(measured(curve)[1:].min())
-    start = record.key.iteration == 0 and record.program != "files"  # two files given by name have no iteration
+    given = record.program in ("files", "arrays")  # by name or from Python: they have no iteration
+    start = record.key.iteration == 0 and not given
     advice = (
         "this is the starting reference, no measurement" if start else "check which files were taken for the two halves"
     )

@@ -15,6 +15,7 @@ TURN_DEG = 2.0
 TURN_SD = 3.0
 SHARE_SD = 3.0
 LEAST_SHARE = 0.003
+LEAST_SAME = 1e-3  # of the box
 
 
 def shifted(checks: Checks) -> float | None:
@@ -174,6 +175,30 @@ def halves_unlike(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
         "resampling lowers it. Take both as they came out of the reconstruction",
         ratio=ratio.value,
         at_A=ratio.at_A,
+    )
+
+
+@rule_of_round(
+    Texts(
+        "same_voxels",
+        "A part of the half maps is the same in both",
+        "There the halves share their noise as well, and the resolution is too good.",
+        "Find out which step copied a part of one map into the other, or made both from one map.",
+        doubt="may be overestimated: a part of the half maps is the same in both",
+    )
+)
+def same_voxels(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
+    """Half maps without a difference in some part of the box."""
+    share = record.checks.same_voxels if record.checks is not None else None
+    if share is None or share < LEAST_SAME:
+        return
+    yield found(
+        record,
+        "same_voxels",
+        "warning",
+        f"in {100 * share:.2g} % of the box both half maps hold the same voxels, noise and all: a part of one was copied into the "
+        "other, or both were made from one map there. Take both as they came out of the reconstruction",
+        share=share,
     )
 
 

@@ -167,6 +167,39 @@ def mask_and_sphere(record: RoundRecord, settings: Settings) -> Iterator[Finding
         yield _apart(record, name, curve, own, whole, number, whole.threshold)
 
 
+@rule_of_round(
+    Texts(
+        "mask_misses",
+        "The mask misses the particle",
+        "With no mask at all the FSC reaches further: what the mask holds is not where the signal is.",
+        "Put the particle into the middle of the box, or give a mask of it.",
+        doubt="may be underestimated: the mask misses the particle",
+    ),
+)
+def mask_misses(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
+    """The quoted curve, under a mask or the sphere, ends far before the FSC of the unmasked halves does."""
+    curve, plain = quoted(record), record.under(None)
+    if curve is None or plain is None or curve.mask is None or record.mask(curve.mask) is None:
+        return
+    own, without = resolution(record, curve), resolution(record, plain, curve.threshold)
+    if own is None or without is None or overlap(curve, plain):
+        return
+    shells = shell_of(record, without) - shell_of(record, own)
+    if shells <= settings.audit.disagree_shells:
+        return
+    yield found(
+        record,
+        "mask_misses",
+        "warning",
+        f"{curve.name} ends at {own:.2f} A, the unmasked FSC at {without:.2f} A, {shells:.0f} shells further: the mask "
+        f"{curve.mask!r} leaves the signal out. Look where the particle lies: a sphere stands in the middle of the box",
+        curve=curve.name,
+        shells=between(record, own, without),
+        mask_A=own,
+        whole_A=without,
+    )
+
+
 def _apart(
     record: RoundRecord, name: str, curve: Curve, own: float, whole: Curve, number: float, level: float
 ) -> Finding:

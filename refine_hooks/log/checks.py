@@ -87,6 +87,7 @@ class Checks(Record):
     noise_by_direction: NoiseByDirection | None = None
     unmasked_against_program: ProgramDifference | None = None
     power_ratio: PowerRatio | None = None
+    same_voxels: float | None = Field(default=None, description="share of the box where both halves hold the same")
 
 
 def unlike(power_ratio: float) -> bool:

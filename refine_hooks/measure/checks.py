@@ -8,6 +8,7 @@ from refine_hooks.analysis.duplicates import (
     PAST_SHELLS,
     CommonNoise,
     common_noise,
+    same_voxels,
     uneven_by_direction,
     uneven_by_place,
 )
@@ -66,6 +67,7 @@ def checks_of(
         noise_by_direction=_by_direction(noise),
         unmasked_against_program=_against_program(curves),
         power_ratio=_power_ratio(pair),
+        same_voxels=same_voxels(pair.blocks),
     )
 
 
