@@ -82,6 +82,8 @@ def test_the_guide_is_read_in_the_terminal() -> None:
     assert listed.returncode == 0
     assert all(page.stem in listed.stdout for page in PAGES[1:])
     assert refine_hooks("guide", "mas").stdout == (ROOT / "refine_hooks/guide/explanation/mask.md").read_text("utf-8")
+    for rule in rule_names():
+        assert refine_hooks("guide", rule).stdout.startswith(f"## {rule}\n")
     assert refine_hooks("guide", "volume-scaled").stdout == refine_hooks("guide", "scaled-fsc").stdout
     assert [line.split()[0] for line in listed.stdout.splitlines()[:3]] == ["tutorials", "first-watch", "read-a-round"]
     for wrong in ("nothing-of-that", "p"):

@@ -20,11 +20,13 @@ def guide(
     topic: Annotated[
         str,
         typer.Argument(
-            help="a page of the guide, the beginning of its name, or a word of its title; none lists the pages"
+            help="a page, the beginning of its name, a word of its title, or a finding of the audit; none lists the pages"
         ),
     ] = "",
 ) -> None:
     """Show a page of the guide; without a topic, the list of pages. Where the output is no terminal, it is Markdown.
+
+    The names in brackets that `audit` and `show` print are topics too: what was found, why it matters, and what to do.
 
     Exits with 1, and the list of pages, where no page or more than one has that name.
     """
@@ -36,15 +38,25 @@ def guide(
         print("\n".join(_table(known)))
         return
     word = topic.lower()
+    rule = _section(known["rules"].text, word)
     chosen = (
         [name for name in known if name == word]
-        or [name for name in known if name.startswith(word)]
-        or [name for name, page in known.items() if word in page.title.lower()]
+        or [name for name in known if not rule and name.startswith(word)]
+        or [name for name, page in known.items() if not rule and word in page.title.lower()]
     )
+    if rule and not chosen:
+        _show(rule)
+        return
     if len(chosen) != 1:
         fault = "no page of the guide has that name" if not chosen else f"{', '.join(chosen)} have it"
         raise ProjectError("\n".join([f"{topic}: {fault}; the pages are", *_table(known)]))
     _show(known[chosen[0]].text)
+
+
+def _section(page: str, name: str) -> str:
+    """The section of that name; empty where there is none."""
+    found = [part for part in page.split("\n## ")[1:] if part.split("\n", maxsplit=1)[0] == name]
+    return f"## {found[0].rstrip()}\n" if found else ""
 
 
 def _show(text: str) -> None:
