@@ -2,6 +2,9 @@
 
 import ctypes
 import errno
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -252,3 +255,20 @@ def test_without_inotify_watches_rounds_are_found_by_scans_and_that_is_said_once
         assert notifier.wait(heard, 5.0) > heard, "there are watches again, and they are used"
     finally:
         notifier.close()
+
+
+def test_watches_that_do_not_reach_all_folders_are_said(tmp_path: Path) -> None:
+    """A limit of a user namespace stands in for fs.inotify.max_user_watches."""
+    for number in range(9):
+        (tmp_path / f"job{number}").mkdir()
+    code = (
+        "import sys; from pathlib import Path; from refine_hooks.watch.events import ChangeNotifier\n"
+        "one = ChangeNotifier(lambda: [(Path(sys.argv[1]), True)]); one.keep_watching(); one.keep_watching(); one.close()"
+    )
+    limited = 'echo 4 > /proc/sys/user/max_inotify_watches && exec "$@"'
+    command = ["unshare", "-Ur", "sh", "-c", limited, "sh", sys.executable, "-c", code, str(tmp_path)]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+    if "unshare" in done.stderr or "max_inotify" in done.stderr:
+        pytest.skip("no user namespace can be had")
+    assert done.stderr.count("max_user_watches") == 1

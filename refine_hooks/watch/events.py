@@ -1,5 +1,6 @@
 """What makes a scan come early: the file system's events; and the thread that captures while a round is measured."""
 
+import ctypes
 import errno
 import logging
 import os
@@ -14,6 +15,7 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 _LIMITS = {errno.ENOSPC, errno.EMFILE}  # inotify's: watches, and instances
+_CREATED = 0x100  # inotify(7), IN_CREATE
 _EVENTS_OF_CHANGE = {"created", "modified", "moved", "deleted", "closed"}
 
 
@@ -80,6 +82,8 @@ class ChangeNotifier:
                 watch = self._quietly(partial(self._observer.schedule, self, folder_name, recursive=deep))
                 if watch is not None:
                     self._watched[folder_name, deep] = (watch, identity)
+                    if deep:
+                        self._quietly(partial(_require_one_more, folder_name))
 
     def _quietly(self, action: Callable[[], Any]) -> Any:
         """A folder that cannot be watched (no inotify watches left, the folder just went) only means waiting for ``poll_s``."""
@@ -100,6 +104,24 @@ class ChangeNotifier:
         if observer is not None:
             self._quietly(observer.stop)
             self._quietly(lambda: observer.join(2.0))
+
+
+def _require_one_more(folder: str) -> None:
+    """Refuse where no further folder can be watched: of those below a deep one watchdog does not say it.
+
+    Raises:
+        OSError: none can.
+    """
+    library = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(library, "inotify_init1"):
+        return
+    handle = library.inotify_init1(os.O_CLOEXEC)
+    if handle < 0 or library.inotify_add_watch(handle, os.fsencode(folder), _CREATED) < 0:
+        number = ctypes.get_errno()
+        if handle >= 0:
+            os.close(handle)
+        raise OSError(number, "no more inotify watches" if number == errno.ENOSPC else os.strerror(number))
+    os.close(handle)
 
 
 @contextmanager
