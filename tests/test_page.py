@@ -201,6 +201,11 @@ class TestInTheBrowser:
         assert "best that no warning doubts: Round 2 5" in text(page, "#verdict .best")
         tones = page.run("[...document.querySelectorAll('#rounds .row')].map((r) => r.lastChild.className)")
         assert tones == ["down", "unchanged", "up", ""], "a number that is doubted is not called better"
+        page.ask("Emulation.setEmulatedMedia", media="print")
+        assert page.run("document.querySelector('#verdict .best button').getClientRects().length"), (
+            "it is named in print"
+        )
+        page.ask("Emulation.setEmulatedMedia", media="")
         page.run("document.querySelector('#verdict .best button').click()")
         page.until("document.querySelector('.row[aria-selected=true]')?.title === 'run/3/1'")
         assert "this one, if its number holds" in text(page, "#verdict .best")
@@ -232,13 +237,16 @@ class TestInTheBrowser:
         )
         local = LocalResolution(
             mask="automask", threshold=0.143, voxel_size_A=6.0, places=100, finest_A=8.0, quartiles_A=(8.5, 9.0, 9.5),
-            coarsest_A=10.0, histogram_from_A=(8.0, 9.0, 10.0), histogram_share=(0.4, 0.6), not_stated=0.1, parts=parts,
+            coarsest_A=10.0, histogram_from_A=(8.0, 9.0, 10.0), histogram_share=(0.4, 0.6), not_stated=0.1, parts=parts, path="local/" + 60 * "x" + ".mrc",
         )  # fmt: skip
         limit = local.model_copy(update={"beyond_nyquist": 1.0})
         opened(page, tmp_path, healthy(1, local=limit), healthy(2, local=local))
         assert page.run("document.querySelectorAll('#local-bars rect').length") == 2
         assert page.run("document.querySelectorAll('#local-bars circle').length") == 2
         assert page.run("document.querySelector('#local-bars svg').getBoundingClientRect().width") <= 640
+        page.ask("Emulation.setDeviceMetricsOverride", width=390, height=800, deviceScaleFactor=1, mobile=False)
+        assert page.run("document.documentElement.scrollWidth") <= 390
+        page.ask("Emulation.clearDeviceMetricsOverride")
         page.press("Home")
         page.until("document.querySelector('.row[aria-selected=true]')?.title === 'run/1/1'")
         assert not page.run("document.querySelector('#local-bars svg')")
