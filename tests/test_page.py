@@ -237,7 +237,8 @@ class TestInTheBrowser:
         )
         local = LocalResolution(
             mask="automask", threshold=0.143, voxel_size_A=6.0, places=100, finest_A=8.0, quartiles_A=(8.5, 9.0, 9.5),
-            coarsest_A=10.0, histogram_from_A=(8.0, 9.0, 10.0), histogram_share=(0.4, 0.6), not_stated=0.1, parts=parts, path="local/" + 60 * "x" + ".mrc",
+            coarsest_A=10.0, histogram_from_A=(8.0, 9.0, 10.0), histogram_share=(0.4, 0.6), not_stated=0.1, parts=parts,
+            path="local/" + 60 * "x" + ".mrc",
         )  # fmt: skip
         limit = local.model_copy(update={"beyond_nyquist": 1.0})
         opened(page, tmp_path, healthy(1, local=limit), healthy(2, local=local))
