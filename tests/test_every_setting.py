@@ -98,6 +98,7 @@ ELSEWHERE = {
     "keep.half_maps": "test_run::test_retention_removes_maps_and_never_lines",
     "keep.last": "test_run::test_retention_removes_maps_and_never_lines",
     "keep.every": "test_run::test_retention_removes_maps_and_never_lines",
+    "keep.most_GB": "test_run::test_retention_removes_maps_and_never_lines",
     "keep.days": "test_log_index::test_maps_older_than_the_days_go_under_every_rule",
     "files.umask": "test_facility::test_what_is_written_has_the_group_and_the_rights_that_the_settings_say",
     "files.group": "test_facility::test_what_is_written_has_the_group_and_the_rights_that_the_settings_say",

@@ -619,6 +619,8 @@ def test_a_user_s_mask_gets_its_curves_and_its_hash(project: Path, tmp_path: Pat
         ({"half_maps": "all"}, [1, 2, 3, 4]),
         ({"half_maps": "last", "last": 2}, [3, 4]),
         ({"half_maps": "every", "every": 2}, [1, 3, 4]),
+        ({"most_GB": 0.0004}, [3, 4]),
+        ({"most_GB": 0.000001}, [4]),
     ],
 )
 def test_retention_removes_maps_and_never_lines(project: Path, keep: dict[str, Any], left: list[int]) -> None:

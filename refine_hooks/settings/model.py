@@ -94,6 +94,12 @@ class KeepSettings(Section):
     days: float = Field(
         0.0, ge=0, le=36500, description="maps of rounds that were measured longer ago go under every rule; 0: never"
     )
+    most_GB: float = Field(
+        0.0,
+        ge=0,
+        le=1e9,
+        description="room for the maps of a project; the oldest go, never the newest round's; 0: no limit",
+    )
     sums: bool = Field(False, description="keep captured sums after their half maps are written")
     min_free_GB: float = Field(2.0, ge=0, le=1e9, description="writing pauses while less than this is free")
 

@@ -1,6 +1,8 @@
 """How long the maps and masks of a round stay on disk. The log, and whatever is not our own, always stays."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from refine_hooks.audit.judge import Judge
 from refine_hooks.log.folder import Store
@@ -8,6 +10,7 @@ from refine_hooks.log.index import LogIndex
 from refine_hooks.log.records import now
 from refine_hooks.log.summary import RoundSummary
 from refine_hooks.model import Key
+from refine_hooks.reanalyse import newest_of_series
 from refine_hooks.settings import KeepSettings
 from refine_hooks.settings.model import DAY_S
 
@@ -50,7 +53,31 @@ class Retention:
     _removed: set[int] = field(default_factory=set)  # places of lines whose maps need not be looked for any more
 
     def apply(self, key: Key) -> None:
-        """Look at the rounds of the run and class of ``key``, its newest round."""
+        """Look at the rounds of the run and class of ``key``, its newest round, and at the room that all rounds take."""
+        self._apply_rule(key)
+        if self.keep.most_GB:
+            self._apply_limit()
+
+    def _apply_limit(self) -> None:
+        """Remove the maps of the oldest rounds until all take no more room than they may."""
+        index, left = self.judge.index, self.keep.most_GB * 1e9
+        newest = {summary.key for summary in newest_of_series(index)}
+        for summary in sorted(index.summaries(), key=lambda one: (one.key in newest, one.measured_at), reverse=True):
+            if summary.place[0] in self._removed:
+                continue
+            local = self.store.local_path(summary.key, summary.label)
+            left -= sum(_size(path) for path in (*_maps(self.store, summary), local))
+            if left < 0 and summary.key not in newest:
+                self._remove(summary, len(index.series(summary.key)))
+
+    def _remove(self, summary: RoundSummary, measured: int) -> None:
+        """Remove the maps of a round; the newest is still to be compared locally with the one before it."""
+        _remove(self.store, summary)
+        if summary.number < measured - 2:
+            self.store.local_path(summary.key, summary.label).unlink(missing_ok=True)
+            self._removed.add(summary.place[0])
+
+    def _apply_rule(self, key: Key) -> None:
         if self.keep.half_maps == "all" and not self.keep.days:
             return
         series = self.judge.index.series(key)
@@ -61,10 +88,7 @@ class Retention:
             warned = counts is None or counts.warnings > 0
             age_days = (now() - summary.measured_at).total_seconds() / DAY_S
             if expired(self.keep, summary.number, len(series), warned, age_days):
-                _remove(self.store, summary)
-                if summary.number < len(series) - 2:  # the newest is still to be compared with the one before it
-                    self.store.local_path(summary.key, summary.label).unlink(missing_ok=True)
-                    self._removed.add(summary.place[0])
+                self._remove(summary, len(series))
 
 
 def remove_superseded(store: Store, index: LogIndex) -> None:
@@ -79,10 +103,20 @@ def remove_superseded(store: Store, index: LogIndex) -> None:
 
 
 def _remove(store: Store, summary: RoundSummary) -> None:
-    key, label = summary.key, summary.label
-    for path in (
-        *store.half_map_paths(key, label),
-        store.sharpened_path(key, label),
-        *(store.mask_path(key, label, mask) for mask in summary.masks),
-    ):
+    for path in _maps(store, summary):
         path.unlink(missing_ok=True)
+
+
+def _maps(store: Store, summary: RoundSummary) -> Iterator[Path]:
+    """The maps of a round that are refine_hooks' own, whether they are there or not."""
+    key, label = summary.key, summary.label
+    yield from store.half_map_paths(key, label)
+    yield store.sharpened_path(key, label)
+    yield from (store.mask_path(key, label, mask) for mask in summary.masks)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat(follow_symlinks=False).st_size
+    except OSError:
+        return 0

@@ -204,8 +204,8 @@ class Facility:
         of = Counter(project for project, _ in self.last_input_s)
         return sum(max(0, count - len(self.logged(project))) for project, count in of.items())
 
-    def judged(self, found: Found) -> None:
-        """Whether each round is logged once, and how long that took."""
+    def judged(self, found: Found, kept: bool = True) -> None:
+        """Whether each round is logged once, and how long that took; and whether its half maps were kept, where a watch ran."""
         begun_s, logged_s = [], []
         for project in sorted({project for project, _ in self.last_input_s}):
             logged = self.logged(project)
@@ -217,7 +217,7 @@ class Facility:
                 late_s = records[0].measured_at.timestamp() - self.last_input_s[project, number]
                 logged_s.append(late_s)
                 begun_s.append(late_s - (records[0].measured_in_s or 0.0))
-                if records[0].half_maps is None:
+                if kept and records[0].half_maps is None:
                     found.faults.append(f"project {project}, round {number}: its half maps were not kept")
         if len(logged_s) > 1:
             bound_s = self.poll_s + Settings().watch.settle_s
@@ -347,7 +347,7 @@ def killed(moments: int, projects: int) -> Found:
                 process.wait()
         with watching(facility):
             _wait_for_all(facility, 60.0 + 3.0 * projects * moments)
-        facility.judged(found)
+        facility.judged(found, kept=False)
         left = [str(path) for path in (facility.place / "projects").rglob("*.part")]
         found.faults += [f"left behind: {path}" for path in left]
         found.lines.append(
