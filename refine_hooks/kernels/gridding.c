@@ -119,3 +119,18 @@ void invert_weights(float_array weights, int16_array shells, double_array least_
             }
         }
 }
+
+/* Add each step of a padded grid [z, y, x] to its voxel of the map's transform. `across` tells the voxel's index of each step along
+   z and y, `along` that of each along x; -1 for none. */
+void add_into_voxels(float_array values, int64_array across, int64_array along, float_array voxels) {
+    int64_t edge = values.shape[0], columns = values.shape[2];
+    for (int64_t z = 0; z < edge; z++)
+        for (int64_t y = 0; y < edge; y++) {
+            if (across.at[z] < 0 || across.at[y] < 0)
+                continue;
+            const float *from = ROW2(values, z, y);
+            float *to = ROW2(voxels, across.at[z], across.at[y]);
+            for (int64_t x = 0; x < columns && along.at[x] >= 0; x++)
+                to[along.at[x]] += from[x];
+        }
+}

@@ -32,6 +32,8 @@ _cut_core = kernel("cut_core", _WHOLE, INT, INT, _WHOLE_WRITTEN, INT, INT)
 _cut_product = kernel("cut_product", _WHOLE, _WHOLE, INT, INT, array("complex64", 3, written=True), INT, INT, INT)
 _weights_by_shell = kernel("weights_by_shell", _WHOLE, _SHELLS, INT, INT, array("float64", 2, written=True))
 _invert_weights = kernel("invert_weights", _WHOLE_WRITTEN, _SHELLS, array("float64", 1), INT, INT)
+_INDICES = array("int64", 1)
+_add_into_voxels = kernel("add_into_voxels", array("float32", 3), _INDICES, _INDICES, array("float32", 3, written=True))
 _divide_by_density = kernel("divide_by_density", _GRID_WRITTEN, array("float64", 3), INT, INT, INT, INT)
 
 Reader = Callable[[], NDArray[np.float32]]
@@ -286,7 +288,7 @@ def own_fsc(read: Callable[[int, int], NDArray[np.float32]], grid: Grid) -> NDAr
     k = np.arange(-grid.shells, grid.shells + 1)
     square = k[:, None, None] ** 2 + k[:, None] ** 2 + k[grid.shells :] ** 2
     shell = np.floor(np.sqrt(square) + 0.5).astype(np.int64).ravel()
-    products = ((one * two.conj()).real, np.abs(one) ** 2, np.abs(two) ** 2)
+    products = (a.real * b.real + a.imag * b.imag for a, b in ((one, two), (one, one), (two, two)))
     sums = [np.bincount(shell, values.ravel())[: grid.shells + 1] for values in products]
     power = np.sqrt(sums[1] * sums[2])
     curve = np.zeros(grid.box_px // 2 + 1)
@@ -295,25 +297,21 @@ def own_fsc(read: Callable[[int, int], NDArray[np.float32]], grid: Grid) -> NDAr
     return curve
 
 
-def _averaged(sums: list[NDArray[np.float64]]) -> NDArray[np.complex128]:
+def _averaged(sums: list[NDArray[np.float32]]) -> NDArray[np.complex64]:
     real, imaginary, weight = sums
-    return np.divide(real + 1j * imaginary, weight, out=np.zeros(real.shape, np.complex128), where=weight > 0)
+    averaged = np.zeros(real.shape, np.complex64)
+    np.divide(real, weight, out=averaged.real, where=weight > 0)
+    np.divide(imaginary, weight, out=averaged.imag, where=weight > 0)
+    return averaged
 
 
-def _into_voxels(values: NDArray[np.float32], grid: Grid) -> NDArray[np.float64]:
+def _into_voxels(values: NDArray[np.float32], grid: Grid) -> NDArray[np.float32]:
     """Each step of the padded grid added to the nearest voxel of the map's transform, halves away from zero: [z, y, x], x >= 0."""
-    steps = np.arange(-(grid.padded_px // 2), (grid.padded_px + 1) // 2)
+    steps = np.fft.fftfreq(grid.padded_px, 1 / grid.padded_px)
     voxels = (np.sign(steps) * np.floor(np.abs(steps) / grid.padding + 0.5)).astype(np.int64)
-    inside = np.abs(voxels) <= grid.shells
-    steps, voxels = steps[inside], voxels[inside]
-    starts = np.searchsorted(voxels, np.arange(-grid.shells, grid.shells + 1))
-    from_zero = np.searchsorted(steps, 0)
-    ends = starts[grid.shells :] - from_zero
-    columns = steps[from_zero:]
-    made = np.empty((len(starts), len(starts), grid.shells + 1))
-    for number, first in enumerate(starts):
-        last = starts[number + 1] if number + 1 < len(starts) else len(steps)
-        plane = values[steps[first:last]].sum(axis=0, dtype=np.float64)
-        rows = np.add.reduceat(plane[steps][:, columns], starts, axis=0)
-        made[number] = np.add.reduceat(rows, ends, axis=1)
+    across = np.where(np.abs(voxels) <= grid.shells, voxels + grid.shells, -1)
+    positive = voxels[: (grid.padded_px + 1) // 2]
+    along = np.where(positive <= grid.shells, positive, -1)
+    made = np.zeros((2 * grid.shells + 1, 2 * grid.shells + 1, grid.shells + 1), np.float32)
+    _add_into_voxels(values[:, :, : len(along)], across, along, made)
     return made
