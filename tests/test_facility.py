@@ -23,7 +23,7 @@ from refine_hooks.cli._umask import obey_umask
 from refine_hooks.errors import NotReadyError, ProjectError, SettingsError
 from refine_hooks.facility import worker
 from refine_hooks.facility.child import Child, CrashedError
-from refine_hooks.facility.finding import Finder
+from refine_hooks.facility.finding import Finder, is_project
 from refine_hooks.facility.jobs import Job, Outcome, failed
 from refine_hooks.facility.named import PROJECT, named
 from refine_hooks.facility.pool import Pool
@@ -85,6 +85,12 @@ def test_a_folder_that_was_no_project_is_asked_again_once_it_has_changed(tmp_pat
     assert [finder.search(), finder.search(), len(asked)] == [[], [], 1]
     (tmp_path / "a/database").touch()
     assert finder.search() == [tmp_path / "a"]
+
+
+def test_a_settings_file_makes_a_folder_a_project_that_no_program_recognises(tmp_path: Path) -> None:
+    folders(tmp_path, "a", "b")
+    (tmp_path / "b" / "refine_hooks.toml").touch()
+    assert [is_project(tmp_path / name) for name in "ab"] == [False, True]
 
 
 def a_ticket(project: str, urgency: Urgency = Urgency.LIVE, memory_bytes: int = 1, since_s: float = 0.0) -> Ticket:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from refine_hooks.log.folder import OUT_NAME
 from refine_hooks.programs import claims
+from refine_hooks.settings.sources import PROJECT_FILE
 
 logger = logging.getLogger(__name__)
 
@@ -19,8 +20,8 @@ _NO_PROJECTS = {OUT_NAME, "lost+found", "proc", "sys", "dev"}
 
 
 def is_project(folder: Path) -> bool:
-    """Whether a program's adapter recognises a folder."""
-    return any(claim.recognises for claim in claims(folder))
+    """Whether a program's adapter recognises a folder, or a settings file in it says that it is one."""
+    return (folder / PROJECT_FILE).is_file() or any(claim.recognises for claim in claims(folder))
 
 
 @dataclass(slots=True)
