@@ -22,6 +22,7 @@ _ORDER = (
     ),
     *("commands", "settings", "output", "log", "curve-names", "rules", "programs", "python", "api"),
     *("curves", "mask", "phase-randomisation", "interval", "scaled-fsc", "what-fools", "local-resolution"),
+    *("directions", "what-would-help"),
 )
 _HERE = Path(__file__).resolve().parent
 

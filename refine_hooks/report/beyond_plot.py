@@ -47,7 +47,7 @@ def _along(axes: Any, record: RoundRecord) -> None:
     for place, one in enumerate(known):
         axes.plot([place, place], one.interval_A, color=_BLUE, linewidth=2)
         axes.plot(place, one.resolution_A, "o", color=_BLUE, markersize=4)
-    names = {"best": "weakest\nnoise", "worst": "strongest\nnoise"}
+    names = {"best": "least\nnoise", "worst": "most\nnoise"}
     axes.set_xticks(range(len(known)), [names.get(one.name, one.name) for one in known])
     axes.set_ylabel("resolution (Å)")
     axes.invert_yaxis()

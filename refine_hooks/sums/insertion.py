@@ -22,7 +22,6 @@ from refine_hooks.particles import Particles
 from refine_hooks.particles.stacks import Block, Images, blocks, read_images
 from refine_hooks.sums import FourierSums, coefficients
 from refine_hooks.sums.plan import Floats, Plan
-from refine_hooks.sums.substitution import with_random_phases
 from refine_hooks.sums.symmetry import of_helix, rotations, turn_about
 
 Progress = Callable[[int, int], None]
@@ -122,8 +121,7 @@ def insert(plan: Plan, sums: Floats, *, begin: int = 0, threads: int = 0, block_
             room = values.reshape(-1)[: int(np.prod(shape))].reshape(shape)
             _add_block(todo, block, current, room, sums, pool, threads)
             if plan.substituted_from_A is not None:
-                substituted = with_random_phases(todo, block, current, plan.substituted_from_A, pool)
-                _add_block(todo, block, substituted, room, sums[plan.sets :], pool, threads, only_halves=True)
+                _add_block(todo, block, current, room, sums[plan.sets :], pool, threads, substituted=True)
             done += block.rows.size
             yield done
 
@@ -137,20 +135,21 @@ def _add_block(
     pool: ThreadPoolExecutor,
     threads: int,
     *,
-    only_halves: bool = False,
+    substituted: bool = False,
 ) -> None:
-    """Add a block to the sums of its sets, or to two sums of its halves."""
+    """Add a block to the sums of its sets, or, substituted, to two sums of its halves."""
     rules = coefficients.rules(plan, block)
     step = max(1, min(_PART_BYTES // images[0].nbytes, -(-len(images) // threads)))
     parts = [slice(a, a + step) for a in range(0, len(images), step)]
-    for _ in pool.map(lambda part: coefficients.prepare(rules, part, images[part], values[part]), parts):
+    from_A = plan.substituted_from_A if substituted else None
+    for _ in pool.map(lambda part: coefficients.prepare(rules, part, images[part], values[part], from_A), parts):
         pass
     rows = plan.particles.rows(block.rows)
     grid = _grid(plan, rules, threads)
     matrices = _matrices(plan, rows, block.box_px)
     ends = np.searchsorted(rows.half, np.arange(1, plan.sets + 2)).tolist()
     for number, cut in enumerate(pairwise(ends)):
-        mine = sums[number % 2] if only_halves else sums[number]
+        mine = sums[number % 2] if substituted else sums[number]
         _insert_half(grid, matrices[slice(*cut)], values[slice(*cut)], mine, pool, threads)
 
 

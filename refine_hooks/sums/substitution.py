@@ -4,43 +4,35 @@ High-resolution noise substitution (Chen et al. 2013, Ultramicroscopy 135:24, do
 one round.
 """
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
-
-from refine_hooks.particles.stacks import Block, Images
-from refine_hooks.sums.plan import Plan
+from numpy.typing import NDArray
 
 _SEED = 20130605
-_AT_ONCE = 16
+_TURNS = np.exp(2j * np.pi * np.arange(256) / 256).astype(np.complex64)
 
 
-def with_random_phases(plan: Plan, block: Block, images: Images, from_A: float, pool: ThreadPoolExecutor) -> Images:
-    """Images [image, y, x] of a block with random phases beyond ``from_A``; each of them the same in blocks of any size.
+def turn_at_random(
+    transforms: NDArray[np.complex64], rows: NDArray[np.int64], pixel_size_A: NDArray[np.float64], from_A: float
+) -> None:
+    """Turn the phases of coefficients finer than ``from_A`` by random angles; those of a row of the table are always the same.
 
     Args:
-        plan: whose particles the block names.
-        block: which particles these are.
-        images: left as they are.
-        from_A: coefficients finer than this take the phases of white noise.
-        pool: to work in.
+        transforms: of images [image, ky, kx], changed.
+        rows: of the images in their table.
+        pixel_size_A: of each image.
+        from_A: the resolution.
     """
-    from scipy import fft
+    n = transforms.shape[1]
+    square = (np.fft.fftfreq(n)[:, None] ** 2 + np.fft.rfftfreq(n) ** 2).astype(np.float32)
+    for image, row, pixel_A in zip(transforms, rows.tolist(), pixel_size_A.tolist(), strict=True):
+        np.multiply(image, _phases(n, row), out=image, where=square > (pixel_A / from_A) ** 2)
 
-    n = block.box_px
-    rows, pixels_A = plan.rows[block.rows], plan.particles.pixel_size_A[block.rows]
-    square = np.fft.fftfreq(n)[:, None] ** 2 + np.fft.rfftfreq(n) ** 2
-    out = np.empty_like(images)
 
-    def work(begin: int) -> None:
-        for i in range(begin, min(begin + _AT_ONCE, len(images))):
-            own = fft.rfft2(images[i], workers=1)
-            noise = fft.rfft2(
-                np.random.default_rng((_SEED, int(rows[i]))).standard_normal((n, n), np.float32), workers=1
-            )
-            turned = np.abs(own) * noise / np.maximum(np.abs(noise), 1e-20)
-            out[i] = fft.irfft2(np.where(square > (pixels_A[i] / from_A) ** 2, turned, own), s=(n, n), workers=1)
-
-    for _ in pool.map(work, range(0, len(images), _AT_ONCE)):
-        pass
-    return out
+def _phases(n: int, row: int) -> NDArray[np.complex64]:
+    """Random numbers [ky, kx] of absolute value 1, of a half transform of real values."""
+    phases = _TURNS[np.random.default_rng((_SEED, row)).integers(0, len(_TURNS), (n, n // 2 + 1), np.uint8)]
+    for column in (0, n // 2) if n % 2 == 0 else (0,):
+        own = phases[:, column]
+        own[n // 2 + 1 :] = own[1 : (n + 1) // 2][::-1].conj()
+        own[[0, n // 2] if n % 2 == 0 else [0]] = 1
+    return phases

@@ -11,7 +11,10 @@ import numpy as np
 from scipy import fft, ndimage
 
 from refine_hooks import curves, fsc, masks
+from refine_hooks.analysis import analyse
 from refine_hooks.analysis.local_record import measured_locally
+from refine_hooks.analysis.sampling import sampling
+from refine_hooks.analysis.views import Views
 from refine_hooks.files.mrc import Map
 from refine_hooks.fourier import Curve, HalfTransform, extent, shell_sums, transform, workers
 from refine_hooks.fsc.randomised import randomised
@@ -37,6 +40,7 @@ def run(boxes: Sequence[int] = (128, 256)) -> list[str]:
         about = MaskRecord(
             name="automask", role="automask", volume_A3=1.0, volume_fraction=0.1, parameters=made.parameters
         )
+        views = Views(np.random.default_rng(0).poisson(20, (18, 72)).astype(np.float64))
         works: dict[str, Callable[[], object]] = {
             "F": lambda halves=halves: [fft.rfftn(half.voxels, workers=workers()) for half in halves],
             "one masked FSC": lambda h=halves, m=mask, b=box: fsc.masked_fsc(h[0].voxels, h[1].voxels, m, b),
@@ -50,6 +54,10 @@ def run(boxes: Sequence[int] = (128, 256)) -> list[str]:
                 h[0].voxels, h[1].voxels, VOXEL_A, transforms=(w[0], w[1]), claim=c
             ),
             "whole measurement": lambda h=halves: _measured(h),
+            "directions, criteria, B factor": lambda h=halves, m=mask: analyse(
+                h[0].voxels, h[1].voxels, VOXEL_A, m, "m", fsc.masked_fsc(h[0].voxels, h[1].voxels, m)
+            ),
+            "sampling by the angles": lambda v=views: sampling(v),
             "local resolution and parts": lambda h=halves, m=mask, a=about: measured_locally(
                 h[0], h[1], m, a, overall_A=4.0
             ),
