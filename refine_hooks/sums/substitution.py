@@ -35,4 +35,4 @@ def _phases(n: int, row: int) -> NDArray[np.complex64]:
         own = phases[:, column]
         own[n // 2 + 1 :] = own[1 : (n + 1) // 2][::-1].conj()
         own[[0, n // 2] if n % 2 == 0 else [0]] = 1
-    return phases
+    return np.asarray(phases, np.complex64)
