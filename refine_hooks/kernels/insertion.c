@@ -257,3 +257,28 @@ void fill_tiles(
         }
     }
 }
+
+/* The sums [z, y, x, 4] as a half transform in FFT order, planes first..last-1: `data` and `weight` [kz, ky, kx]. What fell on
+   +Nyquist in an even box is folded over to -Nyquist. */
+void unfold(float_array sums, int64_t half, complex_array data, float_array weight, int64_t first, int64_t last) {
+    int64_t edge = data.shape[0], middle = half + 1, end = 2 * half + 1;
+    int64_t folded = edge % 2 ? -1 : edge / 2;
+    for (int64_t kz = first; kz < last; kz++)
+        for (int64_t ky = 0; ky < edge; ky++) {
+            int64_t z = middle + (2 * kz < edge ? kz : kz - edge), y = middle + (2 * ky < edge ? ky : ky - edge);
+            const four *row = (const four *)ROW2(sums, z, y);
+            const four *over_y = (const four *)ROW2(sums, z, end), *over_z = (const four *)ROW2(sums, end, y);
+            const four *over_both = (const four *)ROW2(sums, end, end);
+            for (int64_t x = 0; x < data.shape[2]; x++) {
+                four total = row[x];
+                if (ky == folded)
+                    total += over_y[x];
+                if (kz == folded)
+                    total += over_z[x];
+                if (kz == folded && ky == folded)
+                    total += over_both[x];
+                ROW2(data, kz, ky)[x] = (complex64){total[0], total[1]};
+                ROW2(weight, kz, ky)[x] = total[2];
+            }
+        }
+}
