@@ -22,7 +22,7 @@ from small_program import a_watch, half_maps_of
 from refine_hooks import reanalyse
 from refine_hooks.files.hdf import read_hdf_header, read_hdf_map
 from refine_hooks.files.mrc import Map, write_map
-from refine_hooks.log import copies, stored
+from refine_hooks.log import copies, orders, stored
 from refine_hooks.log.file import append, spelled
 from refine_hooks.log.folder import Store, index_path
 from refine_hooks.log.index import LogIndex
@@ -211,6 +211,15 @@ def _kept_of() -> tuple[LogIndex, bytes]:
     return index, index_path(log).read_bytes()
 
 
+def _orders(path: Path) -> object:
+    """What is asked of a watch, and what one says of itself: never read through a link."""
+    raw = path.read_bytes() if path.is_file() else b""
+    for name in (orders._ORDERS, orders._STANDING):
+        (path.parent / name).write_bytes(raw)
+    asked = orders.read_orders(path.parent, os.geteuid())
+    return [] if asked == orders.Orders() else [asked, orders.read_standing(path.parent)]
+
+
 def _summaries(path: Path) -> object:
     """The answers from a log whose summaries are these: never others than without them."""
     known, _ = _kept_of()
@@ -298,6 +307,7 @@ ELSEWHERE: dict[str, Target] = {
     "log, followed": Target(_follow, ".jsonl", log_of_a_round, fast=False),
     "summaries of a log": Target(_summaries, ".index", lambda: [_kept_of()[1]], fast=False),
     "copy of a line": Target(_copied, ".json.gz", lambda: [gzip.compress(spelled(_measured()[1]))], fast=False),
+    "orders": Target(_orders, ".json", lambda: [b'{"stop": "7@here", "paused": true, "waiting": 3, "why": "room"}']),
     "kept pairs": Target(called("kept.json", _overwritten._read), ".json", _ledger),
     "discarded arrays": Target(called("discarded.json", spool._discarded), ".json", lambda: [b'{"a.star": [1, 2]}']),
     "checkpoint": Target(_checkpoint, ".sums", _checkpoints),

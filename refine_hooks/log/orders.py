@@ -9,6 +9,7 @@ from typing import Any
 
 from refine_hooks.errors import StorageError
 from refine_hooks.files.atomic import beside
+from refine_hooks.files.reading import parsed_json
 
 _ORDERS, _STANDING = ".orders.json", ".standing.json"
 _MOST_BYTES = 4096
@@ -107,7 +108,7 @@ def _read(path: Path, owners: set[int] | None) -> dict[str, Any]:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode) or (owners is not None and status.st_uid not in owners):
             return {}
-        found = json.loads(os.read(handle, _MOST_BYTES))
+        found = parsed_json(os.read(handle, _MOST_BYTES).decode())
     except (OSError, ValueError):
         return {}
     finally:
