@@ -16,7 +16,7 @@ from scipy import fft, ndimage
 import refine_hooks
 from refine_hooks import MeasuredPair, RefineHooksError
 from refine_hooks.audit import audit
-from refine_hooks.log.records import state_of
+from refine_hooks.log.curves import state_of
 
 Pair = tuple[Volume, Volume]
 Gain = NDArray[np.float64]

@@ -17,7 +17,7 @@ from scipy.ndimage import affine_transform
 from refine_hooks import curves, fsc
 from refine_hooks.files.mrc import Map
 from refine_hooks.fourier import ShellSums, shell_frequency_per_A, shell_sums, transform
-from refine_hooks.log.records import Curve
+from refine_hooks.log.curves import Curve
 from refine_hooks.masks import cosine_edge
 from refine_hooks.measure.noise import noise_of, with_uneven_noise
 from refine_hooks.measure.pair import prepared

@@ -9,8 +9,9 @@ from pydantic import ValidationError
 
 from refine_hooks.errors import InputError, StorageError
 from refine_hooks.log import file as journal
+from refine_hooks.log.curves import Curve
 from refine_hooks.log.file import append, read_journal
-from refine_hooks.log.records import Curve, Failed, RoundRecord, Stop, now
+from refine_hooks.log.records import Failed, RoundRecord, Stop, now
 from refine_hooks.model import Fingerprint, InputFile, Key
 
 

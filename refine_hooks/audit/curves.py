@@ -26,7 +26,8 @@ from refine_hooks.audit.reading import (
     whole_map,
 )
 from refine_hooks.audit.rules import Texts, rule_of_round
-from refine_hooks.log.records import Curve, RoundRecord
+from refine_hooks.log.curves import Curve
+from refine_hooks.log.records import RoundRecord
 from refine_hooks.settings import Settings
 
 NEAR_SHELLS = 3  # RELION, too, calls a second crossing a dip only when it lies more than three shells beyond the first

@@ -23,8 +23,9 @@ from refine_hooks.audit.reading import (
 )
 from refine_hooks.audit.rules import Texts, rule_of_round
 from refine_hooks.log.better import overlap
+from refine_hooks.log.curves import Curve
 from refine_hooks.log.masks import AutomaskParameters, MaskRecord
-from refine_hooks.log.records import Curve, RoundRecord
+from refine_hooks.log.records import RoundRecord
 from refine_hooks.model import ProgramMaskParameters
 from refine_hooks.settings import Settings
 

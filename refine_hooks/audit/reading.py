@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from refine_hooks.log.curves import Curve
 from refine_hooks.log.masks import MaskRecord
-from refine_hooks.log.records import Curve, RoundRecord
+from refine_hooks.log.records import RoundRecord
 from refine_hooks.model import Record
 
 Values = NDArray[np.float64]

@@ -20,7 +20,8 @@ from refine_hooks.audit.reading import (
 from refine_hooks.audit.rules import Texts, rule_of_round
 from refine_hooks.curves import beyond_neighbours
 from refine_hooks.log.checks import SAME_SUMS, views_missing, views_preferred
-from refine_hooks.log.records import Curve, CurveKind, RoundRecord
+from refine_hooks.log.curves import Curve, CurveKind
+from refine_hooks.log.records import RoundRecord
 from refine_hooks.model import ProgramCurve
 from refine_hooks.settings import Settings
 

@@ -21,7 +21,8 @@ from refine_hooks.audit.reading import (
     whole_map,
 )
 from refine_hooks.audit.rules import Texts, rule_of_round
-from refine_hooks.log.records import Curve, RoundRecord
+from refine_hooks.log.curves import Curve
+from refine_hooks.log.records import RoundRecord
 from refine_hooks.settings import Settings
 
 _BEYOND_SHELLS = 3  # the tail that noise is estimated from begins so many shells beyond every other curve's crossing

@@ -9,8 +9,9 @@ import numpy as np
 from refine_hooks.audit.reading import Finding, between, found, measured, quoted, resolution, shell_of
 from refine_hooks.audit.rules import Texts, rule_of_log
 from refine_hooks.log.better import change
+from refine_hooks.log.curves import Curve
 from refine_hooks.log.file import Journal
-from refine_hooks.log.records import Curve, RoundRecord
+from refine_hooks.log.records import RoundRecord
 from refine_hooks.model import Key, WarningCode
 from refine_hooks.settings import Settings
 

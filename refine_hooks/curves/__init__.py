@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from refine_hooks.fourier import Curve
-from refine_hooks.log.records import Crossing, CurveKind, state_of
-from refine_hooks.log.records import Curve as CurveRecord
+from refine_hooks.log.curves import Crossing, CurveKind, state_of
+from refine_hooks.log.curves import Curve as CurveRecord
 from refine_hooks.model import ProgramCurve
 
 if TYPE_CHECKING:

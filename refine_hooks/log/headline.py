@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from refine_hooks.log.curves import Curve, CurveKind
 from refine_hooks.log.masks import MaskRecord
-from refine_hooks.log.records import Curve, CurveKind, HalfMapsRecord, RoundRecord, Withheld
+from refine_hooks.log.records import HalfMapsRecord, RoundRecord, Withheld
 from refine_hooks.model import MaskRole
 
 # The most trusted mask first; the whole box is the last resort.

@@ -7,8 +7,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from refine_hooks.log.curves import state_of
 from refine_hooks.log.headline import with_headline
-from refine_hooks.log.records import LOG_LINE, SCHEMA_VERSION, LogLine, RoundRecord, state_of
+from refine_hooks.log.records import LOG_LINE, SCHEMA_VERSION, LogLine, RoundRecord
 
 Table = dict[str, Any]
 

@@ -14,8 +14,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from refine_hooks.log.curves import Curve, CurveKind, OfWhichKind
 from refine_hooks.log.file import Place
-from refine_hooks.log.records import Curve, CurveKind, OfWhichKind, RoundRecord
+from refine_hooks.log.records import RoundRecord
 from refine_hooks.model import Fingerprint, Independence, Key, MaskRole, Origin, ProgramCurve
 
 HISTORY = 12  # earlier rounds of its run and class that a round is compared with, and the best ones before them

@@ -14,8 +14,8 @@ from refine_hooks import fsc
 from refine_hooks.files.mrc import Map, Volume
 from refine_hooks.fourier import in_slabs, voxels_in_shell
 from refine_hooks.fsc.crossing import Errors
+from refine_hooks.log.curves import Curve as CurveRecord
 from refine_hooks.log.headline import best_curve
-from refine_hooks.log.records import Curve as CurveRecord
 from refine_hooks.measure.checks import checks_of, masked_as
 from refine_hooks.measure.given import read_users_mask
 from refine_hooks.measure.noise import noise_of, with_uneven_noise

@@ -16,8 +16,8 @@ from refine_hooks.analysis.superposition import superposition
 from refine_hooks.curves import beyond_neighbours
 from refine_hooks.fourier import voxels_in_shell
 from refine_hooks.log.checks import SAME_UNMASKED, Checks, NoiseByDirection, PowerRatio, ProgramDifference, Share
+from refine_hooks.log.curves import Curve
 from refine_hooks.log.masks import MaskRecord
-from refine_hooks.log.records import Curve
 from refine_hooks.measure.noise import Noise
 from refine_hooks.measure.pair import Pair
 from refine_hooks.model import Masked

@@ -9,11 +9,11 @@ import numpy as np
 from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import Curve, shell_frequency_per_A, voxels_in_shell
 from refine_hooks.log.checks import Checks
+from refine_hooks.log.curves import Curve as CurveRecord
 from refine_hooks.log.headline import with_headline
 from refine_hooks.log.masks import MaskRecord
 from refine_hooks.log.particles import MoreParticles, Substitution
 from refine_hooks.log.records import Analysis, HalfMapsRecord, RoundRecord, now
-from refine_hooks.log.records import Curve as CurveRecord
 from refine_hooks.measure.noise import Noise
 from refine_hooks.measure.scores import reported_curve
 from refine_hooks.measure.under import MeasuredMask

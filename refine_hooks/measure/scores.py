@@ -10,8 +10,8 @@ from refine_hooks import curves, fsc, masks
 from refine_hooks.fourier import Curve, voxels_in_shell
 from refine_hooks.fsc.crossing import Errors
 from refine_hooks.fsc.randomised import Randomised, randomised, randomised_wide
-from refine_hooks.log.records import Curve as CurveRecord
-from refine_hooks.log.records import CurveKind
+from refine_hooks.log.curves import Curve as CurveRecord
+from refine_hooks.log.curves import CurveKind
 from refine_hooks.measure.pair import Pair
 from refine_hooks.measure.under import MeasuredMask, sphere_sizes
 from refine_hooks.model import Facts, FscCurve, HalfMaps

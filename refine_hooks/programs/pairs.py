@@ -11,7 +11,8 @@ from refine_hooks.errors import RefineHooksError
 from refine_hooks.files.mrc import read_map
 from refine_hooks.model import HalfMaps, ProgramMask, ProgramMaskParameters, Round
 from refine_hooks.programs.adapter import Adapter, Project
-from refine_hooks.programs.pairs_project import Inputs, Names, PairsProject
+from refine_hooks.programs.pairs_names import Inputs, Names
+from refine_hooks.programs.pairs_project import PairsProject
 from refine_hooks.settings import Settings
 
 __all__ = ["Inputs", "Pairs", "mask_called"]

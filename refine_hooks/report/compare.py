@@ -14,8 +14,9 @@ import numpy as np
 from refine_hooks.audit.reading import Values, at, measured, resolution, values
 from refine_hooks.errors import InputError
 from refine_hooks.log.better import Change, change
+from refine_hooks.log.curves import Curve
 from refine_hooks.log.headline import best_curve
-from refine_hooks.log.records import Curve, RoundRecord
+from refine_hooks.log.records import RoundRecord
 from refine_hooks.log.summary import CurveSummary, RoundSummary, summary_of
 from refine_hooks.model import Key, Record
 

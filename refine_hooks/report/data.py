@@ -15,7 +15,8 @@ import numpy as np
 from refine_hooks.audit import texts_of
 from refine_hooks.audit.reading import Counts, Finding, counted
 from refine_hooks.audit.rules import doubt_of
-from refine_hooks.log.records import Curve, Failed, RoundRecord, Start
+from refine_hooks.log.curves import Curve
+from refine_hooks.log.records import Failed, RoundRecord, Start
 from refine_hooks.log.summary import CurveIdentity, CurveSummary, RoundSummary
 from refine_hooks.model import Key
 from refine_hooks.report.by_direction import direction_words

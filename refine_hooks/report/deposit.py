@@ -24,9 +24,10 @@ from refine_hooks.files.atomic import beside
 from refine_hooks.files.folders import make_named
 from refine_hooks.files.mrc import Map, read_header, read_map, same_voxel_size
 from refine_hooks.fourier import transform
+from refine_hooks.log.curves import Curve
 from refine_hooks.log.folder import Store, path_of, slug
 from refine_hooks.log.masks import MaskRecord
-from refine_hooks.log.records import Curve, HalfMapsRecord, RoundRecord
+from refine_hooks.log.records import HalfMapsRecord, RoundRecord
 from refine_hooks.report.export import emdb_xml
 from refine_hooks.report.words import origin_words, withheld_words
 from refine_hooks.settings import Settings

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable
 from xml.sax.saxutils import quoteattr
 
 from refine_hooks.errors import InputError
-from refine_hooks.log.records import Curve, RoundRecord
+from refine_hooks.log.curves import Curve
+from refine_hooks.log.records import RoundRecord
 
 _STAR_COLUMNS = {
     "rlnFourierShellCorrelationCorrected": "corrected",

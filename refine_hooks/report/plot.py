@@ -16,7 +16,8 @@ from refine_hooks.audit.reading import Finding, values
 from refine_hooks.errors import InputError
 from refine_hooks.files.atomic import beside
 from refine_hooks.files.folders import make_named
-from refine_hooks.log.records import Curve, RoundRecord
+from refine_hooks.log.curves import Curve
+from refine_hooks.log.records import RoundRecord
 from refine_hooks.log.summary import CurveIdentity, identity_of
 from refine_hooks.model import MaskRole
 from refine_hooks.report.words import curve_title, title_of

@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from refine_hooks.audit.reading import Counts, counted, quoted
+from refine_hooks.log.curves import Crossing, Curve
 from refine_hooks.log.masks import MaskRecord
-from refine_hooks.log.records import Crossing, Curve, Failed, RoundRecord
+from refine_hooks.log.records import Failed, RoundRecord
 from refine_hooks.model import Key
 from refine_hooks.report.by_direction import direction_words
 from refine_hooks.report.local import convergence_words, local_words

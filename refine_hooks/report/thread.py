@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from refine_hooks.errors import InputError
-from refine_hooks.log.records import Curve, CurveKind, RoundRecord
+from refine_hooks.log.curves import Curve, CurveKind
+from refine_hooks.log.records import RoundRecord
 from refine_hooks.model import MaskRole
 from refine_hooks.report import plot
 from refine_hooks.report.words import title_of

@@ -8,7 +8,8 @@ from refine_hooks.audit import texts_of
 from refine_hooks.audit.reading import Finding, quoted
 from refine_hooks.audit.rules import doubt_of
 from refine_hooks.log.better import change, overlap
-from refine_hooks.log.records import Analysis, Curve, CurveKind, HalfMapsRecord, RoundRecord
+from refine_hooks.log.curves import Curve, CurveKind
+from refine_hooks.log.records import Analysis, HalfMapsRecord, RoundRecord
 from refine_hooks.log.summary import CurveIdentity, CurveSummary, RoundSummary, identity_of
 from refine_hooks.model import Independence, MaskRole, Origin
 from refine_hooks.report.meaning import in_words

@@ -9,10 +9,11 @@ from typing import get_args
 from refine_hooks.analysis.views import Views
 from refine_hooks.errors import StorageError
 from refine_hooks.files.mrc import Map
+from refine_hooks.log.curves import Curve, CurveKind
 from refine_hooks.log.folder import Store
 from refine_hooks.log.headline import best_curve
 from refine_hooks.log.masks import MaskRecord
-from refine_hooks.log.records import Curve, CurveKind, HalfMapsRecord, RoundRecord
+from refine_hooks.log.records import HalfMapsRecord, RoundRecord
 from refine_hooks.measure import Measurement
 from refine_hooks.model import HalfMaps, Key, MaskRole, Origin, rank
 
