@@ -5,7 +5,7 @@ import io
 import os
 import threading
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -19,27 +19,12 @@ from refine_hooks.log.file import Place
 from refine_hooks.log.lines import parsed_line, why_not
 from refine_hooks.log.records import Failed, LogLine, RoundRecord, Start, Stop
 from refine_hooks.log.skim import skimmed
-from refine_hooks.log.summary import CurveIdentity, Rounds, RoundSummary, summary_of
+from refine_hooks.log.summary import CurveIdentity, Neighbourhood, Rounds, RoundSummary, summary_of
 from refine_hooks.model import Key
 
 LONGEST_LINE = 64 << 20
 _FAULTS_SHOWN = 50
 _BUFFER = 1 << 20  # lines take 100 kB and more
-
-
-@dataclass(frozen=True, slots=True)
-class Neighbourhood:
-    """Some rounds and what they are audited beside, as lines of the log.
-
-    Attributes:
-        rounds: the records that were asked for, as far as they can still be read.
-        lines: these, and before them the rounds that they are compared with.
-        failed: rounds of the same run that failed and have not been measured since.
-    """
-
-    rounds: Mapping[Key, RoundRecord]
-    lines: Sequence[RoundRecord]
-    failed: Sequence[Failed]
 
 
 @dataclass(slots=True)

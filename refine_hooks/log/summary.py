@@ -3,7 +3,7 @@
 import json
 from base64 import b64decode, b64encode
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from refine_hooks.log.curves import Curve, CurveKind, OfWhichKind
 from refine_hooks.log.file import Place
-from refine_hooks.log.records import RoundRecord
+from refine_hooks.log.records import Failed, RoundRecord
 from refine_hooks.model import Fingerprint, Independence, Key, MaskRole, Origin, ProgramCurve
 
 HISTORY = 12  # earlier rounds of its run and class that a round is compared with, and the best ones before them
@@ -220,6 +220,21 @@ def summary_of(line: RoundRecord) -> RoundSummary:
         shell_per_A=1 / edge_A if edge_A else 0.0,  # a round without maps and curves has no box
         supersedes=line.supersedes,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbourhood:
+    """Some rounds and what they are audited beside, as lines of the log.
+
+    Attributes:
+        rounds: the records that were asked for, as far as they can still be read.
+        lines: these, and before them the rounds that they are compared with.
+        failed: rounds of the same run that failed and have not been measured since.
+    """
+
+    rounds: Mapping[Key, RoundRecord]
+    lines: Sequence[RoundRecord]
+    failed: Sequence[Failed]
 
 
 @dataclass(slots=True)
