@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from direction_panel import histogram, views_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rounds_data import (
@@ -25,6 +26,9 @@ from rounds_data import (
 )
 
 from refine_hooks import curves
+from refine_hooks.analysis.cones import fibonacci_axes
+from refine_hooks.analysis.sampling import sampling
+from refine_hooks.analysis.views import Views
 from refine_hooks.audit import Finding, audit, worst
 from refine_hooks.curves.cistem import gain, part_fsc
 from refine_hooks.errors import InputError
@@ -186,7 +190,18 @@ def of_shape(unmasked: Values, **more: Any) -> RoundRecord:
     return a_round({"unmasked": unmasked, "sphere": unmasked}, **more)
 
 
+def seen_evenly(anisotropic: bool) -> dict[str, Any]:
+    """A round of even views, whose noise is that of few views along z, or even, too."""
+    axes = fibonacci_axes()
+    noise = 1 + 0.8 * axes[:, 2] ** 2 if anisotropic else np.ones(len(axes))
+    noise = noise / noise.mean() + np.random.default_rng(5).normal(0, 0.02, len(axes))
+    even = sampling(Views(histogram(views_of("even", 5000, 1))))
+    checks = Checks(noise_by_direction=NoiseByDirection(lowest=0.9, highest=1.1, sd=0.02, cones=tuple(noise)))
+    return {"checks": checks, "sampling": even}
+
+
 SPEAKS = [
+    ("views_disagree", healthy(**seen_evenly(anisotropic=True)), "note", "differs by"),
     ("no_signal", of_shape(NOTHING), "warning", "share no signal"),
     ("anticorrelated", of_shape(-falling(30)), "warning", "opposite signs"),
     ("anticorrelated", of_shape(np.where(SHELL > 40, -0.3, falling(30))), "warning", "phase flipping"),
@@ -337,6 +352,8 @@ SPEAKS = [
 ]
 
 SILENT = [
+    ("views_disagree", healthy(**seen_evenly(anisotropic=False))),
+    ("views_disagree", healthy()),
     ("no_signal", of_shape(falling(30))),
     ("no_signal", of_shape(falling(2, 1))),
     ("no_signal", of_shape(NOTHING, checks=Checks(mirrored=True))),  # the cause is named

@@ -23,7 +23,7 @@ from refine_hooks.log import summary
 from refine_hooks.log.folder import Store
 from refine_hooks.log.index import LogIndex
 from refine_hooks.log.records import Failed, LogLine, RoundRecord, Start
-from refine_hooks.log.summary import HISTORY
+from refine_hooks.log.summary import HISTORY, listed
 from refine_hooks.model import Fingerprint, InputFile, Key
 from refine_hooks.report import file
 from refine_hooks.report.view import LogView
@@ -247,3 +247,10 @@ def test_maps_older_than_the_days_go_under_every_rule() -> None:
         assert found == [True, False, False]
     assert not expired(KeepSettings(days=30.0), 2, 3, warned=False, age_days=99.0), "the newest stays"
     assert not expired(KeepSettings(), 0, 3, warned=False, age_days=99.0)
+
+
+def test_of_many_rounds_the_last_ones_are_listed() -> None:
+    keys = [Key(run="run", iteration=number, class_id=1) for number in range(5000)]
+    assert listed(keys[:2]) == "run/0/1, run/1/1"
+    assert listed(keys).startswith("5000 rounds, the last ones run/4990/1, ")
+    assert len(listed(keys)) < 300

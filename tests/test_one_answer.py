@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from rounds_data import healthy
 from starlette.testclient import TestClient
+from test_report import content_of
 
 from refine_hooks.audit import Finding
 from refine_hooks.cli._commands import application as commands
@@ -43,9 +44,7 @@ def by_show(log: Path, config: list[object], capsys: pytest.CaptureFixture[str])
 def by_report(log: Path, config: list[object], capsys: pytest.CaptureFixture[str]) -> set[str]:
     target = log.parent / "r.html"
     of_the_command_line("report", log, "--out", target, *config)
-    text = target.read_text(encoding="utf-8")
-    data = text.partition('{"mode":"file"')[2].partition("</script>")[0]
-    (content,) = json.loads('{"mode":"file"' + data)["logs"]
+    content = content_of(target.read_text(encoding="utf-8"))
     return {found["rule"] for found in content["details"][LAST]["shown"]["findings"]}
 
 

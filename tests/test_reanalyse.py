@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from heard import hear
@@ -62,6 +63,14 @@ def test_a_full_measurement_is_in_the_record_and_its_sharpened_map_on_disk(tmp_p
     assert float(made.voxels.std()) > 0
 
 
+def numbers_in(told: Any, name: str = "") -> dict[str, Any]:
+    """All numbers of what a model holds, each with where it stands."""
+    if isinstance(told, dict | list | tuple):
+        parts = told.items() if isinstance(told, dict) else enumerate(told)
+        return {at: number for key, one in parts for at, number in numbers_in(one, f"{name}.{key}").items()}
+    return {name: np.array(told, np.float64) if isinstance(told, int | float | None) else told}
+
+
 def test_a_log_without_it_is_analysed_as_if_it_had_been_asked_for_and_stays_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     asked = the_round(read_journal(a_log(tmp_path / "full", full=True).log)).analysis
@@ -70,9 +79,14 @@ def test_a_log_without_it_is_analysed_as_if_it_had_been_asked_for_and_stays_as_i
     journal, said = visited(store)
     assert len(said) == 1
     found = the_round(journal).analysis
-    for name, value in asked.model_dump(exclude={"sharpened_path", "mask"}).items():
-        numbers = (np.array(each, np.float64) for each in (getattr(found, name), value))
-        np.testing.assert_allclose(*numbers, rtol=1e-5, atol=1e-6, err_msg=name)
+    exclude = {"sharpened_path", "mask"}
+    told, made = (numbers_in(each.model_dump(exclude=exclude)) for each in (found, asked))
+    assert list(told) == list(made)
+    for name, value in made.items():
+        if isinstance(value, str):
+            assert told[name] == value
+        else:
+            np.testing.assert_allclose(told[name], value, rtol=1e-5, atol=1e-6, err_msg=name)
     assert store.log.read_bytes() == before
 
 

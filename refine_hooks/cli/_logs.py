@@ -157,11 +157,12 @@ def key_of(index: LogIndex, text: str) -> Key:
         InputError: not a key, or the log holds no such round; names those that it holds.
     """
     from refine_hooks.errors import InputError
+    from refine_hooks.log.summary import listed
     from refine_hooks.model import Key
 
     key = Key.parse(text)
     if index.summary(key) is None:
-        known = ", ".join(str(summary.key) for summary in index.summaries()) or "none"
+        known = listed([summary.key for summary in index.summaries()])
         raise InputError(f"{key}: the log holds no such round; it holds: {known}")
     return key
 

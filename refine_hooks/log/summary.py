@@ -21,6 +21,7 @@ from refine_hooks.model import Fingerprint, Independence, Key, MaskRole, Origin,
 
 HISTORY = 12  # earlier rounds of its run and class that a round is compared with, and the best ones before them
 _OF_ANOTHER_CLASS = 6  # rounds of the run's first class before a round that is audited
+_LISTED = 10
 _AT_ONCE = 8  # records that are read and audited together
 
 _READING = Struct("<3d")
@@ -322,6 +323,13 @@ class Rounds:
             return ()
         start, end = (_place_of(track, key.iteration + 1) for key in (first, last))
         return track[max(0, start - _OF_ANOTHER_CLASS) : end]
+
+
+def listed(keys: Sequence[Key]) -> str:
+    """Rounds in words: all where they are few, else the newest."""
+    if len(keys) <= _LISTED:
+        return ", ".join(map(str, keys)) or "none"
+    return f"{len(keys)} rounds, the last ones {', '.join(map(str, keys[-_LISTED:]))}; refine-hooks show lists all"
 
 
 def grouped(keys: Iterable[Key]) -> list[list[Key]]:

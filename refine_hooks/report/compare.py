@@ -17,7 +17,7 @@ from refine_hooks.log.better import Change, change
 from refine_hooks.log.curves import Curve
 from refine_hooks.log.headline import best_curve
 from refine_hooks.log.records import RoundRecord
-from refine_hooks.log.summary import CurveSummary, RoundSummary, summary_of
+from refine_hooks.log.summary import CurveSummary, RoundSummary, listed, summary_of
 from refine_hooks.model import Key, Record
 
 Verdict = Literal["a is better", "b is better", "unchanged within error", "cannot be compared"]
@@ -176,7 +176,7 @@ def _chosen(
 def _named(log: Log, key: Key, name: str) -> RoundRecord:
     known = [summary.key for summary in log.summaries()]
     if key not in known:
-        raise InputError(f"{key}: {name} holds no such round; it holds: {', '.join(map(str, known))}")
+        raise InputError(f"{key}: {name} holds no such round; it holds: {listed(known)}")
     return log.record(key)
 
 
