@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from refine_hooks.errors import RefineHooksError
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.model import Fingerprint, Key
 from refine_hooks.settings import Settings
@@ -73,6 +74,8 @@ def failed(error: BaseException) -> Outcome:
 
 
 def _readable(error: BaseException) -> BaseException:
+    if type(error).__module__ == RefineHooksError.__module__:
+        return error
     try:
         return pickle.loads(pickle.dumps(error))  # type: ignore[no-any-return]  # noqa: S301  (our own bytes)
     except Exception:
