@@ -5,8 +5,7 @@ import gzip
 import io
 import json
 import os
-import subprocess
-import sys
+import shutil
 import tempfile
 import zlib
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from unittest import mock
 
 import numpy as np
 from hostile_target import Reader, Target, called, made
-from small_program import a_watch, half_maps_of
+from small_program import a_watch, half_maps_of, write_round
 
 from refine_hooks import reanalyse
 from refine_hooks.files.hdf import read_hdf_header, read_hdf_map
@@ -37,6 +36,7 @@ from refine_hooks.programs.relion.external import half_map_from_external
 from refine_hooks.reconstruct import checkpoint
 from refine_hooks.report import page
 from refine_hooks.report.view import LogView
+from refine_hooks.watch.loop import run
 
 
 @cache
@@ -142,35 +142,18 @@ def _stack(path: Path) -> object:
 # --- what was our own ----------------------------------------------------------------------------------------------------
 
 
-_MEASURE = """
-import shutil, sys
-from pathlib import Path
-from small_program import a_watch, write_round
-from refine_hooks import reanalyse
-from refine_hooks.log.file import read_journal
-from refine_hooks.watch.loop import run
-
-project = Path(sys.argv[1])
-write_round(project, 1)
-w = a_watch(project)
-run(w, [0.0])
-shutil.rmtree(w.store.out / "pictures")  # so that the one at hand is the only one
-(record,) = read_journal(w.store.log).rounds
-assert reanalyse._measured(w.store, record.model_copy(update={"analysis": None}), w.settings) is not None
-"""
-
-
 @cache
 def _measured() -> tuple[Store, RoundRecord, bytes]:
     """A measured round, and what an audit keeps beside the log."""
     project = _place("measured")
-    # In a process of its own, since compiled kernels cannot be made of functions that a fuzzer has instrumented.
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    subprocess.run([sys.executable, "-c", _MEASURE, str(project)], env=environment, check=True)
+    write_round(project, 1)
     w = a_watch(project)
+    run(w, [0.0])
+    shutil.rmtree(w.store.out / "pictures")  # so that the one at hand is the only one
     log = LogIndex(w.store.log)
     log.read()
     record = log.record(Key(run="run", iteration=1, class_id=1)).model_copy(update={"analysis": None})
+    assert reanalyse._measured(w.store, record, w.settings) is not None
     return w.store, record, w.store.analysis_path(record.key, record.label).read_bytes()
 
 

@@ -65,7 +65,7 @@ def cli(line: str, project: Path, cwd: Path, site: Path | None = None) -> subpro
     words = [str(project) if word == "PROJECT" else word for word in line.split("#", maxsplit=1)[0].split()[1:]]
     command = [sys.executable, "-c", "from refine_hooks.cli import main; main()", *words]
     paths = os.pathsep.join(filter(None, [str(site or ""), os.environ.get("PYTHONPATH", "")]))
-    environment = {**os.environ, "PYTHONPATH": paths, "COLUMNS": "120"}
+    environment = {**os.environ, "PYTHONPATH": paths, "COLUMNS": "120", "REFINE_HOOKS_ANALYSIS_LOCAL": "never"}
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False, env=environment)
 
 

@@ -27,7 +27,12 @@ from refine_hooks.watch.loop import Watch, run
 
 relion = Opened("relion")
 
-FAST = {"watch": {"settle_s": 0.0}, "automask": {"enabled": False}, "fsc": {"repeats": 2}}
+FAST = {
+    "watch": {"settle_s": 0.0},
+    "automask": {"enabled": False},
+    "fsc": {"repeats": 2},
+    "analysis": {"local": "never"},
+}
 Halves = tuple[np.ndarray, np.ndarray]
 STRIDE = int(os.environ.get("CHANGES_STRIDE", "67"))  # one of so many moments is tried; 1 tries them all
 Fault = Callable[[Path, bytes], None]

@@ -233,7 +233,8 @@ def test_quiet_verbose_and_the_log_file_may_stand_behind_the_command(tmp_path: P
 
 @pytest.mark.parametrize("output", [">&-", ">/dev/full", "2>/dev/full", "2>&-", "| true"])
 def test_an_output_that_cannot_be_written_loses_no_measurement(tmp_path: Path, output: str) -> None:
-    one, two = halves(tmp_path)
+    one, two = halves(tmp_path, 24)
+    quick = {"REFINE_HOOKS_ANALYSIS_LOCAL": "never", "REFINE_HOOKS_AUTOMASK_ENABLED": "false"}
     command = (
         f"{sys.executable} -c 'from refine_hooks.cli import main; main()' measure {one} {two} --out {tmp_path / 'out'}"
     )
@@ -242,7 +243,7 @@ def test_an_output_that_cannot_be_written_loses_no_measurement(tmp_path: Path, o
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": "."},
+        env={**os.environ, "PYTHONPATH": ".", **quick},
     )
     assert done.returncode in ((0, 1) if "full" in output and "2" not in output else (0,)), done.stderr
     assert "Traceback" not in done.stderr

@@ -147,6 +147,7 @@ def commands(page: str) -> list[str]:
 
 REFUSED = {"refine-hooks deposit refine_hooks_demo package_1/5/1 --out emdb"}  # and the page says so
 PLAYED = {"demo", "serve", "watch", "compare"}
+DONE: set[str] = set()  # what two tutorials have in common
 
 
 @pytest.mark.parametrize("page", ["first-watch", "read-a-round", "finished-project", "two-half-maps"])
@@ -163,5 +164,6 @@ def test_the_commands_of_a_tutorial_do_what_it_says(
     assert len(asked) >= 4
     for line in asked:
         words = line.replace("D7", "C1").split()[1:]
-        if words[0] not in PLAYED:
+        if words[0] not in PLAYED and line not in DONE:
             assert cli(*words, cwd=tmp_path).returncode == (1 if line in REFUSED else 0), line
+            DONE.add(line)

@@ -16,8 +16,9 @@ from rounds_data import healthy, rule_names
 
 from refine_hooks.audit import rules
 from refine_hooks.cli._commands import application
-from refine_hooks.cli.guide import _show
+from refine_hooks.cli.guide import _section, _show
 from refine_hooks.files import lock
+from refine_hooks.guide import pages
 from refine_hooks.log.folder import OWN_FOLDERS, Store, index_path
 from refine_hooks.log.headline import _ORDER
 from refine_hooks.settings import load_settings
@@ -82,8 +83,11 @@ def test_the_guide_is_read_in_the_terminal() -> None:
     assert listed.returncode == 0
     assert all(page.stem in listed.stdout for page in PAGES[1:])
     assert refine_hooks("guide", "mas").stdout == (ROOT / "refine_hooks/guide/explanation/mask.md").read_text("utf-8")
+    rules = pages()["rules"].text
     for rule in rule_names():
-        assert refine_hooks("guide", rule).stdout.startswith(f"## {rule}\n")
+        assert rule not in pages()
+        assert _section(rules, rule).startswith(f"## {rule}\n")
+    assert refine_hooks("guide", "alignment_limit").stdout == _section(rules, "alignment_limit")
     assert refine_hooks("guide", "volume-scaled").stdout == refine_hooks("guide", "scaled-fsc").stdout
     assert [line.split()[0] for line in listed.stdout.splitlines()[:3]] == ["tutorials", "first-watch", "read-a-round"]
     for wrong in ("nothing-of-that", "p"):

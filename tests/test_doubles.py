@@ -87,7 +87,9 @@ def test_a_round_of_relion_records_its_duplicates_and_the_audit_names_them(tmp_p
     with tarfile.open(Path(__file__).parent / "data" / "relion_refine3d.tgz") as archive:
         archive.extractall(project, filter="data")
     table(project / JOB)
-    w = Watch.of(project, "relion", adapter_called("relion"), load_settings(program="relion"), Store(tmp_path / "out"))
+    quick = {"fsc": {"repeats": 2}, "automask": {"enabled": False}, "analysis": {"local": "never"}}
+    settings = load_settings(program="relion", overrides=quick)
+    w = Watch.of(project, "relion", adapter_called("relion"), settings, Store(tmp_path / "out"))
     run(w, [0.0, 1.0])
     final = next(r for r in read_journal(tmp_path / "out" / "rounds.jsonl").rounds if r.label == "final")
     assert final.checks is not None

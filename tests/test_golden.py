@@ -23,9 +23,13 @@ def rounds_of(project: Path, spool: Path) -> dict[str, Round]:
     }
 
 
-def measured(source: Path, tmp_path: Path) -> dict[str, RoundRecord]:
+def measured(source: Path, tmp_path: Path, automask: bool = True) -> dict[str, RoundRecord]:
     copy = shutil.copytree(source, tmp_path / source.name, copy_function=shutil.copyfile)
-    done = cli("once", copy, "--out", tmp_path / "out", "--reconstruct", "never")
+    config = tmp_path / "settings.toml"
+    config.write_text(
+        f"[automask]\nenabled = {str(automask).lower()}\n[fsc]\nrepeats = 2\n[analysis]\nlocal = 'never'\n"
+    )
+    done = cli("once", copy, "--out", tmp_path / "out", "--config", config, "--reconstruct", "never")
     assert done.returncode == 0, done.stderr
     return {str(record.key): record for record in read_journal(tmp_path / "out" / "rounds.jsonl").rounds}
 
@@ -75,7 +79,7 @@ def test_sums_are_measured_and_give_relion_s_own_curve_again(
 
 
 def test_the_last_pair_of_simple_is_that_of_its_last_iteration(shared: Path, tmp_path: Path) -> None:
-    records = measured(shared / "golden" / "simple", tmp_path)
+    records = measured(shared / "golden" / "simple", tmp_path, automask=False)
     assert set(records) == {"1_reconstruct3D/1/1", "2_refine3D/3/1"}
     for record in records.values():
         assert record.half_maps is not None
@@ -92,7 +96,7 @@ def test_cryodrgn_s_own_unmasked_curve_is_ours_and_its_default_pixel_is_doubted(
     for path in source.iterdir():
         if path.is_file():
             shutil.copyfile(path, copy / path.name)
-    (record,) = measured(copy, tmp_path / "again").values()
+    (record,) = measured(copy, tmp_path / "again", automask=False).values()
     assert record.voxel_size_A == pytest.approx(voxel_A)
     assert any("no pixel size was given" in note for note in record.notes) == (voxel_A == 1.0)
     difference = record.checks and record.checks.unmasked_against_program

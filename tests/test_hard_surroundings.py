@@ -90,7 +90,9 @@ def test_what_is_written_again_within_two_seconds_is_what_is_measured(kind: str,
     ]
     clock = PlayedClock(deeds, 70.0)
     notifier = PlayedNotifier(clock, kind == "notifies")
-    settings = load_settings(overrides={"fsc": {"repeats": 2}, "automask": {"enabled": False}})
+    settings = load_settings(
+        overrides={"fsc": {"repeats": 2}, "automask": {"enabled": False}, "analysis": {"local": "never"}}
+    )
     w = Watch.of(
         project,
         "test",

@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import struct
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -166,27 +167,48 @@ FORBIDDEN = {"pickle", "cPickle", "dill", "joblib", "marshal", "shelve", "yaml"}
 OWN_BYTES = {"facility/jobs.py": "pickle"}  # reads what it has packed itself in the line before
 
 
-def test_no_module_unpickles_evaluates_or_starts_a_shell() -> None:
+@cache
+def modules() -> dict[str, tuple[set[str], list[tuple[str, ast.Call]]]]:
+    """Of each module of the package, what it imports, and its calls with the dotted name of what is called."""
     import refine_hooks
 
-    faults = []
     root = Path(refine_hooks.__file__).parent
+    found = {}
     for path in root.rglob("*.py"):
-        own = OWN_BYTES.get(path.relative_to(root).as_posix())
+        imports: set[str] = set()
+        calls = []
         for node in ast.walk(ast.parse(path.read_text())):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            faults += [f"{path}: imports {name}" for name in names if name.split(".")[0] in FORBIDDEN - {own}]
-            if not isinstance(node, ast.Call):
-                continue
-            called = ast.unparse(node.func)
-            keywords = {k.arg: ast.unparse(k.value) for k in node.keywords}
+            if isinstance(node, ast.Call):
+                calls.append((dotted(node.func), node))
+            elif isinstance(node, ast.Import):
+                imports |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imports.add(node.module or "")
+        found[path.relative_to(root).as_posix()] = imports, calls
+    return found
+
+
+def dotted(node: ast.expr) -> str:
+    """A name with its attributes; what an attribute is of counts as ? where it is no name."""
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else "?"
+
+
+def test_no_module_unpickles_evaluates_or_starts_a_shell() -> None:
+    faults = []
+    for module, (imports, calls) in modules().items():
+        banned = FORBIDDEN - {OWN_BYTES.get(module)}
+        faults += [f"{module}: imports {name}" for name in imports if name.split(".")[0] in banned]
+        for called, node in calls:
             if called in ("eval", "exec", "compile", "__import__", "os.system", "os.popen") or (
-                called.startswith("subprocess") and "shell" in keywords
+                called.startswith("subprocess") and "shell" in {k.arg for k in node.keywords}
             ):
-                faults.append(f"{path}:{node.lineno}: {called}")
-            if called in ("np.load", "numpy.load") and keywords.get("allow_pickle") != "False":
-                faults.append(f"{path}:{node.lineno}: {called} without allow_pickle=False")
+                faults.append(f"{module}:{node.lineno}: {called}")
+            if called in ("np.load", "numpy.load"):
+                pickles = [ast.unparse(k.value) for k in node.keywords if k.arg == "allow_pickle"]
+                if pickles != ["False"]:
+                    faults.append(f"{module}:{node.lineno}: {called} without allow_pickle=False")
     assert faults == []
 
 
@@ -263,18 +285,15 @@ OPENED_BY = {
 
 
 def test_every_module_that_opens_files_is_known_here_and_so_are_its_readers() -> None:
-    import refine_hooks
-
-    root = Path(refine_hooks.__file__).parent
     found = set()
-    for path in root.rglob("*.py"):
-        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
-        names = {ast.unparse(call.func).rpartition(".")[2] for call in calls}
-        names |= {"open"} & {ast.unparse(call.func) for call in calls}
-        if names & OPENERS or any(
-            ast.unparse(call.func) in ("np.load", "tomllib.load", "sqlite3.connect") for call in calls
-        ):
-            found.add(str(path.relative_to(root).with_suffix("")))
+    for module, (_, calls) in modules().items():
+        names = {called for called, _ in calls}
+        if {name.rpartition(".")[2] for name in names} & OPENERS or names & {
+            "np.load",
+            "tomllib.load",
+            "sqlite3.connect",
+        }:
+            found.add(module.removesuffix(".py"))
     assert {name for name in found if not name.startswith("demo/")} == set(OPENED_BY)
 
 

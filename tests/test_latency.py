@@ -208,7 +208,8 @@ def test_a_round_on_disk_is_measured_in_time(name: str, last_s: float, kind: str
     notifier = a_notifier(kind, clock)
     parts = {each: getattr(opened, each) for each in vars(program()) if each not in ("recognises", "why", "open")}
     timed = program(**{**parts, "half_maps": half_maps})
-    given = load_settings(overrides={"watch": {"poll_s": 5.0, "settle_s": 3.0}, "keep": {"min_free_GB": 0.0}})
+    quick = {"fsc": {"repeats": 2}, "analysis": {"local": "never"}, "keep": {"min_free_GB": 0.0}}
+    given = load_settings(overrides={"watch": {"poll_s": 5.0, "settle_s": 3.0}, **quick})
     w = Watch.of(
         project.folder, "test", timed, given, Store(tmp_path / "out"), clock=clock, asked_to_stop=PlayedStop(clock)
     )

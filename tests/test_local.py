@@ -1,6 +1,7 @@
 """Local resolution against parts of known signal and noise."""
 
 import json
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -160,10 +161,15 @@ def test_the_change_against_the_last_round_is_counted_place_by_place(measured):
     assert changed(measured.record, measured.map, elsewhere, key).change is None
 
 
+@cache
+def phantom_of(number: int) -> Made:
+    return made(SMALL, number)
+
+
 def write_rounds(project: Path, rounds: int) -> None:
     project.mkdir()
     for number in range(1, rounds + 1):
-        phantom = made(SMALL, number)
+        phantom = phantom_of(number)
         for half, voxels in ((1, phantom.half1), (2, phantom.half2)):
             write_map(project / f"it{number}_half{half}.mrc", Map(voxels, SMALL.voxel_size_A), "test")
 

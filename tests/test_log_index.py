@@ -97,7 +97,7 @@ def test_what_a_round_costs_does_not_grow_with_the_log(tmp_path: Path, monkeypat
     before = records_in_memory()
 
     def ticks():
-        for number in range(1, 15):
+        for number in range(1, 13):
             write_round(tmp_path, number)
             yield float(number)
             read.append(0)
@@ -105,7 +105,7 @@ def test_what_a_round_costs_does_not_grow_with_the_log(tmp_path: Path, monkeypat
     run(w, ticks())
     costs = " ".join(str(length) for length in read).split(" 0 ")
     of_a_round = [len(one.split()) for one in costs[:-1]]
-    assert max(of_a_round) <= 4 + 6 < 14
+    assert max(of_a_round) <= 4 + 6 < 12
     assert records_in_memory() <= before + 2, "records stay on disk"
 
 
@@ -138,12 +138,12 @@ def told_by(path: Path) -> dict[str, Any]:
 def test_a_report_that_grew_with_the_log_is_the_one_made_from_the_whole_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, most in (("ROUNDS_WITH_CURVES", 6), ("WARNED_WITH_CURVES", 2), ("ROUNDS_WITH_PICTURES", 3)):
+    for name, most in (("ROUNDS_WITH_CURVES", 4), ("WARNED_WITH_CURVES", 2), ("ROUNDS_WITH_PICTURES", 2)):
         monkeypatch.setattr(file, name, most)
     w = a_watch(tmp_path)
 
     def ticks():
-        for number in range(1, 12):
+        for number in range(1, 9):
             write_round(tmp_path, number)
             yield float(number)
 
@@ -152,7 +152,7 @@ def test_a_report_that_grew_with_the_log_is_the_one_made_from_the_whole_log(
     grown = told_by(w.store.report)
     w.store.write_text(w.store.report, file.report_html(w.store, whole, audit(whole)))
     assert grown == told_by(w.store.report)
-    assert len(grown["rows"]) == 11
+    assert len(grown["rows"]) == 8
 
 
 def test_a_line_that_is_gone_from_under_a_log_is_left_out_and_nothing_else(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_a_line_that_is_gone_from_under_a_log_is_left_out_and_nothing_else(tmp_p
 
 
 def test_many_threads_that_ask_for_different_rounds_get_each_its_own_findings(tmp_path: Path) -> None:
-    lines = [line for line in a_night() if isinstance(line, RoundRecord)]
+    lines = [line for line in a_night(2 * HISTORY) if isinstance(line, RoundRecord)]
     journal.append(tmp_path / "rounds.jsonl", lines)
     alone, shared = (LogView.of(tmp_path / "rounds.jsonl") for _ in range(2))
     for log in (alone, shared):
@@ -185,7 +185,7 @@ def test_many_threads_that_ask_for_different_rounds_get_each_its_own_findings(tm
         return [(key, shared.detail(key)["shown"]["findings"]) for key in order]
 
     with ThreadPoolExecutor(4) as threads:
-        answers = [answer for one in threads.map(asked, range(0, 40, 10)) for answer in one]
+        answers = [answer for one in threads.map(asked, range(0, 32, 8)) for answer in one]
     wrong = [key for key, found in answers if found != expected[key]]
     assert not wrong, f"{len(wrong)} of {len(answers)}"
 

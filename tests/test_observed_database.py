@@ -122,7 +122,7 @@ def test_a_project_that_is_watched_while_its_program_commits_is_bit_for_bit_the_
     connection.close()
     shutil.copytree(project, twin)
     before = fingerprint(project)
-    settings = load_settings(overrides={"watch": {"settle_s": 0.0}})
+    settings = load_settings(overrides={"watch": {"settle_s": 0.0}, "analysis": {"local": "never"}})
     w = Watch.of(project, "cistem", adapter_called("cistem"), settings, Store(out))  # type: ignore[arg-type]
     looks = 0
 

@@ -788,7 +788,12 @@ def test_a_voxel_size_that_the_user_gives_is_that_of_the_half_maps(tmp_path: Pat
     assert round_.fingerprint != scene.only_round().fingerprint, "measured again where another voxel size is given"
 
 
-POOR = {"automask": {"enabled": False}, "fsc": {"repeats": 2}, "watch": {"settle_s": 0.0, "metadata_wait_s": 0.0}}
+POOR = {
+    "automask": {"enabled": False},
+    "fsc": {"repeats": 2},
+    "analysis": {"local": "never"},
+    "watch": {"settle_s": 0.0, "metadata_wait_s": 0.0},
+}
 
 
 def require_nothing_poorer(folder: Path, store: Store, rounds: int, monkeypatch: pytest.MonkeyPatch) -> None:

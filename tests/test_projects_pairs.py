@@ -50,7 +50,10 @@ NAMES = sorted(PROGRAMS)
 
 def settings_of(name: str, **watch: float) -> Settings:
     program = dict(PROGRAMS[name].settings)
-    return load_settings(program=name, overrides={"program": program, "watch": {"settle_s": 0.0, **watch}})
+    return load_settings(
+        program=name,
+        overrides={"program": program, "watch": {"settle_s": 0.0, **watch}, "analysis": {"local": "never"}},
+    )
 
 
 def rounds_of(name: str, project: Path) -> list[Round]:

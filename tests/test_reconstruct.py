@@ -31,6 +31,7 @@ cistem = Opened("cistem")
 relion = Opened("relion")
 
 pytestmark = pytest.mark.shared
+QUICK = {"automask": {"enabled": False}, "fsc": {"repeats": 2}, "analysis": {"local": "never"}}
 
 
 def unpacked(source: Path, folder: Path) -> Path:
@@ -119,7 +120,7 @@ def test_a_finished_project_ends_with_half_maps_for_every_round(shared: Path, tm
         project,
         "cistem",
         Opened("cistem"),
-        load_settings(program="cistem"),
+        load_settings(program="cistem", overrides=QUICK),
         store,
         "missing",
     )
@@ -135,7 +136,8 @@ def test_what_cannot_be_reconstructed_is_said_once_and_recorded_once(shared: Pat
     for _ in range(2):
         said = hear()
         store = Store(tmp_path / "out")
-        w = Watch.of(project, "relion", Opened("relion"), load_settings(program="relion"), store, "missing")
+        settings = load_settings(program="relion", overrides=QUICK)
+        w = Watch.of(project, "relion", Opened("relion"), settings, store, "missing")
         run(w, [0.0, 10.0, 20.0])
         assert sum("it010: cannot be reconstructed" in text for text in said) == 1
     assert len([line for line in read_journal(w.store.log).lines if isinstance(line, RoundRecord)]) == 2

@@ -133,18 +133,15 @@ def test_a_command_that_is_killed_goes_on_when_it_is_given_again(tmp_path: Path,
     config = tmp_path / "c.toml"
     config.write_text("[reconstruct]\nblock_particles = 5\nthreads = 1\ncheckpoint_s = 0.000001\n")
 
-    def command(*before: str, out: str) -> "subprocess.CompletedProcess[str]":
-        words = ["reconstruct", "--particles", "p.star", "--stack", "s.mrcs", "--out", out, "--config", "c.toml"]
-        program = [sys.executable, "-c", KILLED, *before, *words]
-        return subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=False)
-
-    whole = command("999", "0", out="whole")
+    words = ["reconstruct", "--particles", "p.star", "--stack", "s.mrcs", "--config", "c.toml", "--out"]
+    whole = cli(*words, "whole", cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr
     assert whole.stdout.split() == [str(tmp_path / "whole" / f"p_half{half}.mrc") for half in (1, 2)]
-    killed = command("3", str(int(number)), out="killed")
+    program = [sys.executable, "-c", KILLED, "3", str(int(number)), *words, "killed"]
+    killed = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert killed.returncode == (-9 if number == signal.SIGKILL else 130)
     assert not (tmp_path / "killed" / "p_half1.mrc").exists()
-    again = command("999", "0", out="killed")
+    again = cli(*words, "killed", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     done = 15 if number == signal.SIGKILL else 20  # what was saved, or what was in hand as well
     assert f"going on after {done} of 24" in again.stderr

@@ -82,9 +82,10 @@ def of_documents() -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize("texts", [of_python, of_the_page, of_documents], ids=lambda texts: texts.__name__)
 def test_what_a_reader_meets_is_in_plain_words(texts: object) -> None:
+    each = {text: place for place, text in texts()}  # type: ignore[operator]
     wrong = [
         f"{place}: {found[0]!r} in {text.strip()[:90]!r}; say: {instead}"
-        for place, text in texts()  # type: ignore[operator]
+        for text, place in each.items()
         for pattern, instead in PATTERNS.items()
         if (found := pattern.search(text))
     ]
