@@ -92,7 +92,7 @@ def test_the_false_discovery_rate_ends_where_the_signal_does_and_finds_none_in_n
 def test_noise_under_a_mask_is_rarely_taken_for_signal() -> None:
     mask = masks.sphere(BOX, VOXEL_A, 22.0, 8.0)
     lowest = []
-    for seed in range(12):
+    for seed in range(8):
         one, two = (shaped(BOX, 100 + 2 * seed + half, np.ones_like(radius_of(BOX))) for half in (0, 1))
         q = np.array(analyse(one, two, VOXEL_A, mask, "m", fsc.masked_fsc(one, two, mask)).record.fdr_q[5:])
         lowest.append(q.min())

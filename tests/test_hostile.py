@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from refine_hooks.errors import RefineHooksError
 
 QUICK = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 EXTREME = [0, 1, -1, 2, 5, 2**15, 65535, 65536, 10**5, 2**31 - 1, -(2**31), 2**30, 200]
 WORDS = [b"nan", b"inf", b"-1", b"1e999", b"9" * 20, b"9" * 400, b"", b"'", b'"', b"\0", b"\xff\xfe", b"loop_\n", b"data_\n",
@@ -90,7 +90,7 @@ def test_no_bytes_at_all_make_a_reader_crash_hang_or_grow(name: str, tmp_path: P
     target = TARGETS[name]
     number = 0
 
-    @settings(QUICK, max_examples=15)
+    @settings(QUICK, max_examples=10)
     @given(raw=st.binary(max_size=1500))
     @example(b"")
     @example(b"\0" * 2000)

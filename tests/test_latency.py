@@ -38,7 +38,7 @@ def a_notifier(kind: str, clock: PlayedClock) -> PlayedNotifier | None:
 seconds = st.floats(0.0, 40.0).map(lambda s: round(s, 3))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.lists(seconds, min_size=1, max_size=4), min_size=1, max_size=6),
     st.sampled_from(("notifies", "dead", "none")),
@@ -208,8 +208,9 @@ def test_a_round_on_disk_is_measured_in_time(name: str, last_s: float, kind: str
     notifier = a_notifier(kind, clock)
     parts = {each: getattr(opened, each) for each in vars(program()) if each not in ("recognises", "why", "open")}
     timed = program(**{**parts, "half_maps": half_maps})
-    quick = {"fsc": {"repeats": 2}, "analysis": {"local": "never"}, "keep": {"min_free_GB": 0.0}}
-    given = load_settings(overrides={"watch": {"poll_s": 5.0, "settle_s": 3.0}, **quick})
+    quick = {"automask": {"enabled": False}, "fsc": {"repeats": 2}, "analysis": {"local": "never"}}
+    slow = {"watch": {"poll_s": 5.0, "settle_s": 3.0}, "keep": {"min_free_GB": 0.0}}
+    given = load_settings(overrides={**slow, **quick})
     w = Watch.of(
         project.folder, "test", timed, given, Store(tmp_path / "out"), clock=clock, asked_to_stop=PlayedStop(clock)
     )

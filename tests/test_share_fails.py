@@ -89,7 +89,7 @@ def faults_of(project: Path) -> list[str]:
 
 @pytest.mark.parametrize(
     ("parts", "stride"),
-    [({"half_maps": lambda *_: None}, 29), pytest.param({}, 5, marks=pytest.mark.long)],
+    [({"half_maps": lambda *_: None}, 41), pytest.param({}, 5, marks=pytest.mark.long)],
     ids=["tables alone", "half maps"],
 )
 def test_a_call_that_fails_at_any_moment_costs_nothing(
