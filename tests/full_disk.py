@@ -198,7 +198,7 @@ def mounted(folder: Path) -> dict[str, Any]:
     faults, full = [], 0
     for name, scene in SCENES.items():
         expected = _undisturbed(scene, folder / name / "plain")
-        for pages in (2, 23, 50):
+        for pages in (2, 15, 50):
             disk = folder / name / "disk"
             disk.mkdir(exist_ok=True)
             _do("mount", "-t", "tmpfs", "-o", f"size={pages * 4096}", "none", str(disk))
