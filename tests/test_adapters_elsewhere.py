@@ -32,6 +32,7 @@ GUIDE = Path(__file__).parent.parent / "refine_hooks" / "guide"
 PAGE = (GUIDE / "tutorials" / "add-a-program.md").read_text(encoding="utf-8")
 BLOCKS = {name: text for name, text in re.findall(r"^`([\w.]+)`\n```\w+\n(.*?)^```", PAGE, re.M | re.S)}  # noqa: C416
 COMMANDS = re.findall(r"^refine-hooks .*$", PAGE, re.M)
+QUICK = {"REFINE_HOOKS_ANALYSIS_LOCAL": "never", "REFINE_HOOKS_WATCH_SETTLE_S": "0.1"}
 
 
 def helixfit(project: Path, iterations: int = 2) -> Path:
@@ -65,7 +66,7 @@ def cli(line: str, project: Path, cwd: Path, site: Path | None = None) -> subpro
     words = [str(project) if word == "PROJECT" else word for word in line.split("#", maxsplit=1)[0].split()[1:]]
     command = [sys.executable, "-c", "from refine_hooks.cli import main; main()", *words]
     paths = os.pathsep.join(filter(None, [str(site or ""), os.environ.get("PYTHONPATH", "")]))
-    environment = {**os.environ, "PYTHONPATH": paths, "COLUMNS": "120", "REFINE_HOOKS_ANALYSIS_LOCAL": "never"}
+    environment = {**os.environ, "PYTHONPATH": paths, "COLUMNS": "120", **QUICK}
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False, env=environment)
 
 

@@ -27,7 +27,7 @@ def measured(source: Path, tmp_path: Path, automask: bool = True) -> dict[str, R
     copy = shutil.copytree(source, tmp_path / source.name, copy_function=shutil.copyfile)
     config = tmp_path / "settings.toml"
     config.write_text(
-        f"[automask]\nenabled = {str(automask).lower()}\n[fsc]\nrepeats = 2\n[analysis]\nlocal = 'never'\n"
+        f"[watch]\nsettle_s = 0.1\n[automask]\nenabled = {str(automask).lower()}\n[fsc]\nrepeats = 2\n[analysis]\nlocal = 'never'\n"
     )
     done = cli("once", copy, "--out", tmp_path / "out", "--config", config, "--reconstruct", "never")
     assert done.returncode == 0, done.stderr

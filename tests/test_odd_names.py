@@ -26,7 +26,10 @@ from refine_hooks.serve.events import Hub
 BOX, VOXEL_A = 24, 4.0
 RUNS = (b"plain", b"pl ain", b"pl_ain", b"caf\xe9", b"new\nline", b"b" * 250)
 DATA = Path(__file__).parent / "data"
-QUICK = "[automask]\nenabled = false\n[fsc]\nrepeats = 2\n[analysis]\nlocal = 'never'\n[keep]\nmin_free_GB = 0.1\n"
+QUICK = (
+    "[watch]\nsettle_s = 0.1\n[automask]\nenabled = false\n[fsc]\nrepeats = 2\n"
+    "[analysis]\nlocal = 'never'\n[keep]\nmin_free_GB = 0.1\n"
+)
 
 
 @pytest.mark.parametrize("name", [*RUNS, b"a/b \xe9/c", "Å \u4e2d".encode(), b"50%", b"\x7f\x00"])

@@ -378,7 +378,7 @@ def test_a_body_s_mask_is_measured_under_and_not_judged_as_the_particle_s(shared
     z, y, x = np.indices(half.voxels.shape) - half.box_px // 2
     part = np.clip(1 - (np.sqrt(x**2 + y**2 + (z - 6) ** 2) - 7) / 4, 0, 1).astype(np.float32)
     write_map(job / "run_body001_mask.mrc", Map(part, half.voxel_size_A), "a part of the particle")
-    (tmp_path / "c.toml").write_text("[fsc]\nrepeats = 2\n[analysis]\nlocal = 'never'\n")
+    (tmp_path / "c.toml").write_text("[watch]\nsettle_s = 0.1\n[fsc]\nrepeats = 2\n[analysis]\nlocal = 'never'\n")
     words = ["--out", tmp_path / "out", "--reconstruct", "never", "--config", tmp_path / "c.toml"]
     assert cli("once", job.parents[1], *words).returncode == 0
     record = next(one for one in read_journal(tmp_path / "out" / "rounds.jsonl").rounds if one.half_maps)

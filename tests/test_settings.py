@@ -81,7 +81,7 @@ def test_a_file_that_is_no_toml_is_named(tmp_path: Path) -> None:
         load_settings(tmp_path / "y.toml")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.text(max_size=80))
 def test_no_text_makes_the_reader_crash(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     file = tmp_path_factory.mktemp("fuzz") / "s.toml"
