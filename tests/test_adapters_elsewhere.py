@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_line import cli as in_this_process
 from heard import hear
 from opened import Opened
 from pairs_data import VOXEL_A, dated, merged, put, put_text, true_fsc
@@ -102,7 +103,7 @@ def test_the_page_s_package_is_found_by_itself_once_it_is_installed(tmp_path: Pa
     package.mkdir()
     for name in ("pyproject.toml", "refine_hooks_helixfit.py"):
         (package / name).write_text(BLOCKS[name])
-    assert cli("refine-hooks explain PROJECT", project, tmp_path).returncode == 1
+    assert in_this_process("explain", project).returncode == 1
     install(package, site)
     told = cli("refine-hooks explain PROJECT", project, tmp_path, site)
     assert told.returncode == 0, told.stderr

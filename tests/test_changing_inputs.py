@@ -34,7 +34,7 @@ FAST = {
     "analysis": {"local": "never"},
 }
 Halves = tuple[np.ndarray, np.ndarray]
-STRIDE = int(os.environ.get("CHANGES_STRIDE", "67"))  # one of so many moments is tried; 1 tries them all
+STRIDE = int(os.environ.get("CHANGES_STRIDE", "101"))  # one of so many moments is tried; 1 tries them all
 Fault = Callable[[Path, bytes], None]
 
 
