@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import re
 import zlib
 from collections.abc import Iterator
@@ -63,7 +64,10 @@ def test_a_number_that_a_warning_doubts_carries_the_doubt_and_is_not_better() ->
     told = judged(record, healthy(1, 20.0, half_maps=halves))
     here = standing(record)
     assert here is not None
-    assert told.headline == f"{here.resolution_A:.2f} Å, may be overestimated: alignment limit 5.00 Å"
+    assert (
+        told.headline
+        == f"{here.resolution_A:.2f} Å, may be overestimated: both halves were aligned to one map up to 5.00 Å"
+    )
     assert told.tone == "doubtful"
 
 
@@ -95,13 +99,32 @@ INDEPENDENT = HalfMapsRecord(origin="found", independence="independent", paths=(
 SHARED = HalfMapsRecord(origin="merged", independence="shared_reference", paths=("a", "b"))
 
 
+def of_run(record: RoundRecord, run: str, class_id: int = 1) -> RoundRecord:
+    key = Key(run=run, iteration=record.key.iteration, class_id=class_id)
+    return record.model_copy(update={"key": key})
+
+
+def relion(record: RoundRecord) -> RoundRecord:
+    return record.model_copy(update={"program": "relion"})
+
+
 @pytest.mark.parametrize(
     ("record", "answer", "why"),
     [
         (healthy(half_maps=INDEPENDENT), "yes", "FSC = 0.143, automask, corrected"),
         (healthy(half_maps=SHARED, alignment_limit_A=9.0), "care", "state the alignment limit (9.00 Å)"),
         (healthy(), "care", "Nothing tells whether"),
-        (healthy(half_maps=SHARED, alignment_limit_A=5.0), "no", "May be overestimated: alignment limit 5.00 Å."),
+        (
+            healthy(half_maps=SHARED, alignment_limit_A=5.0),
+            "no",
+            "or within one Fourier shell of it, may be overestimated",
+        ),
+        (
+            of_run(healthy(half_maps=INDEPENDENT), "Refine3D/job018"),
+            "yes",
+            "independently: test does so in Refine3D/job018",
+        ),
+        (relion(of_run(healthy(half_maps=INDEPENDENT), "Class3D/job014")), "care", "Nothing tells whether"),
         (with_program_s_curves_alone(), "care", "not measured here"),
         (with_headline(healthy(half_maps=None).model_copy(update={"curves": ()})), "no", "No FSC curve"),
     ],
@@ -111,6 +134,13 @@ def test_it_says_whether_the_number_may_be_quoted(record: RoundRecord, answer: s
     assert told.answer == answer
     assert why in told.why
     assert bool(told.do) == ("overestimated" in told.why), "what is doubted comes with what to do"
+
+
+def test_unchanged_within_error_shows_both_intervals_that_overlap() -> None:
+    told = judged(healthy(2), healthy(1))
+    assert told.tone == "same"
+    assert told.basis.count("90 % CI") == 2
+    assert told.against == "Round 1"
 
 
 def test_a_number_that_is_doubted_or_the_program_s_is_compared_in_the_words_below_it() -> None:
@@ -158,11 +188,6 @@ def selected(page: chromium.Page) -> str:
     return str(page.run("document.querySelector('.row[aria-selected=true]')?.title"))
 
 
-def of_run(record: RoundRecord, run: str, class_id: int = 1) -> RoundRecord:
-    key = Key(run=run, iteration=record.key.iteration, class_id=class_id)
-    return record.model_copy(update={"key": key})
-
-
 class TestInTheBrowser:
     """One browser for all."""
 
@@ -175,12 +200,15 @@ class TestInTheBrowser:
         options = page.run("[...document.querySelectorAll('#track option')].map((o) => o.textContent)")
         assert len(options) == 3
         assert any("2 rounds" in option and "best" in option for option in options)
-        assert text(page, "#verdict h2").startswith("run · Round 2 · 20"), "the verdict names its run, and when"
+        assert text(page, "#verdict h2").startswith("run · Round 2 against Round 1 · 20"), "the verdict names its run, and when"
 
     def test_a_newest_round_that_failed_is_seen_first(self, page: chromium.Page, tmp_path: Path) -> None:
         opened(page, tmp_path, healthy(1), healthy(2), a_failure(3, "half 2 is torn: copy it again"))
         assert "half 2 is torn" in text(page, "#alarm")
         assert not page.run("document.querySelector('#alarm').hidden")
+        told = text(page, "#verdict h2")
+        assert told.startswith("Round 3 failed; the round shown is not the newest: Round 2 against Round 1 · 20")
+        assert text(page, "#round-count") == "3, 1 of them failed"
         rows = page.run("[...document.querySelectorAll('#rounds .row')].map((r) => r.dataset.failed)")
         assert rows == ["true", "false", "false"]
         page.press("End")
@@ -197,8 +225,11 @@ class TestInTheBrowser:
             page, tmp_path, shared(1, 20.0, 20.0), shared(2, 30.0, 20.0), shared(3, 40.0, 3.0), shared(4, 25.0, 20.0)
         )
         assert text(page, ".row .best") == "best?"
-        assert text(page, "#verdict .best").startswith("Best of 4 rounds: Round 3 4")
-        assert "best that no warning doubts: Round 2 5" in text(page, "#verdict .best")
+        assert re.search(r"finest 4\.\d\d Å, in doubt", text(page, "#track option:last-child")), "as the verdict has it"
+        doubted = page.run("[...document.querySelectorAll('#rounds .row small span')].map((s) => s.className)")
+        assert doubted.count("warn") == 1, "a warning that doubts the number is set apart"
+        assert text(page, "#verdict .best").startswith("Best of 4 measured rounds: Round 3 4")
+        assert "best whose number no warning doubts: Round 2 5" in text(page, "#verdict .best")
         tones = page.run("[...document.querySelectorAll('#rounds .row')].map((r) => r.lastChild.className)")
         assert tones == ["down", "unchanged", "up", ""], "a number that is doubted is not called better"
         page.ask("Emulation.setEmulatedMedia", media="print")
@@ -221,12 +252,17 @@ class TestInTheBrowser:
         view = LogView.of(tmp_path / "rounds.jsonl")
         view.index.refresh()
         file = tmp_path / "report.html"
-        for ended, told in (([], ""), ([start, stop], ": the watch had ended")):
+        (tmp_path / ".lock").write_text("x")
+        os.utime(tmp_path / ".lock", (1.7e9, 1.7e9))
+        since = " since [-0-9]+ [0-9:]+"
+        ends = (([], ""), ([start], f": the watch was stalled{since}"), ([stop], f": the watch had ended{since}"))
+        for ended, told in ends:
             append(tmp_path / "rounds.jsonl", ended)
             view.index.refresh()
             file.write_bytes(b"".join(Report(Store(tmp_path)).parts(view)))
             page.open(file.as_uri())
             assert re.fullmatch(rf"Report of [-0-9]+ [0-9:]+{told}", text(page, "#live"))
+            assert ("nothing of the refinement itself" in text(page, "#stalled:not([hidden])")) == ("stalled" in told)
 
     def test_local_resolutions_are_drawn_where_they_differ_and_told_where_they_do_not(
         self, page: chromium.Page, tmp_path: Path

@@ -186,6 +186,11 @@ def test_a_first_round_one_of_another_curve_and_one_without_a_number_are_not_com
     assert "filtered" in verdict(filtered, None, []).basis
 
 
+def curves_shown(record: RoundRecord, findings: list[Finding]) -> list[dict[str, Any]]:
+    told = data.detail(record, None, findings)
+    return [{**curve, **shown} for curve, shown in zip(told["curves"], told["shown"]["curves"], strict=True)]
+
+
 def test_the_scaled_curve_is_named_first_and_its_number_is_set_against_ours(last: RoundRecord) -> None:
     findings = [
         a_finding("not_honest", None),
@@ -199,6 +204,10 @@ def test_the_scaled_curve_is_named_first_and_its_number_is_set_against_ours(last
     assert told.doubt == f"spherical mask, volume-scaled shows {scaled.resolution_A:.2f} Å"
     assert told.why == all_texts()["scaled_curve"].why
     assert f"Our estimate: {number_of(last):.2f} Å (automask, corrected)." in told.do
+    at_first = {curve["name"]: curve["visible"] for curve in curves_shown(last, findings)}
+    assert at_first["sphere_scaled"], "what the verdict names is drawn"
+    assert not any(on for name, on in at_first.items() if name.endswith("_scaled") and name != "sphere_scaled")
+    assert not {c["name"]: c["visible"] for c in curves_shown(last, [])}["sphere_scaled"]
     own = verdict(last, None, findings[:2])
     assert (own.suspicious, own.doubt) == ("automask_corrected", all_texts()["alignment_limit"].title)
     assert verdict(last, None, findings[:1]).doubt == all_texts()["not_honest"].title

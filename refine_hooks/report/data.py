@@ -112,7 +112,9 @@ def detail(record: RoundRecord, previous: Standing | None, findings: Sequence[Fi
         previous: what it is compared with in words.
         findings: the findings of this round.
     """
+    told = verdict(record, previous, findings)
     suspicious = {finding.curve for finding in findings if finding.severity == "warning"}
+    suspicious -= {curve.name for curve in record.curves if curve.is_scaled and curve.name != told.suspicious}
     whole = record.model_dump(mode="json", exclude=_FROM_THE_BOX)
     shown = {
         "shells": len(record.frequency_per_A),
@@ -120,7 +122,7 @@ def detail(record: RoundRecord, previous: Standing | None, findings: Sequence[Fi
         "directions": direction_words(record),
         "help": help_words(record),
         "local": [*convergence_words(record.convergence), *local_words(record.local)],
-        "verdict": asdict(verdict(record, previous, findings)),
+        "verdict": asdict(told),
         "quote": asdict(quote(record, findings)),
         "findings": [_finding(finding, record) for finding in findings],
         "curves": [_curve(curve, record, suspicious) for curve in record.curves],
@@ -161,9 +163,9 @@ def _curve(curve: Curve, record: RoundRecord, suspicious: set[str | None]) -> di
 
 
 def _visible_at_first(curve: Curve, record: RoundRecord, suspicious: set[str | None]) -> bool:
-    """Ours, and of the program's own those that are suspicious and have no twin among ours."""
+    """Ours but scaled ones, the suspicious scaled one, and of the program's own suspicious ones that have no twin among ours."""
     if not curve.of_program:
-        return curve.name in suspicious or curve.mask is not None or len(record.curves) == 1
+        return curve.name in suspicious or (curve.mask is not None and not curve.is_scaled) or len(record.curves) == 1
     twin = any(own.is_scaled == curve.is_scaled for own in record.curves if own.mask is not None and not own.of_program)
     return record.half_maps is None or (curve.name in suspicious and not twin)
 

@@ -7,6 +7,7 @@ from typing import Literal
 from refine_hooks.audit.reading import Finding
 from refine_hooks.audit.rules import texts_of
 from refine_hooks.log.records import RoundRecord
+from refine_hooks.model import Independence
 from refine_hooks.report.words import criterion, program_name, standing, warning_of_number
 
 
@@ -40,15 +41,25 @@ def quote(record: RoundRecord, findings: Sequence[Finding]) -> Quote:
     warned = warning_of_number(here, findings)
     if warned is not None:
         known = texts_of(warned[0].rule)
-        return Quote("no", "Not yet", f"{warned[1][0].upper()}{warned[1][1:]}.", known.do)
-    independence = here.independence or "unknown"
+        return Quote("no", "Not yet", known.why or f"{warned[1][0].upper()}{warned[1][1:]}.", known.do)
+    independence = _independence(record)
     if independence == "independent":
-        return Quote("yes", "Yes", f"The halves were refined independently. State the criterion: {criterion(here)}.")
+        known_by = f"{program_name(record.program)} does so in {record.key.run}"
+        why = f"The halves were refined independently: {known_by}. State the criterion: {criterion(here)}."
+        return Quote("yes", "Yes", why)
     if independence == "unknown":
         return Quote("care", "With care", "Nothing tells whether the halves were refined independently.")
     return Quote("care", "With care", f"{_ONE_SOURCE[independence]}{_limit(record)}.")
 
 
+def _independence(record: RoundRecord) -> Independence:
+    """What the record says; of a run that sorts into classes, which has no halves of its own, only what speaks against it."""
+    told = record.half_maps.independence if record.half_maps else "unknown"
+    sorts = record.program == "relion" and record.key.run.startswith(_WITHOUT_HALVES)
+    return "unknown" if sorts and told == "independent" else told
+
+
+_WITHOUT_HALVES = ("Class3D/", "InitialModel/")
 _ONE_SOURCE = {
     "shared_reference": "Both halves were aligned to one reference",
     "one_set_of_poses": "Both halves were made with one set of poses",

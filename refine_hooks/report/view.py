@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,11 @@ class LogView:
         index = self.index
         found = page.grouped(self.judge.of_failures())
         head = page.head(index.out, index.curves(), index.failures(), index.faults, index.start, found)
-        return {**head, "watch": watching(index).state}
+        watch = watching(index)
+        heard_at = (
+            None if watch.state == "live" or watch.heard_at is None else datetime.fromtimestamp(watch.heard_at, UTC)
+        )
+        return {**head, "watch": watch.state, "heard_at": heard_at and heard_at.isoformat(timespec="seconds")}
 
     def rows(self) -> Sequence[Row]:
         """The rows of all rounds in the order of the log; the same object while nothing changes."""

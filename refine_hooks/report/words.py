@@ -82,6 +82,7 @@ class Verdict:
             doubts it.
         headline: the answer in a few words: "Better: 8.53 Å, was 10.42 Å".
         basis: what that was read from, and what it was compared with.
+        against: label of the round that it was compared with; empty where there is none, or none that is alike.
         suspicious: the most suspicious FSC curve as the log names it; None where none is.
         doubt: what is suspicious, and the number that it shows; empty where nothing is.
         why: why it is suspicious, or that nothing is.
@@ -95,6 +96,7 @@ class Verdict:
     doubt: str
     why: str
     do: str
+    against: str = ""
 
 
 def program_name(program: str) -> str:
@@ -194,7 +196,8 @@ def verdict(record: RoundRecord, previous: Standing | None, findings: Sequence[F
         basis = f"Not measured here. {basis}"
     if here is not None and doubted:
         tone, headline = "doubtful", f"{here.resolution_A:.2f} Å, {doubted[1]}"
-    return Verdict(tone, headline, basis, *_suspicious(record, findings))
+    against = previous.label if here and previous and not _unlike(here, previous) else ""
+    return Verdict(tone, headline, basis, *_suspicious(record, findings), against)
 
 
 def warning_of_number(here: Standing, findings: Sequence[Finding]) -> tuple[Finding, str] | None:
@@ -231,7 +234,11 @@ def _progress(record: RoundRecord, here: Standing | None, previous: Standing | N
     tone = change(previous, here, record.frequency_per_A[1])
     if tone is None or tone == "same":
         why = "the intervals overlap" if overlap(previous, here) else "less than one Fourier shell apart"
-        return "same", f"Unchanged within error: {number}, was {before}", f"{against}: {why}."
+        return (
+            "same",
+            f"Unchanged within error: {number}, was {before}",
+            f"{against}{_interval(previous, ' (', ')')}: {why}.",
+        )
     return tone, f"{tone.capitalize()}: {number}, was {before}", f"{against}."
 
 
@@ -245,8 +252,15 @@ def _unmarked(tone: Tone, basis: str, here: Standing, previous: Standing | None,
 
 def _read(here: Standing) -> str:
     """Criterion, curve and interval: "FSC = 0.143, automask, corrected; 90 % CI 8.6-8.1 Å"."""
-    interval = f"; 90 % CI {here.interval_A[0]:.2f}\N{EN DASH}{here.interval_A[1]:.2f} Å" if here.interval_A else ""
-    return f"{criterion(here)}{interval}"
+    return f"{criterion(here)}{_interval(here, '; ')}"
+
+
+def _interval(here: Standing, before: str, after: str = "") -> str:
+    """The interval of a number between two marks; empty where none is known."""
+    if here.interval_A is None:
+        return ""
+    coarse, fine = here.interval_A
+    return f"{before}90 % CI {coarse:.2f}\N{EN DASH}{fine:.2f} Å{after}"
 
 
 def criterion(here: Standing) -> str:

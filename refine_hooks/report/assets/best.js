@@ -52,7 +52,7 @@ function bestWords(row, best, named, onPick) {
   return el(
     "p",
     { class: "best" },
-    `Best of ${plural(best.of, "round")}${best.ofProgram ? ", by the program's own numbers" : ""}: `,
+    `Best of ${plural(best.of, "measured round")}${best.ofProgram ? ", by the program's own numbers" : ""}: `,
     name(best.row),
     near && ", unchanged within error from this one",
     ...(sound === best.row ? [] : [", if its number holds; ", ...doubtless(sound && name(sound))]),
@@ -61,7 +61,7 @@ function bestWords(row, best, named, onPick) {
 }
 
 function doubtless(name) {
-  return name ? ["best that no warning doubts: ", ...name] : ["a warning doubts every number"];
+  return name ? ["best whose number no warning doubts: ", ...name] : ["a warning doubts every number"];
 }
 
 // What is compared: all classes of the shown run, or everything where everything is listed.

@@ -36,7 +36,7 @@ function showCurves(detail, state, onVisible, onActive) {
       ),
       el("td", { class: "n" }, curve.resolution_A ? angstrom(curve.resolution_A) + levelOf(curve, levels) : "–"),
       el("td", { class: "n" }, interval(curve.interval_A)),
-      el("td", { class: "n" }, String(crossingsAt(curve).length)),
+      crossingsCell(curve),
       el("td", { class: "n", "data-here": curve.name }),
       el("td", { class: "n", "data-randomised": curve.name }),
     ),
@@ -48,6 +48,14 @@ function showCurves(detail, state, onVisible, onActive) {
     el("thead", {}, el("tr", {}, head)),
     el("tbody", {}, body),
   );
+}
+
+// A number that the program states need not be a crossing of the curve that it wrote.
+function crossingsCell(curve) {
+  const n = crossingsAt(curve).length,
+    stated = isOfProgram(curve) && !n && curve.resolution_A;
+  const title = stated ? "the program states this number; its curve does not cross the level" : null;
+  return el("td", { class: "n", title }, stated ? "stated" : String(n));
 }
 
 function levelOf(curve, levels) {

@@ -20,9 +20,15 @@ function trackWords(row, named) {
   return [named.run && runName(row), named.class && `class ${row.class}`].filter(Boolean).join(", ");
 }
 
-// "job012, class 2 · it009 · 2026-11-28 09:15"
-function placeWords(row, named) {
-  return [trackWords(row, named), row.label, localTime(row.at)].filter(Boolean).join(" · ");
+// "job012, class 2 · it009 against it008 · 2026-11-28 09:15"
+function placeWords(row, named, against) {
+  const label = against ? `${row.label} against ${against}` : row.label;
+  return [trackWords(row, named), label, localTime(row.at)].filter(Boolean).join(" · ");
+}
+
+// "1 warning, 3 notes"
+function foundWords(warnings, notes) {
+  return [warnings && plural(warnings, "warning"), notes && plural(notes, "note")].filter(Boolean).join(", ");
 }
 
 function roundNumber(row, named) {
@@ -37,7 +43,8 @@ function showRounds(rows, shown, named, onPick) {
     spacer = el("div", { role: "presentation" });
   spacer.style.height = n * ROW_PX + "px";
   node.style.height = n * ROW_PX + 2 + "px";
-  $("round-count").textContent = n ? String(n) : "";
+  const failed = rows.filter((r) => r.failed).length;
+  $("round-count").textContent = n ? String(n) + (failed ? `, ${failed} of them failed` : "") : "";
   const draw = () => {
     const first = Math.max(0, Math.floor(node.scrollTop / ROW_PX) - 4),
       made = [];
@@ -75,7 +82,7 @@ function roundRow(rows, index, position, shown, named, onPick) {
     el(
       "small",
       {},
-      warnings ? el("span", { class: "warn", title: plural(warnings, "warning") }, `⚠ ${warnings} · `) : "",
+      warnings ? warningsOf(row, warnings) : "",
       [trackWords(row, named), localTime(row.at, false), row.particles && `${count(row.particles)} particles`]
         .filter(Boolean)
         .join(" · "),
@@ -85,6 +92,13 @@ function roundRow(rows, index, position, shown, named, onPick) {
   node.dataset.failed = String(Boolean(row.failed));
   node.style.top = position * ROW_PX + "px";
   return node;
+}
+
+// Set apart where one of them doubts the number.
+function warningsOf(row, warnings) {
+  const doubt = row.failed || row.doubted,
+    title = row.doubted ? "a warning doubts this number" : row.failed ? "" : "none of them doubts this number";
+  return el("span", { class: doubt ? "warn" : "", title }, `${doubt ? "⚠ " : ""}${plural(warnings, "warning")} · `);
 }
 
 function bestMark({ row, ofProgram }) {
@@ -151,9 +165,18 @@ function showFaults(failures, known, faults) {
 
 // One run or class, for the selector: name, dates, rounds and the best number of ours.
 function trackTitle(rows, curves) {
-  const numbers = rows.filter((r) => r.headline && r.res[r.headline] && !isOfProgram(curves[r.headline]));
-  const best = Math.min(...numbers.map((r) => r.res[r.headline][0]));
+  const best = bestOf(
+    rows.filter((r) => !r.failed),
+    curves,
+  );
   const days = [...new Set([rows[0], rows.at(-1)].map((r) => localTime(r.at).slice(0, 10)))].join(" to ");
-  const found = [`${rows[0].run}, class ${rows[0].class}`, numbers.length && `best ${angstrom(best)}`];
+  const found = [`${rows[0].run}, class ${rows[0].class}`, best && !best.ofProgram && finest(best)];
   return [...found, plural(rows.length, "round"), days].filter(Boolean).join(" · ");
+}
+
+// The number of the best round, as the verdict has it.
+function finest({ row, of }) {
+  const number = angstrom(row.res[row.headline][0]);
+  if (row.doubted) return `finest ${number}, in doubt`;
+  return of > 1 ? `best ${number}` : number;
 }

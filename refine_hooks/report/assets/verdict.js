@@ -21,7 +21,11 @@ const TONES = {
 };
 
 function showVerdict(detail, row, named, best, onCurve, onPick) {
-  const place = row ? el("h2", {}, placeWords(row, named)) : null;
+  const failure = newestFailure(),
+    failed = failure && row && failure.key !== row.key ? failure : null,
+    against = detail?.shown.verdict.against,
+    place = row ? el("h2", {}, failed && failedFirst(failed), placeWords(row, named, against)) : null;
+  $("verdict").dataset.failed = String(Boolean(failed));
   if (row && row.failed) return fill($("verdict"), failedVerdict(row, place));
   if (!detail) return fill($("verdict"), rowVerdict(row, place));
   const v = detail.shown.verdict,
@@ -42,11 +46,15 @@ function showVerdict(detail, row, named, best, onCurve, onPick) {
       { class: "answer" },
       el("h2", {}, "What is suspicious?"),
       suspicion(v, detail),
-      el("p", {}, v.why),
-      v.do && el("p", { class: "do" }, v.do),
+      v.why !== detail.shown.quote.why && el("p", {}, v.why),
+      v.do && v.do !== detail.shown.quote.do && el("p", { class: "do" }, v.do),
       furtherLinks(detail, curve, onCurve),
     ),
   );
+}
+
+function failedFirst(failure) {
+  return [el("b", { class: "failed" }, `${failure.label} failed`), "; the round shown is not the newest: "];
 }
 
 function answer(tone, words) {
@@ -78,13 +86,15 @@ function suspicion(v, detail) {
 }
 
 function furtherLinks(detail, curve, onCurve) {
-  const n = detail.shown.findings.length;
+  const found = detail.shown.findings,
+    warnings = found.filter((f) => f.severity === "warning").length;
   return el(
     "p",
     { class: "quiet" },
-    curve && el("button", { type: "button", onclick: () => onCurve(curve) }, "Show this curve"),
+    curve && !state.visible(curve) && el("button", { type: "button", onclick: () => onCurve(curve) }, "Show this curve"),
     " ",
-    n > 0 && el("button", { type: "button", onclick: showAllFindings }, n > 1 ? `All ${n} findings` : "The finding"),
+    found.length > 0 &&
+      el("button", { type: "button", onclick: showAllFindings }, foundWords(warnings, found.length - warnings)),
   );
 }
 
