@@ -32,8 +32,8 @@ _GONE = 0.5  # of it, that is not reached again
     Texts(
         "alignment_limit",
         "Possible overfitting: the resolution lies within the alignment limit",
-        "Up to that limit both halves were aligned to one map, so their noise agrees too: a resolution inside it, or within one Fourier "
-        "shell of it, may be overestimated.",
+        "Up to that limit both halves were aligned to one map, so their noise agrees too: a resolution inside it, "
+        "or within one Fourier shell of it, may be overestimated.",
         "Refine once more with a coarser limit and see whether the number stays.",
         doubt="may be overestimated: both halves were aligned to one map up to {limit_A:.2f} Å",
     ),

@@ -91,7 +91,9 @@ function furtherLinks(detail, curve, onCurve) {
   return el(
     "p",
     { class: "quiet" },
-    curve && !state.visible(curve) && el("button", { type: "button", onclick: () => onCurve(curve) }, "Show this curve"),
+    curve &&
+      !state.visible(curve) &&
+      el("button", { type: "button", onclick: () => onCurve(curve) }, "Show this curve"),
     " ",
     found.length > 0 &&
       el("button", { type: "button", onclick: showAllFindings }, foundWords(warnings, found.length - warnings)),

@@ -38,7 +38,13 @@ function showStalled(watch, at) {
   if (node.hidden) return;
   fill(
     node,
-    el("b", {}, `The watch of refine_hooks ${live ? "is" : "was"} stalled: no sign of it`, at && ` since ${localTime(at)}`, ". "),
+    el(
+      "b",
+      {},
+      `The watch of refine_hooks ${live ? "is" : "was"} stalled: no sign of it`,
+      at && ` since ${localTime(at)}`,
+      ". ",
+    ),
     "This says nothing of the refinement itself, but its new rounds are not measured. Look with ",
     el("code", {}, "refine-hooks status"),
     "; if no watch runs, start ",
