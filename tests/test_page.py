@@ -200,7 +200,9 @@ class TestInTheBrowser:
         options = page.run("[...document.querySelectorAll('#track option')].map((o) => o.textContent)")
         assert len(options) == 3
         assert any("2 rounds" in option and "best" in option for option in options)
-        assert text(page, "#verdict h2").startswith("run · Round 2 against Round 1 · 20"), "the verdict names its run, and when"
+        assert text(page, "#verdict h2").startswith("run · Round 2 against Round 1 · 20"), (
+            "the verdict names its run, and when"
+        )
 
     def test_a_newest_round_that_failed_is_seen_first(self, page: chromium.Page, tmp_path: Path) -> None:
         opened(page, tmp_path, healthy(1), healthy(2), a_failure(3, "half 2 is torn: copy it again"))
