@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import cli
 from starlette.testclient import TestClient
 
 from refine_hooks.cli._commands import application as commands
@@ -98,9 +97,7 @@ def read_by_all(out: Path) -> list[RoundRecord]:
     records = read_journal(out / "rounds.jsonl").rounds
     for arguments in (["audit", out, "--json"], ["report", out], ["show", out, records[-1].key]):
         commands()([str(argument) for argument in arguments], standalone_mode=False)
-    told_of_all = cli("show", out)
-    assert told_of_all.returncode == 0, told_of_all.stderr
-    table = told_of_all.stdout
+    table = ran("show", out).stdout.decode("utf-8")
     for record in records:
         assert str(record.key)[:20] in table
     logs = collection_at(out)
@@ -151,8 +148,7 @@ def test_a_relion_project_with_odd_names_is_measured_and_read(tmp_path: Path) ->
             path.rename(path.with_name(os.fsdecode(b"r\xe9n") + path.name.removeprefix("run")))
     config = tmp_path / "c.toml"
     config.write_text(QUICK)
-    done = cli("once", project, "--program", "relion", "--config", config, "--reconstruct", "never")
-    assert done.returncode in (0, 4), done.stderr
+    ran("once", project, "--program", "relion", "--config", config, "--reconstruct", "never")
     records = read_by_all(project / "refine_hooks")
     assert records
     assert all("r\ufffdE9n" in record.key.run for record in records)
