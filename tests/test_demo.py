@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from command_line import cli
 
+from refine_hooks.audit import audit
 from refine_hooks.demo import cistem, demonstrate
 from refine_hooks.errors import InputError
 from refine_hooks.log.file import Journal, read_journal
@@ -41,6 +42,13 @@ def test_the_newest_round_s_local_resolution_is_measured_before_the_end(played: 
         path.name for path in folder.glob("refine_hooks/local/*/*.mrc")
     ]  # of others, too, where the loop came to rest
     assert any("5" in name for name in found)
+
+
+def test_the_angles_of_its_particles_are_those_that_its_maps_were_made_from(played: tuple[Path, Journal]) -> None:
+    for record in played[1].rounds:
+        assert record.sampling is not None
+        assert record.sampling.factor > 0.98  # all views alike
+    assert "views_disagree" not in {finding.rule for finding in audit(played[1])}
 
 
 def test_rounds_get_better_under_the_automask(played: tuple[Path, Journal]) -> None:

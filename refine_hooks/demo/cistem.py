@@ -231,7 +231,9 @@ def _particle_rows(connection: sqlite3.Connection, number: int) -> None:
     psi, phi = rng.uniform(0, 360, (2, PARTICLES))
     rows = [(i + 1, float(psi[i]), float(theta[i]), float(phi[i]), 100.0, 1, i % 2 + 1) for i in range(PARTICLES)]
     connection.executemany(f"INSERT INTO REFINEMENT_RESULT_{number}_1 VALUES (?,?,?,?,?,?,?)", rows)
-    bins = np.histogram2d(theta, phi, (18, 72), ((0, 180), (0, 360)))[0].ravel()
+    # cisTEM counts opposite views together, in bins of equal area: 72 of phi, each with 18 from the pole to the equator.
+    upper = np.where(theta > 90, phi + 180, phi) % 360
+    bins = np.histogram2d(upper, 1 - np.abs(np.cos(np.radians(theta))), (72, 18), ((0, 360), (0, 1)))[0].ravel()
     connection.executemany(
         f"INSERT INTO REFINEMENT_ANGULAR_DISTRIBUTION_{number}_1 VALUES (?,?)", enumerate(map(float, bins))
     )
