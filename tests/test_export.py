@@ -20,6 +20,8 @@ from refine_hooks.log.checks import Checks, Share
 from refine_hooks.log.file import append, read_journal
 from refine_hooks.log.masks import MaskRecord
 from refine_hooks.log.records import HalfMapsRecord, RoundRecord
+from refine_hooks.model import Independence
+from refine_hooks.report import deposit
 from refine_hooks.report.deposit import constant_share, method_of, prepared
 from refine_hooks.report.export import emdb_xml, export, relion_star
 
@@ -207,6 +209,12 @@ def test_halves_of_a_classification_are_refused_beyond_the_limit_of_its_referenc
     halves = HalfMapsRecord(origin="reconstructed", paths=("a", "b"), independence="shared_reference")
     record = healthy(half_maps=halves, masks=(), alignment_limit_A=20.0, program="relion")
     assert "aligned to one reference up to 20.00 A" in refused(record, tmp_path)
+
+
+@pytest.mark.parametrize(("independence", "said"), [("unknown", True), ("shared_reference", False)])
+def test_what_is_known_of_the_halves_is_not_said_to_be_unknown(independence: Independence, said: bool) -> None:
+    halves = HalfMapsRecord(origin="merged", paths=("a", "b"), independence=independence)
+    assert ("not known" in " ".join(deposit._halves(halves, "cistem"))) is said
 
 
 def test_halves_that_share_noise_or_do_not_superimpose_are_refused(tmp_path: Path) -> None:

@@ -320,7 +320,7 @@ def _halves(halves: HalfMapsRecord, program: str) -> Iterator[str]:
         yield "  not tested: whether they are unfiltered and unsharpened, as EMDB wants them; please state it from what you know"
     else:
         yield "  unfiltered and unsharpened: made by refine_hooks"
-    if halves.independence != "independent":
+    if halves.independence == "unknown":
         yield "  not known: whether the halves were refined independently of each other; please state it from what you know"
 
 
