@@ -36,7 +36,7 @@ from refine_hooks.measure.under import (
     checked_mask,
     sphere_mask,
     sphere_sizes,
-    with_cistems_curve,
+    with_its_curves,
     with_signal_outside,
 )
 from refine_hooks.model import Facts, FscCurve, HalfMaps
@@ -83,7 +83,7 @@ def measure_halves(
     sphere, sphere_notes = sphere_mask(pair, facts, settings)
     with ThreadPoolExecutor(1) as beside:
         # Finding the particle is work for one core, mostly.
-        sphere_curves = beside.submit(with_cistems_curve, pair, sphere, facts, settings)
+        sphere_curves = beside.submit(with_its_curves, pair, sphere, facts, settings)
         named = settings.sphere.radius_A or facts.sphere_radius_A
         limit_A = sphere_sizes(sphere).radius_A if named else None
         own = [*automask(pair, settings, limit_A)]

@@ -113,23 +113,27 @@ def sphere_mask(pair: Pair, facts: Facts, settings: Settings) -> tuple[MeasuredM
     return sphere, notes
 
 
-def with_cistems_curve(pair: Pair, sphere: MeasuredMask, facts: Facts, settings: Settings) -> MeasuredMask:
-    """The sphere with its FSC and cisTEM's scaled one, which share a transform where the edge is cisTEM's.
+def with_its_curves(pair: Pair, sphere: MeasuredMask, facts: Facts, settings: Settings) -> MeasuredMask:
+    """The sphere with its FSC and, where the mass is known, cisTEM's scaled one; they share a transform if the edge is cisTEM's.
 
     cisTEM takes the radius that was asked for even where the box cuts that sphere.
     """
-    mass_kDa = settings.program.molecular_mass_kDa or facts.molecular_mass_kDa
-    if not mass_kDa or pair.fault is not None or sphere.values is None or sphere.extent is None:
+    if pair.fault is not None or sphere.values is None or sphere.extent is None:
         return sphere
+    mass_kDa = settings.program.molecular_mass_kDa or facts.molecular_mass_kDa
+    both, box = (pair.half1.voxels, pair.half2.voxels), sphere.extent.box
+    if not mass_kDa:
+        return replace(sphere, correlation=fsc.masked_fsc(*both, sphere.values, box))
     from refine_hooks.curves.cistem import scaled_sphere, sphere_curves
     from refine_hooks.masks.cistem import EDGE_A
 
     radius_A = sphere_sizes(sphere).radius_A
     asked_A = settings.sphere.radius_A or facts.sphere_radius_A or radius_A
-    halves = (pair.half1.voxels, pair.half2.voxels, pair.voxel_size_A, asked_A, mass_kDa)
+    halves = (*both, pair.voxel_size_A, asked_A, mass_kDa)
     if asked_A > radius_A or pair.box_px % 2 or sphere_sizes(sphere).edge_A != EDGE_A or radius_A < EDGE_A / 2:
-        return replace(sphere, scaled=scaled_sphere(*halves))
-    correlation, scaled = sphere_curves(*halves, sphere.values, box=sphere.extent.box)
+        own = fsc.masked_fsc(*both, sphere.values, box)
+        return replace(sphere, correlation=own, scaled=scaled_sphere(*halves))
+    correlation, scaled = sphere_curves(*halves, sphere.values, box=box)
     return replace(sphere, correlation=correlation, scaled=scaled)
 
 
