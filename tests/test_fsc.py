@@ -183,6 +183,19 @@ def test_five_repeats_tell_the_spread_at_every_shell() -> None:
     assert np.mean(ratios) == pytest.approx(1.0, abs=0.05)
 
 
+def test_what_a_mask_carries_may_be_measured_up_to_a_shell_only() -> None:
+    one, two = a_pair(64, 5, noise=0.7)
+    mask, onset, last = a_mask(64, 16), 4, 20
+    halves = transform(one), transform(two)
+    true = randomised(halves, mask, onset, 100, 1)
+    found, short = (randomised(halves, mask, onset, 20, 7, last_shell=up_to) for up_to in (None, last))
+    np.testing.assert_allclose(short.mean[: last + 1], found.mean[: last + 1], atol=1e-6)
+    np.testing.assert_array_equal(short.mean[last + 1 :], 0)
+    assert np.abs(found.mean[last + 1 :]).max() < 1e-3
+    np.testing.assert_allclose(short.sd[: last - 3], found.sd[: last - 3], rtol=0.02)
+    np.testing.assert_allclose(short.sd[last + 1 :], true.sd[last + 1 :], rtol=0.25)
+
+
 def test_the_randomised_fsc_leaves_what_is_below_the_onset_and_repeats_itself() -> None:
     one, two = a_pair(24, 5)
     mask = np.ones((24,) * 3, np.float32)

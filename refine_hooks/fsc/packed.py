@@ -24,7 +24,7 @@ _sum_slab = kernel(
     "packed_sums", array("complex64", 4), INT, INT, INT, array("int16", 1), array("float64", 2, written=True)
 )
 
-Fill = Callable[[Planes, int, int], bool]
+Fill = Callable[[Planes, int, int], None]
 Work = Callable[[Planes, int, int, int], Curve]
 Block = tuple[slice, slice, Planes]
 
@@ -99,15 +99,16 @@ def added(planes: Planes, blocks: Sequence[Block]) -> None:
         planes[:, ky, kx] += block
 
 
-def synthesised(fill: Fill, box: Box, windows: Sequence[Planes]) -> None:
+def synthesised(fill: Fill, box: Box, windows: Sequence[Planes], known: int) -> None:
     """Planes of two volumes over the z of ``box``, from their coefficients.
 
     Args:
         fill: ``fill(slab, begin, end)`` writes the coefficients of ky = begin..end and then of the ky = -begin..-end that are
-            not the same, as [kz, row, kx]; False when all of them are zero.
+            not the same, as [kz, row, kx].
         box: bounding box of the mask that comes next.
         windows: where the planes go: the first to planes of this box, the others to those of boxes that are moved along z, each
             by the same share of the whole, so that none overlaps where there is room for all.
+        known: |kx| and |ky| from which on the coefficients are zero.
     """
     n = windows[0].shape[1]
     places = [(np.arange(box[0].start, box[0].stop) + i * (n // len(windows))) % n for i in range(len(windows))]
@@ -115,11 +116,13 @@ def synthesised(fill: Fill, box: Box, windows: Sequence[Planes]) -> None:
     def work(begin: int, end: int) -> None:
         rows = rows_of(begin, end, n)
         slab = room((n, len(rows), n))
-        if not fill(slab, begin, end):
+        if begin >= known:
             for planes in windows:
                 planes[:, rows] = 0
             return
-        in_place(slab, 0, backward=True)
+        fill(slab, begin, end)
+        for kx in _below(known, n):
+            in_place(slab[:, :, kx], 0, backward=True)
         for planes, z in zip(windows, places, strict=True):
             for row, ky in enumerate(rows):
                 planes[:, ky] = slab[z, row]
@@ -163,16 +166,20 @@ def summed(planes: Sequence[Planes], z: slice, reach: float, *works: Work) -> li
     return [np.sum([part[number] for part in parts], axis=0) for number in range(len(works))]
 
 
-def shell_work(box_px: int) -> tuple[float, Work]:
-    """The reach of the shells 0..N//2, and the work that sums over them; see `sums_of_pair` and `sums_of_two_pairs`."""
-    labels = shell_of_square(box_px)
+def shell_work(box_px: int, last: int | None = None) -> tuple[float, Work]:
+    """The reach of the shells 0..N//2, or up to another one, and the work that sums over them.
+
+    See `sums_of_pair` and `sums_of_two_pairs`.
+    """
+    last = box_px // 2 if last is None else last
+    labels = shell_of_square(box_px)[: last * (last + 1) + 1]
 
     def work(slabs: Planes, begin: int, end: int, kept: int) -> Curve:
-        sums = np.zeros((box_px // 2 + 1, 4 if len(slabs) == 1 else 8))  # in cache lines
+        sums = np.zeros((last + 1, 4 if len(slabs) == 1 else 8))  # in cache lines
         _sum_slab(slabs, begin, end, kept, labels, sums)
         return sums
 
-    return box_px // 2 + 0.5, work
+    return last + 0.5, work
 
 
 def sums_of_pair(found: Curve) -> ShellSums:

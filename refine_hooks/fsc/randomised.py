@@ -27,12 +27,14 @@ from refine_hooks.fsc.spread import mask_spectrum, spread_power
 from refine_hooks.kernels import INT, array, fft, kernel
 
 _POOLED_SHELLS = 3  # on either side
+_TAIL_SHELLS = 24
+_CARRIED_SHELLS = 16  # from farther away a mask brings next to nothing
 # Random phases are multiples of 1/256 of a turn: every power of them below the 256th has mean 0, as for continuous ones.
 _PHASORS = np.exp(2j * np.pi * np.arange(256) / 256).astype(np.complex64)
 _fill = kernel(
     "fill",
     *(array("complex64", 3), array("complex64", 3), array("complex64", 3, written=True)),
-    *(INT, INT, INT, INT, INT, array("complex64", 1)),
+    *(INT, INT, INT, INT, INT, array("complex64", 1), INT),
 )
 
 
@@ -63,6 +65,7 @@ def randomised(
     *,
     order: int = 1,
     unmasked: ShellSums | None = None,
+    last_shell: int | None = None,
 ) -> Randomised:
     """The phase-randomised FSC of one mask.
 
@@ -76,18 +79,20 @@ def randomised(
         order: of the point group that was imposed. The draws know nothing of it: coefficients that it makes equal have phases
             of their own in them, and the spread is widened by its root.
         unmasked: shell sums of the halves, where they are known already.
+        last_shell: what the mask carries is measured up to here; beyond, the mean is 0, and the spread goes on as it was.
     """
-    box = box or extent(mask).box
+    box, shells = box or extent(mask).box, len(mask) // 2 + 1
     if box is None:
         raise ValueError("a mask that is zero everywhere has no randomised FSC")
+    last = shells - 1 if last_shell is None else min(last_shell, shells - 1)
     planes = steady_planes(halves, onset_shell, box)
     low = packed.middle(planes, onset_shell)
-    steady = _masked_sums([planes], mask, box, onset_shell)[0]
+    steady = _masked_sums([planes], mask, box, onset_shell, last)[0]
     mean = expected_mean(steady, unmasked or shell_sums(*halves), mask_spectrum(mask), onset_shell, len(mask))
-    drawn = randomised_sums(halves, mask, onset_shell, repeats, seed, box, low)
+    drawn = randomised_sums(halves, mask, onset_shell, repeats, seed, box, low, last)
     spread = np.nan_to_num([correlation(sums) for sums in drawn]) - mean
     sd = _pooled_sd(order * np.mean(spread**2, axis=0), onset_shell, len(mask))
-    return Randomised(mean, sd, onset_shell, repeats)
+    return Randomised(np.pad(mean, (0, shells - len(mean))), sd, onset_shell, repeats)
 
 
 def expected_mean(steady: ShellSums, unmasked: ShellSums, spectrum: Curve, onset_shell: int, box_px: int) -> Curve:
@@ -164,12 +169,15 @@ def _pooled_sd(variance: Curve, onset_shell: int, box_px: int) -> Curve:
 
     Few repeats say little of one shell: with five, its own spread is half or twice the true one now and then. Variance times
     coefficients hardly changes from shell to shell, but for those right at the onset, where L is mixed in: they stand alone.
+    Shells beyond those that are known are taken to go on as the last of them do.
     """
-    counts = voxels_in_shell(box_px)
-    pooled, first = variance.copy(), onset_shell + SHELLS_PAST_ONSET
-    for shell in range(first, len(variance)):
-        near = slice(max(first, shell - _POOLED_SHELLS), shell + _POOLED_SHELLS + 1)
+    counts, known = voxels_in_shell(box_px), len(variance)
+    pooled, first = np.pad(variance, (0, len(counts) - known)), onset_shell + SHELLS_PAST_ONSET
+    for shell in range(first, known):
+        near = slice(max(first, shell - _POOLED_SHELLS), min(known, shell + _POOLED_SHELLS + 1))
         pooled[shell] = np.mean(variance[near] * counts[near]) / counts[shell]
+    tail = slice(max(min(first, known - 1), known - _TAIL_SHELLS), known)
+    pooled[known:] = np.mean(variance[tail] * counts[tail]) / counts[known:]
     return np.minimum(np.sqrt(pooled), 1.0)
 
 
@@ -178,11 +186,13 @@ def steady_sums(halves: tuple[HalfTransform, HalfTransform], mask: Volume, onset
     return _masked_sums([steady_planes(halves, onset_shell, box)], mask, box, onset_shell)[0]
 
 
-def _masked_sums(pairs: list[Planes], mask: Volume, box: Box, known: int) -> list[ShellSums]:
+def _masked_sums(
+    pairs: list[Planes], mask: Volume, box: Box, known: int, last: int | None = None
+) -> list[ShellSums]:
     """Shell sums of one pair or, each half with each, of two; the planes are masked in place."""
     for planes in pairs:
         packed.remasked(planes, mask, box, known)
-    (found,) = packed.summed(pairs, box[0], *packed.shell_work(len(mask)))
+    (found,) = packed.summed(pairs, box[0], *packed.shell_work(len(mask), last))
     return [packed.sums_of_pair(found)] if len(pairs) == 1 else packed.sums_of_two_pairs(found)
 
 
@@ -191,14 +201,11 @@ def steady_planes(halves: tuple[HalfTransform, HalfTransform], onset_shell: int,
     planes = packed.new_planes(box, len(halves[0]))
     rows1, rows2 = (half.transpose(1, 0, 2) for half in halves)
 
-    def fill(slab: Planes, begin: int, end: int) -> bool:
-        if begin >= onset_shell:
-            return False
+    def fill(slab: Planes, begin: int, end: int) -> None:
         slab[...] = 0
-        _fill(rows1, rows2, slab, begin, end, onset_shell, False, 0, _PHASORS)
-        return True
+        _fill(rows1, rows2, slab, begin, end, onset_shell, False, 0, _PHASORS, len(slab))
 
-    packed.synthesised(fill, box, [planes])
+    packed.synthesised(fill, box, [planes], onset_shell)
     return planes
 
 
@@ -210,9 +217,11 @@ def randomised_sums(
     seed: int,
     box: Box,
     low: list[packed.Block],
+    last: int | None = None,
 ) -> list[ShellSums]:
-    """Shell sums of the masked halves after each randomisation; ``low`` is the middle of the planes of L."""
+    """Shell sums of the masked halves after each randomisation, up to a shell; ``low`` is the middle of the planes of L."""
     draws = _draws(repeats)
+    known = len(mask) if last is None else max(last + _CARRIED_SHELLS, onset_shell)
     places = max(1, min(len(mask) // (box[0].stop - box[0].start), draws))
     held = draws if places == draws else min(draws, max(2, places // 2 * 2))
     room = [packed.new_planes(box, len(mask)) for _ in range(held)]
@@ -220,13 +229,13 @@ def randomised_sums(
     while len(drawn) < repeats:
         group = room[: _draws(repeats - len(drawn))]
         for first in range(0, len(group), places):
-            _randomise(halves, onset_shell, seed, box, group[first : first + places])
+            _randomise(halves, onset_shell, seed, box, group[first : first + places], known)
             seed += 1
         for first in range(0, len(group), 2):
             pairs = group[first : first + 2]
             for planes in pairs:
                 packed.added(planes, low)
-            drawn += _masked_sums(pairs, mask, box, len(mask))
+            drawn += _masked_sums(pairs, mask, box, known, last)
     return drawn[:repeats]
 
 
@@ -236,13 +245,14 @@ def _draws(repeats: int) -> int:
 
 
 def _randomise(
-    halves: tuple[HalfTransform, HalfTransform], onset_shell: int, seed: int, box: Box, windows: list[Planes]
+    halves: tuple[HalfTransform, HalfTransform], onset_shell: int, seed: int, box: Box, windows: list[Planes], known: int
 ) -> None:
     """Planes of R of both halves, as `packed.synthesised` takes them from one draw of phases."""
     rows1, rows2 = (half.transpose(1, 0, 2) for half in halves)
 
-    def fill(slab: Planes, begin: int, end: int) -> bool:
-        _fill(rows1, rows2, slab, begin, end, onset_shell, True, seed, _PHASORS)
-        return True
+    def fill(slab: Planes, begin: int, end: int) -> None:
+        if known <= len(slab) // 2:
+            slab[...] = 0
+        _fill(rows1, rows2, slab, begin, end, onset_shell, True, seed, _PHASORS, known)
 
-    packed.synthesised(fill, box, windows)
+    packed.synthesised(fill, box, windows, known)

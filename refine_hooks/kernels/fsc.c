@@ -218,12 +218,13 @@ static void put_randomised(
 }
 
 /* Coefficients [kz, row, kx] of v1 + i v2 for ky = begin..end and their negatives, from halves [ky, kz, kx]. With a seed what lies
-   at and beyond the onset, its phases random, and 0 below; without one, where `randomise` is 0, what lies below. */
+   at and beyond the onset, its phases random, and 0 below; without one, where `randomise` is 0, what lies below. With a seed what is
+   as far away as `known` or farther in any one direction is not written. */
 void fill(
     complex_array half1, complex_array half2, complex_array slab, int64_t begin, int64_t end, int64_t onset, int64_t randomise,
-    int64_t seed, complex_array phasors
+    int64_t seed, complex_array phasors, int64_t known
 ) {
-    int64_t n = half1.shape[1], columns = half1.shape[2];
+    int64_t n = half1.shape[1], columns = least(half1.shape[2], known);
     int64_t beyond = onset * onset - onset; /* |k| >= onset - 1/2 for whole squares above this */
     for (int64_t row = 0; row < slab.shape[1]; row++) {
         int64_t ky = row < end - begin ? begin + row : -(row - (end - begin) + most(begin, 1));
@@ -232,6 +233,8 @@ void fill(
         int64_t iy = (ky + n) % n;
         for (int64_t iz = 0; iz < n; iz++) {
             int64_t kz = least(iz, n - iz), low = columns_within(beyond + 1, kz * kz + ky * ky, columns);
+            if (kz >= known || most(ky, -ky) >= known)
+                continue;
             complex64 *line = ROW2(slab, iz, row), *opposite = ROW2(slab, (n - iz) % n, mirror);
             const complex64 *row1 = ROW2(half1, iy, iz), *row2 = ROW2(half2, iy, iz), zero = {0, 0};
             for (int64_t kx = 0; kx < low; kx++)

@@ -17,7 +17,7 @@ from refine_hooks.measure.under import MeasuredMask, sphere_sizes
 from refine_hooks.model import Facts, FscCurve, HalfMaps
 from refine_hooks.settings import Settings
 
-_SPHERE_REACH_SHELLS = 24
+_REACH_SHELLS, _READ_SHELLS = 24, 12
 
 
 def randomised_of(
@@ -42,24 +42,32 @@ def randomised_of(
             found[mask.record.name] = _under_sphere(pair, mask, settings, order)
         else:
             found[mask.record.name] = randomised(
-                pair.transforms, mask.values, *drawing, mask.extent.box, order=order, unmasked=pair.sums
+                *(pair.transforms, mask.values, *drawing, mask.extent.box),
+                order=order,
+                unmasked=pair.sums,
+                last_shell=_carried_up_to(pair, masked_correlation(pair, mask), settings),
             )
     return found
+
+
+def _carried_up_to(pair: Pair, correlation: Curve, settings: Settings) -> int:
+    """Past what a mask's edge reaches from the onset, and past where a curve is read."""
+    assert pair.onset_shell is not None
+    shown = correlation if pair.valid_shells is None else correlation[: pair.valid_shells + 1]
+    resolution_A = curves.resolution_A(shown, pair.frequency_per_A, settings.fsc.threshold)
+    claimed = pair.box_px * pair.voxel_size_A / resolution_A if resolution_A else pair.box_px // 2
+    return min(pair.box_px // 2, max(pair.onset_shell + _REACH_SHELLS, int(claimed) + _READ_SHELLS))
 
 
 def _under_sphere(pair: Pair, mask: MeasuredMask, settings: Settings, order: int) -> Randomised:
     """As far as the sphere's own FSC is above the level, and past what its edge reaches from the onset."""
     assert pair.onset_shell is not None
     sphere, box_A = sphere_sizes(mask), pair.box_px * pair.voxel_size_A
-    correlation = masked_correlation(pair, mask)
-    shown = correlation if pair.valid_shells is None else correlation[: pair.valid_shells + 1]
-    resolution_A = curves.resolution_A(shown, pair.frequency_per_A, settings.fsc.threshold)
-    claimed = box_A / resolution_A if resolution_A else pair.box_px // 2
     return randomised_wide(
         pair.transforms,
         lambda box_px: masks.sphere(box_px, box_A / box_px, sphere.radius_A, sphere.edge_A),
         pair.onset_shell,
-        min(pair.box_px // 2, max(pair.onset_shell + _SPHERE_REACH_SHELLS, int(claimed) + 4)),
+        _carried_up_to(pair, masked_correlation(pair, mask), settings),
         correlated=mask.correlated,
         order=order,
         unmasked=pair.sums,
