@@ -186,9 +186,7 @@ def steady_sums(halves: tuple[HalfTransform, HalfTransform], mask: Volume, onset
     return _masked_sums([steady_planes(halves, onset_shell, box)], mask, box, onset_shell)[0]
 
 
-def _masked_sums(
-    pairs: list[Planes], mask: Volume, box: Box, known: int, last: int | None = None
-) -> list[ShellSums]:
+def _masked_sums(pairs: list[Planes], mask: Volume, box: Box, known: int, last: int | None = None) -> list[ShellSums]:
     """Shell sums of one pair or, each half with each, of two; the planes are masked in place."""
     for planes in pairs:
         packed.remasked(planes, mask, box, known)
@@ -245,7 +243,12 @@ def _draws(repeats: int) -> int:
 
 
 def _randomise(
-    halves: tuple[HalfTransform, HalfTransform], onset_shell: int, seed: int, box: Box, windows: list[Planes], known: int
+    halves: tuple[HalfTransform, HalfTransform],
+    onset_shell: int,
+    seed: int,
+    box: Box,
+    windows: list[Planes],
+    known: int,
 ) -> None:
     """Planes of R of both halves, as `packed.synthesised` takes them from one draw of phases."""
     rows1, rows2 = (half.transpose(1, 0, 2) for half in halves)
