@@ -200,7 +200,7 @@ def test_a_watch_measures_the_newest_round_locally_beside_the_log_and_all_of_the
             assert newest.with_last is not None
             assert newest.with_last.against == logged[0].key
             assert newest.with_last.signal < 0.7  # of two phantoms with other details
-            assert newest.verdict == "undecided"
+            assert newest.verdict == "changing"
         shown = w.observers.view.detail(logged[-1].key)["shown"]["local"]
         assert bool(shown) == having[-1]
 

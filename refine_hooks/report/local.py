@@ -1,6 +1,6 @@
 """Where the map is good, and whether it still changes, in words."""
 
-from refine_hooks.log.convergence import Convergence
+from refine_hooks.log.convergence import Agreement, Convergence
 from refine_hooks.log.local import LocalChange, LocalPart, LocalResolution
 
 _NEXT_TO_NOTHING, _NEARLY_ALL = 0.01, 0.95
@@ -59,24 +59,51 @@ def convergence_words(convergence: Convergence | None) -> list[str]:
     if convergence is None:
         return []
     compared = f"{convergence.rounds} round{'' if convergence.rounds == 1 else 's'}"
-    rate = f"{abs(convergence.per_round_A or 0):.2f} Å a round"
-    said = {
-        "converged": f"converged since round {convergence.since}: neither the resolution nor the map changes beyond its error",
+    return [
+        f"convergence ({compared}): {_verdict_words(convergence)}",
+        *([] if convergence.with_last is None else _beside_words(convergence.with_last, convergence.mask)),
+    ]
+
+
+def _verdict_words(convergence: Convergence) -> str:
+    rate, alike = f"{abs(convergence.per_round_A or 0):.2f} Å a round", convergence.with_last
+    return {
+        "converged": f"converged since round {convergence.since}: the resolution is unchanged within error"
+        + ("; the maps were not compared" if alike is None else ", and the map no longer changes"),
         "improving": f"still improving by {rate}",
         "worsening": f"getting worse by {rate}",
         "oscillates": "oscillates between two solutions: this round is like the one before the last, not like the last one",
-        "undecided": "whether it has converged is not decided",
+        "changing": "not converged: it still changes, without a direction",
+        "undecided": "not decided: a verdict needs three rounds that can be compared",
     }[convergence.verdict]
-    words = [f"convergence ({compared}): {said}"]
-    if convergence.with_last is not None:
-        one = convergence.with_last
-        noise = "" if one.noise_shared is None else f"; {100 * one.noise_shared:.0f} % of their noise is the same"
+
+
+def _beside_words(one: Agreement, mask: str | None) -> list[str]:
+    """What two rounds have in common, a sentence each."""
+    same = "the same" if one.signal + 2 * one.signal_sd >= 0.97 else "not the same"
+    words = [
+        f"against {one.against} ({mask}): the signal is {same}, its correlation is {min(one.signal, 1.0):.3f} ± "
+        f"{max(one.signal_sd, 0.001):.3f} up to the resolution; 1 is an unchanged map"
+    ]
+    if one.better is not None and one.better_sd:
+        sure = abs(one.better) > 3 * one.better_sd
+        side = "above" if one.better > 0 else "below"
+        level = f"lies {abs(one.better):.3f} ± {one.better_sd:.3f} {side}" if sure else "lies within its error of"
+        words.append(f"the half-map FSC of this round {level} that of {one.against}")
+    if one.noise_shared is not None:
+        words.append(f"{_noise_words(one.noise_shared)} ({100 * one.noise_shared:.0f} % of their noise is the same)")
+    if one.moved_A:
         words.append(
-            f"the signal correlates {min(one.signal, 1.0):.3f} ± {one.signal_sd:.3f} with that of {one.against} "
-            f"({convergence.mask}){noise}"
+            f"the particle was moved by {one.moved_A:.1f} Å between the two rounds; the maps were compared in one place"
         )
-        if one.signal - 2 * one.signal_sd > 1:
-            words.append(
-                "the two rounds are more alike than the half maps of either: do the half maps lie on each other?"
-            )
+    if one.turned_deg and same != "the same":
+        words.append(
+            f"the particle was turned by {one.turned_deg:.1f} degrees between the two rounds, which is a part of that"
+        )
     return words
+
+
+def _noise_words(shared: float) -> str:
+    if shared > 0.9:
+        return "nearly all angles are the same as in the earlier round"
+    return "angles still change" if shared > 0.5 else "most angles changed by more than the resolution can bear"

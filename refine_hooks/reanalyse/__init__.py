@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from refine_hooks import curves
 from refine_hooks.errors import MapError, RefineHooksError
-from refine_hooks.files.mrc import Map, Volume, read_map
+from refine_hooks.files.mrc import Volume, read_map
 from refine_hooks.files.reading import parsed_json, read_text
-from refine_hooks.log.convergence import Agreement, Convergence
+from refine_hooks.log.convergence import Convergence
 from refine_hooks.log.file import Place
 from refine_hooks.log.folder import Store
 from refine_hooks.log.index import LogIndex
@@ -69,22 +68,40 @@ class Analyses:
             settings: of the log.
         """
         source, known = local_source(self.store, record), self.completed(record)
-        if source is None or (known.local is not None and known.convergence is not None):
+        if known.convergence is not None and (known.local is not None or source is None):
             return False
-        former = index.before(record.key)
-        logger.info(
-            f"{record.key} {record.label}: measuring the local resolution and the change against earlier rounds"
-        )
         try:
-            mask = _mask(self.store, record, source)
-            local = known.local or _measured_locally(
-                self.store, record, mask, source, self.completed(former) if former else None
-            )
-            convergence = _compared(self.store, index, record, mask, source.name)
-            _keep_locally(self.store, record, source, local, convergence)
+            if source is None:
+                return self._keep_by_numbers(index, record)
+            self._measure_maps(index, known, source)
         except (RefineHooksError, OSError, MemoryError) as error:
             logger.warning(f"{record.key} {record.label}: no local resolution: {error}")
             return False
+        return True
+
+    def _measure_maps(self, index: LogIndex, record: RoundRecord, source: MaskRecord) -> None:
+        from refine_hooks.reanalyse.beside import compared
+
+        logger.info(
+            f"{record.key} {record.label}: measuring the local resolution and the change against earlier rounds"
+        )
+        mask = _mask(self.store, record, source)
+        local = record.local
+        if local is None:
+            former = index.before(record.key)
+            before = self.completed(former) if former else None
+            local = _measured_locally(self.store, record, mask, source, before)
+        convergence = compared(self.store, index, record, mask, source.name)
+        _keep_locally(self.store, record, source, local, convergence)
+
+    def _keep_by_numbers(self, index: LogIndex, record: RoundRecord) -> bool:
+        """Of a round without half maps: what its resolution and those before it say; whether there are several."""
+        from refine_hooks.reanalyse.beside import compared
+
+        convergence = compared(self.store, index, record, None, None)
+        if convergence.rounds < 2:
+            return False
+        _keep_locally(self.store, record, None, None, convergence)
         return True
 
     def measure_newest_locally(self, index: LogIndex, settings: Settings) -> list[Key]:
@@ -217,11 +234,11 @@ def local_source(store: Store, record: RoundRecord) -> MaskRecord | None:
     return mask if all(path.is_file() for path in paths) else None
 
 
-def _local_state(store: Store, record: RoundRecord, mask: MaskRecord) -> str:
+def _local_state(store: Store, record: RoundRecord, mask: MaskRecord | None) -> str:
     """What a local resolution depends on; its map is a part of it: where it was deleted, it is made again."""
     halves, curve = record.half_maps, record.headline_curve()
-    assert halves is not None
-    files = [store.path(path) for path in (*(halves.paths or ()), *([mask.path] if mask.path else []))]
+    paths = () if mask is None or halves is None else halves.paths or ()
+    files = [store.path(path) for path in (*paths, *([mask.path] if mask and mask.path else []))]
     # Where the project stands does not matter: one that was moved keeps what was measured.
     states = [(store.relative(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     there = store.local_path(record.key, record.label).is_file()
@@ -252,11 +269,12 @@ def _measured_locally(
     store: Store, record: RoundRecord, mask: Volume, about: MaskRecord, former: RoundRecord | None
 ) -> LocalResolution | None:
     from refine_hooks.analysis.local_record import measured_locally
+    from refine_hooks.reanalyse.beside import halves_of
 
     curve = record.headline_curve()
     assert curve is not None
     assert curve.resolution_A is not None
-    one, two = _halves(store, record)
+    one, two = halves_of(store, record)
     measured = measured_locally(
         one,
         two,
@@ -267,73 +285,6 @@ def _measured_locally(
         symmetry_order=order_of(record.symmetry) or 1,
     )
     return None if measured is None else write_local(store, record, measured, former)
-
-
-def _halves(store: Store, record: RoundRecord) -> tuple[Map, Map]:
-    assert record.half_maps is not None
-    assert record.half_maps.paths is not None
-    one, two = (read_map(store.path(path), record.voxel_size_A) for path in record.half_maps.paths)
-    return one, two
-
-
-def _compared(store: Store, index: LogIndex, record: RoundRecord, mask: Volume, mask_name: str) -> Convergence:
-    """The newest round beside those before it; two of them are looked at as far as their half maps are there."""
-    from refine_hooks.analysis.convergence import Point, agreement, round_maps, verdict
-
-    before = index.history(record.key)
-    own = index.summary(record.key)
-    points = [
-        Point(one.key.iteration, curve.resolution_A, curve.interval_A)
-        for one in (*before, *([own] if own else []))
-        if (curve := one.headline_curve) is not None
-        and curve.resolution_A is not None
-        and own is not None
-        and (one.headline, one.origin) == (own.headline, own.origin)
-    ]
-    earlier = index.records([one.key for one in before[-2:]])[::-1]
-    same = [one for one in earlier if _in_the_same_place(store, one, record)]
-    threshold = getattr(record.headline_curve(), "threshold", 0.143)
-    maps = []
-    for one in (record, *same):
-        half1, half2 = _halves(store, one)
-        maps.append(round_maps(half1.voxels, half2.voxels, mask))
-    pairs = ((0, 1), (0, 2), (1, 2))
-    agreed = {
-        (i, j): agreement(maps[i], maps[j], mask, threshold)
-        for i, j in pairs
-        if j < len(maps) and len(same) == len(earlier)
-    }
-    found = verdict(points, agreed.get((0, 1)), agreed.get((0, 2)), agreed.get((1, 2)))
-    told = {
-        pair: Agreement(
-            against=same[pair[1] - 1].key,
-            correlation=curves.listed(one.correlation) or (),
-            signal=one.signal,
-            signal_sd=one.signal_sd,
-            noise_shared=one.noise_shared,
-        )
-        for pair, one in agreed.items()
-        if one is not None
-    }
-    return Convergence(
-        verdict=found.verdict,
-        rounds=len(points),
-        since=found.since,
-        per_round_A=found.per_round_A,
-        mask=mask_name,
-        with_last=told.get((0, 1)),
-        with_before_last=told.get((0, 2)),
-        last_two=told.get((1, 2)),
-    )
-
-
-def _in_the_same_place(store: Store, one: RoundRecord, other: RoundRecord) -> bool:
-    """Whether the half maps of a round are there, in the same box as those of another one."""
-    halves = one.half_maps
-    if halves is None or halves.paths is None or (one.box_px, one.voxel_size_A) != (other.box_px, other.voxel_size_A):
-        return False
-    same_origin = other.half_maps is not None and halves.origin == other.half_maps.origin
-    return same_origin and all(store.path(path).is_file() for path in halves.paths)
 
 
 def write_local(
@@ -367,7 +318,7 @@ def _draw_locally(store: Store, record: RoundRecord, measured: "LocalMeasured") 
 
 
 def _keep_locally(
-    store: Store, record: RoundRecord, mask: MaskRecord, local: LocalResolution | None, convergence: Convergence
+    store: Store, record: RoundRecord, mask: MaskRecord | None, local: LocalResolution | None, convergence: Convergence
 ) -> None:
     kept = {
         "made_from": _local_state(store, record, mask),
