@@ -178,6 +178,48 @@ def resampled(half: Volume, box_px: int) -> NDArray[np.floating]:
     return np.asarray(ndimage.zoom(there, len(half) / box_px, order=3))
 
 
+def nearest(half: Volume, degrees: float) -> NDArray[np.floating]:
+    return np.asarray(ndimage.rotate(half, degrees, axes=(1, 2), reshape=False, order=0, mode="wrap"))
+
+
+def with_wave(share: float, *, in_both: bool) -> Callable[[Truth], Pair]:
+    """A wave of 10 A across the rows, of a share of the noise's amplitude."""
+
+    def halves(truth: Truth) -> Pair:
+        wave = share * noises(truth)[0].std() * np.sqrt(2) * np.cos(2 * np.pi * np.arange(SOUND.box_px) / 4)
+        return pair_of(truth.half1 + (wave if in_both else 0.0), truth.half2 + wave)
+
+    return halves
+
+
+def with_hole(truth: Truth) -> Pair:
+    """A soft hole of 10 A radius in the middle of the particle."""
+    ticks = np.arange(SOUND.box_px)
+    z, y, x = (int(at) for at in np.argwhere(truth.oracle > 0.9).mean(axis=0))
+    away = np.sqrt((ticks[:, None, None] - z) ** 2 + (ticks[:, None] - y) ** 2 + (ticks - x) ** 2)
+    kept = np.clip((away - 4) / 3, 0, 1)
+    return pair_of(truth.half1 * kept, truth.half2 * kept)
+
+
+def without_noise_in_both(truth: Truth) -> Pair:
+    """A ball of one draw of noise, in the particle, taken from both."""
+    ticks = np.arange(SOUND.box_px)
+    z, y, x = (int(at) for at in np.argwhere(truth.oracle > 0.9).mean(axis=0))
+    ball = (ticks[:, None, None] - z) ** 2 + (ticks[:, None] - y) ** 2 + (ticks - x) ** 2 < 36
+    taken = another_noise(truth) * ball
+    return pair_of(truth.half1 - taken, truth.half2 - taken)
+
+
+def with_outliers(half: Volume) -> NDArray[np.floating]:
+    changed = half.copy()
+    changed[tuple(np.random.default_rng(3).integers(0, len(half), (3, 10)))] += 100 * half.std()
+    return changed
+
+
+def with_slope(half: Volume) -> NDArray[np.floating]:
+    return half + 10 * half.std() * (np.arange(len(half)) / len(half) - 0.5)
+
+
 def cropped(half: Volume, box_px: int) -> NDArray[np.floating]:
     """Cut to a smaller box, and padded with zeros to the old one."""
     edge = (len(half) - box_px) // 2
@@ -243,6 +285,20 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "one half cut to a box of 40 and padded with zeros", second(lambda half: cropped(half, 40)), ("masked_halves",)
     ),
+    Kind("both halves turned by nearest voxels", both(lambda half: nearest(half, 10.0)), ("voxels_repeated",)),
+    Kind("one half turned by nearest voxels", second(lambda half: nearest(half, 10.0)), ("voxels_repeated",)),
+    Kind("both halves turned alike, by splines", both(lambda half: turned(half, 10.0))),
+    Kind("both halves median-filtered", both(lambda half: ndimage.median_filter(half, 3)), ("voxels_repeated",)),
+    Kind("both halves cut off below zero", both(lambda half: np.maximum(half, 0)), ("voxels_clipped",)),
+    Kind("a wave of 10 Å in both halves", with_wave(1.0, in_both=True), ("pattern_in_halves",)),
+    Kind("a faint wave of 10 Å in both halves", with_wave(0.2, in_both=True), ("pattern_in_halves",)),
+    Kind("a wave of 10 Å in one half", with_wave(1.0, in_both=False), ("pattern_in_halves",)),
+    Kind("single voxels that stick out of both halves", both(with_outliers), ("outlier_voxels",)),
+    Kind("single voxels that stick out of one half", second(with_outliers), ("outlier_voxels",)),
+    Kind("a background that rises to one side, in one half", second(with_slope), ("background_gradient",)),
+    Kind("a background that rises to one side, in both", both(with_slope), ("background_gradient",)),
+    Kind("a hole in the particle, cut into both halves", with_hole, ("hole_in_halves",)),
+    Kind("the same noise taken from a part of the particle, in both", without_noise_in_both, ("duplicates",)),
     Kind("one half padded with zeros to a box of 64", second(lambda half: np.pad(half, 8))),
 )
 FAST = ("nothing: the sound pair", "one half mirrored", "noise alone")  # rows that a test makes again

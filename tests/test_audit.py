@@ -33,7 +33,16 @@ from refine_hooks.audit import Finding, audit, worst
 from refine_hooks.curves.cistem import gain, part_fsc
 from refine_hooks.errors import InputError
 from refine_hooks.fourier import voxels_in_shell
-from refine_hooks.log.checks import Checks, NoiseByDirection, PowerRatio, ProgramDifference, Share
+from refine_hooks.log.checks import (
+    Checks,
+    NoiseByDirection,
+    Pattern,
+    PowerRatio,
+    ProgramDifference,
+    Share,
+    Solvent,
+    Voxels,
+)
 from refine_hooks.log.file import Journal
 from refine_hooks.log.headline import with_headline
 from refine_hooks.log.masks import AutomaskParameters, MaskRecord, SignalOutside
@@ -173,6 +182,24 @@ def with_checks(**numbers: Any) -> RoundRecord:
     return healthy(checks=Checks(**numbers))
 
 
+def with_voxels(
+    repeated: tuple[float | None, float | None] = (0.0, 0.0),
+    clipped: tuple[float, float] = (0.0, 0.0),
+    outliers: tuple[int, int] = (0, 0),
+    holes: float = 0.0,
+    **more: Any,
+) -> RoundRecord:
+    return with_checks(voxels=Voxels(repeated=repeated, clipped=clipped, outliers=outliers, holes=holes), **more)
+
+
+def in_solvent(value: float = 0.0, sd: float = 0.004, pattern: Pattern | None = None) -> RoundRecord:
+    return with_checks(solvent=Solvent(value=value, sd=sd, coarse_A=16.0, fine_A=4.0, cubes=20, pattern=pattern))
+
+
+WAVE = Pattern(period_A=8.0, direction=(1.0, 0.0, 0.0), times=(40.0, 41.0), coherent=0.98)
+WAVE_IN_ONE = Pattern(period_A=8.0, direction=(1.0, 0.0, 0.0), times=(1.1, 41.0), coherent=0.1)
+
+
 def by_direction(lowest: float, highest: float, analysis: Analysis | None = None, sd: float = 0.04) -> RoundRecord:
     noise = NoiseByDirection(lowest=lowest, highest=highest, lowest_axis=(0, 0, 1), highest_axis=(1, 0, 0), sd=sd)
     return healthy(checks=Checks(noise_by_direction=noise), analysis=analysis)
@@ -210,6 +237,15 @@ SPEAKS = [
     ("halves_inverted", with_checks(inverted=True), "warning", "the opposite contrast"),
     ("halves_turned", with_checks(rotated_deg=6.0), "warning", "turned by 6.0 degrees"),
     ("same_voxels", with_checks(same_voxels=0.012), "warning", "in 1.2 % of the box"),
+    ("voxels_repeated", with_voxels(repeated=(0.02, 0.02)), "warning", "correlates: the resolution is too good"),
+    ("voxels_repeated", with_voxels(repeated=(None, 0.02)), "warning", "of half map 2 have exactly"),
+    ("voxels_clipped", with_voxels(clipped=(0.4, 0.4)), "warning", "40 % of the voxels of both half maps"),
+    ("outlier_voxels", with_voxels(outliers=(0, 3)), "warning", "single voxels of half map 2"),
+    ("hole_in_halves", with_voxels(holes=0.02), "warning", "2 % of the inner part of the box"),
+    ("pattern_in_halves", in_solvent(pattern=WAVE), "warning", "a wave of 8.00 A along x, y, z = 1.00, 0.00, 0.00"),
+    ("pattern_in_halves", in_solvent(pattern=WAVE_IN_ONE), "warning", "too low at that resolution"),
+    ("solvent_correlates", in_solvent(value=0.04), "warning", "the halves correlate by 0.040 (+- 0.004)"),
+    ("background_gradient", with_checks(background_gradient=(0.0, 5.0)), "warning", "of half map 2 rises by 5.0"),
     ("halves_shifted", with_checks(shift_px=(0.3, 0.0, -0.4), shift_sd_px=0.05), "warning", "shifted by 0.50 voxels"),
     (
         "halves_magnified",
@@ -367,6 +403,19 @@ SILENT = [
     ("halves_shifted", with_checks(shift_px=(0.3, 0.0, 0.0), shift_sd_px=0.1)),
     ("halves_shifted", with_checks()),
     ("same_voxels", with_checks(same_voxels=0.0)),
+    ("voxels_repeated", with_voxels(repeated=(1e-4, None))),
+    ("voxels_clipped", with_voxels(clipped=(1e-3, 1e-3))),
+    ("outlier_voxels", with_voxels()),
+    ("hole_in_halves", with_voxels()),
+    ("pattern_in_halves", in_solvent(value=0.04)),
+    ("solvent_correlates", in_solvent(value=0.015, sd=0.001)),
+    ("solvent_correlates", in_solvent(value=0.04, sd=0.01)),
+    ("solvent_correlates", in_solvent(value=0.04, pattern=WAVE)),
+    ("background_gradient", with_checks(background_gradient=(1.5, 0.0))),
+    ("halves_turned", with_checks(rotated_deg=6.0, background_gradient=(0.0, 5.0))),
+    ("duplicates", with_checks(common_noise_share=Share(value=0.02, sd=0.004), background_gradient=(5.0, 5.0))),
+    ("halves_magnified", with_voxels(repeated=(0.0, 0.02), larger=0.02, larger_sd=0.001)),
+    ("halves_unlike", with_voxels(outliers=(3, 0), power_ratio=PowerRatio(value=9.0, at_A=5.0))),
     ("halves_magnified", with_checks(larger=0.02, larger_sd=0.005)),
     ("halves_unlike", with_checks(power_ratio=PowerRatio(value=2.9, at_A=5.0))),
     ("masked_halves", masked_by("inscribed_sphere")),

@@ -13,6 +13,9 @@ from refine_hooks.kernels.order import quantile
 
 _FAR_SHARE = 0.4  # of the blocks that hold noise, the farthest from the centre
 _CORNERS = 0.5
+_OUTER, _OUTER_IN_SPHERE, _IN_SPHERE = 0.45, 0.3, 0.4  # of the box's edge: where a slope is looked for
+_FEWEST = 64  # blocks
+_A_SLOPE = 0.5  # of the variance of the levels
 
 
 def solvent_levels(blocks: Blocks, masked: MaskedBefore | None) -> tuple[float, float]:
@@ -41,3 +44,25 @@ def _inner(chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
         for step in (1, -1):
             inner &= np.roll(inner, step, axis)
     return inner
+
+
+def gradients(blocks: Blocks, masked: MaskedBefore | None) -> tuple[float, float]:
+    """By how much the level of the solvent rises over the box in each half, in standard deviations of the noise.
+
+    0 where what differs between the levels of the blocks away from the centre is not a slope in the main.
+    """
+    whole = masked is None or masked.kind == "none"
+    chosen = (blocks.radius > (_OUTER if whole else _OUTER_IN_SPHERE)) & (blocks.noise > 0)
+    chosen &= blocks.radius < (1.0 if whole else _IN_SPHERE)
+    if int(chosen.sum()) < _FEWEST:
+        return 0.0, 0.0
+    terms = np.column_stack([blocks.middle[np.argwhere(chosen)], np.ones(int(chosen.sum()))])
+    sd = float(np.sqrt(quantile(blocks.noise[chosen], 0.5)))
+    first, second = (_slope(terms, level[chosen]) / sd for level in (blocks.level1, blocks.level2))
+    return first, second
+
+
+def _slope(terms: NDArray[np.float64], levels: NDArray[np.float64]) -> float:
+    fit, *_ = np.linalg.lstsq(terms, levels, rcond=None)
+    steep = float(np.var(levels - terms @ fit)) < (1 - _A_SLOPE) * float(np.var(levels))
+    return float(np.linalg.norm(fit[:3])) if steep else 0.0

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from refine_hooks.audit import curves, directions, halves, limits, masks, rounds, scaled, series, signal
+from refine_hooks.audit import artefacts, curves, directions, halves, limits, masks, rounds, scaled, series, signal
 from refine_hooks.audit.reading import Finding, Severity
 from refine_hooks.audit.rules import RULES_OF_ONE_ROUND, RULES_OF_THE_LOG, OfLog, OfRound, Texts, all_texts, texts_of
 from refine_hooks.log.file import Journal
@@ -17,7 +17,7 @@ from refine_hooks.model import Key
 from refine_hooks.settings import Settings
 
 _Rule = TypeVar("_Rule", OfRound, OfLog)
-_MODULES = (halves, signal, scaled, masks, limits, curves, rounds, directions, series)  # what matters most comes first
+_MODULES = (halves, artefacts, signal, scaled, masks, limits, curves, rounds, directions, series)  # what matters most comes first
 
 __all__ = [
     "RULES_OF_ONE_ROUND",
@@ -27,6 +27,7 @@ __all__ = [
     "Severity",
     "Texts",
     "all_texts",
+    "artefacts",
     "audit",
     "curves",
     "directions",

@@ -78,7 +78,7 @@ def shares_noise(checks: Checks) -> bool:
 def superimposed(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """Half maps that do not lie on each other; the gravest fault is named."""
     checks = record.checks
-    if checks is None:
+    if checks is None or any(checks.slopes):  # a slope lies on nothing that is turned or moved
         return
     length, angle, larger = shifted(checks), turned(checks), checks.larger
     if checks.mirrored:
@@ -90,7 +90,7 @@ def superimposed(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
             "halves_turned",
             f"half map 2 is turned by {angle:.1f} degrees against half map 1: align one to the other",
         )
-    elif larger is not None and magnified(larger, checks.larger_sd):
+    elif larger is not None and magnified(larger, checks.larger_sd) and not checks.one_sided:
         name, text = (
             "halves_magnified",
             f"half map 2 is {100 * abs(larger):.1f} % {'larger' if larger > 0 else 'smaller'} than half map 1, as of another voxel "
@@ -163,7 +163,7 @@ def halves_unlike(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """Half maps of different spectra; where one was masked, that is what is said."""
     ratio = record.checks.power_ratio if record.checks is not None else None
     masked = record.half_maps is not None and record.half_maps.masked in ("mask", "sphere")
-    if ratio is None or masked or not unlike(ratio.value):
+    if ratio is None or masked or not unlike(ratio.value) or _said_otherwise(record):
         return
     weaker, other, times = (2, 1, 1 / ratio.value) if ratio.value < 1 else (1, 2, ratio.value)
     yield found(
@@ -176,6 +176,12 @@ def halves_unlike(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
         ratio=ratio.value,
         at_A=ratio.at_A,
     )
+
+
+def _said_otherwise(record: RoundRecord) -> bool:
+    """Whether a pattern, single voxels or a slope in one half explain that its spectrum is another; repeated voxels do not."""
+    checks = record.checks
+    return checks is not None and checks.one_sided and not any(checks.repeats)
 
 
 @rule_of_round(
@@ -216,7 +222,7 @@ def duplicates(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     checks = record.checks
     yield from _twice(record)
     share = checks.common_noise_share if checks is not None else None
-    if checks is None or share is None or not shares_noise(checks):
+    if checks is None or share is None or not shares_noise(checks) or checks.common_pattern or any(checks.slopes):
         return
     yield found(
         record,

@@ -127,6 +127,8 @@ def step_in_fsc(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     curve = record.under(None)
     if curve is None or record.half_maps is None or record.half_maps.origin == "regularised":
         return
+    if record.checks is not None and record.checks.common_pattern:
+        return
     correlation = measured(curve)
     sd = sd_of_none(record.voxels_in_shell[: len(correlation)], order_of(record.symmetry) or 1, False)
     shell = _step(correlation, sd)

@@ -213,6 +213,8 @@ def anisotropy(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """Views that are missing or preferred, as the noise by direction shows; the cones under the mask say what they cost."""
     seen = record.checks.noise_by_direction if record.checks is not None else None
     cfar = _low_ratio(record, settings)
+    if record.checks is not None and record.checks.one_sided:  # their difference is not the noise
+        return
     if seen is None:  # a round of a version that did not look at the noise
         if cfar is not None:
             yield _anisotropic(record, "warning", f"the map is anisotropic: {_in_directions(record)}", cfar)

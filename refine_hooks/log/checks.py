@@ -7,6 +7,9 @@ from refine_hooks.model import Record
 EMPTY, PREFERRED, _DEVIATIONS = 0.3, 2.0, 5.0  # noise in a cone over its mean over all directions
 _UNLIKE = 4.0  # halves of one and of three parts of the particles differ by 3
 _LARGER = 0.005  # of a half's size: an Angstrom at 200
+REPEATED, CLIPPED = 1e-3, 0.01  # of the voxels
+SLOPE = 2.0  # standard deviations of the noise over the box
+_COHERENT = 0.5  # of a pattern
 
 
 class Share(Record):
@@ -42,6 +45,37 @@ class PowerRatio(Record):
 
     value: float = Field(description="where it is farthest from 1")
     at_A: float
+
+
+class Pattern(Record):
+    """A single frequency that stands out of the solvent."""
+
+    period_A: float
+    direction: tuple[float, float, float] = Field(description="x, y, z of the wave")
+    times: tuple[float, float] = Field(description="power in each half over what is around it in Fourier space")
+    coherent: float = Field(description="share of it that is the same in both halves, with its phase")
+
+
+class Solvent(Record):
+    """Correlation of the halves where there is no particle; 0 for independent ones."""
+
+    value: float
+    sd: float
+    coarse_A: float = Field(description="from where to where it was taken")
+    fine_A: float
+    cubes: int = Field(description="of the solvent that were looked at")
+    pattern: Pattern | None = None
+
+
+class Voxels(Record):
+    """What single voxels of each half show of how it was treated."""
+
+    repeated: tuple[float | None, float | None] = Field(
+        description="share that has exactly the value of a neighbour; null where values are few"
+    )
+    clipped: tuple[float, float] = Field(description="share that has exactly the lowest value, or the highest")
+    outliers: tuple[int, int] = Field(description="single voxels that stand out of the noise, in the loudest blocks")
+    holes: float = Field(description="share of the box's inner part where neither half holds anything")
 
 
 SAME_UNMASKED = 0.05  # two unmasked curves of one pair differ by less
@@ -83,11 +117,46 @@ class Checks(Record):
     masked_evidence: str | None = Field(default=None, description="what shows that the halves were masked, in words")
     common_noise_share: Share | None = Field(default=None, description="of the noise, common to both halves")
     background_level: tuple[float, float] | None = Field(default=None, description="of the solvent in each half")
+    background_gradient: tuple[float, float] | None = Field(
+        default=None, description="of the solvent in each half, over the box, in standard deviations of the noise"
+    )
+    solvent: Solvent | None = None
+    voxels: Voxels | None = None
     duplicates: Duplicates | None = None
     noise_by_direction: NoiseByDirection | None = None
     unmasked_against_program: ProgramDifference | None = None
     power_ratio: PowerRatio | None = None
     same_voxels: float | None = Field(default=None, description="share of the box where both halves hold the same")
+
+    @property
+    def repeats(self) -> tuple[bool, bool]:
+        """Which halves hold values side by side that no reconstruction makes."""
+        first, second = self.voxels.repeated if self.voxels is not None else (None, None)
+        return (first or 0.0) > REPEATED, (second or 0.0) > REPEATED
+
+    @property
+    def sticks_out(self) -> tuple[bool, bool]:
+        """Which halves have single voxels that stand out of the noise."""
+        first, second = self.voxels.outliers if self.voxels is not None else (0, 0)
+        return first > 0, second > 0
+
+    @property
+    def slopes(self) -> tuple[bool, bool]:
+        """Which halves have a background that rises to one side."""
+        first, second = self.background_gradient or (0.0, 0.0)
+        return first > SLOPE, second > SLOPE
+
+    @property
+    def common_pattern(self) -> bool:
+        """Whether a pattern is the same in both halves."""
+        pattern = self.solvent.pattern if self.solvent is not None else None
+        return pattern is not None and pattern.coherent > _COHERENT
+
+    @property
+    def one_sided(self) -> bool:
+        """Whether one half holds something that makes it differ from the other, and their difference no noise."""
+        pattern = self.solvent is not None and self.solvent.pattern is not None and not self.common_pattern
+        return pattern or any(one != two for one, two in (self.repeats, self.sticks_out, self.slopes))
 
 
 def unlike(power_ratio: float) -> bool:

@@ -119,7 +119,7 @@ def measure_halves(
         sharpened=analysed.map if analysed else None,
         notes=(*facts.notes, *halves.notes, *pair.notes, *sphere_notes, *noise.notes()),
         noise=noise,
-        checks=checks_of(pair, kept, best, noise, masked) if halves.origin != "regularised" else None,
+        checks=checks_of(pair, kept, measured, best, noise, masked) if halves.origin != "regularised" else None,
         masked_before=masked,
         average=_average(pair.half1.voxels, pair.half2.voxels),
     )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from refine_hooks.analysis.background import gradients
 from refine_hooks.analysis.duplicates import (
     PAST_SHELLS,
     CommonNoise,
@@ -12,14 +13,27 @@ from refine_hooks.analysis.duplicates import (
     uneven_by_direction,
     uneven_by_place,
 )
+from refine_hooks.analysis.solvent import solvent
 from refine_hooks.analysis.superposition import superposition
+from refine_hooks.analysis.voxels import clipped, holes, outliers, repeated
 from refine_hooks.curves import beyond_neighbours
 from refine_hooks.fourier import voxels_in_shell
-from refine_hooks.log.checks import SAME_UNMASKED, Checks, NoiseByDirection, PowerRatio, ProgramDifference, Share
+from refine_hooks.log.checks import (
+    SAME_UNMASKED,
+    Checks,
+    NoiseByDirection,
+    Pattern,
+    PowerRatio,
+    ProgramDifference,
+    Share,
+    Solvent,
+    Voxels,
+)
 from refine_hooks.log.curves import Curve
 from refine_hooks.log.masks import MaskRecord
 from refine_hooks.measure.noise import Noise
 from refine_hooks.measure.pair import Pair
+from refine_hooks.measure.under import MeasuredMask
 from refine_hooks.model import Masked
 
 _UNMASKED = "unmasked"
@@ -36,13 +50,19 @@ def masked_as(pair: Pair, masks: Sequence[MaskRecord]) -> Masked | None:
 
 
 def checks_of(
-    pair: Pair, curves: Sequence[Curve], best: Curve | None, noise: Noise, masked: Masked | None
+    pair: Pair,
+    curves: Sequence[Curve],
+    masks: Sequence[MeasuredMask],
+    best: Curve | None,
+    noise: Noise,
+    masked: Masked | None,
 ) -> Checks | None:
     """The checks of a pair; None where the halves say nothing at all.
 
     Args:
         pair: of the two half maps.
         curves: all that were measured, and the program's own.
+        masks: all that were measured under.
         best: the one whose resolution is the round's.
         noise: its symmetry and directions.
         masked: how the halves were masked before.
@@ -64,10 +84,48 @@ def checks_of(
         noise_outside=before.noise_outside if before else None,
         common_noise_share=Share(value=common.value, sd=common.sd) if common and common.flat else None,
         background_level=pair.levels,
+        background_gradient=gradients(pair.blocks, before),
+        solvent=_solvent(pair, masks, best, noise.order) if masked != "mask" else None,
+        voxels=_voxels(pair),
         noise_by_direction=_by_direction(noise),
         unmasked_against_program=_against_program(curves),
         power_ratio=_power_ratio(pair),
         same_voxels=same_voxels(pair.blocks),
+    )
+
+
+def _solvent(pair: Pair, masks: Sequence[MeasuredMask], best: Curve | None, order: int) -> Solvent | None:
+    """The solvent beside the automask, from half the frequency of the resolution on: what is coarser does not decide it."""
+    mask = next((mask for mask in masks if mask.record.role == "automask"), None)
+    if mask is None or mask.values is None or mask.extent is None or mask.extent.box is None:
+        return None
+    voxel_A = pair.voxel_size_A
+    first = voxel_A / (2 * best.resolution_A) if best is not None and best.resolution_A else 0.0
+    last = (pair.valid_shells or pair.box_px // 2) / pair.box_px
+    found = solvent(pair.as_read, (mask.values, mask.extent.box), pair.blocks, (first, last), order)
+    if found is None:
+        return None
+    coarse, fine = (voxel_A / frequency for frequency in found.frequencies)
+    pattern = found.pattern and Pattern(
+        period_A=found.pattern.period_px * voxel_A,
+        direction=found.pattern.direction,
+        times=found.pattern.times,
+        coherent=found.pattern.coherent,
+    )
+    return Solvent(value=found.value, sd=found.sd, coarse_A=coarse, fine_A=fine, cubes=found.cubes, pattern=pattern)
+
+
+def _voxels(pair: Pair) -> Voxels:
+    one, two = pair.as_read
+    blocks = pair.blocks
+    return Voxels(
+        repeated=(repeated(one), repeated(two)),
+        clipped=(clipped(one), clipped(two)),
+        outliers=(
+            outliers(pair.half1.voxels, blocks.power1, blocks),
+            outliers(pair.half2.voxels, blocks.power2, blocks),
+        ),
+        holes=holes(blocks),
     )
 
 

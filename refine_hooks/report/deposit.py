@@ -14,8 +14,8 @@ import numpy as np
 
 from refine_hooks import fsc
 from refine_hooks._version import __version__
-from refine_hooks.audit import Finding
-from refine_hooks.audit.halves import duplicates, superimposed
+from refine_hooks.audit import Finding, artefacts
+from refine_hooks.audit.halves import duplicates, halves_unlike, same_voxels, superimposed
 from refine_hooks.audit.limits import alignment_limit
 from refine_hooks.audit.reading import measured, values
 from refine_hooks.audit.signal import common_signal
@@ -38,6 +38,19 @@ METHODS = {
     0.333: "FSC 0.33 CUT-OFF",
     0.5: "FSC 0.5 CUT-OFF",
 }  # EMDB's vocabulary for the resolution method
+_REFUSED = (
+    superimposed,
+    duplicates,
+    halves_unlike,
+    same_voxels,
+    common_signal,
+    artefacts.voxels_repeated,
+    artefacts.voxels_clipped,
+    artefacts.outlier_voxels,
+    artefacts.hole_in_halves,
+    artefacts.pattern_in_halves,
+    artefacts.solvent_correlates,
+)
 _SAME_FSC = 2e-3
 # A sphere that touches the box leaves 48 % of a cube; a map that is one constant in more of it was masked more tightly.
 _CONSTANT_SHARE = 0.55
@@ -164,8 +177,9 @@ def _check_faults(record: RoundRecord) -> Iterator[str]:
             "that were refined independently"
         )
     limits = Settings()
-    for finding in (*superimposed(record, limits), *duplicates(record, limits), *common_signal(record, limits)):
-        yield f"{record.key}: {finding.message}"
+    for rule in _REFUSED:
+        for finding in rule(record, limits):
+            yield f"{record.key}: {finding.message}"
 
 
 def _paths(record: RoundRecord, folder: Path) -> tuple[Path, ...]:
