@@ -61,7 +61,12 @@ def turned(order: int, degrees: float) -> Change:
 
 @pytest.mark.parametrize(
     "change",
-    [turned(0, 3.0), turned(0, 45.0), lambda half: ndimage.median_filter(half, 3), lambda half: np.repeat(half, 2, 0)[:N]],
+    [
+        turned(0, 3.0),
+        turned(0, 45.0),
+        lambda half: ndimage.median_filter(half, 3),
+        lambda half: np.repeat(half, 2, 0)[:N],
+    ],
     ids=["turned by 3 degrees", "turned by 45 degrees", "median", "twice as long"],
 )
 def test_voxels_that_stand_twice_are_found(change: Change) -> None:

@@ -17,7 +17,18 @@ from refine_hooks.model import Key
 from refine_hooks.settings import Settings
 
 _Rule = TypeVar("_Rule", OfRound, OfLog)
-_MODULES = (halves, artefacts, signal, scaled, masks, limits, curves, rounds, directions, series)  # what matters most comes first
+_MODULES = (
+    halves,
+    artefacts,
+    signal,
+    scaled,
+    masks,
+    limits,
+    curves,
+    rounds,
+    directions,
+    series,
+)  # what matters most comes first
 
 __all__ = [
     "RULES_OF_ONE_ROUND",
