@@ -206,7 +206,7 @@ def _pattern(
     loud = float(relative[half][place] * means[half][place]) > _LOUD * level
     if around[half] < _PATTERN_TIMES or z < _PATTERN_Z or not loud:
         return None
-    one, two = (part[(slice(None), *place)] for part in spectra)
+    one, two = (part[:, place[0], place[1], place[2]] for part in spectra)
     coherent = abs(np.vdot(one, two)) / np.sqrt(max(float(np.vdot(one, one).real * np.vdot(two, two).real), 1e-30))
     wave = np.array([at - edge_px if at > edge_px // 2 else at for at in place[::-1]], float)
     length = float(np.linalg.norm(wave))
