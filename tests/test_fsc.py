@@ -196,6 +196,19 @@ def test_what_a_mask_carries_may_be_measured_up_to_a_shell_only() -> None:
     np.testing.assert_allclose(short.sd[last + 1 :], true.sd[last + 1 :], rtol=0.25)
 
 
+def test_what_a_hard_mask_carries_is_measured_to_the_end() -> None:
+    z, y, x = np.indices((64,) * 3) - 32
+    strong = 300 * np.exp(-(z**2 + y**2 + x**2) / 100).astype(np.float32)
+    one, two = (half + strong for half in a_pair(64, 5))
+    mask = np.zeros((64,) * 3, np.float32)
+    mask[25:39, 27:37, 12:52] = 1
+    halves = transform(one), transform(two)
+    whole, short = (randomised(halves, mask, 6, 4, 7, last_shell=up_to) for up_to in (None, 14))
+    assert whole.mean[20:].max() > 0.05
+    np.testing.assert_array_equal(short.mean, whole.mean)
+    np.testing.assert_array_equal(short.sd, whole.sd)
+
+
 def test_the_randomised_fsc_leaves_what_is_below_the_onset_and_repeats_itself() -> None:
     one, two = a_pair(24, 5)
     mask = np.ones((24,) * 3, np.float32)

@@ -28,6 +28,7 @@ from refine_hooks.kernels import INT, array, fft, kernel
 
 _POOLED_SHELLS = 3  # on either side
 _TAIL_SHELLS = 24
+_NEXT_TO_NOTHING = 0.005
 _CARRIED_SHELLS = 16  # from farther away a mask brings next to nothing
 # Random phases are multiples of 1/256 of a turn: every power of them below the 256th has mean 0, as for continuous ones.
 _PHASORS = np.exp(2j * np.pi * np.arange(256) / 256).astype(np.complex64)
@@ -79,7 +80,8 @@ def randomised(
         order: of the point group that was imposed. The draws know nothing of it: coefficients that it makes equal have phases
             of their own in them, and the spread is widened by its root.
         unmasked: shell sums of the halves, where they are known already.
-        last_shell: what the mask carries is measured up to here; beyond, the mean is 0, and the spread goes on as it was.
+        last_shell: what the mask carries is measured up to here where that is next to nothing by then; beyond, the mean is 0,
+            and the spread goes on as it was. A mask with a hard edge carries it to the end, and is measured so far.
     """
     box, shells = box or extent(mask).box, len(mask) // 2 + 1
     if box is None:
@@ -87,8 +89,17 @@ def randomised(
     last = shells - 1 if last_shell is None else min(last_shell, shells - 1)
     planes = steady_planes(halves, onset_shell, box)
     low = packed.middle(planes, onset_shell)
-    steady = _masked_sums([planes], mask, box, onset_shell, last)[0]
-    mean = expected_mean(steady, unmasked or shell_sums(*halves), mask_spectrum(mask), onset_shell, len(mask))
+    packed.remasked(planes, mask, box, onset_shell)
+    power, spectrum = unmasked or shell_sums(*halves), mask_spectrum(mask)
+
+    def mean_up_to(shell: int) -> Curve:
+        (found,) = packed.summed([planes], box[0], *packed.shell_work(len(mask), shell))
+        return expected_mean(packed.sums_of_pair(found), power, spectrum, onset_shell, len(mask))
+
+    mean = mean_up_to(last)
+    if last < shells - 1 and np.abs(mean[-_POOLED_SHELLS:]).max() > _NEXT_TO_NOTHING:
+        last = shells - 1
+        mean = mean_up_to(last)
     drawn = randomised_sums(halves, mask, onset_shell, repeats, seed, box, low, last)
     spread = np.nan_to_num([correlation(sums) for sums in drawn]) - mean
     sd = _pooled_sd(order * np.mean(spread**2, axis=0), onset_shell, len(mask))
