@@ -97,7 +97,7 @@ def state(path: str | Path) -> State:
     return State(status.st_ino, status.st_size, status.st_mtime_ns)
 
 
-def folder_state(path: Path) -> State:
+def folder_state(path: str | Path) -> State:
     """`state` of a folder, opened for it: on NFS that asks the server."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -108,3 +108,26 @@ def folder_state(path: Path) -> State:
     finally:
         os.close(handle)
     return State(status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+class Listed:
+    """What was listed of folders: listed anew where the folder has changed, or did so a moment ago."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[State, list[str]]] = {}
+
+    def names(self, found: list[State], folder: str) -> list[str]:
+        """The names in a folder, whose state is added to what was found."""
+        now = folder_state(folder)
+        found.append(now)
+        before = self._known.get(folder)
+        if before is not None and before[0] == now:
+            return before[1]
+        began_ns = time.time_ns()
+        try:
+            names = sorted(os.listdir(folder)) if now.inode else []
+        except OSError:
+            names = []
+        if now.mtime_ns + COARSE_NS < began_ns:
+            self._known[folder] = now, names
+        return names

@@ -13,7 +13,7 @@ from refine_hooks.log.checks import Duplicates
 from refine_hooks.model import FscCurve, HalfMaps, ProgramMask, Round
 from refine_hooks.particles import ParticlesJob
 from refine_hooks.programs._reading import Memory
-from refine_hooks.programs._still import Still
+from refine_hooks.programs._still import State, Still
 from refine_hooks.settings import Settings
 
 
@@ -61,6 +61,14 @@ class Project(ABC):
     def why_unused(self, path: Path) -> str | None:
         """Why a half map that belongs to no round is not used; None where that needs no word."""
         return "its name is none that the program gives the half maps of a round"
+
+    def glance(self) -> tuple[State, ...] | None:
+        """States of the folders and files that tell at once whether `rounds` or `capture` may find something new.
+
+        While nothing is awaited, and these stay the same and no change is heard of in `watched_folders`, most looks are left out.
+        None, where the adapter cannot tell: then none is.
+        """
+        return None
 
     @abstractmethod
     def rounds(self) -> Iterable[Round]:

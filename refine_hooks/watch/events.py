@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 _LIMITS = {errno.ENOSPC, errno.EMFILE}  # inotify's: watches, and instances
 _CREATED = 0x100  # inotify(7), IN_CREATE
-_EVENTS_OF_CHANGE = {"created", "modified", "moved", "deleted", "closed"}
+_CHANGES = ("Created", "Modified", "Moved", "Deleted")  # watchdog's names; reading makes events as well, which are left out
 
 
 class ChangeNotifier:
@@ -34,10 +34,9 @@ class ChangeNotifier:
         self._watched: dict[tuple[str, bool], tuple[Any, tuple[int, int]]] = {}
         self._said = False
 
-    def dispatch(self, event: Any) -> None:
-        """What watchdog calls for every event. Reading a file also makes events (opened, closed without a write): no change."""
-        if event.event_type in _EVENTS_OF_CHANGE:
-            self.notify()
+    def dispatch(self, _: Any) -> None:
+        """What watchdog calls for every event that was asked for."""
+        self.notify()
 
     def notify(self) -> None:
         """Wake everyone who waits."""
@@ -53,6 +52,7 @@ class ChangeNotifier:
 
     def keep_watching(self) -> None:
         """Watch every folder that exists and is not watched (any more)."""
+        from watchdog import events
         from watchdog.observers import Observer
 
         if self._observer is not None and (
@@ -66,6 +66,8 @@ class ChangeNotifier:
             if observer is None or not observer.is_alive():
                 return  # no more threads or inotify instances can be had; tried again at the next scan
             self._observer = observer
+        changes = [getattr(events, f"{kind}{name}Event") for name in _CHANGES for kind in ("Dir", "File")]
+        schedule = partial(self._observer.schedule, self, event_filter=[*changes, events.FileClosedEvent])
         wanted = {}
         for folder, deep in self._quietly(lambda: list(self._folders())) or ():
             try:
@@ -79,7 +81,7 @@ class ChangeNotifier:
                 del self._watched[place]
         for (folder_name, deep), identity in wanted.items():
             if (folder_name, deep) not in self._watched:
-                watch = self._quietly(partial(self._observer.schedule, self, folder_name, recursive=deep))
+                watch = self._quietly(partial(schedule, path=folder_name, recursive=deep))
                 if watch is not None:
                     self._watched[folder_name, deep] = (watch, identity)
                     if deep:
@@ -143,10 +145,11 @@ def capturing(
         while not over.is_set():
             if due() or changed:
                 capture()
+                if notifier is not None:
+                    over.wait(0.02)  # changes come many at once
             if notifier is None:
                 over.wait(poll_s)
             else:
-                over.wait(0.02)
                 before, heard = heard, notifier.wait(heard, poll_s)
                 changed = heard != before
 

@@ -123,10 +123,15 @@ def _looked_at(w: Watch) -> Scan:
     w.retries.scans += 1
     found = Scan(why_not=w.guard.lost() or w.log.mended())
     if not found.why_not:
-        capture(w)
         warn_if_stalled(w)
         w.observers.catch_up()
         w.observers.send_due()
+        known = w.resting.found(w.opened, w.schedule.changes, w.index.replaced_at)
+        if known is not None:
+            w.schedule.captured_s = w.config.clock()
+            _while_none_waits(w)
+            return known
+        capture(w)
         found = scan(w.config)
     if w.waits.scanned(found.why_not):
         w.retries.hasten()
@@ -142,11 +147,19 @@ def _looked_at(w: Watch) -> Scan:
     w.activity.see(rounds, w.settings.watch.settle_s, w.done)
     to_measure = _to_measure(w, Scan(tuple(rounds)))
     w.counts.waiting = len(to_measure)
-    if not to_measure and not w.obeying.paused:
+    if not to_measure:
+        _while_none_waits(w)
+    found = Scan(tuple(rounds))
+    open_ = any(round_.missing or w.retries.holds(round_) or not w.done(round_) for round_ in rounds)
+    w.resting.looked(found, nothing_open=not open_ and not w.obeying.paused)
+    return found
+
+
+def _while_none_waits(w: Watch) -> None:
+    if not w.obeying.paused:
         w.config.measurer.rest()
         w.observers.bring_up_to_date()
         measure_newest_locally(w)
-    return Scan(tuple(rounds))
 
 
 def _measured_and_logged(w: Watch, round_: Round) -> RoundRecord | Failed | None:

@@ -33,6 +33,7 @@ class Schedule:
         latest_s: when the scan at it must begin, counted from the last scan that did not see it as it is.
         scan_s: how long the last scan took.
         captured_s: when what the program deletes was last looked for.
+        changes: of the project, that were heard of before the last scan.
     """
 
     poll_s: float
@@ -42,6 +43,7 @@ class Schedule:
     latest_s: float = math.inf
     scan_s: float = 0.0
     captured_s: float = -math.inf
+    changes: int = 0
 
     def capture_is_due(self) -> bool:
         """Whether nothing has looked for ``poll_s`` for what the program deletes."""
@@ -68,6 +70,7 @@ def scan_times(
         began = clock()
         if notifier is not None:
             notifier.keep_watching()
+        schedule.changes = heard
         yield began
         now = clock()
         if until_idle_s is not None and now - idle_since() >= until_idle_s:
@@ -78,8 +81,10 @@ def scan_times(
         if notifier is None:
             stop.wait(next_at - now)
         else:
-            stop.wait(min(rest_s, next_at - now))
-            heard = notifier.wait(heard, max(0.0, next_at - clock()))
+            before, heard = heard, notifier.wait(heard, max(0.0, next_at - now))
+            if heard != before and not stop.is_set():
+                stop.wait(max(0.0, min(now + rest_s, next_at) - clock()))
+                heard = notifier.wait(heard, 0.0)
         if next_at == due_at:
             settled_at = next_at
 

@@ -22,6 +22,7 @@ from refine_hooks.watch.known import KnownRounds
 from refine_hooks.watch.log_writer import LogWriter
 from refine_hooks.watch.obeying import Obeying
 from refine_hooks.watch.owners import Activity, Closed, Counts, FolderGuard, SaidOnce, Stopping
+from refine_hooks.watch.resting import Resting
 from refine_hooks.watch.retention import Retention
 from refine_hooks.watch.schedule import Awaited, RetryQueue, Schedule, scan_times
 
@@ -48,6 +49,7 @@ class Watch:
         at_capture: capturing is done by one thread at a time.
         analyses: what was measured of rounds since they were logged.
         obeying: what a user asks of it while it runs.
+        resting: looks that can be left out.
     """
 
     config: WatchConfig
@@ -67,6 +69,7 @@ class Watch:
     at_capture: threading.Lock
     analyses: Analyses
     obeying: Obeying
+    resting: Resting
 
     @classmethod
     def of(
@@ -120,6 +123,7 @@ class Watch:
             at_capture=threading.Lock(),
             analyses=analyses,
             obeying=obeying,
+            resting=Resting(),
         )
 
     @property

@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 from refine_hooks.log.checks import Duplicates
 from refine_hooks.model import FscCurve, HalfMaps, ProgramMask, Round
 from refine_hooks.particles import ParticlesJob
+from refine_hooks.programs._still import State
 from refine_hooks.programs.adapter import Program, Project
 from refine_hooks.programs.cistem import half_maps as saved
 from refine_hooks.programs.cistem.capture import capture
 from refine_hooks.programs.cistem.database import databases
+from refine_hooks.programs.cistem.glance import Glance
 from refine_hooks.programs.cistem.particles import duplicates, particles
 from refine_hooks.programs.cistem.program_mask import refinement_mask
 from refine_hooks.programs.cistem.reported import reported, viewing_directions
@@ -30,11 +32,16 @@ class CistemProject(Project):
     def __init__(self, directory: Path, settings: Settings, spool: Path) -> None:
         super().__init__(directory, settings, spool)
         self._finished = Finished()
+        self._glance = Glance(directory, spool)
+        self._watched = [(directory / "Scratch", True), (directory, False), (directory / "Assets" / "Volumes", False)]
 
     def watched_folders(self) -> Iterable[tuple[Path, bool]]:
         """The scratch folders (small, wiped after each round), the database's folder, and where maps are written."""
-        directory = self.directory
-        return [(directory / "Scratch", True), (directory, False), (directory / "Assets" / "Volumes", False)]
+        return self._watched
+
+    def glance(self) -> tuple[State, ...]:
+        """See `refine_hooks.programs.cistem.glance.Glance`."""
+        return self._glance.states()
 
     def rounds(self) -> Iterable[Round]:
         """See `refine_hooks.programs.cistem.rounds.rounds`."""

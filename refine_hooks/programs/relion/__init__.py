@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 from refine_hooks.log.checks import Duplicates
 from refine_hooks.model import FscCurve, HalfMaps, ProgramMask, Round
 from refine_hooks.particles import ParticlesJob
-from refine_hooks.programs._still import folder_state, state
+from refine_hooks.programs._still import State, folder_state, state
 from refine_hooks.programs.adapter import Program, Project
 from refine_hooks.programs.relion import halves as of_round
 from refine_hooks.programs.relion.files import JOB_TYPES, Job, is_job_folder, is_refinement_s, job_folders
+from refine_hooks.programs.relion.glance import Glance
 from refine_hooks.programs.relion.particles import duplicates, particles
 from refine_hooks.programs.relion.postprocess import postprocess_tables
 from refine_hooks.programs.relion.rounds import job_rounds
 from refine_hooks.programs.relion.spool import capture, spool_folder
+from refine_hooks.settings import Settings
 
 
 class RelionProject(Project):
@@ -31,12 +33,20 @@ class RelionProject(Project):
 
     def watched_folders(self) -> Iterable[tuple[Path, bool]]:
         """The folders of refinements and post-processings; particles lie elsewhere."""
-        folders = [self.directory / name for name in (*JOB_TYPES, "PostProcess") if (self.directory / name).is_dir()]
-        return [(self.directory, False), *((folder, True) for folder in folders)]
+        return self._watched
 
     def why_unused(self, path: Path) -> str | None:
         """Nothing of the filtered maps of a round that is measured from better ones."""
         return None if is_refinement_s(path.name) else super().why_unused(path)
+
+    def __init__(self, directory: Path, settings: Settings, spool: Path) -> None:
+        super().__init__(directory, settings, spool)
+        self._glance = Glance(directory, spool, self.memory)
+        self._watched = [(directory, False), *((directory / name, True) for name in (*JOB_TYPES, "PostProcess"))]
+
+    def glance(self) -> tuple[State, ...]:
+        """See `refine_hooks.programs.relion.glance.Glance`."""
+        return self._glance.states()
 
     def rounds(self) -> Iterable[Round]:
         """Every round and class of every refinement that is on disk now, oldest first within each job."""

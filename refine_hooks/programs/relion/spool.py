@@ -24,7 +24,7 @@ from refine_hooks.programs.relion.files import Job, job_folders, run_name, writt
 
 SPOOL = "relion"
 DISCARDED = "discarded.json"
-_TABLE = "_external_reconstruct.star"
+TABLE = "_external_reconstruct.star"
 _UNWRITABLE = {errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT}  # links that cannot be had are another matter
 _OF_ONE_HALF = re.compile(r"_half[12]_")
 
@@ -130,14 +130,14 @@ def capture(directory: Path, spool: Path) -> list[Path]:
 def _tables_of_halves(folder: Path) -> list[Path]:
     try:
         with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if entry.name.endswith(_TABLE)]
+            names = [entry.name for entry in entries if entry.name.endswith(TABLE)]
     except OSError:
         return []
     return [folder / name for name in sorted(names) if _OF_ONE_HALF.search(name)]
 
 
 def _unfiltered(star: Path) -> Path:
-    return star.with_name(f"{star.name.removesuffix(_TABLE)}_unfil.mrc")
+    return star.with_name(f"{star.name.removesuffix(TABLE)}_unfil.mrc")
 
 
 def discard_kept(star: Path) -> None:
