@@ -15,7 +15,7 @@ from refine_hooks.model import Round
 
 # A file system's clock may be this coarse: what changed just now may change once more at the same time of day.
 COARSE_NS = 3 * 10**9
-_AT_REST_AFTER_NS = 3600 * 10**9
+AT_REST_AFTER_NS = 3600 * 10**9
 _LOOKS_AT_REST = 12
 
 Evidence = tuple[Any, ...]
@@ -71,7 +71,7 @@ class Still:
         states = _states(paths)
         newest_ns = max((each.mtime_ns for each in (*states, *seen) if isinstance(each, State)), default=0)
         if all(not round_.missing and not round_.fault for round_ in rounds) and newest_ns + COARSE_NS < began_ns:
-            self._known[name] = _Known(seen, paths, states, rounds, newest_ns + _AT_REST_AFTER_NS)
+            self._known[name] = _Known(seen, paths, states, rounds, newest_ns + AT_REST_AFTER_NS)
         else:
             self._known.pop(name, None)
         return rounds

@@ -33,6 +33,7 @@ class ChangeNotifier:
         self._observer: Any = None
         self._watched: dict[tuple[str, bool], tuple[Any, tuple[int, int]]] = {}
         self._said = False
+        self.hears_all = False  # what happens in every folder
 
     def dispatch(self, _: Any) -> None:
         """What watchdog calls for every event that was asked for."""
@@ -52,6 +53,7 @@ class ChangeNotifier:
 
     def keep_watching(self) -> None:
         """Watch every folder that exists and is not watched (any more)."""
+        self.hears_all = False
         from watchdog import events
         from watchdog.observers import Observer
 
@@ -86,6 +88,7 @@ class ChangeNotifier:
                     self._watched[folder_name, deep] = (watch, identity)
                     if deep:
                         self._quietly(partial(_require_one_more, folder_name))
+        self.hears_all = not self._said and set(wanted) == set(self._watched)
 
     def _quietly(self, action: Callable[[], Any]) -> Any:
         """A folder that cannot be watched (no inotify watches left, the folder just went) only means waiting for ``poll_s``."""

@@ -3,13 +3,13 @@
 import time
 from dataclasses import dataclass
 
-from refine_hooks.programs._still import COARSE_NS, State
+from refine_hooks.programs._still import AT_REST_AFTER_NS, COARSE_NS, State
 from refine_hooks.programs.adapter import Project
 from refine_hooks.watch.scan import Scan
 
 _WHOLE_EVERY = 12  # looks: what an adapter's glance does not show is seen then
 
-_Seen = tuple[int, int, tuple[State, ...]]
+_Seen = tuple[int | None, int, tuple[State, ...]]
 
 
 @dataclass(slots=True)
@@ -25,12 +25,12 @@ class Resting:
     _now: _Seen | None = None
     _left_out: int = 0
 
-    def found(self, project: Project, changes: int, replaced_at: int) -> Scan | None:
+    def found(self, project: Project, changes: int | None, replaced_at: int) -> Scan | None:
         """What a look would find; None where only the look itself can tell.
 
         Args:
             project: glanced at.
-            changes: of the project, that were heard of.
+            changes: of the project, that were heard of; where they are not, only one that has been still for an hour may rest.
             replaced_at: the state of the log.
         """
         states = project.glance()
@@ -40,7 +40,8 @@ class Resting:
             self._left_out += 1
             return self._found
         self._found = None
-        if states is None or max((one.mtime_ns for one in states), default=0) + COARSE_NS >= began_ns:
+        still_ns = COARSE_NS if changes is not None else AT_REST_AFTER_NS
+        if states is None or max((one.mtime_ns for one in states), default=0) + still_ns >= began_ns:
             self._now = None
         return None
 

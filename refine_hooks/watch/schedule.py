@@ -33,7 +33,7 @@ class Schedule:
         latest_s: when the scan at it must begin, counted from the last scan that did not see it as it is.
         scan_s: how long the last scan took.
         captured_s: when what the program deletes was last looked for.
-        changes: of the project, that were heard of before the last scan.
+        changes: of the project, that were heard of before the last scan; None where not all are.
     """
 
     poll_s: float
@@ -43,7 +43,7 @@ class Schedule:
     latest_s: float = math.inf
     scan_s: float = 0.0
     captured_s: float = -math.inf
-    changes: int = 0
+    changes: int | None = None
 
     def capture_is_due(self) -> bool:
         """Whether nothing has looked for ``poll_s`` for what the program deletes."""
@@ -70,7 +70,7 @@ def scan_times(
         began = clock()
         if notifier is not None:
             notifier.keep_watching()
-        schedule.changes = heard
+        schedule.changes = heard if notifier is not None and notifier.hears_all else None
         yield began
         now = clock()
         if until_idle_s is not None and now - idle_since() >= until_idle_s:
