@@ -16,7 +16,12 @@ logger = logging.getLogger(__name__)
 
 _LIMITS = {errno.ENOSPC, errno.EMFILE}  # inotify's: watches, and instances
 _CREATED = 0x100  # inotify(7), IN_CREATE
-_CHANGES = ("Created", "Modified", "Moved", "Deleted")  # watchdog's names; reading makes events as well, which are left out
+_CHANGES = (
+    "Created",
+    "Modified",
+    "Moved",
+    "Deleted",
+)  # watchdog's names; reading makes events as well, which are left out
 
 
 class ChangeNotifier:
