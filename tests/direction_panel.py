@@ -22,14 +22,33 @@ BOX, VOXEL_A, RADIUS_A = 64, 2.0, 40.0
 
 @dataclass(frozen=True)
 class Preference:
-    """Which views, and where S / (S + N) of even ones would be 0.143."""
+    """Which views, where S / (S + N) of even ones would be 0.143, and how many times as long along z the particle is."""
 
     views: str
     resolution_A: float = 6.0
     particles: int = 6000
+    long: float = 1.0
+
+    @property
+    def mask(self) -> NDArray[np.float32]:
+        """The particle, soft."""
+        if self.long == 1:
+            return masks.sphere(BOX, VOXEL_A, RADIUS_A, 8.0)
+        axis = (np.arange(BOX) - BOX // 2) * VOXEL_A
+        z, y, x = np.meshgrid(axis / self.long, axis, axis, indexing="ij")
+        across_A = RADIUS_A / self.long ** (1 / 3)
+        return np.clip(0.5 - (np.sqrt(z**2 + y**2 + x**2) - across_A) / 8, 0, 1).astype(np.float32)
 
 
 FIT = (Preference("even"), Preference("side"), Preference("top"))
+# Made after the rule that names a fault was final.
+FRESH = (
+    Preference("tilted", 5.5, 4000),
+    Preference("three", 6.5, 9000, 1.3),
+    Preference("cone", 7.5, 5000),
+    Preference("y", 6.0, 3000, 0.8),
+    Preference("few", 7.0, 700),
+)
 JUDGED = (Preference("x"), Preference("one", 7.0), Preference("two", 6.5), Preference("side", 8.0))
 
 
@@ -44,6 +63,19 @@ def views_of(kind: str, count: int, seed: int) -> NDArray[np.float64]:
         liked = np.array([[0.6, 0.5, 0.62], [-0.7, 0.6, 0.3]])[: 1 if kind == "one" else 2]
         some = count // 2
         views[:some] = liked[np.arange(some) % len(liked)] + 0.2 * rng.normal(size=(some, 3))
+    if kind == "tilted":  # from all sides of an axis that is none of the box
+        axis = np.array([1, 1, 1]) / np.sqrt(3)
+        views = views - 0.7 * (views @ axis)[:, None] * axis
+    if kind == "three":
+        liked = np.array([[0.9, 0.1, 0.3], [-0.2, 0.8, 0.5], [0.1, -0.4, 0.9]])
+        some = count // 3
+        views[:some] = liked[np.arange(some) % 3] + 0.25 * rng.normal(size=(some, 3))
+    if kind == "cone":  # about 50 degrees from z
+        some = count // 2
+        phi, theta = rng.uniform(0, 2 * np.pi, some), np.deg2rad(rng.normal(50, 8, some))
+        views[:some] = np.stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)], axis=1)
+    if kind in ("y", "few"):
+        views = views * {"y": (1, 1.8, 1), "few": (1, 0.5, 1.4)}[kind]
     return np.asarray(views / np.linalg.norm(views, axis=1, keepdims=True))
 
 
@@ -83,7 +115,7 @@ def made(preference: Preference, seed: int, *, filtered: bool = False) -> list[N
     def field(amplitude: NDArray[np.float64]) -> NDArray[np.float64]:
         return fft.irfftn(fft.rfftn(rng.standard_normal((BOX,) * 3)) * amplitude, s=(BOX,) * 3)
 
-    signal = field(np.sqrt(power)) * masks.sphere(BOX, VOXEL_A, RADIUS_A, 8.0)
+    signal = field(np.sqrt(power)) * preference.mask
     halves = [signal + field(1 / np.sqrt(at)) for _ in range(2)]
     if filtered:
         gain = np.sqrt(at) if preference.views != "even" else 1 + 0.8 * directions[..., 2] ** 2
@@ -106,7 +138,7 @@ def scored(preference: Preference, seeds: Iterable[int]) -> tuple[list[float], l
     ratios, held = [], []
     for seed in seeds:
         one, two = made(preference, seed)
-        mask = masks.sphere(BOX, VOXEL_A, RADIUS_A, 8.0)
+        mask = preference.mask
         for along in analyse(one, two, VOXEL_A, mask, "m", fsc.masked_fsc(one, two, mask)).record.along:
             if along.resolution_A is None or along.interval_A is None:
                 continue

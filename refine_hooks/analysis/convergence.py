@@ -56,6 +56,7 @@ def verdict(
     if _oscillates(with_last, with_before_last, last_two):
         return Verdict("oscillates")
     trend = _trend(points, with_last, with_before_last) or _step(points, with_last)
+    trend = trend or _by_maps(points, with_last, with_before_last)
     if trend:
         return Verdict("improving" if trend < 0 else "worsening", per_round_A=float(trend))
     same = with_last is None or with_last.signal + 2 * with_last.signal_sd >= SAME_SIGNAL
@@ -117,6 +118,19 @@ def _step(points: Sequence[Point], with_last: Agreed | None) -> float:
     others = [point.resolution_A for point in last[:-1]]
     farthest = last[-1].resolution_A < min(others) if rate < 0 else last[-1].resolution_A > max(others)
     return rate if farthest and _sure(last[-2], last[-1], rate, with_last) else 0.0
+
+
+def _by_maps(points: Sequence[Point], with_last: Agreed | None, with_before_last: Agreed | None) -> float:
+    """The mean change an iteration over three rounds, where their FSCs say that both changes went one way; 0 elsewhere.
+
+    A resolution may stand still for a round by chance, while the whole curve rises.
+    """
+    if len(points) < _ROUNDS or with_last is None or with_before_last is None:
+        return 0.0
+    first, newest = points[-_ROUNDS], points[-1]
+    rate = (newest.resolution_A - first.resolution_A) / max(newest.iteration - first.iteration, 1)
+    follow = _better_by(with_last) * rate < 0 and _better_by(with_before_last) * rate < 0
+    return rate if follow and not _steady(first, newest) else 0.0
 
 
 def _sure(before: Point, newest: Point, rate: float, with_last: Agreed | None) -> bool:

@@ -84,6 +84,46 @@ void weigh(
     }
 }
 
+/* 64 random bits of a number (splitmix64; Steele et al. 2014, doi:10.1145/2660193.2660195). */
+static inline uint64_t random_bits(uint64_t number) {
+    uint64_t z = number * 0x9E3779B97F4A7C15u;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return z ^ (z >> 31);
+}
+
+/* Turn weighed coefficients [image, ky, kx, 4] with kx^2 + ky^2 above beyond[image] by random angles, in place. The angles are those
+   of the image's number in `rows`; `turns` [256]: where they point to. Columns that hold both ky and -ky stay those of a real image. */
+void turn_at_random(
+    float_array values, int64_t first_negative, double_array beyond, int64_array rows, int64_t seed, complex_array turns
+) {
+    int64_t n = values.shape[1], nh = values.shape[2];
+    const complex64 *turn = turns.at;
+    for (int64_t p = 0; p < values.shape[0]; p++) {
+        uint64_t first = random_bits((uint64_t)(seed + rows.at[p]));
+        for (int64_t j = 0; j < n; j++) {
+            int64_t y = j < first_negative ? j : j - n, square = y * y;
+            uint64_t word = 0;
+            float *row = ROW2(values, p, j);
+            for (int64_t x = 0; x < nh; x++) {
+                int own_mate = x == 0 || 2 * x == n;
+                if ((x & 7) == 0 || own_mate)
+                    word = random_bits(first + (uint64_t)((own_mate ? (y < 0 ? -y : y) : j) * nh + x + 1));
+                if ((double)(x * x + square) <= beyond.at[p])
+                    continue;
+                complex64 t = turn[(word >> 8 * (x & 7)) & 255];
+                if (own_mate && (y == 0 || 2 * y == n || 2 * y == -n))
+                    continue;
+                if (own_mate && y < 0)
+                    t.im = -t.im;
+                float re = row[4 * x], im = row[4 * x + 1];
+                row[4 * x] = re * t.re - im * t.im;
+                row[4 * x + 1] = re * t.im + im * t.re;
+            }
+        }
+    }
+}
+
 /* Multiply transforms [image, ky, kx] by exp(2 pi i (kx^2 + ky^2) (tilt_x kx + tilt_y ky) + ...) in place. `tilt` [image, 4]: turns
    per pixel^3 along kx and ky, and turns per pixel along kx and ky. */
 void untilt(complex_array transforms, int64_t first_negative, double_array tilt) {

@@ -11,7 +11,6 @@ from refine_hooks.particles import Particles
 from refine_hooks.particles.stacks import Block, Images
 from refine_hooks.sums import ctf, normalise
 from refine_hooks.sums.plan import Plan
-from refine_hooks.sums.substitution import turn_at_random
 
 Reals = NDArray[np.float64]
 
@@ -83,9 +82,7 @@ def rules(plan: Plan, block: Block) -> Rules:
     )
 
 
-def prepare(
-    rules: Rules, part: slice, images: Images, out: NDArray[np.float32], substituted_from_A: float | None = None
-) -> None:
+def prepare(rules: Rules, part: slice, images: Images, out: NDArray[np.float32]) -> None:
     """Coefficients of some images of a block.
 
     Args:
@@ -93,15 +90,12 @@ def prepare(
         part: which of its particles the images are.
         images: [image, y, x].
         out: [image, ky, kx, (real, imaginary, weight, 0)], filled.
-        substituted_from_A: phases beyond it become random; None leaves them.
 
     Raises:
         ParticlesError: an image holds a NaN or an infinite value.
     """
     transforms = np.asarray(fft.rfftn(images, axes=(1, 2)), np.complex64)
     _refuse_unreadable(transforms, rules, part)
-    if substituted_from_A is not None:
-        turn_at_random(transforms, rules.rows[part], rules.particles.pixel_size_A[part], substituted_from_A)
     weight = rules.weight[part]
     if rules.whitening is not None:
         transforms, to_one = normalise.normalised(transforms, rules.whitening, rules.edge_px)

@@ -22,6 +22,7 @@ from refine_hooks.particles import Particles
 from refine_hooks.particles.stacks import Block, Images, blocks, read_images
 from refine_hooks.sums import FourierSums, coefficients
 from refine_hooks.sums.plan import Floats, Plan
+from refine_hooks.sums.substitution import turn_at_random
 from refine_hooks.sums.symmetry import of_helix, rotations, turn_about
 
 Progress = Callable[[int, int], None]
@@ -121,37 +122,51 @@ def insert(plan: Plan, sums: Floats, *, begin: int = 0, threads: int = 0, block_
             shape = len(current), block.box_px, block.box_px // 2 + 1, 4
             room = values.reshape(-1)[: int(np.prod(shape))].reshape(shape)
             _add_block(todo, block, current, room, sums, pool, threads)
-            if plan.substituted_from_A is not None:
-                _add_block(todo, block, current, room, sums[plan.sets :], pool, threads, substituted=True)
             done += block.rows.size
             yield done
 
 
 def _add_block(
-    plan: Plan,
-    block: Block,
-    images: Images,
-    values: Floats,
-    sums: Floats,
-    pool: ThreadPoolExecutor,
-    threads: int,
-    *,
-    substituted: bool = False,
+    plan: Plan, block: Block, images: Images, values: Floats, sums: Floats, pool: ThreadPoolExecutor, threads: int
 ) -> None:
-    """Add a block to the sums of its sets, or, substituted, to two sums of its halves."""
+    """Add a block to the sums of its sets, and with random phases to the two sums after them, where that is asked for."""
     rules = coefficients.rules(plan, block)
     step = max(1, min(_PART_BYTES // images[0].nbytes, -(-len(images) // threads)))
     parts = [slice(a, a + step) for a in range(0, len(images), step)]
-    from_A = plan.substituted_from_A if substituted else None
-    for _ in pool.map(lambda part: coefficients.prepare(rules, part, images[part], values[part], from_A), parts):
+    for _ in pool.map(lambda part: coefficients.prepare(rules, part, images[part], values[part]), parts):
         pass
     rows = plan.particles.rows(block.rows)
     grid = _grid(plan, rules, threads)
     matrices = _matrices(plan, rows, block.box_px)
     ends = np.searchsorted(rows.half, np.arange(1, plan.sets + 2)).tolist()
+    from_A = plan.substituted_from_A
     for number, cut in enumerate(pairwise(ends)):
-        mine = sums[number % 2] if substituted else sums[number]
-        _insert_half(grid, matrices[slice(*cut)], values[slice(*cut)], mine, pool, threads)
+        mine = slice(*cut)
+        more = None if from_A is None else _Substituted(rules, mine.start, from_A, sums[plan.sets + number % 2])
+        _insert_half(grid, matrices[mine], values[mine], sums[number], more, pool, threads)
+
+
+@dataclass(frozen=True, slots=True)
+class _Substituted:
+    """Sums of the same coefficients with random phases beyond a resolution."""
+
+    rules: coefficients.Rules
+    first: int
+    from_A: float
+    sums: Floats
+
+    def turn(self, values: Floats, begin: int, pool: ThreadPoolExecutor, threads: int) -> None:
+        """Turn coefficients in place; they are those of particles ``begin`` and following of this half."""
+        known, step = self.rules, -(-len(values) // threads)
+
+        def of_some(a: int) -> None:
+            some = values[a : a + step]
+            own = slice(self.first + begin + a, self.first + begin + a + len(some))
+            pixel_A = known.particles.pixel_size_A[own]
+            turn_at_random(some, known.first_negative, known.rows[own], pixel_A, self.from_A)
+
+        for _ in pool.map(of_some, range(0, len(values), step)):
+            pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +206,13 @@ def _grid(plan: Plan, rules: coefficients.Rules, threads: int) -> _Grid:
 
 
 def _insert_half(
-    grid: _Grid, matrices: NDArray[np.float64], values: Floats, sums: Floats, pool: ThreadPoolExecutor, threads: int
+    grid: _Grid,
+    matrices: NDArray[np.float64],
+    values: Floats,
+    sums: Floats,
+    substituted: _Substituted | None,
+    pool: ThreadPoolExecutor,
+    threads: int,
 ) -> None:
     """Add coefficients [particle, ky, kx, 4] to the sums of one half; matrices are [particle, mate, 3, 2]."""
     particles, mates = matrices.shape[:2]
@@ -201,6 +222,9 @@ def _insert_half(
         pairs = matrices[some].reshape(-1, 3, 2)
         pieces, starts = _cut(grid, pairs, mates, pool, threads)
         _insert_pieces(grid, pairs, values[some], sums, pieces, starts, pool, threads)
+        if substituted is not None:
+            substituted.turn(values[some], begin, pool, threads)
+            _insert_pieces(grid, pairs, values[some], substituted.sums, pieces, starts, pool, threads)
 
 
 def _cut(
