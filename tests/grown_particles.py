@@ -17,6 +17,8 @@ from scipy.ndimage import map_coordinates
 from refine_hooks.particles import Particles, table
 
 PIXEL_A = 2.0
+_AT_ONCE = 200
+Reals = NDArray[np.float64]
 Fitted = Literal["", "halves", "both"]
 
 
@@ -52,12 +54,14 @@ def grown(path: Path, what: Grown, seed: int = 1) -> Particles:
     volume = _density(rng, what)
     references = [_noise(rng, what) for _ in range(2 if what.fitted == "halves" else 1)] if what.fitted else []
     images, shifts = np.empty((count, n, n), np.float32), np.zeros((count, 2))
-    for i in range(count):
-        plane = _plane(phi[i], theta[i], psi[i], n)
-        image = fft.fftshift(fft.irfft2(_slice(volume, plane, n), s=(n, n))) * n + rng.standard_normal((n, n))
-        images[i] = image
-        if references:
-            shifts[i] = _best_shift(image, _slice(references[(half[i] - 1) % len(references)], plane, n), n)
+    for begin in range(0, count, _AT_ONCE):
+        some = slice(begin, begin + _AT_ONCE)
+        planes = _planes(phi[some], theta[some], psi[some], n)
+        clean = fft.fftshift(fft.irfft2(_slices(volume, planes), s=(n, n)), axes=(1, 2)) * n
+        images[some] = clean + rng.standard_normal(clean.shape)
+        for number, reference in enumerate(references):
+            mine = np.flatnonzero((half[some] - 1) % len(references) == number)
+            shifts[begin + mine] = _best_shifts(images[begin + mine], _slices(reference, planes[:, mine]), n)
     with mrcfile.new(path, overwrite=True) as stack:
         stack.set_data(images)
         stack.set_image_stack()
@@ -108,8 +112,8 @@ def _noise(rng: np.random.Generator, what: Grown) -> NDArray[np.complex128]:
     return white
 
 
-def _plane(phi: float, theta: float, psi: float, n: int) -> NDArray[np.float64]:
-    """x, y, z of each coefficient of an image, in steps of a grid twice as fine."""
+def _planes(phi: Reals, theta: Reals, psi: Reals, n: int) -> Reals:
+    """x, y, z of each coefficient of each image, in steps of a grid twice as fine: [3, image, ky, kx]."""
     (c1, c2, c3), (s1, s2, s3) = (f(np.deg2rad([phi, theta, psi])) for f in (np.cos, np.sin))
     columns = [
         [c1 * c2 * c3 - s1 * s3, -c1 * c2 * s3 - s1 * c3],
@@ -117,22 +121,26 @@ def _plane(phi: float, theta: float, psi: float, n: int) -> NDArray[np.float64]:
         [-s2 * c3, s2 * s3],
     ]
     ky, kx = np.meshgrid(np.fft.fftfreq(n) * n, np.arange(n // 2 + 1), indexing="ij")
-    return 2 * np.einsum("ij,jyx->iyx", np.array(columns), np.stack([kx, ky]))
+    return 2 * np.einsum("ijp,jyx->ipyx", np.array(columns), np.stack([kx, ky]))
 
 
-def _slice(volume: NDArray[np.complex128], at: NDArray[np.float64], n: int) -> NDArray[np.complex128]:
+def _slices(volume: NDArray[np.complex128], at: Reals) -> NDArray[np.complex128]:
     fine = volume.shape[0]
-    x, y, z = at
+    inside = np.sqrt((at**2).sum(axis=0)) < fine // 2 - 2
+    x, y, z = at[:, inside]
     mate = x < 0
     x, y, z = (np.where(mate, -one, one) for one in (x, y, z))
     places = np.stack([z % fine, y % fine, x])
-    inside = np.sqrt((at**2).sum(axis=0)) < fine // 2 - 2
     real, imaginary = (map_coordinates(part, places, order=1, mode="grid-wrap") for part in (volume.real, volume.imag))
-    return np.where(inside, real + 1j * np.where(mate, -imaginary, imaginary), 0)
+    out = np.zeros(inside.shape, complex)
+    out[inside] = real + 1j * np.where(mate, -imaginary, imaginary)
+    return out
 
 
-def _best_shift(image: NDArray[np.float64], reference: NDArray[np.complex128], n: int) -> NDArray[np.float64]:
-    """x, y by which the image lies off where it agrees best with the reference, up to 2 pixels."""
-    agrees = fft.irfft2(fft.rfft2(fft.ifftshift(image)) * reference.conj(), s=(n, n))
-    near = np.array([(agrees[y, x], x, y) for y in range(-2, 3) for x in range(-2, 3)])
-    return near[near[:, 0].argmax(), 1:]
+def _best_shifts(images: NDArray[np.float32], references: NDArray[np.complex128], n: int) -> Reals:
+    """x, y by which each image lies off where it agrees best with its reference, up to 2 pixels."""
+    own = fft.rfft2(fft.ifftshift(images, axes=(1, 2)))
+    agrees = fft.irfft2(own * references.conj(), s=(n, n))
+    off = [(x, y) for y in range(-2, 3) for x in range(-2, 3)]
+    near = np.stack([agrees[:, y, x] for x, y in off])
+    return np.array(off, float)[near.argmax(axis=0)]
