@@ -44,25 +44,28 @@ void noise_sums(float_array noise, double radius_px, double quiet, int64_t begin
     sums.at[1] = squares;
 }
 
-/* The histogram [3, bin] of planes begin..end of a sphere: count, sum and sum of squares of the signal. */
+/* The histogram [bin, 8] of planes begin..end: count, sum and sum of squares of the signal in a sphere, then count and sum of what
+   lies about it. */
 void tally(
     float_array signal, float_array noise, double radius_px, double quiet, double low, double width, int64_t begin, int64_t end,
     double_array table
 ) {
-    int64_t n = noise.shape[0], bins = table.shape[1];
-    double *counts = ROW1(table, 0), *sums = ROW1(table, 1), *squares = ROW1(table, 2);
+    int64_t n = noise.shape[0], bins = table.shape[0];
+    double per_width = 1 / width;
     for (int64_t z = begin; z < end; z++)
         for (int64_t y = 0; y < n; y++) {
             const float *quiet_row = ROW2(noise, z, y), *row = ROW2(signal, z, y);
             range in = in_sphere(n, z, y, radius_px);
-            for (int64_t x = in.begin; x < in.end; x++) {
+            for (int64_t x = 0; x < n; x++) {
                 if (!(fabsf(quiet_row[x]) > quiet))
                     continue;
                 double value = row[x];
-                int64_t i = most(0, least(bins - 1, (int64_t)((value - low) / width)));
-                counts[i] += 1;
-                sums[i] += value;
-                squares[i] += value * value;
+                double *bin = ROW1(table, most(0, least(bins - 1, (int64_t)((value - low) * per_width))));
+                int about = x < in.begin || x >= in.end;
+                bin[3 * about] += 1;
+                bin[3 * about + 1] += value;
+                if (!about)
+                    bin[2] += value * value;
             }
         }
 }

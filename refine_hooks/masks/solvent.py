@@ -63,8 +63,8 @@ def levels(signal: Volume, noise: Volume, radius_px: float) -> dict[str, Any]:
 
     voxels, power = np.sum(in_slabs(work, n, 8), axis=0)
     sd = float(np.sqrt(power / max(voxels, 1.0)))
-    histogram = _histogram(signal, noise, radius_px, 1e-4 * largest)
-    background = _mode(_histogram(signal, noise, float(2 * n), 1e-4 * largest), sd)
+    histogram, whole = _histograms(signal, noise, radius_px, 1e-4 * largest)
+    background = _mode(whole, sd)
     significant = _false_discovery_threshold(histogram, background, sd)
     if significant is None:
         return {"reason": "nothing_significant", "why": "nothing in the average stands out of the noise"}
@@ -90,17 +90,20 @@ def levels(signal: Volume, noise: Volume, radius_px: float) -> dict[str, Any]:
     }
 
 
-def _histogram(signal: Volume, noise: Volume, radius_px: float, quiet: float) -> _Histogram:
+def _histograms(signal: Volume, noise: Volume, radius_px: float, quiet: float) -> tuple[_Histogram, _Histogram]:
+    """Of the sphere, and of the whole box; the latter without squares."""
     low, high = float(signal.min()), float(signal.max())
     width = max((high - low) / (_BINS - 1), 1e-30)
 
     def work(begin: int, end: int) -> Table:
-        table = np.zeros((3, _BINS))
+        table = np.zeros((_BINS, 8))  # in cache lines
         _tally(signal, noise, radius_px, quiet, low, width, begin, end, table)
         return table
 
-    counts, sums, squares = np.sum(in_slabs(work, len(signal), 32), axis=0)
-    return _Histogram(counts, sums, squares, low, width)
+    n = len(signal)
+    counts, sums, squares, more, more_sums = np.sum(in_slabs(work, n, -(-n // 4)), axis=0).T[:5]
+    whole = _Histogram(counts + more, sums + more_sums, np.zeros(_BINS), low, width)
+    return _Histogram(counts, sums, squares, low, width), whole
 
 
 def _bin(histogram: _Histogram, value: float) -> int:
@@ -123,7 +126,9 @@ def _false_discovery_threshold(histogram: _Histogram, background: float, sd: flo
     """The lowest score, in standard deviations, above which at most 1 % of the voxels are noise; None when there is none."""
     scores = (histogram.edges() - background) / sd
     above = np.cumsum(histogram.counts[::-1])[::-1]
-    by_chance = np.fromiter(map(math.erfc, scores / math.sqrt(2)), np.float64, len(scores)) / 2
-    passed = (by_chance * histogram.counts.sum() <= _DISCOVERY_RATE * above) & (scores > 1) & (above > 0)
-    lowest = np.flatnonzero(passed)
-    return float(scores[lowest[0]]) if lowest.size else None
+    total = histogram.counts.sum()
+    for at in np.flatnonzero((scores > 1) & (above > 0)).tolist():
+        by_chance = math.erfc(scores[at] / math.sqrt(2)) / 2
+        if by_chance * total <= _DISCOVERY_RATE * above[at]:
+            return float(scores[at])
+    return None

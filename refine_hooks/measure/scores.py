@@ -17,7 +17,8 @@ from refine_hooks.measure.under import MeasuredMask, sphere_sizes
 from refine_hooks.model import Facts, FscCurve, HalfMaps
 from refine_hooks.settings import Settings
 
-_REACH_SHELLS, _READ_SHELLS = 24, 12
+_REACH_SHELLS = 24
+_READ_SHELLS, _READ_SHELLS_OF_SPHERE = 12, 4
 
 
 def randomised_of(
@@ -45,18 +46,18 @@ def randomised_of(
                 *(pair.transforms, mask.values, *drawing, mask.extent.box),
                 order=order,
                 unmasked=pair.sums,
-                last_shell=_carried_up_to(pair, masked_correlation(pair, mask), settings),
+                last_shell=_carried_up_to(pair, masked_correlation(pair, mask), settings, _READ_SHELLS),
             )
     return found
 
 
-def _carried_up_to(pair: Pair, correlation: Curve, settings: Settings) -> int:
-    """Past what a mask's edge reaches from the onset, and past where a curve is read."""
+def _carried_up_to(pair: Pair, correlation: Curve, settings: Settings, read_shells: int) -> int:
+    """Past what a mask's edge reaches from the onset, and so many shells past where a curve is read."""
     assert pair.onset_shell is not None
     shown = correlation if pair.valid_shells is None else correlation[: pair.valid_shells + 1]
     resolution_A = curves.resolution_A(shown, pair.frequency_per_A, settings.fsc.threshold)
     claimed = pair.box_px * pair.voxel_size_A / resolution_A if resolution_A else pair.box_px // 2
-    return min(pair.box_px // 2, max(pair.onset_shell + _REACH_SHELLS, int(claimed) + _READ_SHELLS))
+    return min(pair.box_px // 2, max(pair.onset_shell + _REACH_SHELLS, int(claimed) + read_shells))
 
 
 def _under_sphere(pair: Pair, mask: MeasuredMask, settings: Settings, order: int) -> Randomised:
@@ -67,7 +68,7 @@ def _under_sphere(pair: Pair, mask: MeasuredMask, settings: Settings, order: int
         pair.transforms,
         lambda box_px: masks.sphere(box_px, box_A / box_px, sphere.radius_A, sphere.edge_A),
         pair.onset_shell,
-        _carried_up_to(pair, masked_correlation(pair, mask), settings),
+        _carried_up_to(pair, masked_correlation(pair, mask), settings, _READ_SHELLS_OF_SPHERE),
         correlated=mask.correlated,
         order=order,
         unmasked=pair.sums,
