@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from refine_hooks.analysis.blocks import Blocks
 from refine_hooks.fourier import Curve, HalfTransform, in_slabs
+from refine_hooks.kernels.order import quantile
 
 PAST_SHELLS = 3
 _FEWEST = 3
@@ -71,7 +72,7 @@ def _mean(
 def same_voxels(blocks: Blocks) -> float:
     """Share of the box, in blocks, where both halves hold the same and something: no noise is left in their difference."""
     power = np.minimum(blocks.power1, blocks.power2)
-    something = power > _SOMETHING * float(np.median(blocks.noise))
+    something = power > _SOMETHING * quantile(blocks.noise, 0.5)
     return float(np.mean(something & (blocks.noise < _NO_NOISE * power)))
 
 

@@ -12,6 +12,7 @@ from refine_hooks.analysis.coarse import shells_of
 from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import HalfTransform, ShellSums
 from refine_hooks.kernels import fft
+from refine_hooks.kernels.order import quantile
 
 _FIRST, _TOGETHER, _LOW = 2, 3, 4  # shells
 _LEAST = 1e-9  # of the strongest shell's power; below that there is nothing but rounding
@@ -46,7 +47,7 @@ def power_ratio(sums: ShellSums, valid_shells: int | None = None) -> PowerRatio 
     if not held[:_LOW].all():
         return None
     ratio = two[held] / one[held]
-    ratio /= np.median(ratio[:_LOW])
+    ratio /= quantile(ratio[:_LOW], 0.5)
     at = int(np.abs(np.log(ratio)).argmax())
     return PowerRatio(float(ratio[at]), int(np.flatnonzero(held)[at]) + _FIRST + _TOGETHER // 2)
 

@@ -26,6 +26,7 @@ from refine_hooks.audit.reading import (
     whole_map,
 )
 from refine_hooks.audit.rules import Texts, rule_of_round
+from refine_hooks.kernels.order import quantile
 from refine_hooks.log.curves import Curve
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.settings import Settings
@@ -98,10 +99,10 @@ def _lone(correlation: Values, fall: int, first: int, last: int) -> bool:
         return False
     before, after = correlation[max(fall + 1, first - 6) : first - 1], correlation[last + 2 : last + 7]
     around = np.concatenate((before, after))
-    if len(around) < 4:
+    if len(around) < 4 or not np.isfinite(around).all():
         return False
     noise = spread(correlation[fall + NEAR_SHELLS :])
-    return bool(correlation[first : last + 1].max() - np.median(around) > max(SPIKE, 6 * np.nan_to_num(noise)))
+    return bool(correlation[first : last + 1].max() - quantile(around, 0.5) > max(SPIKE, 6 * np.nan_to_num(noise)))
 
 
 @rule_of_round(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from refine_hooks.kernels.order import quantile
 from refine_hooks.log.curves import Curve
 from refine_hooks.log.masks import MaskRecord
 from refine_hooks.log.records import RoundRecord
@@ -216,9 +217,9 @@ def is_quoted(record: RoundRecord, curve: Curve) -> bool:
 
 def spread(numbers: Values) -> float:
     """Standard deviation estimated from the median absolute deviation; NaN for fewer than five values."""
-    if len(numbers) < 5:
+    if len(numbers) < 5 or not np.isfinite(numbers).all():
         return float("nan")
-    return float(1.4826 * np.median(np.abs(numbers - np.median(numbers))))
+    return 1.4826 * quantile(np.abs(numbers - quantile(numbers, 0.5)), 0.5)
 
 
 def twice(record: RoundRecord) -> int:

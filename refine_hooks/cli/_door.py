@@ -1,6 +1,7 @@
 """From the command line to a command, and from an error to a message and an exit code."""
 
 import errno
+import gc
 import logging
 import os
 import sys
@@ -26,6 +27,7 @@ def run_command() -> NoReturn:
         code = _flushed(code)
     finally:
         terminal.close()
+    gc.freeze()  # nothing is to be gained from what is left when Python ends
     sys.exit(code)
 
 

@@ -1,6 +1,8 @@
 """``measure``: two half maps given by name, measured like a round of a project."""
 
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from refine_hooks import measure
@@ -58,6 +60,8 @@ def measure_files(
     )
     fingerprint = fingerprint_of(Path.cwd(), [half1.absolute(), half2.absolute()])
     round_ = Round(Key(run="measure", iteration=0, class_id=1), "files", half1.stem, fingerprint, facts)
+    if not as_json:  # what shows the round is imported while it is measured
+        Thread(target=import_module, args=["refine_hooks.report.text"], daemon=True).start()
     record = _measured(round_, halves, named, settings, out)
     if as_json:
         print(record.model_dump_json())
