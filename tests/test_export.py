@@ -217,6 +217,14 @@ def test_what_is_known_of_the_halves_is_not_said_to_be_unknown(independence: Ind
     assert ("not known" in " ".join(deposit._halves(halves, "cistem"))) is said
 
 
+def test_halves_whose_corners_are_masked_are_not_called_unmasked() -> None:
+    said = " ".join(
+        deposit._halves(HalfMapsRecord(origin="found", paths=("a", "b"), masked="inscribed_sphere"), "files")
+    )
+    assert "masked by the sphere inscribed in the box" in said
+    assert "not masked" not in said
+
+
 def test_halves_that_share_noise_or_do_not_superimpose_are_refused(tmp_path: Path) -> None:
     shared = Checks(shift_px=(1.0, 0.0, 0.0), shift_sd_px=0.1, common_noise_share=Share(value=0.03, sd=0.002))
     why = refused(healthy(masks=(), checks=shared), tmp_path)

@@ -2,7 +2,7 @@
 #include "arrays.h"
 
 enum { SKIPPED, NUMBER, TEXT, IMAGE };
-enum { WHOLE, SHORT, NO_NUMBER };
+enum { WHOLE, SHORT, NO_NUMBER, LONG };
 
 static const int64_t most_digits = 100000000000000000; /* a mantissa below 10^18 fits 64 bits */
 
@@ -131,12 +131,12 @@ void read_rows(
             ROW1(ends, slot)[row] = word.end - raw.at;
             last[slot] = word;
         }
-        if (state == WHOLE && column > 0 && column < columns)
-            state = SHORT;
+        if (state == WHOLE && column > 0 && column != columns)
+            state = column < columns ? SHORT : LONG;
         row += state == WHOLE && column > 0;
     }
     found.at[0] = row;
     found.at[1] = state;
     found.at[2] = state == NO_NUMBER ? column : 0;
-    found.at[3] = state == SHORT ? column : 0;
+    found.at[3] = state == SHORT || state == LONG ? column : 0;
 }

@@ -21,6 +21,7 @@ from refine_hooks.model import FscCurve, HalfMaps, Masked, Round
 from refine_hooks.settings import Settings
 
 _TIGHTER: tuple[Masked, ...] = ("none", "inscribed_sphere", "sphere", "mask")
+_NOISE_OUTSIDE = 0.1  # of that inside: uneven noise of sound half maps does not fall below it
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +78,12 @@ def round_record(
         voxel_size_A=measurement.voxel_size_A,
         frequency_per_A=tuple(measurement.frequency_per_A.tolist()),
         voxels_in_shell=tuple(measurement.voxels_in_shell.tolist()),
-        half_maps=_as_tested(half_maps_record, measurement.masked_before),
+        half_maps=_as_tested(half_maps_record, measurement.masked_before, measurement.checks),
         checks=measurement.checks,
         masks=tuple(_against(former, mask) for mask in mask_records),
         curves=measurement.curves,
         analysis=analysis,
-        notes=measurement.notes,
+        notes=_notes_of(measurement, half_maps_record),
         measured_in_s=measured_in_s,
         more_particles=next((one for one in halves.measured if isinstance(one, MoreParticles)), None),
         substitution=next((one for one in halves.measured if isinstance(one, Substitution)), None),
@@ -90,15 +91,32 @@ def round_record(
     return with_headline(record, measurement.noise.order if measurement.noise is not None else 1)
 
 
-def _as_tested(half_maps: HalfMapsRecord, masked: Masked | None) -> HalfMapsRecord:
-    """The half maps' record with the mask that their noise shows, where it is tighter than the one that is known."""
-    if (
-        half_maps.origin == "regularised"
-        or masked is None
-        or _TIGHTER.index(masked) <= _TIGHTER.index(half_maps.masked)
-    ):
+def _as_tested(half_maps: HalfMapsRecord, masked: Masked | None, checks: Checks | None) -> HalfMapsRecord:
+    """The half maps' record with the mask that their noise shows, where that is not the one that is known."""
+    if half_maps.origin == "regularised" or masked is None:
+        return half_maps
+    if _refuted(half_maps, masked, checks):
+        return half_maps.model_copy(update={"masked": "none", "masked_by": None})
+    if _TIGHTER.index(masked) <= _TIGHTER.index(half_maps.masked):
         return half_maps
     return half_maps.model_copy(update={"masked": masked})
+
+
+def _refuted(half_maps: HalfMapsRecord, masked: Masked | None, checks: Checks | None) -> bool:
+    """Whether noise stands where the mask that a program puts on its half maps leaves none."""
+    outside = checks.noise_outside if checks is not None else None
+    stated = half_maps.masked in ("sphere", "mask")
+    return stated and masked == "none" and outside is not None and outside > _NOISE_OUTSIDE
+
+
+def _notes_of(measurement: Measurement, half_maps: HalfMapsRecord) -> tuple[str, ...]:
+    if not _refuted(half_maps, measurement.masked_before, measurement.checks):
+        return measurement.notes
+    by = half_maps.masked_by or f"a {half_maps.masked}"
+    return (
+        *measurement.notes,
+        f"the program masks its half maps ({by}); there is noise outside of these: they were not masked",
+    )
 
 
 def _against(former: RoundRecord | None, mask: MaskRecord) -> MaskRecord:

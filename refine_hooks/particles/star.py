@@ -20,7 +20,7 @@ _ENDS = re.compile(rb"\n[ \t\r]*(?:\n|\Z)")
 _SPACE = b" \t\r"
 # What kernels/star.c calls the columns, and what is wrong with a row.
 _NUMBER, _TEXT, _IMAGE = 1, 2, 3
-_SHORT, _NO_NUMBER = 1, 2
+_SHORT, _NO_NUMBER, _LONG = 1, 2, 3
 _COUNTS, _PLACES = array("int64", 1), array("int64", 2, written=True)
 _read_rows = kernel(
     "read_rows",
@@ -75,7 +75,8 @@ def read_table(path: Path, label: str, numbers: set[str], texts: set[str]) -> Ta
         texts: columns of texts.
 
     Raises:
-        ParticlesError: the file cannot be read, there is no such loop, a row is short or a number is none: says which line.
+        ParticlesError: the file cannot be read, there is no such loop, a row has too few or too many values, or a number is none:
+            says which line.
     """
     try:
         raw = read_bytes(path)
@@ -150,7 +151,7 @@ def _refuse(
     path: Path, labels: tuple[str, ...], first_line: int, row: int, state: int, column: int, values: int
 ) -> None:
     where = f"{path}: line {first_line + row}"
-    if state == _SHORT:
+    if state in (_SHORT, _LONG):
         raise ParticlesError(f"{where}: has {values} of {len(labels)} values; the file is torn, or the row was edited")
     if state == _NO_NUMBER:
         raise ParticlesError(f"{where}: {labels[column]} is no number; the file is torn, or the row was edited")

@@ -329,7 +329,8 @@ def _halves(halves: HalfMapsRecord, program: str) -> Iterator[str]:
     yield f"  {origin_words(halves, program)}"
     if halves.images[0] is not None and halves.images[1] is not None:
         yield f"  {halves.images[0]} and {halves.images[1]} particle images"
-    yield "  tested: not identical, not masked, lying on each other, of one hand and contrast; their FSC is the recorded one"
+    masked = "masked at the corners of the box alone" if halves.masked == "inscribed_sphere" else "not masked"
+    yield f"  tested: not identical, {masked}, lying on each other, of one hand and contrast; their FSC is the recorded one"
     if halves.origin == "found":
         yield "  not tested: whether they are unfiltered and unsharpened, as EMDB wants them; please state it from what you know"
     else:

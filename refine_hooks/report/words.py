@@ -11,7 +11,7 @@ from refine_hooks.log.better import change, overlap
 from refine_hooks.log.curves import Curve, CurveKind
 from refine_hooks.log.records import Analysis, HalfMapsRecord, RoundRecord
 from refine_hooks.log.summary import CurveIdentity, CurveSummary, RoundSummary, identity_of
-from refine_hooks.model import Independence, MaskRole, Origin
+from refine_hooks.model import Independence, Masked, MaskRole, Origin
 from refine_hooks.report.meaning import in_words
 
 Tone = Literal["better", "worse", "same", "changed", "first", "reported", "doubtful", "unknown"]
@@ -42,6 +42,11 @@ _ORIGINS: dict[Origin, str] = {
     "merged": "half maps from the Fourier sums that the program wrote",
     "reconstructed": "half maps reconstructed here from the particles and this round's parameters",
     "regularised": "half maps filtered by the program: no source of a resolution",
+}
+_MASKED: dict[Masked, str] = {
+    "inscribed_sphere": "the sphere inscribed in the box",
+    "sphere": "a sphere",
+    "mask": "a mask",
 }
 _INDEPENDENCE: dict[Independence, str] = {
     "independent": "refined independently",
@@ -136,7 +141,7 @@ def origin_words(half_maps: HalfMapsRecord | None, program: str) -> str:
     given = program == "files" and half_maps.origin == "found"
     parts = [_GIVEN if given else _ORIGINS[half_maps.origin], _INDEPENDENCE[half_maps.independence]]
     if half_maps.masked_by or half_maps.masked != "none":
-        parts.append(f"masked by {half_maps.masked_by or f'a {half_maps.masked}'.replace('_', ' ')}")
+        parts.append(f"masked by {half_maps.masked_by or _MASKED[half_maps.masked]}")
     if half_maps.joined_below_A is not None:
         parts.append(f"joined below {half_maps.joined_below_A:g} Å")
     sentence = "; ".join(parts)
