@@ -118,6 +118,28 @@ class Page:
 @contextmanager
 def page(profile: Path) -> Iterator[Page]:
     """One tab in a Chromium of its own, with a fresh profile; the browser ends with the block."""
+    with started(profile) as browser, tab(browser):
+        yield browser
+
+
+@contextmanager
+def tab(browser: Page) -> Iterator[Page]:
+    """A tab that knows nothing of those before it; what is asked within the block is asked of it."""
+    browser.session = ""
+    context = browser.ask("Target.createBrowserContext")["browserContextId"]
+    target = browser.ask("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
+    browser.session = browser.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+    for domain in ("Page", "Runtime", "Log"):
+        browser.ask(f"{domain}.enable")
+    browser.complaints.clear()
+    yield browser
+    browser.session = ""
+    browser.ask("Target.disposeBrowserContext", browserContextId=context)
+
+
+@contextmanager
+def started(profile: Path) -> Iterator[Page]:
+    """A Chromium with a fresh profile and no tab to ask yet; it ends with the block."""
     assert PROGRAM
     (theirs_in, commands), (answers, theirs_out) = os.pipe(), os.pipe()
     high_in, high_out = (fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 64) for end in (theirs_in, theirs_out))
@@ -133,10 +155,6 @@ def page(profile: Path) -> Iterator[Page]:
         os.close(end)
     browser = Page(commands, answers)
     try:
-        target = browser.ask("Target.createTarget", url="about:blank")["targetId"]
-        browser.session = browser.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Log"):
-            browser.ask(f"{domain}.enable")
         yield browser
     finally:
         os.close(commands)

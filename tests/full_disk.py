@@ -29,6 +29,7 @@ from refine_hooks.errors import StorageError
 from refine_hooks.log.file import read_journal
 from refine_hooks.log.folder import Store
 from refine_hooks.log.records import Failed, RoundRecord
+from refine_hooks.measure import checks
 from refine_hooks.settings import load_settings
 from refine_hooks.watch.loop import Watch, run
 

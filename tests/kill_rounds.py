@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import mrcfile
-from full_disk import SCENES, faults_of, outputs
+from full_disk import SCENES, faults_of, outputs, without_the_long_computation
 
 from refine_hooks.log import folder
 from refine_hooks.log.file import read_journal
@@ -104,6 +104,7 @@ def kill(scene: Scene, folder: Path, moments: int, seed: int) -> dict[str, objec
 
 
 def main() -> None:
+    without_the_long_computation()
     # No hook writes into this spool, so what a kill leaves there is abandoned at once and must be swept up.
     folder._ABANDONED_AFTER_S = -1.0
     where, moments, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])

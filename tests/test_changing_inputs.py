@@ -25,6 +25,8 @@ from refine_hooks.settings import load_settings
 from refine_hooks.sums import cistem as sums
 from refine_hooks.watch.loop import Watch, run
 
+pytestmark = pytest.mark.usefixtures("quick_rounds")
+
 relion = Opened("relion")
 
 FAST = {

@@ -3,8 +3,10 @@
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import live_logs
 import pytest
 from command_line import cli
 
@@ -21,10 +23,14 @@ PAGES["README"] = (ROOT / "README.md").read_text("utf-8")
 NUMBER = re.compile(r"\d+\.\d+|\d+")
 
 
+pytestmark = pytest.mark.early
+
+
 @pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Journal]:
+def played(made_once: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Journal]:
+    once = made_once("demo", lambda folder: demonstrate(folder, pace=0.05))
     folder = tmp_path_factory.mktemp("demo") / "project"
-    return folder, demonstrate(folder, pace=0.05)
+    return folder, read_journal(live_logs.copied(once / "refine_hooks" / "rounds.jsonl", folder))
 
 
 def test_every_round_is_merged_from_its_dumps_and_logged_once(played: tuple[Path, Journal]) -> None:

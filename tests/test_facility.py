@@ -330,6 +330,7 @@ def test_every_round_of_every_project_is_logged_once_though_a_process_is_killed_
     assert not (b / "refine_hooks").exists()
 
 
+@pytest.mark.early
 def test_rounds_of_cistem_and_relion_projects_are_logged_once_beside_one_that_is_full_of_faults() -> None:
     script = Path(__file__).resolve().parent.parent / "scripts" / "facility"
     played = subprocess.run(

@@ -27,6 +27,8 @@ from refine_hooks.model import Key
 from refine_hooks.settings import load_settings
 from refine_hooks.watch.loop import Watch, run
 
+pytestmark = pytest.mark.usefixtures("quick_rounds")
+
 cistem = Opened("cistem")
 
 

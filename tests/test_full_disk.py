@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.early
 DRIVER = Path(__file__).parent / "full_disk.py"
 
 

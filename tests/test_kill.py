@@ -5,6 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.early
+
 MOMENTS = 3  # of each of two programs; scripts/soak kills at many more
 
 

@@ -26,6 +26,8 @@ from refine_hooks.settings import load_settings
 from refine_hooks.watch.loop import Watch, run
 from refine_hooks.watch.schedule import Schedule, scan_times, settled
 
+pytestmark = pytest.mark.usefixtures("quick_rounds")
+
 Deed = tuple[float, Callable[[], object]]
 Span = tuple[float, float]
 _ROUNDING_S = 1e-6

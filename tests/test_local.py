@@ -177,6 +177,7 @@ def write_rounds(project: Path, rounds: int) -> None:
 FEW = {"keep": {"min_free_GB": 0.01}, "fsc": {"repeats": 2}, "analysis": {"local": "newest"}}
 
 
+@pytest.mark.early
 def test_a_watch_measures_the_newest_round_locally_beside_the_log_and_all_of_them_where_asked(tmp_path: Path):
     for local, having in (("newest", [False, True]), ("all", [True, True]), ("never", [False])):
         project = tmp_path / local

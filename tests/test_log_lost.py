@@ -14,6 +14,8 @@ from refine_hooks.log.records import RoundRecord, Start, Stop
 from refine_hooks.watch import log_writer
 from refine_hooks.watch.loop import run
 
+pytestmark = pytest.mark.usefixtures("quick_rounds")
+
 FAST = {"automask": {"enabled": False}, "fsc": {"repeats": 2}}
 
 

@@ -22,6 +22,7 @@ CELLS = [
 ]
 
 
+@pytest.mark.early
 def test_a_notebook_goes_from_half_maps_to_a_figure_and_from_a_log_to_a_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -119,6 +119,7 @@ def read_by_all(out: Path) -> list[RoundRecord]:
     return list(records)
 
 
+@pytest.mark.early
 def test_a_project_with_odd_names_is_measured_and_read(tmp_path: Path) -> None:
     project = Path(os.fsdecode(os.fsencode(tmp_path) + b"/pro\xe9ject\n"))
     for run in RUNS[1:]:
@@ -137,6 +138,7 @@ def test_a_project_with_odd_names_is_measured_and_read(tmp_path: Path) -> None:
     assert meant(json.loads(lines[0])["project"]) == str(project)
 
 
+@pytest.mark.early
 def test_a_relion_project_with_odd_names_is_measured_and_read(tmp_path: Path) -> None:
     project = Path(os.fsdecode(os.fsencode(tmp_path) + b"/r\xe9"))
     project.mkdir()

@@ -153,12 +153,6 @@ def test_a_number_that_is_doubted_or_the_program_s_is_compared_in_the_words_belo
 # --- in the browser ---------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[chromium.Page]:
-    with chromium.page(tmp_path_factory.mktemp("profile")) as page:
-        yield page
-
-
 @pytest.fixture
 def page(browser: chromium.Page) -> Iterator[chromium.Page]:
     browser.complaints.clear()

@@ -1,7 +1,6 @@
 """The map, the trends, the projects and the files of the page, in a real browser over logs made for it."""
 
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
@@ -10,6 +9,7 @@ from typing import Any
 
 import chromium
 import live_logs
+import live_page
 import numpy as np
 import pytest
 from command_line import cli
@@ -120,14 +120,8 @@ def test_no_module_has_long_lines_or_glyphs_that_need_a_special_font() -> None:
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return live_logs.measured_project(tmp_path_factory.mktemp("measured") / "project", 2)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[chromium.Page]:
-    with chromium.page(tmp_path_factory.mktemp("profile")) as tab:
-        yield tab
+def measured(three_rounds: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return live_logs.copied(three_rounds, tmp_path_factory.mktemp("measured") / "project")
 
 
 @pytest.fixture
@@ -198,7 +192,7 @@ class TestInTheBrowser:
         tab.open(reported(measured))
         tab.until("document.querySelectorAll('#slices canvas').length === 3")
         tab.run("document.querySelector('#strip').open = true")
-        tab.until("document.querySelectorAll('#strip-frames button').length === 2")
+        tab.until("document.querySelectorAll('#strip-frames button').length === 3")
         slide(tab, "#strip-at", 0)
         assert text(tab, "#strip-words").startswith("it1")
         tab.run("document.querySelector('#strip-frames button').click()")
@@ -211,10 +205,10 @@ class TestInTheBrowser:
         tab.until("document.querySelectorAll('#slices canvas').length === 3")
         tab.run("document.querySelector('#slices input').focus()")
         tab.press("ArrowLeft")
-        assert tab.run("document.querySelector('.row[aria-selected=true]').title") == "run/2/1"
+        assert tab.run("document.querySelector('.row[aria-selected=true]').title") == "run/3/1"
         tab.run("document.querySelector('#rounds').focus()")
         tab.press("ArrowLeft")
-        tab.until("document.querySelector('.row[aria-selected=true]').title === 'run/1/1'")
+        tab.until("document.querySelector('.row[aria-selected=true]').title === 'run/2/1'")
         tab.run("document.querySelector('.skip').click()")
         assert not tab.run("document.querySelector('#one-log').hidden")
 
@@ -345,7 +339,7 @@ class TestInTheBrowser:
         printed = text(tab, "#printed")
         assert str(measured.parents[1]) in printed
         assert tab.run("[...document.querySelectorAll('#slices canvas')].every((c) => c.getClientRects().length)")
-        assert "2 rounds" in printed
+        assert "3 rounds" in printed
         assert tab.run("getComputedStyle(document.querySelector('#printed')).display") != "none"
         tab.ask("Emulation.setEmulatedMedia", media="")
         tab.ask("Emulation.clearDeviceMetricsOverride")
@@ -360,11 +354,8 @@ def served(tmp_path: Path) -> Iterator[str]:
         "warned": [healthy(1, alignment_limit_A=5.0)],
     }.items():
         written(tmp_path / name / "refine_hooks", [*lines])
-    command = [sys.executable, "-c", "from refine_hooks.cli import main; main()", "serve", str(tmp_path)]
-    with subprocess.Popen([*command, "--port", "0", "--poll", "0.1"], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        yield process.stdout.readline().strip()
-        process.kill()
+    with live_page.served(tmp_path) as address:
+        yield address
 
 
 @pytest.mark.browser

@@ -100,10 +100,9 @@ def test_the_report_shows_what_was_measured_of_a_round_after_it_was_written(tmp_
 
 
 @pytest.fixture(scope="module")
-def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[chromium.Page]:
-    with chromium.page(tmp_path_factory.mktemp("profile")) as page:
-        yield page
-        assert page.complaints == []
+def tab(browser: chromium.Page) -> Iterator[chromium.Page]:
+    yield browser
+    assert browser.complaints == []
 
 
 COLOURS = """(() => { const c = document.createElement('canvas'), s = document.querySelector('#surface');

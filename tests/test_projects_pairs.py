@@ -45,6 +45,8 @@ from refine_hooks.settings import Settings, load_settings
 from refine_hooks.testing import check_adapter
 from refine_hooks.watch.loop import Watch, run
 
+pytestmark = pytest.mark.usefixtures("quick_rounds")
+
 NAMES = sorted(PROGRAMS)
 
 

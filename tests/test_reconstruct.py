@@ -113,6 +113,7 @@ def test_a_round_of_cistem_is_reconstructed_as_its_own_programs_do(
     assert abs(160 / our_A - 160 / their_A) <= 0.5
 
 
+@pytest.mark.early
 def test_a_finished_project_ends_with_half_maps_for_every_round(shared: Path, tmp_path: Path) -> None:
     project = shared / "golden" / "cistem" / "project"
     store = Store(tmp_path / "out")

@@ -35,8 +35,8 @@ FINDINGS = (Path(__file__).resolve().parent.parent / "refine_hooks/guide/explana
 
 
 @pytest.fixture(scope="module")
-def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return live_logs.measured_project(tmp_path_factory.mktemp("reported") / "project")
+def log(three_rounds: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return live_logs.copied(three_rounds, tmp_path_factory.mktemp("reported") / "project")
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,13 @@
 """What a scientist does with the page, in a real browser: from disk, and live beside a running refinement."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import chromium
 import live_logs
+import live_page
 import pytest
 from rounds_data import a_failure
 
@@ -21,20 +20,15 @@ from refine_hooks.report.file import report_html
 
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.early,
     pytest.mark.skipif(chromium.PROGRAM is None, reason="chromium is not on PATH"),
 ]
 SHIFT = 8
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return live_logs.measured_project(tmp_path_factory.mktemp("measured") / "project")
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[chromium.Page]:
-    with chromium.page(tmp_path_factory.mktemp("profile")) as page:
-        yield page
+def measured(three_rounds: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return live_logs.copied(three_rounds, tmp_path_factory.mktemp("measured") / "project")
 
 
 @pytest.fixture
@@ -53,11 +47,8 @@ def log(measured: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def served(log: Path) -> Iterator[str]:
-    command = [sys.executable, "-c", "from refine_hooks.cli import main; main()", "serve", str(log.parents[2])]
-    with subprocess.Popen([*command, "--port", "0", "--poll", "0.1"], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        yield process.stdout.readline().strip()
-        process.kill()
+    with live_page.served(log.parents[2]) as address:
+        yield address
 
 
 def prefer(page: chromium.Page, scheme: str) -> None:

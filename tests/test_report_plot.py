@@ -17,8 +17,8 @@ from refine_hooks.report.words import title_of
 
 
 @pytest.fixture(scope="module")
-def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return live_logs.measured_project(tmp_path_factory.mktemp("plotted") / "project")
+def log(three_rounds: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return live_logs.copied(three_rounds, tmp_path_factory.mktemp("plotted") / "project")
 
 
 @pytest.fixture(scope="module")

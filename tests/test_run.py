@@ -34,6 +34,8 @@ from refine_hooks.watch.loop import run, two_scans, watched_lines
 from refine_hooks.watch.owners import Stopping
 from refine_hooks.watch.session import _signals
 
+pytestmark = pytest.mark.usefixtures("quick_rounds")
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:

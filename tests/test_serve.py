@@ -39,8 +39,8 @@ TOKEN = "a-token-that-is-long-enough"
 
 
 @pytest.fixture(scope="session")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return live_logs.measured_project(tmp_path_factory.mktemp("measured") / "project")
+def measured(three_rounds: Path) -> Path:
+    return three_rounds
 
 
 @pytest.fixture

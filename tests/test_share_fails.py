@@ -13,6 +13,8 @@ from refine_hooks.files.mrc import read_map
 from refine_hooks.log.records import Failed, RoundRecord
 from refine_hooks.watch.loop import run
 
+pytestmark = pytest.mark.usefixtures("quick_rounds")
+
 NUMBERS = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EACCES, errno.EDQUOT)
 FAST = {"automask": {"enabled": False}, "fsc": {"repeats": 2}, "keep": {"min_free_GB": 0.0}}
 _BY_PATH = ("stat", "lstat", "statvfs", "access", "mkdir", "replace", "unlink", "scandir", "listdir", "readlink")

@@ -22,6 +22,8 @@ from refine_hooks.log.records import RoundRecord
 from refine_hooks.notify import messages
 from refine_hooks.watch.loop import Watch, watched_lines
 
+pytestmark = pytest.mark.usefixtures("quick_rounds")
+
 SOON = {"watch": {"poll_s": 0.05, "settle_s": 0.0, "force_poll": True}, "keep": {"min_free_GB": 0.01}}
 
 

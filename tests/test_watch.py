@@ -19,6 +19,8 @@ from refine_hooks.watch.events import ChangeNotifier
 from refine_hooks.watch.loop import run
 from refine_hooks.watch.schedule import Awaited, Schedule, scan_times, settled
 
+pytestmark = pytest.mark.usefixtures("quick_rounds")
+
 
 def a_round(size: int, iteration: int = 1, **more: object) -> Round:
     fingerprint = Fingerprint(inputs=(InputFile(name="file", size=size, mtime_ns=0),))

@@ -26,6 +26,8 @@ from refine_hooks.serve.events import Hub
 from refine_hooks.watch import products
 from refine_hooks.watch.loop import run
 
+pytestmark = pytest.mark.usefixtures("quick_rounds")
+
 
 def a_start(pid: int, host: str = "elsewhere") -> Start:
     settings = {"watch": {"poll_s": 3.0}}
