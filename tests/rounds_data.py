@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from refine_hooks import audit, curves
 from refine_hooks.fourier import shell_frequency_per_A, voxels_in_shell
+from refine_hooks.log.curves import Curve
 from refine_hooks.log.headline import with_headline
 from refine_hooks.log.masks import MaskRecord, SphereParameters
 from refine_hooks.log.records import Failed, HalfMapsRecord, RoundRecord, now
@@ -60,22 +62,27 @@ def warned(code: WarningCode, text: str) -> dict[str, Any]:
     return {"program_warnings": (ProgramWarning(code=code, text=text, source="run.err"),)}
 
 
+@lru_cache(4096)
+def _curve(name: str, correlation: bytes, null_sd: float, onset: int) -> Curve:
+    mask = REPORTED_MASKS.get(name) if name.startswith(("reported", "unmasked")) else name.split("_")[0]
+    known: dict[str, Any] = {}
+    if mask not in (None, "sphere") or name.endswith("_scaled"):
+        known = {
+            "randomised_mean": np.zeros(SHELLS),
+            "randomised_sd": np.full(SHELLS, null_sd),
+            "onset_shell": onset,
+        }
+    values = np.frombuffer(correlation)
+    return curves.curve(name, mask, values, FREQUENCY, sd=np.full(SHELLS, 0.01), **kind_of(name), **known)
+
+
 def a_round(
     values: dict[str, Values], iteration: int = 1, null_sd: float = 0.01, onset: int = 12, **more: Any
 ) -> RoundRecord:
-    records = []
-    for name, correlation in values.items():
-        mask = REPORTED_MASKS.get(name) if name.startswith(("reported", "unmasked")) else name.split("_")[0]
-        known: dict[str, Any] = {}
-        if mask not in (None, "sphere") or name.endswith("_scaled"):
-            known = {
-                "randomised_mean": np.zeros(SHELLS),
-                "randomised_sd": np.full(SHELLS, null_sd),
-                "onset_shell": onset,
-            }
-        records.append(
-            curves.curve(name, mask, correlation, FREQUENCY, sd=np.full(SHELLS, 0.01), **kind_of(name), **known)
-        )
+    records = [
+        _curve(name, np.asarray(correlation, np.float64).tobytes(), null_sd, onset)
+        for name, correlation in values.items()
+    ]
     fields: dict[str, Any] = {
         "program": "test",
         "label": f"Round {iteration}",

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy import fft, stats
+from scipy import fft
 from scipy.ndimage import gaussian_filter
 
 from refine_hooks import fsc, masks
@@ -75,6 +75,8 @@ def test_the_permutation_null_has_the_moments_of_many_permutations(box_px: int) 
 
 def test_p_values_are_adjusted_as_benjamini_and_yekutieli_do() -> None:
     p = np.random.default_rng(0).random(40) ** 3
+    from scipy import stats  # which takes a second to import
+
     expected = stats.false_discovery_control(p, method="by")
     np.testing.assert_allclose(criteria.adjusted(np.r_[np.nan, p, np.nan])[1:-1], expected)
 
