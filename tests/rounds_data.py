@@ -64,7 +64,7 @@ def warned(code: WarningCode, text: str) -> dict[str, Any]:
 
 @lru_cache(4096)
 def _curve(name: str, correlation: bytes, null_sd: float, onset: int) -> Curve:
-    mask = REPORTED_MASKS.get(name) if name.startswith(("reported", "unmasked")) else name.split("_")[0]
+    mask = REPORTED_MASKS.get(name) if name.startswith(("reported", "unmasked")) else name.partition("_")[0]
     known: dict[str, Any] = {}
     if mask not in (None, "sphere") or name.endswith("_scaled"):
         known = {
