@@ -101,6 +101,8 @@ ELSEWHERE = {
     "keep.most_GB": "test_run::test_retention_removes_maps_and_never_lines",
     "keep.days": "test_log_index::test_maps_older_than_the_days_go_under_every_rule",
     "files.umask": "test_facility::test_what_is_written_has_the_group_and_the_rights_that_the_settings_say",
+    "files.owner": "test_owner::test_everything_that_a_watch_writes_belongs_to_the_project_s_owner",
+    "watch.metadata_per_s": "test_metadata::test_the_rate_of_the_settings_is_that_of_the_process",
     "files.group": "test_facility::test_what_is_written_has_the_group_and_the_rights_that_the_settings_say",
     "program.voxel_size_A": "test_projects_cistem::test_a_voxel_size_that_the_user_gives_is_that_of_the_half_maps",
     "reconstruct.block_particles": "test_reconstruct_work::test_sums_are_saved_as_often_as_the_settings_say",

@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,6 +17,7 @@ from refine_hooks.facility.finding import Finder
 from refine_hooks.facility.named import named
 from refine_hooks.facility.pool import Pool
 from refine_hooks.facility.watches import Watches, opener
+from refine_hooks.files.metadata import Pace, counting
 from refine_hooks.files.signals import set_from_handler
 from refine_hooks.fourier import workers as cores
 from refine_hooks.settings import layers, load_settings, merged
@@ -55,17 +57,19 @@ def watch_many(
     _allow_many_files()
     workers = settings.workers or max(1, cores() // 2)
     pool = Pool(workers, int(settings.memory_GB * 1e9) or _memory_bytes() // 2, max(1, cores() // workers))
-    watches = Watches(pool, opener(config, program, overrides), out, until_idle_s, settings.search_s)
-    if patterns:
-        watches.find([_finder(place, settings) for place in places])
-    else:
+    pace = Pace(settings.metadata_per_s) if settings.metadata_per_s else None
+    watches = Watches(pool, opener(config, program, overrides), out, until_idle_s, settings.search_s, pace=pace)
+    if not patterns:
         watches.add(place.absolute() for place in places)
     handler().timed = True
     project_in_front(named)
     what = f"all projects at {', '.join(map(str, places))}" if patterns else f"{len(places)} projects"
     logger.info(f"watching {what}; {workers} rounds are measured at once")
     _end_at_signals(watches)
-    watches.run()
+    with counting(pace) if pace is not None else nullcontext():
+        if patterns:
+            watches.find([_finder(place, settings) for place in places])
+        watches.run()
     return watches.why
 
 

@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from refine_hooks.errors import RefineHooksError
+from refine_hooks.files.acting import Owner
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.model import Fingerprint, Key
 from refine_hooks.settings import Settings
@@ -20,6 +21,7 @@ class Job:
         holder: who holds the lock of ``out``; nothing is written there for anybody else.
         key: the round; None for the local resolution of the newest ones.
         fingerprint: the state that it was seen in.
+        owner: whom what is written is to belong to; None for this process's user.
     """
 
     project: Path
@@ -30,6 +32,7 @@ class Job:
     reconstruct: Reconstruct = "never"
     key: Key | None = None
     fingerprint: Fingerprint | None = None
+    owner: Owner | None = None
 
 
 @dataclass(frozen=True, slots=True)

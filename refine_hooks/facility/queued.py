@@ -78,5 +78,6 @@ class Queued(Measurer):
             config.reconstruct,
             round_.key if round_ is not None else None,
             round_.fingerprint if round_ is not None else None,
+            config.owner,
         )
         return Ticket(job, urgency, memory_bytes, time.monotonic(), config.asked_to_stop)

@@ -15,6 +15,7 @@ from refine_hooks.facility.finding import Finder
 from refine_hooks.facility.named import PROJECT
 from refine_hooks.facility.pool import Pool
 from refine_hooks.facility.queued import Queued
+from refine_hooks.files.metadata import SWEEPS, Pace
 from refine_hooks.log.folder import OUT_NAME, component
 from refine_hooks.watch.config import Measurer
 from refine_hooks.watch.loop import Watch, watched_lines
@@ -26,6 +27,7 @@ _AGAIN_AFTER_S = 30.0  # a project that cannot be watched is tried again, then e
 _AGAIN_AT_MOST_S = 1800.0
 _MISSED = 2  # searches that a project is gone for before it is forgotten
 _HANGS_AFTER_S = 120.0
+_FIRST_LOOKS = 3  # which are whole ones, and take longer
 
 Open = Callable[[Path, Path | None, Measurer], Watch]
 
@@ -78,6 +80,7 @@ class Watches:
         until_idle_s: a watch ends when nothing has happened for so long.
         search_s: how often patterns are looked through.
         given_up_after_s: at the end, a watch that neither ends nor measures for so long is left as it is.
+        pace: bounds what all looks together ask of the file system; None for no bound.
         asked_to_stop: set when all are to end.
     """
 
@@ -87,11 +90,13 @@ class Watches:
     until_idle_s: float | None = None
     search_s: float = 60.0
     given_up_after_s: float = 10.0
+    pace: Pace | None = None
     asked_to_stop: threading.Event = field(default_factory=threading.Event)
     why: str = "done"
     projects: dict[Path, Watched] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _finders: list[Finder] = field(default_factory=list)
+    _said_slow: bool = False
 
     def add(self, paths: Iterable[Path], named: bool = True) -> None:
         """Watch some projects; those that are watched already stay as they are."""
@@ -124,14 +129,36 @@ class Watches:
         """Begin the watches that are due, and say which do not answer."""
         for one in self._all():
             if one.runs():
+                self._say_if_it_is_slow(one)
+                if self.pace is not None and one.thread is not None and one.thread.ident in self.pace.waiting:
+                    one.scans = one.scans[0], now_s
                 _say_if_it_hangs(one, now_s)
             elif one.ended is None and now_s >= one.again_s:
                 one.thread = threading.Thread(target=Context().run, args=(self._watch, one), daemon=True)
                 one.thread.name = one.path.name
                 one.thread.start()
 
+    def _say_if_it_is_slow(self, one: Watched) -> None:
+        """Say once that the bound makes looks take longer than they are apart."""
+        w, pace = one.watch, self.pace
+        if (
+            w is None
+            or pace is None
+            or self._said_slow
+            or w.retries.scans < _FIRST_LOOKS
+            or w.schedule.scan_s <= w.settings.watch.poll_s
+        ):
+            return
+        self._said_slow = True
+        logger.warning(
+            f"watch.metadata_per_s = {pace.per_s:g} makes a look at a project take {w.schedule.scan_s:.0f} s, and poll_s is "
+            f"{w.settings.watch.poll_s:g} s; allow more calls, or raise poll_s"
+        )
+
     def end(self) -> None:
         """End all watches; those that measure finish the round in hand, those that hang are left."""
+        if self.pace is not None:
+            self.pace.end()
         for one in self._all():
             one.stop(self.why)
         ends_s = time.monotonic() + self.given_up_after_s
@@ -154,6 +181,7 @@ class Watches:
             return list(self.projects.values())
 
     def _search(self, finder: Finder) -> None:
+        SWEEPS.set(True)
         before: set[Path] = set()
         while not self.asked_to_stop.is_set():
             try:
@@ -181,6 +209,7 @@ class Watches:
     def _watch(self, one: Watched) -> None:
         """Watch a project to its end, whatever goes wrong."""
         PROJECT.set(str(one.path))
+        SWEEPS.set(True)
         try:
             w = self.open_(one.path, self._out_of(one.path), Queued(self.pool))
             one.watch = w

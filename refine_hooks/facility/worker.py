@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
+from refine_hooks import kernels
 from refine_hooks.errors import NotReadyError
 from refine_hooks.facility.jobs import Job, Outcome, failed
+from refine_hooks.files.acting import acting_as
 from refine_hooks.files.lock import require_holder
 from refine_hooks.kernels import memory
 from refine_hooks.log.folder import Store
@@ -51,20 +53,26 @@ class _Desk:
     def done(self, job: Job) -> Outcome:
         """Do a job, whatever goes wrong."""
         try:
-            store = Store(
-                job.out, int(job.settings.keep.min_free_GB * 1e9), guard=lambda: require_holder(job.out, job.holder)
-            )
-            store.guard()
-            opened = self._opened(job, store)
-            opened.index.refresh()
-            if job.key is None:
-                found = opened.analyses.measure_newest_locally(opened.index, job.settings)
-                return Outcome(local=tuple(found))
-            return self._round(job, store, opened)
+            if job.owner is not None:
+                kernels.load()
+            with acting_as(job.owner):
+                return self._done(job)
         except Exception as error:
             return failed(error)
         finally:
             memory.give_back()
+
+    def _done(self, job: Job) -> Outcome:
+        store = Store(
+            job.out, int(job.settings.keep.min_free_GB * 1e9), guard=lambda: require_holder(job.out, job.holder)
+        )
+        store.guard()
+        opened = self._opened(job, store)
+        opened.index.refresh()
+        if job.key is None:
+            found = opened.analyses.measure_newest_locally(opened.index, job.settings)
+            return Outcome(local=tuple(found))
+        return self._round(job, store, opened)
 
     def _round(self, job: Job, store: Store, opened: _Open) -> Outcome:
         same = (one for one in opened.project.rounds() if (one.key, one.fingerprint) == (job.key, job.fingerprint))
@@ -74,7 +82,15 @@ class _Desk:
                 f"{job.key}: its files changed before they were read; measured again once they are still"
             )
         config = WatchConfig(
-            job.project, job.program, opened.project, job.settings, store, Here(), job.reconstruct, self.asked_to_stop
+            job.project,
+            job.program,
+            opened.project,
+            job.settings,
+            store,
+            Here(),
+            job.reconstruct,
+            job.owner,
+            self.asked_to_stop,
         )
         known, counts = KnownRounds(opened.index, job.project, job.reconstruct != "never"), Counts()
         record = measured(config, known, round_, counts)

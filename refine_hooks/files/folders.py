@@ -49,7 +49,9 @@ def give_to_group(folder: Path, group: str) -> None:
         SettingsError: there is no such group, or this user may not give to it.
     """
     try:
-        number = grp.getgrnam(group).gr_gid
+        number, status = grp.getgrnam(group).gr_gid, os.stat(folder)
+        if status.st_gid == number and status.st_mode & stat.S_ISGID:
+            return
         os.chown(folder, -1, number)
         os.chmod(folder, stat.S_IMODE(os.stat(folder).st_mode) | stat.S_ISGID)
     except KeyError:

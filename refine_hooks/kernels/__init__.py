@@ -75,6 +75,16 @@ def kernel(name: str, *types: Any) -> Callable[..., None]:
     return call
 
 
+def load() -> None:
+    """Have the library at hand, made where it is not yet: what follows may have fewer rights.
+
+    Raises:
+        RefineHooksError: it is not there, and there is no compiler to make it.
+    """
+    with _loading:
+        _library()
+
+
 @cache
 def _library() -> ctypes.CDLL:
     variant = build.variant()

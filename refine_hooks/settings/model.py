@@ -70,6 +70,12 @@ class WatchSettings(Section):
         60.0, gt=0, le=DAY_S, description="with --all: patterns are looked through for new projects this often"
     )
     depth: int = Field(2, ge=0, le=100, description="with --all: how many folders below a pattern's are looked into")
+    metadata_per_s: float = Field(
+        0.0,
+        ge=0,
+        le=1e6,
+        description="of many projects: the most calls a second for metadata that all looks together make; 0: no limit",
+    )
     ignore: tuple[str, ...] = Field(
         (), description="with --all: names or whole paths that are no projects; * and ? are wildcards"
     )
@@ -108,6 +114,9 @@ class FilesSettings(Section):
     """Who may read what is written."""
 
     umask: str = Field("", description="rights that new files do not have, as 027; empty: those of the process")
+    owner: Literal["", "project"] = Field(
+        "", description="project: what root writes for another user's project belongs to them; empty: to who watches"
+    )
     group: str = Field("", description="group of the output folder and of all that is written there from then on")
 
     @field_validator("umask")

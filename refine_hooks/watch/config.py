@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from refine_hooks.files.acting import Owner
 from refine_hooks.log.folder import Store
 from refine_hooks.log.index import LogIndex
 from refine_hooks.log.records import RoundRecord
@@ -48,6 +49,7 @@ class WatchConfig:
         store: the output folder.
         measurer: who measures.
         reconstruct: whether half maps are made from the particles.
+        owner: whom what is written is to belong to; None for this process's user.
         asked_to_stop: set when the watch is to end; what takes long ends soon then.
         clock: seconds; the clock of all waiting.
         progress: learns how many rounds are done, and of how many.
@@ -61,6 +63,7 @@ class WatchConfig:
     store: Store
     measurer: Measurer
     reconstruct: Reconstruct = "never"
+    owner: Owner | None = None
     asked_to_stop: threading.Event = field(default_factory=threading.Event)
     clock: Callable[[], float] = time.monotonic
     progress: Callable[[int, int], None] = untold

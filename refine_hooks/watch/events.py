@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from refine_hooks.files.metadata import SWEEPS
+
 logger = logging.getLogger(__name__)
 
 _LIMITS = {errno.ENOSPC, errno.EMFILE}  # inotify's: watches, and instances
@@ -178,6 +180,7 @@ def repeating(action: Callable[[], object], every_s: float) -> Iterator[None]:
     over = threading.Event()
 
     def work() -> None:
+        SWEEPS.set(False)
         action()
         while not over.wait(every_s):
             action()

@@ -5,8 +5,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from refine_hooks.errors import RefineHooksError
+from refine_hooks.files.acting import Owner
 from refine_hooks.files.lock import FolderLock
 from refine_hooks.log.orders import Orders, Standing, give_orders, read_orders, write_standing
 from refine_hooks.watch.owners import Counts, SaidOnce, Stopping
@@ -20,10 +22,12 @@ class Obeying:
 
     Attributes:
         orders: those in force.
+        owner: of the project, who is obeyed as well, where what is written belongs to them.
         heeded: whether anything is obeyed; one that only measures what is there now obeys nothing.
     """
 
     orders: Orders = field(default_factory=Orders)
+    owner: Owner | None = None
     heeded: bool = False
     _said: Standing | None = None
 
@@ -36,7 +40,7 @@ class Obeying:
     def begun(self, lock: FolderLock) -> Iterator[None]:
         """Forget that a watch of the same name was to stop, since process ids come again; say at the end that nothing waits."""
         out = lock.path.parent
-        if lock.holder and read_orders(out, os.geteuid()).stop == lock.holder:
+        if lock.holder and self._given(out).stop == lock.holder:
             with suppress(RefineHooksError):
                 give_orders(out, stop="")
         yield
@@ -55,7 +59,10 @@ class Obeying:
                 write_standing(out, standing)
                 self._said = standing
         if self.heeded:
-            self._obey(read_orders(out, os.geteuid()), lock.holder, stopping)
+            self._obey(self._given(out), lock.holder, stopping)
+
+    def _given(self, out: Path) -> Orders:
+        return read_orders(out, os.geteuid() if self.owner is None else self.owner.uid)
 
     def _obey(self, orders: Orders, holder: str, stopping: Stopping) -> None:
         before, self.orders = self.orders, orders

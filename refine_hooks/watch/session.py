@@ -9,14 +9,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType
 
+from refine_hooks import kernels
 from refine_hooks.errors import StorageError
 from refine_hooks.files import file_system
+from refine_hooks.files.acting import acting_as, give_folder, give_what_is_ours
 from refine_hooks.files.folders import give_to_group, make_named
 from refine_hooks.files.lock import FolderLock, only_writer
 from refine_hooks.files.signals import set_from_handler
 from refine_hooks.files.standing_back import standing_back
 from refine_hooks.log.records import Start, Stop, now
 from refine_hooks.watch import events
+from refine_hooks.watch.config import WatchConfig
 from refine_hooks.watch.owners import Stopping
 from refine_hooks.watch.state import Watch
 
@@ -35,6 +38,7 @@ def begun(w: Watch) -> Iterator[None]:
     """
     host, pid = events.running_on()
     with (
+        _as_owner(w.config),
         only_writer(w.store.out, f"refine-hooks on {host}, process {pid}") as lock,
         w.obeying.begun(lock),
         events.repeating(lambda: _beat(w, lock), w.settings.watch.poll_s),
@@ -52,6 +56,25 @@ def begun(w: Watch) -> Iterator[None]:
             _end(w)
         finally:
             w.log.close()
+
+
+@contextmanager
+def _as_owner(config: WatchConfig) -> Iterator[None]:
+    """Write as the owner of the project, where that is asked for.
+
+    An output folder in the project is made by the owner; one elsewhere, where the owner may make none, is given to them.
+    """
+    owner, out = config.owner, config.store.out
+    if owner is None:
+        yield
+        return
+    kernels.load()
+    if not out.is_relative_to(config.project):
+        give_folder(out, owner)
+    elif out.is_dir() and not out.is_symlink():
+        give_what_is_ours(out, owner)
+    with acting_as(owner):
+        yield
 
 
 def _beat(w: Watch, lock: FolderLock) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from refine_hooks.audit.judge import Judge
+from refine_hooks.files.acting import owner_of_project
 from refine_hooks.log.folder import Store
 from refine_hooks.log.index import LogIndex
 from refine_hooks.model import Round
@@ -98,12 +99,13 @@ class Watch:
             store,
             measurer or Here(),
             reconstruct,
+            owner_of_project(project) if settings.files.owner else None,
             asked_to_stop or threading.Event(),
             clock,
             progress,
             inserting,
         )
-        index, analyses, obeying = LogIndex(store.log), Analyses(store), Obeying()
+        index, analyses, obeying = LogIndex(store.log), Analyses(store), Obeying(owner=config.owner)
         view = LogView(index, Judge(index, settings, completed=analyses.completed))
         return cls(
             config=config,

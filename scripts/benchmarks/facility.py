@@ -34,6 +34,23 @@ local = "never"
 [watch]
 poll_s = {poll_s}
 """
+# The watch, with every call for metadata counted; the number so far stands in a file.
+_COUNTED = """
+import os, sys, threading, time
+from refine_hooks.cli import main
+from refine_hooks.files.metadata import Pace, counting
+pace, told = Pace(), sys.argv.pop(1)
+real = open
+def tell():
+    while True:
+        with real(told + ".new", "w") as stream:
+            stream.write(str(pace.calls))
+        os.replace(told + ".new", told)
+        time.sleep(0.5)
+with counting(pace):
+    threading.Thread(target=tell, daemon=True).start()
+    main()
+"""
 _METADATA = re.compile(r"^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s+(?:\d+\s+)?(\w+)$", re.M)
 _CALLS = {
     "stat",
@@ -183,6 +200,10 @@ class Facility:
                     return
                 self.write(project, number, chance)
 
+    def calls(self) -> int:
+        """Calls for metadata that the watch has made."""
+        return int((self.place / "calls").read_text() or 0)
+
     def logged(self, project: int) -> dict[int, list[RoundRecord]]:
         """The records of the rounds that were played of a project, by their numbers."""
         found: dict[int, list[RoundRecord]] = {}
@@ -237,7 +258,7 @@ def _share(values: list[float], percent: int) -> float:
 @contextlib.contextmanager
 def watching(facility: Facility, *more: str) -> Iterator["subprocess.Popen[bytes]"]:
     """One process that watches them all."""
-    command = [sys.executable, "-c", "from refine_hooks.cli import main; main()", "watch", "--all", *more]
+    command = [sys.executable, "-c", _COUNTED, str(facility.place / "calls"), "watch", "--all", *more]
     said = (facility.place / "messages").open("ab")
     process = subprocess.Popen(
         [*command, str(facility.place / "projects" / "*")],
@@ -322,11 +343,14 @@ def play(
             )
             if idle_s:
                 time.sleep(min(10.0, idle_s))  # what follows a round is over
-                before_s = _cpu_s(process.pid)
+                before_s, counted = _cpu_s(process.pid), facility.calls()
                 time.sleep(idle_s)
-                share = (_cpu_s(process.pid) - before_s) / idle_s
+                share, counted = (_cpu_s(process.pid) - before_s) / idle_s, facility.calls() - counted
                 calls = _calls_per_s(process.pid, min(20.0, idle_s)) if count_calls else "not counted"
-                found.lines.append(f"idle: {100 * share:.1f} % of a core; metadata calls a second: {calls}")
+                found.lines.append(
+                    f"idle: {100 * share:.2f} % of a core; metadata calls a second: {counted / idle_s:.0f}, "
+                    f"{counted / idle_s / projects:.1f} of each project; by strace, with those of C and on open files: {calls}"
+                )
     return found
 
 
