@@ -102,7 +102,7 @@ def test_who_is_not_root_is_told_what_to_do_and_who_owns_the_project_needs_nothi
     assert owner_of_project(project) == NOBODY
     assert owner_of_project(Path("/")) is None
     monkeypatch.setattr(acting.os, "geteuid", lambda: 1000)
-    with pytest.raises(SettingsError, match="files.owner: .* another user's"):
+    with pytest.raises(SettingsError, match="another user's, and only root"):
         owner_of_project(project)
 
 

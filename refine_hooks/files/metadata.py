@@ -1,4 +1,4 @@
-"""How often the file system is asked for metadata or to open something: counted, and limited for threads that look through projects."""
+"""How often the file system is asked for metadata or to open something: counted, and limited for threads that sweep projects."""
 
 import builtins
 import io
