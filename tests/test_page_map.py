@@ -379,6 +379,16 @@ def test_several_projects_are_shown_at_a_glance_and_each_has_an_address(tab: chr
     assert text(tab, "#verdict h2").startswith("Round 1")
     tab.run("document.querySelector('#all-logs').click()")
     tab.until("!document.querySelector('#overview').hidden")
+    chips = tab.run("[...document.querySelectorAll('#overview-states button')].map((b) => b.textContent)")
+    assert chips == ["all 3", "need a person 2", "newest round failed 1", "not watched 2"]
+    shown = "[...document.querySelectorAll('#overview-table tbody th a')].map((a) => a.textContent)"
+    tab.run("document.querySelector('#overview-states button:nth-child(2)').click()")
+    assert tab.run(shown) == ["torn", "warned"]
+    tab.run("document.querySelectorAll('#overview-table thead button')[0].click()")
+    tab.run("document.querySelectorAll('#overview-table thead button')[0].click()")
+    assert tab.run(shown) == ["warned", "torn"]
+    tab.run("const i = document.querySelector('#overview-text'); i.value = 'TORN'; i.dispatchEvent(new Event('input'))")
+    assert tab.run(shown) == ["torn"]
 
 
 def test_a_project_is_quoted_with_its_newest_number_of_ours(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 SETTINGS = """[keep]
 half_maps = "last"
 last = 2
-min_free_GB = 0.05
+min_free_GB = {free_GB}
 [analysis]
 local = "never"
 [watch]
@@ -158,21 +158,23 @@ def _copy(connection, table: str, where: str, changed: dict[str, int]) -> None:
 
 @dataclass
 class Facility:
-    """Projects below a folder; ``last_input_s`` says when a round of one was complete."""
+    """Projects below a folder, the first of them full of faults; ``last_input_s`` says when a round of one was complete."""
 
     place: Path
     count: int
     poll_s: float = 5.0
     projects: list[Relion | Cistem] = field(default_factory=list)
     last_input_s: dict[tuple[int, int], float] = field(default_factory=dict)
+    spoils: bool = True
+    free_GB: float = 0.05
 
     def begin(self) -> None:
-        """Make the projects; the first one is the one with faults."""
+        """Make the projects."""
         for number in range(self.count):
             folder = self.folder(number)
             folder.mkdir(parents=True)
             self.projects.append(Relion(folder) if number % 2 else Cistem(folder))
-            (folder / "refine_hooks.toml").write_text(SETTINGS.format(poll_s=self.poll_s))
+            (folder / "refine_hooks.toml").write_text(SETTINGS.format(poll_s=self.poll_s, free_GB=self.free_GB))
 
     def folder(self, number: int) -> Path:
         """Of a project."""
@@ -185,7 +187,7 @@ class Facility:
     def write(self, project: int, number: int, chance: random.Random) -> None:
         """A round of a project."""
         self.projects[project].write(number)
-        if project == 0 and self.count > 1:
+        if project == 0 and self.count > 1 and self.spoils:
             self.projects[0].spoil(number, chance)
         else:
             self.last_input_s[project, number] = time.time()
