@@ -1,4 +1,4 @@
-"""Faults of one project of many: its disk is full, its file system hangs. The others go on, and its rounds are logged once later."""
+"""Faults of one project of many: a full disk, a file system that hangs. The others go on, and its rounds are logged once later."""
 
 import contextlib
 import importlib.util
@@ -27,12 +27,14 @@ class Mirror(Operations):
         if not os.access(self.real(path), mode): raise OSError(13, "")
     def getattr(self, path, fh=None):
         s = os.lstat(self.real(path))
-        return {k: getattr(s, k) for k in ("st_atime", "st_ctime", "st_gid", "st_mode", "st_mtime", "st_nlink", "st_size", "st_uid", "st_ino")}
+        names = "st_atime st_ctime st_gid st_mode st_mtime st_nlink st_size st_uid st_ino"
+        return {k: getattr(s, k) for k in names.split()}
     def readdir(self, path, fh): return [".", "..", *os.listdir(self.real(path))]
     def readlink(self, path): return os.readlink(self.real(path))
     def statfs(self, path):
         s = os.statvfs(self.real(path))
-        return {k: getattr(s, k) for k in ("f_bavail", "f_bfree", "f_blocks", "f_bsize", "f_frsize", "f_files", "f_ffree", "f_namemax")}
+        names = "f_bavail f_bfree f_blocks f_bsize f_frsize f_files f_ffree f_namemax"
+        return {k: getattr(s, k) for k in names.split()}
     def mkdir(self, path, mode): os.mkdir(self.real(path), mode)
     def rmdir(self, path): os.rmdir(self.real(path))
     def unlink(self, path): os.unlink(self.real(path))
@@ -119,8 +121,8 @@ def _played(
             _wait(lambda: not _lacking(facility, others), 60.0 + 3.0 * facility.count * third)
             took_s, late = time.monotonic() - begun_s, _lacking(facility, others)
             found.lines.append(
-                f"one of {facility.count} projects, {what}: {third * len(others)} rounds of the others, {late} of them missing, all "
-                f"logged {took_s:.0f} s after the first came"
+                f"one of {facility.count} projects, {what}: {third * len(others)} rounds of the others, {late} of them missing, "
+                f"all logged {took_s:.0f} s after the first came"
             )
         _write(facility, range(2 * third + 1, rounds + 1), period_s)
         _wait(lambda: not _lacking(facility, range(facility.count)), 90.0 + 3.0 * facility.count * third)
