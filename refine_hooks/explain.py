@@ -16,6 +16,8 @@ from refine_hooks.programs import Claim
 from refine_hooks.programs.unused import unused_half_maps, used_by
 from refine_hooks.watch.loop import Watch
 
+_FEW = 4  # names that fit into a line
+
 Action = Literal["measure", "record", "capture", "wait", "fail", "nothing"]
 
 
@@ -75,6 +77,7 @@ class Explanation:
         events: whether changes would be seen at once; otherwise the disk is only looked at every ``poll_s``.
         captures: whether files are saved before the program deletes or overwrites them; ``kept`` of them are saved now.
         faults: why the rounds cannot be looked at now.
+        nothing: where there is no round, what was looked for, where, and what to do.
     """
 
     project: str
@@ -89,6 +92,7 @@ class Explanation:
     rounds: tuple[ExplainedRound, ...]
     unused: tuple[UnusedFile, ...]
     faults: tuple[str, ...]
+    nothing: tuple[str, ...]
 
 
 def explain(w: Watch, claims: Iterable[Claim] = ()) -> Explanation:
@@ -120,7 +124,28 @@ def explain(w: Watch, claims: Iterable[Claim] = ()) -> Explanation:
         rounds=tuple(_explained(w, round_) for round_ in rounds),
         unused=tuple(UnusedFile(_relative(w.project, each.path), each.reason) for each in unused),
         faults=tuple(faults),
+        nothing=() if rounds else tuple(_nothing(w)),
     )
+
+
+def _nothing(w: Watch) -> Iterator[str]:
+    """What was looked for where no round is, and what to do."""
+    folders = [_relative(w.project, folder) for folder, _ in w.opened.watched_folders()]
+    where = ", ".join(folders[:_FEW]) + (f" and {len(folders) - _FEW} more" if len(folders) > _FEW else "")
+    if w.program != "generic":
+        yield f"looked for rounds of {w.program} in {where or 'no folder: none of those that hold them is there'}"
+        yield "a watch waits for the first one; if there should be some, --why says what each program's project would hold"
+        return
+    own = w.settings.generic
+    patterns = " and ".join(f"{name} = {text!r}" for name, text in (("half1", own.half1), ("half2", own.half2)) if text)
+    yield f"looked in {', '.join(map(repr, own.folders))} for files whose whole path in the project matches {patterns}"
+    maps = sorted(
+        {_relative(w.project, path) for folder in w.opened.folders_with_maps() for path in folder.glob("*.mrc")}
+    )
+    if maps:
+        yield f"none of the {len(maps)} .mrc files there does, such as {', '.join(maps[:_FEW])}; change the pattern, or folders"
+    else:
+        yield "no .mrc file is there yet; if there should be some, name their folders in [generic] folders"
 
 
 def _past(w: Watch, faults: list[str]) -> str:

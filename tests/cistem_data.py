@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from refine_hooks.files.mrc import read_map
+from refine_hooks.files.mrc import Map, read_map
+from refine_hooks.masks.cistem import EDGE_A, ring_masked
 
 DATA = Path(__file__).parent / "data"
 ROUND2 = DATA / "cistem_round2"
@@ -116,3 +117,19 @@ def sphere_by_definition(voxels, radius_px, hole_px, edge_px):
         mask[within & ~inner] = 0
         fill[within] = voxels[inner].mean(dtype=float)
     return mask * voxels + (1 - mask) * fill, (mask**2).sum()
+
+
+def sphere_masked(
+    volume: Map, radius_A: float, inner_radius_A: float = 0.0, edge_A: float = EDGE_A
+) -> tuple[Map, float]:
+    """A map under cisTEM's spherical mask, as merge3d writes its half maps, and the sum of the squared mask in voxels.
+
+    Args:
+        volume: unmasked map.
+        radius_A: middle of the outer cosine edge.
+        inner_radius_A: middle of the inner edge; 0 for none.
+        edge_A: width of both edges.
+    """
+    scale = 1 / volume.voxel_size_A
+    voxels, squares = ring_masked(volume.voxels, radius_A * scale, inner_radius_A * scale, edge_A * scale)
+    return Map(voxels, volume.voxel_size_A, volume.origin_A), squares

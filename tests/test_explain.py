@@ -8,6 +8,7 @@ from typing import Any
 
 import cistem_project
 import pytest
+from command_line import cli as in_this_process
 from pairs_data import PROGRAMS
 from small_program import BOX, program, write_round
 
@@ -260,6 +261,19 @@ def test_a_project_of_one_s_own_patterns_is_told_like_any_other(
     told = explained(monkeypatch, capsys, tmp_path, "--config", tmp_path / "mine.toml")
     (round_,) = told["rounds"]
     assert (told["program"], round_["key"], round_["origin"]) == ("generic", "run/4/1", "found")
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_pattern_that_matches_nothing_is_told_with_where_it_was_looked_for(tmp_path: Path, there: bool) -> None:
+    (tmp_path / "maps").mkdir()
+    if there:
+        write_round(tmp_path / "maps", 4)
+    pattern = r"map_(?P<iteration>\d+)_(?P<half>[ab])\.mrc"
+    (tmp_path / "mine.toml").write_text(f"[generic]\nhalf1 = '{pattern}'\nfolders = ['maps']\n")
+    told = in_this_process("explain", tmp_path, "--config", tmp_path / "mine.toml").stdout
+    assert f"looked in 'maps' for files whose whole path in the project matches half1 = {pattern!r}" in told
+    wanted = "none of the 2 .mrc files there does, such as maps/it4_half1.mrc, maps/it4_half2.mrc"
+    assert (wanted if there else "no .mrc file is there yet") in told
 
 
 @pytest.mark.parametrize(("asked", "action"), [([], "record"), (["--reconstruct", "missing"], "measure")])

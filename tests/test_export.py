@@ -201,7 +201,7 @@ def test_half_maps_that_the_record_finds_fault_with_are_refused(
 
 def test_halves_of_one_reference_are_refused_unless_they_end_beyond_its_limit(tmp_path: Path) -> None:
     halves = HalfMapsRecord(origin="merged", paths=("a", "b"), independence="shared_reference")
-    for limit_A, why in ((5.0, "inside the limit of 5.00 A"), (20.0, "a: cannot be read")):
+    for limit_A, why in ((5.0, "aligned to one reference up to 5.00 A"), (20.0, "a: cannot be read")):
         assert why in refused(healthy(half_maps=halves, masks=(), alignment_limit_A=limit_A), tmp_path)
 
 

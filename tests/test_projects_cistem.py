@@ -13,6 +13,7 @@ from typing import Any
 import cistem_project as project
 import numpy as np
 import pytest
+from cistem_data import sphere_masked
 from opened import Opened
 from scipy.ndimage import gaussian_filter
 
@@ -20,7 +21,7 @@ from refine_hooks.errors import NotReadyError, StorageError
 from refine_hooks.files.mrc import Map, read_map
 from refine_hooks.log.file import read_journal
 from refine_hooks.log.folder import Store
-from refine_hooks.masks.cistem import cistem_automask, sphere_masked
+from refine_hooks.masks.cistem import cistem_automask
 from refine_hooks.model import HalfMaps, Round
 from refine_hooks.programs import adapter_called
 from refine_hooks.programs.cistem.half_maps import half_maps

@@ -11,13 +11,13 @@ from cistem_data import (
     golden_map,
     random_sums,
     sphere_by_definition,
+    sphere_masked,
     unpacked_round2,
     write_dump,
 )
 
 from refine_hooks.errors import InputError, NotReadyError, SumsError
 from refine_hooks.files.mrc import Map
-from refine_hooks.masks.cistem import sphere_masked
 from refine_hooks.sums import FourierSums, cistem
 
 

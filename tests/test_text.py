@@ -16,6 +16,7 @@ from refine_hooks.log.masks import MaskRecord
 from refine_hooks.log.records import HalfMapsRecord, RoundRecord, Start, now
 from refine_hooks.model import Key
 from refine_hooks.report.text import row_of, show_findings, show_round, show_rows
+from refine_hooks.report.words import origin_words
 from refine_hooks.watch.products import one_line
 
 FAILED = a_failure(9, "chunk 2 is [torn]")
@@ -93,6 +94,26 @@ def test_a_narrow_terminal_gets_fewer_columns_and_whole_numbers(width: int) -> N
     assert f"{log.rounds[1].headline_curve().resolution_A:.2f}" in row  # type: ignore[union-attr]
     assert "+0.00" in row
     assert sum(line.startswith("run/") for line in lines) == 2
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_a_terminal_of_any_width_shows_every_number_of_a_round(width: int) -> None:
+    record, out = full_round(1), io.StringIO()
+    show_round(record, (), Console(file=out, width=width))
+    for curve in record.curves:
+        assert f"{curve.resolution_at_half_A:.2f}" in out.getvalue()
+
+
+def test_what_a_user_s_own_pattern_found_is_told_to_be_the_user_s_word() -> None:
+    halves = HalfMapsRecord(origin="found", paths=("a", "b"))
+    assert "the user's word" in origin_words(halves, "generic")
+    assert "the user's word" not in origin_words(halves, "relion")
+
+
+def test_what_the_table_of_rounds_leaves_out_is_named() -> None:
+    log = Journal((full_round(1),))
+    assert "Not shown at 60 characters: " in printed(60, log)
+    assert "Not shown" not in printed(250, log)
 
 
 def test_the_change_is_against_the_last_round_that_is_quoted_by_the_same_curve() -> None:

@@ -49,14 +49,11 @@ def alignment_limit(record: RoundRecord, settings: Settings) -> Iterator[Finding
     if shells < -1:
         return
     inside = shells > 1
-    text = (
-        f"{curve.name} ends at {number:.2f} A, {'inside' if inside else 'at'} the limit of {limit_A:.2f} A up to which both halves "
-        "were aligned to one reference. "
-    )
+    text = f"{curve.name} ends at {number:.2f} A; both halves were aligned to one reference up to {limit_A:.2f} A. "
     if inside:
         text += (
-            "Inside it they agree in noise, too, and the resolution may be overestimated: quote it only when a round with a limit "
-            f"coarser than {number:.1f} A confirms it"
+            "Up to there they agree in noise, too, and the resolution may be overestimated: quote it only when a round with "
+            f"a limit coarser than {number:.1f} A confirms it"
         )
     else:
         text += "A fall just there can be the limit's doing: compare with a round of a coarser limit"

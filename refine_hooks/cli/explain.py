@@ -92,7 +92,7 @@ def _lines(it: Explanation, why: bool) -> list[str]:
     if it.captures:
         lines.append(f"  saved before the program deletes or overwrites it: {it.kept} files now")
     lines += [f"  FAULT: {fault}" for fault in it.faults]
-    lines.append(f"rounds: {len(it.rounds)}")
+    lines += [f"rounds: {len(it.rounds)}", *(f"  {text}" for text in it.nothing)]
     for round_ in it.rounds:
         lines += _round_lines(round_)
     return [*lines, *_unused_lines(it)]

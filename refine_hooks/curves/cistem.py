@@ -184,12 +184,6 @@ def _around(half: Volume, radius_px: float, edge_px: float) -> Volume:
     return masked
 
 
-def fsc_cistem(half1: Volume, half2: Volume, voxel_size_A: float) -> Curve:
-    """cisTEM's smoothed FSC of two half maps as they are, over the shells 0..N//2."""
-    sums = _summed(*_planes(half1, half2), voxel_size_A)
-    return _smoothed(sums, len(half1), voxel_size_A)
-
-
 def part_fsc(fsc: Curve, volume_fraction: float) -> Curve:
     """cisTEM's Part_FSC of an FSC."""
     return fsc / (volume_fraction + (1 - volume_fraction) * np.abs(fsc))

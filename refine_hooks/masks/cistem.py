@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import InputError
-from refine_hooks.files.mrc import Map, Volume
+from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import padded_inverse, workers
 from refine_hooks.kernels import FLOAT, INT, array, fft, kernel
 
@@ -112,22 +112,6 @@ def ring_means(voxels: Volume, radius_px: float, edge_px: float) -> tuple[float,
     ring = _ring(radius_px, 0.0, edge_px)
     total, count, _, _, squares = _sums(voxels, ring)
     return total / count if count else 0.0, squares
-
-
-def sphere_masked(
-    volume: Map, radius_A: float, inner_radius_A: float = 0.0, edge_A: float = EDGE_A
-) -> tuple[Map, float]:
-    """A map under cisTEM's spherical mask, as merge3d writes its half maps, and the sum of the squared mask in voxels.
-
-    Args:
-        volume: unmasked map.
-        radius_A: middle of the outer cosine edge.
-        inner_radius_A: middle of the inner edge; 0 for none.
-        edge_A: width of both edges.
-    """
-    scale = 1 / volume.voxel_size_A
-    voxels, squares = ring_masked(volume.voxels, radius_A * scale, inner_radius_A * scale, edge_A * scale)
-    return Map(voxels, volume.voxel_size_A, volume.origin_A), squares
 
 
 def mean_outside(voxels: Volume, radius_px: float) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 
 from refine_hooks.analysis.sampling import Sampled
 from refine_hooks.errors import InputError
-from refine_hooks.log.particles import MoreParticles, Substitution
+from refine_hooks.log.particles import MoreParticles
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.report.plot import written_figure
 
@@ -99,26 +99,3 @@ def draw_particles(axes: Any, known: MoreParticles) -> None:
     axes.set_xlim(min(one.particles for one in known.points) * 0.7, most * 4)
     axes.set_xlabel("particles")
     axes.set_ylabel("1/d² (Å⁻²)")
-
-
-def draw_substitution(axes: Any, known: Substitution, box_A: float) -> None:
-    """Share of a half map's power that is coherent with its angles, and the FSC, over 1 / d, into matplotlib's axes.
-
-    Args:
-        axes: of a figure.
-        known: of a round.
-        box_A: edge of the box.
-    """
-    shells = np.arange(len(known.correlation))
-    for values, colour, label in (
-        (known.coherent_share, _RED, "coherent with the angles"),
-        (known.correlation, _BLUE, "FSC, unmasked"),
-        (known.substituted_correlation, "#999999", "FSC of random phases"),
-    ):
-        drawn = np.array([np.nan if value is None else value for value in values])
-        axes.plot(shells[1:] / box_A, drawn[1:], color=colour, linewidth=1.2, label=label)
-    axes.axvline(1 / known.from_A, color="#000000", linestyle=":", linewidth=0.8)
-    axes.set_xlabel("1/d (Å⁻¹)")
-    axes.set_ylabel("share, correlation")
-    axes.set_ylim(-0.1, 1.02)
-    axes.legend(fontsize=6)

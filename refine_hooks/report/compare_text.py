@@ -6,7 +6,7 @@ from rich.console import Console
 
 from refine_hooks.model import Key
 from refine_hooks.report.compare import Comparison, CurvePair, Reading
-from refine_hooks.report.text import Column, print_table
+from refine_hooks.report.text import Column, print_whole_table
 
 _SHELLS = 24
 _FAR_SD = 3.0
@@ -38,7 +38,7 @@ def _rounds(found: Comparison, out: Console) -> None:
     keys = [Column("round", [_key(pair.a or pair.b) for pair in rounds])]
     if not same:
         keys = [Column("A", [_key(pair.a) for pair in rounds]), Column("B", [_key(pair.b) for pair in rounds])]
-    print_table(
+    print_whole_table(
         [
             *keys,
             Column(
@@ -56,7 +56,7 @@ def _rounds(found: Comparison, out: Console) -> None:
 
 
 def _curves(curves: Sequence[CurvePair], out: Console) -> None:
-    print_table(
+    print_whole_table(
         [
             Column("curve", [pair.name for pair in curves]),
             Column("A", [_length(pair.a) for pair in curves], right=True),
@@ -75,7 +75,7 @@ def _shells(found: Comparison, pair: CurvePair, out: Console) -> None:
     frequency = found.frequency_per_A
     step = max(1, (len(frequency) - 1 + _SHELLS - 1) // _SHELLS)
     shells = range(step, len(frequency), step)
-    print_table(
+    print_whole_table(
         [
             Column("A", [f"{1 / frequency[k]:.2f}" for k in shells], right=True),
             Column("1/A", [f"{frequency[k]:.4f}" for k in shells], right=True),

@@ -42,8 +42,12 @@ class Column:
         return max(len(line) for text in (self.title, *self.cells) for line in text.split("\n"))
 
 
-def print_table(columns: Sequence[Column], out: Console) -> None:
-    """Print the columns that fit: those of the highest ``need`` are left out first; one of need 0 always stays."""
+def print_table(columns: Sequence[Column], out: Console) -> list[Column]:
+    """Print the columns that fit: those of the highest ``need`` are left out first; one of need 0 always stays.
+
+    Returns:
+        What was left out.
+    """
     kept = list(columns)
     while len(kept) > 1 and sum(column.width + _GAP for column in kept) - _GAP > out.width:
         last = max(kept, key=lambda column: column.need)
@@ -61,6 +65,14 @@ def print_table(columns: Sequence[Column], out: Console) -> None:
         for row in some:
             table.add_row(*(Text(cell) for cell in row))
         out.print(table)
+    return [column for column in columns if column not in kept]
+
+
+def print_whole_table(columns: Sequence[Column], out: Console) -> None:
+    """Print all columns: those that do not fit in a table below, each row with its first cell again."""
+    left = print_table(columns, out)
+    if left and len(left) < len(columns) - 1:
+        print_whole_table([columns[0], *left], out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +134,14 @@ def show_rows(rows: Sequence[Row], failures: Iterable[Failed], console: Console 
     failures = list(failures)
     if rows:
         columns = _columns(rows)
-        print_table([column for column in columns if column.need == 0 or any(c != "-" for c in column.cells)], out)
+        left = print_table(
+            [column for column in columns if column.need == 0 or any(c != "-" for c in column.cells)], out
+        )
+        if left:
+            names = ", ".join(column.title.replace("-\n", "").replace("\n", " ") for column in left)
+            out.print(
+                f"Not shown at {out.width} characters: {names}. A wider window or --json shows them.", style="dim"
+            )
         out.print(
             "Resolutions in A at the first fall below the threshold; under masks the corrected curve.", style="dim"
         )
@@ -212,7 +231,7 @@ def show_round(record: RoundRecord, findings: Sequence["Finding"] = (), console:
     for text in _about(record):
         out.print(text, markup=False)
     curves = record.curves
-    print_table(
+    print_whole_table(
         [
             Column("curve", [curve.name for curve in curves]),
             Column("resolution", [_length(curve) for curve in curves], right=True),

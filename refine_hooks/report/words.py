@@ -37,6 +37,9 @@ _PROGRAM_CURVES = {
     "reported_postprocess_randomised": "postprocess, phase-randomised",
 }
 _GIVEN = "half maps as given; what was done to them before is not known"
+_VOUCHED = (
+    "half maps on disk that the pattern of [generic] found: that they are unfiltered and unmasked is the user's word"
+)
 _ORIGINS: dict[Origin, str] = {
     "found": "unfiltered half maps on disk",
     "merged": "half maps from the Fourier sums that the program wrote",
@@ -134,12 +137,13 @@ def origin_words(half_maps: HalfMapsRecord | None, program: str) -> str:
 
     Args:
         half_maps: of a round.
-        program: of the same; of files that were given by name nobody knows what was done to them.
+        program: of the same; of files that were given by name nobody knows what was done to them, and of those that a user's
+            own pattern finds only the user does.
     """
     if half_maps is None:
         return "No half maps: only the curves that the program keeps."
-    given = program == "files" and half_maps.origin == "found"
-    parts = [_GIVEN if given else _ORIGINS[half_maps.origin], _INDEPENDENCE[half_maps.independence]]
+    of_users = {"files": _GIVEN, "generic": _VOUCHED} if half_maps.origin == "found" else {}
+    parts = [of_users.get(program, _ORIGINS[half_maps.origin]), _INDEPENDENCE[half_maps.independence]]
     if half_maps.masked_by or half_maps.masked != "none":
         parts.append(f"masked by {half_maps.masked_by or _MASKED[half_maps.masked]}")
     if half_maps.joined_below_A is not None:
