@@ -20,15 +20,16 @@ from refine_hooks.kernels import fft
 from refine_hooks.kernels.order import quantile
 
 _FINEST_PARTS, _COARSEST_PARTS = 4, 6  # of the box's edge: the longest and the shortest cube
-_LEAST_PX = 8
+_LEAST_PX, _USUAL_PX = 8, 40
 _ENOUGH, _FEWEST = 8, 3  # cubes
-_MOST_VOXELS = 1 << 20  # in all cubes of a half together
+_MOST_VOXELS = 1 << 19  # in all cubes of a half together
+_LOOKS = 3  # along each edge of a block, for the mask in it
 _ALIVE = 0.05  # of the median noise; where there is less, a mask was at work
 _EDGE = 0.5  # of a cube is tapered
 _FIRST = 2  # shell of a cube that its taper leaves apart from the origin
 _MEDIAN_SD = 1.2533  # of the median of normal values, over that of their mean
 _LOUD = 2.0  # times the mean of the shell, of either half
-_MEDIAN_COSTS = 2.08  # times as many cubes, for the median of exponential values to err by no more than their mean
+_GROUPS = 3  # of cubes; a wave is in all of them, a neighbour of the particle is not
 _NEAR = 3  # cells about a pattern's coefficient
 _PATTERN_Z, _PATTERN_TIMES = 10.0, 6.0  # standard deviations, and times, above the coefficients around it
 
@@ -92,7 +93,7 @@ def solvent(
     one, two = (_transformed(half, corners, taper) for half in halves)
     shells = np.minimum(shells_of(edge_px), edge_px // 2)
     weight = np.broadcast_to(twice(edge_px), shells.shape)
-    power1, power2 = (np.square(np.abs(spectra)).sum(axis=0) for spectra in (one, two))
+    power1, power2 = ((np.square(part.real) + np.square(part.imag)).sum(axis=0) for part in (one, two))
     mean1, mean2 = (_of_shells(power, shells, weight)[shells] for power in (power1, power2))
     last = min(int(frequencies[1] * edge_px), edge_px // 2 - 1)
     first = min(max(_FIRST, int(np.ceil(frequencies[0] * edge_px))), last - 1)
@@ -112,18 +113,12 @@ def _free(mask: tuple[Volume, Box], blocks: Blocks) -> NDArray[np.bool_]:
     """Blocks that the mask does not touch and that hold noise."""
     values, box = mask
     edges = blocks.edges_px
+    step = max(1, int(edges[1]) // _LOOKS)
+    touched = np.argwhere(values[tuple(slice(side.start, side.stop, step) for side in box)])
+    starts = np.array([side.start for side in box])
     taken = np.zeros(blocks.noise.shape, bool)
-    first, last = ([int(np.searchsorted(edges, at, "right")) - 1 for at in ends] for ends in _ends(box))
-    inside = tuple(slice(a, b + 1) for a, b in zip(first, last, strict=True))
-    part = values[tuple(slice(int(edges[a]), int(edges[b + 1])) for a, b in zip(first, last, strict=True))]
-    for axis, (a, b) in enumerate(zip(first, last, strict=True)):
-        part = np.add.reduceat(part, edges[a : b + 1] - edges[a], axis=axis)
-    taken[inside] = part > 0
+    taken[tuple((np.searchsorted(edges, touched * step + starts, "right") - 1).T)] = True
     return ~taken & (blocks.noise > _ALIVE * quantile(blocks.noise, 0.5))
-
-
-def _ends(box: Box) -> tuple[list[int], list[int]]:
-    return [int(side.start) for side in box], [int(side.stop) - 1 for side in box]
 
 
 def _cubes(free: NDArray[np.bool_], edges_px: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
@@ -132,7 +127,7 @@ def _cubes(free: NDArray[np.bool_], edges_px: NDArray[np.int64]) -> tuple[NDArra
     found: NDArray[np.int64] = np.zeros((0, 3), np.int64)
     edge_px = 0
     for parts in range(_FINEST_PARTS, _COARSEST_PARTS + 1):
-        side = count // parts
+        side = min(count // parts, max(1, round(_USUAL_PX * count / n)))
         if n * side // count < _LEAST_PX:
             break
         more = edges_px[_apart(free, side)]
@@ -148,7 +143,10 @@ def _cubes(free: NDArray[np.bool_], edges_px: NDArray[np.int64]) -> tuple[NDArra
 
 def _apart(free: NDArray[np.bool_], side: int) -> NDArray[np.int64]:
     """First blocks [cube, 3] of free cubes of blocks that do not overlap."""
-    places = np.argwhere(np.lib.stride_tricks.sliding_window_view(free, (side,) * 3).all(axis=(3, 4, 5)))
+    whole = free
+    for axis in range(3):
+        whole = np.lib.stride_tricks.sliding_window_view(whole, side, axis=axis).all(axis=-1)
+    places = np.argwhere(whole)
     chosen: list[NDArray[np.int64]] = []
     while len(places):
         chosen.append(places[0])
@@ -187,11 +185,8 @@ def _pattern(
     means: tuple[Curve, Curve],
 ) -> Pattern | None:
     """The strongest coefficient, where it stands out of those around it as no noise does, in most of the cubes."""
-    edge_px, cubes = len(shells), len(spectra[0]) / _MEDIAN_COSTS
-    relative = tuple(
-        np.median(np.square(np.abs(part)), axis=0) * len(part) / np.maximum(mean, 1e-30)
-        for part, mean in zip(spectra, means, strict=True)
-    )
+    edge_px, cubes = len(shells), len(spectra[0]) / _GROUPS
+    relative = tuple(_least_of_groups(part) / np.maximum(mean, 1e-30) for part, mean in zip(spectra, means, strict=True))
     looked_at = (shells >= _FIRST) & (shells < edge_px // 2)
     strongest = [int(np.where(looked_at, power, 0).argmax()) for power in relative]
     places = [np.unravel_index(at, shells.shape) for at in strongest]
@@ -213,6 +208,12 @@ def _pattern(
     along_x, along_y, along_z = (wave / length).tolist()
     times = _above_surroundings(relative[0], place), _above_surroundings(relative[1], place)
     return Pattern(edge_px / length, (along_x, along_y, along_z), times, float(coherent))
+
+
+def _least_of_groups(spectra: NDArray[np.complex64]) -> Table:
+    """Power of each coefficient in the group of cubes where it is lowest, for all cubes."""
+    power = np.square(spectra.real) + np.square(spectra.imag)
+    return np.asarray(np.min([group.mean(axis=0) for group in np.array_split(power, _GROUPS)], axis=0) * len(power))
 
 
 def _above_surroundings(power: Table, place: tuple[np.intp, ...]) -> float:
