@@ -127,6 +127,16 @@ def empty_cone(half_angle_deg: float) -> Callable[[Truth], Pair]:
     return both(lambda half: filtered(half, (along_z(len(half)) < np.cos(np.deg2rad(half_angle_deg))).astype(float)))
 
 
+def without_signal_in_cone(half_angle_deg: float) -> Callable[[Truth], Pair]:
+    def halves(truth: Truth) -> Pair:
+        kept = (along_z(SOUND.box_px) < np.cos(np.deg2rad(half_angle_deg))).astype(float)
+        kept[0, 0, 0] = 1
+        taken = truth.signal - filtered(truth.signal, kept)
+        return pair_of(truth.half1 - taken, truth.half2 - taken)
+
+    return halves
+
+
 def tight(share: float) -> Callable[[Truth], Volume]:
     """A hard mask of the highest density alone."""
 
@@ -272,6 +282,18 @@ KINDS: tuple[Kind, ...] = (
     Kind("C4 imposed on a particle without symmetry, not stated", symmetrised, one_number=False),
     Kind("an empty cone of 20 degrees", empty_cone(20), ("anisotropy",), one_number=False),
     Kind("an empty cone of 35 degrees", empty_cone(35), ("anisotropy",), one_number=False),
+    Kind(
+        "no signal in a cone of 20 degrees, and noise as elsewhere",
+        without_signal_in_cone(20),
+        ("anisotropy",),
+        one_number=False,
+    ),
+    Kind(
+        "no signal in a cone of 35 degrees, and noise as elsewhere",
+        without_signal_in_cone(35),
+        ("anisotropy",),
+        one_number=False,
+    ),
     Kind("preferred views, tenfold", uneven_views, ("anisotropy",), one_number=False),
     Kind("noise alone", noises, ("no_signal",), one_number=False),
     Kind("both halves low-passed, softly", both(lambda half: ndimage.gaussian_filter(half, 1.0, mode="wrap"))),

@@ -13,10 +13,13 @@ from test_checks_of_halves import N, halves, particle, tight_mask
 import refine_hooks
 from refine_hooks.analysis.background import gradients
 from refine_hooks.analysis.blocks import Blocks, in_blocks
+from refine_hooks.analysis.signal_directions import signal_directions
 from refine_hooks.analysis.solvent import Solvent, solvent
 from refine_hooks.analysis.voxels import clipped, holes, outliers, repeated
 from refine_hooks.audit import audit
-from refine_hooks.fourier import extent
+from refine_hooks.fourier import extent, shell_sums, transform
+from refine_hooks.measure.checks import _signal_by_direction
+from refine_hooks.measure.noise import Noise
 
 Volume = NDArray[np.float32]
 Change = Callable[[Volume], NDArray[np.floating]]
@@ -167,6 +170,33 @@ def test_neighbours_in_the_solvent_are_no_pattern_and_do_not_correlate() -> None
     found = in_solvent(one + other, two + other)
     assert found.pattern is None
     assert abs(found.value) < 4 * found.sd
+
+
+def without_cone(half_angle_deg: float) -> NDArray[np.float64]:
+    """The particle without its signal in a double cone about x + y, in any frequency but 0."""
+    axes = np.meshgrid(*(np.fft.fftfreq(N),) * 3, indexing="ij")
+    length = np.sqrt(np.sum(np.square(axes), axis=0))
+    along = np.abs(axes[1] + axes[2]) / np.sqrt(2)
+    kept = (along <= np.cos(np.deg2rad(half_angle_deg)) * length) | (length == 0)
+    return np.asarray(np.fft.ifftn(np.fft.fftn(body()) * kept).real)
+
+
+@pytest.mark.parametrize("half_angle_deg", [0, 20, 35])
+def test_signal_that_is_missing_in_a_cone_is_seen_where_noise_is_not(half_angle_deg: float) -> None:
+    signal = without_cone(half_angle_deg) if half_angle_deg else body()
+    rng = np.random.default_rng(half_angle_deg)
+    noise = 0.1 * float(body().std())
+    one, two = (transform((signal + noise * rng.standard_normal(signal.shape)).astype(np.float32)) for _ in range(2))
+    found = signal_directions(one, two, shell_sums(one, two), valid_shells=None, correlated=1)
+    assert found is not None
+    seen = _signal_by_direction(Noise(1, None, None, found))
+    assert seen is not None
+    assert seen.missing == (half_angle_deg > 0)
+    if half_angle_deg:
+        assert abs(found.lowest) < 0.03 + 3 * found.sd
+        assert abs(np.dot(found.axis, (1, 1, 0))) / np.sqrt(2) > np.cos(np.deg2rad(half_angle_deg))
+    else:
+        assert found.lowest > 0.1
 
 
 # --- words of the audit -----------------------------------------------------------------------------------------------

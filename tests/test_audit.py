@@ -40,6 +40,7 @@ from refine_hooks.log.checks import (
     PowerRatio,
     ProgramDifference,
     Share,
+    SignalByDirection,
     Solvent,
     Voxels,
 )
@@ -196,6 +197,12 @@ def in_solvent(value: float = 0.0, sd: float = 0.004, pattern: Pattern | None = 
     return with_checks(solvent=Solvent(value=value, sd=sd, coarse_A=16.0, fine_A=4.0, cubes=20, pattern=pattern))
 
 
+def with_signal(lowest: float) -> RoundRecord:
+    noise = NoiseByDirection(lowest=0.95, highest=1.05, sd=0.02)
+    signal = SignalByDirection(lowest=lowest, sd=0.02, typical=0.9, quarter=0.8, lowest_axis=(0, 0, 1))
+    return with_checks(noise_by_direction=noise, signal_by_direction=signal)
+
+
 WAVE = Pattern(period_A=8.0, direction=(1.0, 0.0, 0.0), times=(40.0, 41.0), coherent=0.98)
 WAVE_IN_ONE = Pattern(period_A=8.0, direction=(1.0, 0.0, 0.0), times=(1.1, 41.0), coherent=0.1)
 
@@ -246,6 +253,7 @@ SPEAKS = [
     ("pattern_in_halves", in_solvent(pattern=WAVE_IN_ONE), "warning", "too low at that resolution"),
     ("solvent_correlates", in_solvent(value=0.04), "warning", "the halves correlate by 0.040 (+- 0.004)"),
     ("background_gradient", with_checks(background_gradient=(0.0, 5.0)), "warning", "of half map 2 rises by 5.0"),
+    ("anisotropy", with_signal(0.01), "warning", "signal is missing in some directions"),
     ("halves_shifted", with_checks(shift_px=(0.3, 0.0, -0.4), shift_sd_px=0.05), "warning", "shifted by 0.50 voxels"),
     (
         "halves_magnified",
@@ -412,6 +420,7 @@ SILENT = [
     ("solvent_correlates", in_solvent(value=0.04, sd=0.01)),
     ("solvent_correlates", in_solvent(value=0.04, pattern=WAVE)),
     ("background_gradient", with_checks(background_gradient=(1.5, 0.0))),
+    ("anisotropy", with_signal(0.1)),
     ("halves_turned", with_checks(rotated_deg=6.0, background_gradient=(0.0, 5.0))),
     ("duplicates", with_checks(common_noise_share=Share(value=0.02, sd=0.004), background_gradient=(5.0, 5.0))),
     ("halves_magnified", with_voxels(repeated=(0.0, 0.02), larger=0.02, larger_sd=0.001)),

@@ -18,7 +18,7 @@ from refine_hooks.log.checks import views_missing, views_preferred
 
 _FIRST_SHELL, _SHELLS = 4, 48
 _CELLS = 9  # along each side of three faces of a cube, which are a half sphere
-_PLACE = np.minimum(((np.arctan(np.linspace(-1, 1, 4097)) * 4 / np.pi + 1) / 2 * _CELLS).astype(np.int64), _CELLS - 1)
+_TANGENTS = (np.arctan(np.linspace(-1, 1, 4097)) * 4 / np.pi + 1) / 2  # where along a side of a face each tangent lies
 _cell_sums = kernel(
     "cell_sums",
     *(array("complex64", 3), array("complex64", 3), array("int64", 1), INT, array("int16", 1), array("float64", 1)),
@@ -91,7 +91,7 @@ def noise_directions(
 
     def work(begin: int, end: int) -> NDArray[np.float64]:
         sums = np.zeros((2, 3 * _CELLS * _CELLS))
-        _cell_sums(one, two, rows[begin:end], last, labels, weight, _PLACE, _CELLS, sums)
+        _cell_sums(one, two, rows[begin:end], last, labels, weight, places_of_tangents(_CELLS), _CELLS, sums)
         return sums
 
     power, held = np.sum(in_slabs(work, len(rows), -(-len(rows) // workers())), axis=0)
@@ -115,22 +115,28 @@ def _in_cones(power: Curve, held: Curve, correlated: float) -> NoiseDirections |
     return NoiseDirections(
         float(cones[low]),
         float(cones[high]),
-        _xyz(axes[low]),
-        _xyz(axes[high]),
+        xyz(axes[low]),
+        xyz(axes[high]),
         sd,
         max(1.0, square),
         tuple(np.round(cones, 4).tolist()),
     )
 
 
-def _xyz(axis: NDArray[np.float64]) -> tuple[float, float, float]:
+def xyz(axis: NDArray[np.float64]) -> tuple[float, float, float]:
+    """An axis z, y, x the other way round."""
     z, y, x = axis.tolist()
     return x, y, z
 
 
-def cell_centres() -> NDArray[np.float64]:
-    """Unit vectors [cell, 3] (z, y, x) of the cells; a cell holds k and -k."""
-    t = np.tan(np.pi / 4 * ((np.arange(_CELLS) + 0.5) / _CELLS * 2 - 1))
+def places_of_tangents(cells: int) -> NDArray[np.int64]:
+    """Which of the cells along a side of a face holds each tangent from -1 to 1."""
+    return np.minimum((_TANGENTS * cells).astype(np.int64), cells - 1)
+
+
+def cell_centres(cells: int = _CELLS) -> NDArray[np.float64]:
+    """Unit vectors [cell, 3] (z, y, x) of the cells, so many along a side of a face; a cell holds k and -k."""
+    t = np.tan(np.pi / 4 * ((np.arange(cells) + 0.5) / cells * 2 - 1))
     u, v = (part.ravel() for part in np.meshgrid(t, t, indexing="ij"))
     ones = np.ones_like(u)
     centres = np.concatenate([np.stack(face, axis=1) for face in ((ones, u, v), (u, ones, v), (u, v, ones))])

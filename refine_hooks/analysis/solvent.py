@@ -186,7 +186,9 @@ def _pattern(
 ) -> Pattern | None:
     """The strongest coefficient, where it stands out of those around it as no noise does, in most of the cubes."""
     edge_px, cubes = len(shells), len(spectra[0]) / _GROUPS
-    relative = tuple(_least_of_groups(part) / np.maximum(mean, 1e-30) for part, mean in zip(spectra, means, strict=True))
+    relative = tuple(
+        _least_of_groups(part) / np.maximum(mean, 1e-30) for part, mean in zip(spectra, means, strict=True)
+    )
     looked_at = (shells >= _FIRST) & (shells < edge_px // 2)
     strongest = [int(np.where(looked_at, power, 0).argmax()) for power in relative]
     places = [np.unravel_index(at, shells.shape) for at in strongest]

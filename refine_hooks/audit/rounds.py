@@ -210,7 +210,10 @@ def _other_readings(record: RoundRecord, half: bool, settings: Settings) -> Iter
     ),
 )
 def anisotropy(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
-    """Views that are missing or preferred, as the noise by direction shows; the cones under the mask say what they cost."""
+    """Views that are missing or preferred, as the noise by direction shows, or signal that is missing where noise is not.
+
+    The cones under the mask say what that costs.
+    """
     seen = record.checks.noise_by_direction if record.checks is not None else None
     cfar = _low_ratio(record, settings)
     if record.checks is not None and record.checks.one_sided:  # their difference is not the noise
@@ -224,6 +227,12 @@ def anisotropy(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
         text = f"views are missing: {_at_axis(seen.lowest, seen.lowest_axis)}"
     elif views_preferred(*numbers):
         text = f"some views are preferred: {_at_axis(seen.highest, seen.highest_axis)}, {_at_axis(seen.lowest, seen.lowest_axis)}"
+    elif (signal := record.checks and record.checks.signal_by_direction) and signal.missing:
+        text = (
+            "signal is missing in some directions, where the noise is as strong as elsewhere: "
+            f"{signal.lowest:.2f} (+- {signal.sd:.2f}) of the mean signal{_about(signal.lowest_axis)}. It was taken out after the "
+            "reconstruction, or the particle has none there"
+        )
     else:
         return
     analysed = record.analysis is not None and record.analysis.cfar is not None
@@ -240,8 +249,11 @@ def _low_ratio(record: RoundRecord, settings: Settings) -> float | None:
 
 
 def _at_axis(power: float, axis: tuple[float, float, float] | None) -> str:
-    where = f" about the axis x, y, z = {', '.join(f'{part:.2f}' for part in axis)}" if axis is not None else ""
-    return f"{power:.2f} of the mean noise power{where}"
+    return f"{power:.2f} of the mean noise power{_about(axis)}"
+
+
+def _about(axis: tuple[float, float, float] | None) -> str:
+    return f" about the axis x, y, z = {', '.join(f'{part:.2f}' for part in axis)}" if axis is not None else ""
 
 
 def _in_directions(record: RoundRecord) -> str:

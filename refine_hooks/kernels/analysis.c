@@ -154,6 +154,31 @@ void cell_sums(
     }
 }
 
+/* Sums [3, cell] of Re F1 F2*, of 1 and of 1, each times its weight [3, shell], over k and -k once; the halves are [ky, kz, kx]. */
+void cell_products(
+    complex_array half1, complex_array half2, int64_array rows, int64_t last, int16_array labels, double_array weights,
+    int64_array places, int64_t cells, double_array sums
+) {
+    int64_t n = half1.shape[1];
+    for (int64_t row = 0; row < rows.shape[0]; row++) {
+        int64_t iy = rows.at[row], ky = 2 * iy < n ? iy : iy - n;
+        for (int64_t kz = -last; kz <= last; kz++) {
+            const complex64 *a = ROW2(half1, iy, (kz + n) % n), *b = ROW2(half2, iy, (kz + n) % n);
+            int64_t square = kz * kz + ky * ky, stop = columns_within(labels.shape[0], square, last + 1);
+            for (int64_t kx = 0; kx < stop; kx++) {
+                int64_t shell = labels.at[square + kx * kx];
+                if (ROW1(weights, 1)[shell] == 0)
+                    continue;
+                double own = kx == 0 ? 0.5 : 1.0, cross = (double)a[kx].re * b[kx].re + (double)a[kx].im * b[kx].im;
+                int64_t cell = cell_of((double)kz, (double)ky, (double)kx, places.at, places.shape[0], cells);
+                ROW1(sums, 0)[cell] += own * ROW1(weights, 0)[shell] * cross;
+                ROW1(sums, 1)[cell] += own * ROW1(weights, 1)[shell];
+                ROW1(sums, 2)[cell] += own * ROW1(weights, 2)[shell];
+            }
+        }
+    }
+}
+
 /* The four weights of a cubic B-spline about a place, and the first of the voxels that they belong to. */
 static inline int64_t cubic(double at, double weights[4]) {
     double low = floor(at), t = at - low, s = 1 - t;

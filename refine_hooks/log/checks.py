@@ -7,6 +7,8 @@ from refine_hooks.model import Record
 EMPTY, PREFERRED, _DEVIATIONS = 0.3, 2.0, 5.0  # noise in a cone over its mean over all directions
 _UNLIKE = 4.0  # halves of one and of three parts of the particles differ by 3
 _LARGER = 0.005  # of a half's size: an Angstrom at 200
+_NO_SIGNAL, _TOO_UNCERTAIN = 0.06, 0.15  # of the mean signal
+_OF_TYPICAL, _ALIKE = 0.2, 0.7  # of a typical cone's
 REPEATED, CLIPPED = 1e-3, 0.01  # of the voxels
 SLOPE = 2.0  # standard deviations of the noise over the box
 _COHERENT = 0.5  # of a pattern
@@ -38,6 +40,24 @@ class NoiseByDirection(Record):
     cones: tuple[float, ...] = Field(
         default=(), description="of 256 axes even over the half sphere (Fibonacci's spiral)"
     )
+
+
+class SignalByDirection(Record):
+    """What the unmasked halves have in common in narrow cones, over the mean of all directions."""
+
+    lowest: float = Field(description="of all cones; about 0 where a cone holds no signal")
+    sd: float = Field(description="by which it errs where there is none")
+    typical: float = Field(description="median of all cones")
+    quarter: float = Field(description="a quarter of all cones has less")
+    lowest_axis: tuple[float, float, float] = Field(description="x, y, z")
+
+    @property
+    def missing(self) -> bool:
+        """Whether a cone holds no signal; a smooth particle, whose cones differ much, has some next to none by itself."""
+        at_most = _OF_TYPICAL if self.quarter > _ALIKE * self.typical else _OF_TYPICAL / 2
+        highest = max(self.lowest, -self.sd) + 2 * self.sd
+        certain = self.sd < _TOO_UNCERTAIN and highest < at_most * self.typical
+        return certain and self.lowest < _NO_SIGNAL
 
 
 class PowerRatio(Record):
@@ -124,6 +144,7 @@ class Checks(Record):
     voxels: Voxels | None = None
     duplicates: Duplicates | None = None
     noise_by_direction: NoiseByDirection | None = None
+    signal_by_direction: SignalByDirection | None = None
     unmasked_against_program: ProgramDifference | None = None
     power_ratio: PowerRatio | None = None
     same_voxels: float | None = Field(default=None, description="share of the box where both halves hold the same")

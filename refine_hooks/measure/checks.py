@@ -26,6 +26,7 @@ from refine_hooks.log.checks import (
     PowerRatio,
     ProgramDifference,
     Share,
+    SignalByDirection,
     Solvent,
     Voxels,
 )
@@ -88,6 +89,7 @@ def checks_of(
         solvent=_solvent(pair, masks, best, noise.order) if masked != "mask" else None,
         voxels=_voxels(pair),
         noise_by_direction=_by_direction(noise),
+        signal_by_direction=_signal_by_direction(noise) if masked != "mask" else None,
         unmasked_against_program=_against_program(curves),
         power_ratio=_power_ratio(pair),
         same_voxels=same_voxels(pair.blocks),
@@ -145,6 +147,15 @@ def _by_direction(noise: Noise) -> NoiseByDirection | None:
         highest_axis=seen.highest_axis,
         sd=seen.sd,
         cones=seen.cones,
+    )
+
+
+def _signal_by_direction(noise: Noise) -> SignalByDirection | None:
+    seen = noise.signal
+    if seen is None:
+        return None
+    return SignalByDirection(
+        lowest=seen.lowest, sd=seen.sd, typical=seen.typical, quarter=seen.quarter, lowest_axis=seen.axis
     )
 
 

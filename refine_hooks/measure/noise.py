@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from refine_hooks import fsc
 from refine_hooks.analysis.directions import NoiseDirections, noise_directions
+from refine_hooks.analysis.signal_directions import SignalDirections, signal_directions
 from refine_hooks.measure.pair import Pair
 from refine_hooks.measure.under import MeasuredMask
 from refine_hooks.model import Facts
@@ -18,11 +19,13 @@ class Noise:
         order: of the point group that was imposed, stated or found.
         symmetry_found: symbol of one that the noise has and nobody stated.
         directions: its power by direction; None where the halves do not differ.
+        signal: power of the signal by direction; None where too few shells hold any.
     """
 
     order: int
     symmetry_found: str | None
     directions: NoiseDirections | None
+    signal: SignalDirections | None = None
 
     def notes(self) -> list[str]:
         """What a reader must know, in words."""
@@ -46,7 +49,8 @@ def noise_of(pair: Pair, facts: Facts) -> Noise:
         found = imposed_symmetry(*pair.transforms)
     order = order or order_of(found) or 1
     seen = noise_directions(*pair.transforms, pair.sums, valid_shells=pair.valid_shells, correlated=order)
-    return Noise(order, found, seen)
+    signal = signal_directions(*pair.transforms, pair.sums, valid_shells=pair.valid_shells, correlated=order)
+    return Noise(order, found, seen, signal)
 
 
 def with_uneven_noise(pair: Pair, mask: MeasuredMask, noise: Noise, level: float) -> MeasuredMask:
