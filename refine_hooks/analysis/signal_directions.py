@@ -79,9 +79,8 @@ def signal_directions(
         return None
     relative, sd = signal / expected, np.sqrt(correlated * variance) / expected
     low = int((relative + 2 * sd).argmin())
-    return SignalDirections(
-        float(relative[low]), float(sd[low]), *(quantile(relative, part) for part in (0.5, 0.25)), xyz(axes[low])
-    )
+    typical, quarter = quantile(relative, 0.5), quantile(relative, 0.25)
+    return SignalDirections(float(relative[low]), float(sd[low]), typical, quarter, xyz(axes[low]))
 
 
 def _weights(sums: ShellSums, box_px: int, valid_shells: int | None) -> tuple[Curve, int]:

@@ -145,7 +145,7 @@ def _apart(free: NDArray[np.bool_], side: int) -> NDArray[np.int64]:
     """First blocks [cube, 3] of free cubes of blocks that do not overlap."""
     whole = free
     for axis in range(3):
-        whole = np.lib.stride_tricks.sliding_window_view(whole, side, axis=axis).all(axis=-1)
+        whole = np.asarray(np.lib.stride_tricks.sliding_window_view(whole, side, axis=axis).all(axis=-1), bool)
     places = np.argwhere(whole)
     chosen: list[NDArray[np.int64]] = []
     while len(places):
