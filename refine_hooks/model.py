@@ -48,6 +48,10 @@ class Key(Record):
     iteration: int = Field(ge=0)
     class_id: int = Field(ge=1)
 
+    def __hash__(self) -> int:
+        """As quickly as it can be had: thousands of rounds are known by their keys."""
+        return hash((self.run, self.iteration, self.class_id))
+
     def __str__(self) -> str:
         return f"{self.run}/{self.iteration}/{self.class_id}"
 

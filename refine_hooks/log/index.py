@@ -211,7 +211,7 @@ class LogIndex:
             self._add_round(summary_of(line), place)
 
     def _add_round(self, summary: RoundSummary, place: Place) -> None:
-        self._failed.pop(summary.key, None)
+        failed = self._failed.pop(summary.key, None)
         before = self._rounds.by_key.get(summary.key)
         if before is not None:
             self._others.append(before.place)
@@ -221,8 +221,11 @@ class LogIndex:
             self._last_curves = summary.identities
             self._curves.update((identity.name, identity) for identity in summary.identities)
         self._rounds.add(summary, place)
-        _move_to_end(self._logged, summary.key, self.seq)
-        _move_to_end(self._news, summary.key, self.seq)
+        if before is None and failed is None:  # as nearly every line
+            self._logged[summary.key] = self._news[summary.key] = self.seq
+        else:
+            _move_to_end(self._logged, summary.key, self.seq)
+            _move_to_end(self._news, summary.key, self.seq)
 
     def _supersede(self, key: Key) -> None:
         """The round of a key is known by another one now: readers that knew it begin anew."""

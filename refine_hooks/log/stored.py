@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import BufferedReader
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,11 @@ from refine_hooks.log.file import Place
 from refine_hooks.log.folder import index_path
 from refine_hooks.log.summary import RoundSummary
 
-FORMAT = 4
+FORMAT = 5
 WORTH_KEEPING = 4 << 20  # bytes of a log; fewer are read in no time
 
 _CHUNK_BYTES = 1 << 20
+_AT_ONCE = 64  # lines that are parsed together
 
 Entry = tuple[Place, RoundSummary | None]
 
@@ -107,9 +109,10 @@ def _entries(path: Path) -> Iterator[Entry]:
     with BufferedReader(open_plain(path)) as stream:
         stream.readline()
         curves = parsed_json(stream.readline().decode())
-        for line in stream:
-            offset, length, *told = parsed_json(line.decode())
-            yield (offset, length), RoundSummary.unpacked(told, curves) if told else None
+        while lines := list(islice(stream, _AT_ONCE)):
+            for offset, length, *told in parsed_json(f"[{b','.join(lines).decode()}]"):
+                place = offset, length
+                yield place, RoundSummary.unpacked(told, curves, place) if told else None
 
 
 def save(log: Path, mark: Mark, entries: Iterable[Entry]) -> None:

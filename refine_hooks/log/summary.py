@@ -3,14 +3,14 @@
 import json
 from base64 import b64decode, b64encode
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 from math import inf, isnan, nan
 from struct import Struct
 from sys import intern
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -28,6 +28,7 @@ _READING = Struct("<3d")
 _FIELDS_OF_KEY = set(Key.model_fields)
 
 Track = tuple[str, int]
+T = TypeVar("T", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,20 +149,26 @@ class RoundSummary:
         return [
             *(self.key.run, self.key.iteration, self.key.class_id, self.label, self.program),
             *(self.measured_at.isoformat(), self.inputs.decode(), self.origin, self.independence, self.particles),
-            *(self.headline, told, b64encode(self.numbers).decode(), self.masks, self.shell_per_A),
+            *(self.headline, told, b64encode(self.numbers).decode(), self.masks, self.shell_per_A, self.number),
         ]
 
     @classmethod
-    def unpacked(cls, told: Sequence[Any], curves: Sequence[str]) -> "RoundSummary":
+    def unpacked(cls, told: Sequence[Any], curves: Sequence[str], place: Place) -> "RoundSummary":
         """The inverse of `packed`.
+
+        Args:
+            told: what `packed` gave.
+            curves: what the curves of rounds are, in the order of their numbers.
+            place: where its line stands in the log.
 
         Raises:
             ValueError: it is none; TypeError, AttributeError and IndexError, too.
         """
         run, iteration, class_id, label, program, at, inputs, origin, independence, particles, *rest = told
-        headline, which, packed, masks, shell = rest
+        headline, which, packed, masks, shell, number = rest
         identities, numbers = _identities_in(curves[which]), b64decode(packed)
-        wrong = not (isinstance(iteration, int) and isinstance(class_id, int) and isinstance(shell, float))
+        wrong = not (isinstance(iteration, int) and isinstance(class_id, int) and isinstance(number, int))
+        wrong = wrong or not isinstance(shell, float)
         if wrong or len(numbers) != len(identities) * _READING.size:
             raise ValueError("it is no summary of a round")
         return cls(
@@ -176,8 +183,10 @@ class RoundSummary:
             headline=intern(headline) if headline else None,
             identities=identities,
             numbers=numbers,
-            masks=tuple(masks),
+            masks=_held_once(tuple(masks)),
             shell_per_A=shell,
+            place=place,
+            number=number,
         )
 
 
@@ -191,14 +200,21 @@ def _identities_in(text: str) -> tuple[CurveIdentity, ...]:
     return tuple(_identity(*parts) for parts in json.loads(text))
 
 
-@lru_cache(512)
-def _held_once(identities: tuple[CurveIdentity, ...]) -> tuple[CurveIdentity, ...]:
-    return identities
+@lru_cache(1024)
+def _held_once(of_many_rounds: T) -> T:
+    return of_many_rounds
 
 
 def _small_key(run: str, iteration: int, class_id: int) -> Key:
     """A key in half the memory that a validated one takes."""
-    return Key.model_construct(_FIELDS_OF_KEY, run=intern(run), iteration=iteration, class_id=class_id)
+    key = _first_key(run, class_id).__copy__()
+    key.__dict__["iteration"] = iteration
+    return key
+
+
+@lru_cache(512)
+def _first_key(run: str, class_id: int) -> Key:
+    return Key.model_construct(_FIELDS_OF_KEY, run=intern(run), iteration=0, class_id=class_id)
 
 
 def summary_of(line: RoundRecord) -> RoundSummary:
@@ -217,7 +233,7 @@ def summary_of(line: RoundRecord) -> RoundSummary:
         headline=intern(line.headline) if line.headline else None,
         identities=_held_once(tuple(identity_of(line, curve) for curve in line.curves)),
         numbers=b"".join(_READING.pack(*(nan if number is None else number for number in one)) for one in readings),
-        masks=tuple(intern(mask.name) for mask in line.masks),
+        masks=_held_once(tuple(intern(mask.name) for mask in line.masks)),
         shell_per_A=1 / edge_A if edge_A else 0.0,  # a round without maps and curves has no box
         supersedes=line.supersedes,
     )
@@ -248,7 +264,6 @@ class Rounds:
 
     by_key: dict[Key, RoundSummary] = field(default_factory=dict)
     _tracks: dict[Track, list[Key]] = field(default_factory=dict)
-    _masks: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
     _best: dict[Key, tuple[Key, ...]] = field(default_factory=dict)  # the rounds up to it that nothing is better than
 
     def add(self, summary: RoundSummary, place: Place) -> None:
@@ -259,9 +274,8 @@ class Rounds:
         number, earlier = (len(track), ()) if before is None else (before.number, before.earlier)
         if before is not None and before.fingerprint != summary.fingerprint:
             earlier = (*earlier, before.place)
-        masks = self._masks.setdefault(summary.masks, summary.masks)  # as another round has them already
-        known = replace(summary, place=place, number=number, earlier=earlier, masks=masks)
-        self.by_key[key] = known
+        as_it_is = (summary.place, summary.number, summary.earlier) == (place, number, earlier)
+        self.by_key[key] = summary if as_it_is else replace(summary, place=place, number=number, earlier=earlier)
         at = _place_of(track, key.iteration)
         if before is None:
             track.insert(at, key)
@@ -341,6 +355,8 @@ def grouped(keys: Iterable[Key]) -> list[list[Key]]:
 
 
 def _place_of(track: Sequence[Key], iteration: int) -> int:
+    if not track or track[-1].iteration < iteration:  # as nearly every round comes
+        return len(track)
     return bisect_left(track, iteration, key=lambda key: key.iteration)
 
 
