@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from refine_hooks.analysis.blocks import Blocks, Table
 from refine_hooks.analysis.coarse import shells_of, twice
 from refine_hooks.files.mrc import Volume
-from refine_hooks.fourier import Box, Curve
+from refine_hooks.fourier import Box, Curve, in_slabs
 from refine_hooks.kernels import fft
 from refine_hooks.kernels.order import quantile
 
@@ -90,7 +90,7 @@ def solvent(
     if len(corners) < _FEWEST:
         return None
     taper = _taper(edge_px)
-    one, two = (_transformed(half, corners, taper) for half in halves)
+    one, two = in_slabs(lambda number, _: _transformed(halves[number], corners, taper), 2, 1)
     shells = np.minimum(shells_of(edge_px), edge_px // 2)
     weight = np.broadcast_to(twice(edge_px), shells.shape)
     power1, power2 = ((np.square(part.real) + np.square(part.imag)).sum(axis=0) for part in (one, two))
@@ -100,10 +100,12 @@ def solvent(
     used = np.where((shells >= first) & (shells <= last), weight, 0.0)
     if first < _FIRST or not (mean1[used > 0] * mean2[used > 0]).all():
         return None
-    cross = one * np.conj(two) * (used * len(corners) / np.sqrt(np.maximum(mean1 * mean2, 1e-30)))
-    values = cross.real.sum(axis=(1, 2, 3)) / used.sum()
+    scale = (used * len(corners) / np.sqrt(np.maximum(mean1 * mean2, 1e-30))).astype(np.float32)
+    cross = (one.real * two.real + one.imag * two.imag) * scale
+    values = cross.sum(axis=(1, 2, 3)) / used.sum()
+    across = (one.imag * two.real - one.real * two.imag) * (scale / np.sqrt(weight)).astype(np.float32)
     hang = (taper**4).mean() / (taper**2).mean() ** 2
-    variance = 2 * correlated * hang**3 * np.square(cross.imag / np.sqrt(weight)).sum(axis=(1, 2, 3)) / used.sum() ** 2
+    variance = 2 * correlated * hang**3 * np.square(across).sum(axis=(1, 2, 3)) / used.sum() ** 2
     sd = _MEDIAN_SD * float(np.sqrt(variance.mean() / len(corners)))
     pattern = _pattern((one, two), shells, (mean1, mean2))
     return Solvent(quantile(values, 0.5), sd, (first / edge_px, last / edge_px), len(corners), pattern)
@@ -162,15 +164,18 @@ def _taper(edge_px: int) -> Curve:
 
 def _transformed(half: Volume, corners: NDArray[np.int64], taper: Curve) -> NDArray[np.complex64]:
     length = len(taper)
-    weight = (taper[:, None, None] * taper[:, None] * taper).astype(np.float32)
     cubes = np.stack([half[z : z + length, y : y + length, x : x + length] for z, y, x in corners])
     ramp = (np.arange(length, dtype=np.float32) - (length - 1) / 2).astype(np.float32)
-    cubes -= cubes.mean(axis=(1, 2, 3), keepdims=True)
-    for axis, shape in ((1, (-1, 1, 1)), (2, (-1, 1)), (3, (-1,))):  # a plane, which the taper would not keep in place
-        others = tuple(other for other in (1, 2, 3) if other != axis)
-        slope = cubes.mean(axis=others) @ ramp / (ramp @ ramp)
-        cubes -= slope[:, None, None, None] * ramp.reshape(shape)
-    return np.asarray(fft.rfftn(cubes * weight, axes=(1, 2, 3)), np.complex64)
+    # Less a plane, which the taper would not keep in place; the ramps of the axes say nothing of each other.
+    one, count, square = np.ones(length, np.float32), len(cubes), float(ramp @ ramp) * length**2
+    rows, columns = cubes @ one, np.matmul(one, cubes.reshape(count, length, -1)).reshape(count, length, length)
+    mean = rows.sum(axis=(1, 2)) / length**3
+    along_z, along_y = rows.sum(axis=2) @ ramp / square, rows.sum(axis=1) @ ramp / square
+    along_x = columns.sum(axis=1) @ ramp / square
+    cubes -= (mean[:, None] + along_z[:, None] * ramp)[:, :, None, None] + (along_y[:, None] * ramp)[:, None, :, None]
+    cubes -= (along_x[:, None] * ramp)[:, None, None, :]
+    cubes *= (taper[:, None, None] * taper[:, None] * taper).astype(np.float32)
+    return np.asarray(fft.rfftn(cubes, axes=(1, 2, 3)), np.complex64)
 
 
 def _of_shells(values: Volume, shells: NDArray[np.int64], weight: Curve) -> Curve:

@@ -101,7 +101,7 @@ def _histograms(signal: Volume, noise: Volume, radius_px: float, quiet: float) -
         return table
 
     n = len(signal)
-    counts, sums, squares, more, more_sums = np.sum(in_slabs(work, n, -(-n // 4)), axis=0).T[:5]
+    counts, sums, squares, more, more_sums = np.sum(in_slabs(work, n, max(64, -(-n // 4))), axis=0).T[:5]
     whole = _Histogram(counts + more, sums + more_sums, np.zeros(_BINS), low, width)
     return _Histogram(counts, sums, squares, low, width), whole
 
@@ -126,9 +126,9 @@ def _false_discovery_threshold(histogram: _Histogram, background: float, sd: flo
     """The lowest score, in standard deviations, above which at most 1 % of the voxels are noise; None when there is none."""
     scores = (histogram.edges() - background) / sd
     above = np.cumsum(histogram.counts[::-1])[::-1]
-    total = histogram.counts.sum()
-    for at in np.flatnonzero((scores > 1) & (above > 0)).tolist():
-        by_chance = math.erfc(scores[at] / math.sqrt(2)) / 2
-        if by_chance * total <= _DISCOVERY_RATE * above[at]:
-            return float(scores[at])
+    allowed = 2 * _DISCOVERY_RATE / histogram.counts.sum() * above
+    tried = (scores > 1) & (above > 0)
+    for score, chance in zip(scores[tried].tolist(), allowed[tried].tolist(), strict=True):
+        if math.erfc(score / math.sqrt(2)) <= chance:
+            return float(score)
     return None
