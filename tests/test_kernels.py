@@ -126,6 +126,7 @@ for one, other in (
     (fft.rfftn(x, norm="forward", workers=2), scipy.fft.rfftn(x, norm="forward")),
     (fft.irfft(z, n=17, axis=2), scipy.fft.irfft(z, n=17, axis=2)),
     (fft.irfftn(z, s=(6, 10, 16)), scipy.fft.irfftn(z, s=(6, 10, 16))),
+    (fft.dctn(x, type=1, workers=2), scipy.fft.dctn(x, type=1)),
     (fft.irfftn(z, s=(10, 17), axes=(1, 2)), scipy.fft.irfftn(z, s=(10, 17), axes=(1, 2))),
 ):
     assert one.dtype == other.dtype and np.array_equal(one, other)
@@ -135,10 +136,19 @@ assert fft.next_fast_len(97, real=True) == scipy.fft.next_fast_len(97, real=True
 
 
 def test_measuring_waits_for_no_large_package(tmp_path: Path) -> None:
-    heavy = ("scipy.fft", "scipy.ndimage", "scipy.special", "skimage.morphology", "mrcfile", "PIL", "numpy.ma")
+    heavy = (
+        "scipy.fft",
+        "scipy.ndimage",
+        "scipy.special",
+        "scipy.linalg",
+        "skimage.morphology",
+        "mrcfile",
+        "PIL",
+        "numpy.ma",
+    )
     rng = np.random.default_rng(0)
     body = np.zeros((32,) * 3)
-    body[8:19, 9:21, 7:24] = 10 * rng.normal(size=(11, 12, 17))
+    body[8:19, 9:21, 7:24] = 3 * rng.normal(size=(11, 12, 17))
     for name in ("a.mrc", "b.mrc"):
         write_map(tmp_path / name, Map((body + rng.normal(size=body.shape)).astype(np.float32), 3.0), "test")
     code = f"""
@@ -147,7 +157,7 @@ atexit.register(lambda: print("LOADED", [m for m in {heavy} if m in sys.modules]
 from refine_hooks.cli import main
 main()
 """
-    command = [sys.executable, "-c", code, "measure", "a.mrc", "b.mrc"]
+    command = [sys.executable, "-c", code, "measure", "a.mrc", "b.mrc", "--mass", "100"]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ, cwd=tmp_path, check=True)
     assert "LOADED []" in done.stdout, done.stdout[-300:]
 

@@ -1,6 +1,7 @@
 """Half transforms of a coarse box: cut out, moved, and how alike two of them are in each shell."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from refine_hooks.fourier import Curve, HalfTransform
 Vector = NDArray[np.float64]
 Complex = NDArray[np.complex64]
 
+_KEPT_PX = 64
 _NOISE_SD = 2.5  # a shell whose FSC is lower shows nothing
 
 
@@ -26,10 +28,21 @@ def middle(half: HalfTransform, box_px: int) -> Complex:
 
 
 def shells_of(box_px: int) -> NDArray[np.int64]:
-    """Shell of each coefficient of a half transform."""
+    """Shell of each coefficient of a half transform; of a coarse box not to be written to."""
+    return _kept_shells_of(box_px) if box_px <= _KEPT_PX else _shells_of(box_px)
+
+
+def _shells_of(box_px: int) -> NDArray[np.int64]:
     z = np.fft.fftfreq(box_px) * box_px
     x = np.arange(box_px // 2 + 1)
     return np.floor(np.sqrt(z[:, None, None] ** 2 + z[:, None] ** 2 + x**2) + 0.5).astype(np.int64)
+
+
+@lru_cache(maxsize=4)
+def _kept_shells_of(box_px: int) -> NDArray[np.int64]:
+    shells = _shells_of(box_px)
+    shells.flags.writeable = False
+    return shells
 
 
 def twice(box_px: int) -> Curve:
@@ -58,6 +71,12 @@ def phases(frequencies: tuple[Volume, Volume, Volume], shift: Vector) -> Complex
     return np.asarray(z * (y * x), np.complex64)
 
 
+def spline_spectrum(box_px: int) -> Vector:
+    """Transform [kz, ky, kx] of a cubic B-spline at the voxels: a map's over it is that of its spline's coefficients."""
+    line = (2 + np.cos(2 * np.pi * np.fft.fftfreq(box_px))) / 3
+    return np.asarray(line[:, None, None] * line[:, None] * line[: box_px // 2 + 1])
+
+
 @dataclass(frozen=True, slots=True)
 class Likeness:
     """How alike two transforms are in each shell, and what makes their coefficients white."""
@@ -72,7 +91,19 @@ def likeness(one: Complex, two: Complex, shells: NDArray[np.int64], box_px: int)
     """How alike two half transforms [kz, ky, kx] are; a shell that shows nothing counts as 0."""
     cross = by_shell((one * np.conj(two)).real, shells, box_px)
     power1, power2 = (by_shell(half.real**2 + half.imag**2, shells, box_px) for half in (one, two))
-    counts = by_shell(np.ones(one.shape, np.float32), shells, box_px)
+    return likeness_of(cross, power1, power2, by_shell(np.ones(one.shape, np.float32), shells, box_px), box_px)
+
+
+def likeness_of(cross: Curve, power1: Curve, power2: Curve, counts: Curve, box_px: int) -> Likeness:
+    """The same from sums over shells, of which those from N//2 on are left out.
+
+    Args:
+        cross: sum of Re F1 F2*.
+        power1: sum of |F1|^2.
+        power2: sum of |F2|^2.
+        counts: coefficients of each shell.
+        box_px: N.
+    """
     power = np.sqrt(power1 * power2)
     inside = (np.arange(len(cross)) >= 1) & (np.arange(len(cross)) < box_px // 2) & (power > 0)
     alike = np.clip(cross / np.maximum(power, 1e-30), 0.0, 0.995)

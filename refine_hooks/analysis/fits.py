@@ -8,11 +8,32 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from refine_hooks.analysis.coarse import Complex, Vector, by_shell, frequencies_of, likeness, phases, shells_of, twice
+from refine_hooks.analysis.coarse import (
+    Complex,
+    Vector,
+    by_shell,
+    frequencies_of,
+    likeness,
+    likeness_of,
+    phases,
+    shells_of,
+    spline_spectrum,
+    twice,
+)
 from refine_hooks.files.mrc import Volume
-from refine_hooks.fourier import Curve
-from refine_hooks.kernels import fft
+from refine_hooks.fourier import Curve, shell_of_square, voxels_in_shell
+from refine_hooks.kernels import FLOAT, array, fft, kernel
 
+_COMPLEX, _PHASES, _LABELS = array("complex64", 3), array("complex64", 1), array("int16", 1)
+_WRITTEN = array("float64", 2, written=True)
+_moved_sums = kernel("moved_sums", _COMPLEX, _COMPLEX, _PHASES, _PHASES, _PHASES, _LABELS, _WRITTEN)
+_shift_sums = kernel(
+    "shift_sums",
+    *(_COMPLEX, _COMPLEX, _PHASES, _PHASES, _PHASES, _LABELS, array("float64", 2), FLOAT),
+    array("float64", 1, written=True),
+)
+_spline_turned = kernel("spline_turned", array("float32", 3), array("float64", 2), array("float32", 3, written=True))
+_SYMMETRIC = np.array([[0, 3, 4], [3, 1, 5], [4, 5, 2]])  # of the sums zz, yy, xx, zy, zx, yx
 TURN_BAND = 13  # fine enough for a particle of a fifth of the box
 BETTER = 1.1  # times as alike: less is no better position
 _ITERATIONS = 4
@@ -57,20 +78,19 @@ class Solved:
 
 def fine_shift(one: Complex, two: Complex, box_px: int, start: Vector) -> tuple[Vector, float]:
     """Shift z, y, x of the second half from the phases of all its shells, and its standard deviation, in voxels of the box."""
-    shells, frequencies = shells_of(box_px), frequencies_of(box_px)
-    weight = np.broadcast_to(twice(box_px).astype(np.float32), one.shape)
+    frequencies = frequencies_of(box_px)
+    labels, counts = shell_of_square(box_px), voxels_in_shell(box_px)
     shift, sd = start.copy(), np.inf
     for _ in range(_ITERATIONS):
-        moved = two * phases(frequencies, shift)
-        found = likeness(one, moved, shells, box_px)
-        alike = found.alike
-        gain = alike / (1 - alike**2)
-        product = one * np.conj(moved) * ((gain * found.scale1 * found.scale2)[shells] * weight)
-        right = np.array([float((f * product.imag).sum()) for f in frequencies])
-        spread, slope = (
-            np.array([[float((f * g * held).sum()) for f in frequencies] for g in frequencies])
-            for held in ((gain * alike)[shells] * weight, product.real)
-        )
+        turned = [np.exp(1j * f.ravel() * s).astype(np.complex64) for f, s in zip(frequencies, shift, strict=True)]
+        sums = np.zeros((len(counts), 4))  # in cache lines
+        _moved_sums(one, two, *turned, labels, sums)
+        found = likeness_of(*sums.T[:3], counts, box_px)
+        gain = found.alike / (1 - found.alike**2)
+        weights = np.column_stack([gain * found.scale1 * found.scale2, gain * found.alike])
+        normal = np.zeros(15)
+        _shift_sums(one, two, *turned, labels, weights, 2 * np.pi / box_px, normal)
+        right, slope, spread = normal[:3], normal[3:9][_SYMMETRIC], normal[9:][_SYMMETRIC]
         if np.linalg.eigvalsh(spread)[0] <= 0:
             return start, _UNKNOWN_PX
         step, covariance = _solution(slope, spread, right)
@@ -102,6 +122,7 @@ class TurnFit:
     def __init__(self, one: Complex, two: Complex, box_px: int) -> None:
         self.one, self.two, self.box_px = one, two, box_px
         self.shells, self.frequencies = shells_of(box_px), frequencies_of(box_px)
+        self.sharpened = (1 / spline_spectrum(box_px)).astype(np.float32)
         self.place = np.arange(box_px, dtype=np.float32) - box_px // 2
 
     def solved(self, start: Vector) -> Solved:
@@ -124,12 +145,10 @@ class TurnFit:
         return replace(first[1], turn=np.zeros(3)) if far and best[0] < BETTER * first[0] else best[1]
 
     def _turned(self, half: Complex, rotation: NDArray[np.float64]) -> Complex:
-        from scipy.ndimage import affine_transform
-
         n = self.box_px
-        volume = fft.irfftn(half, s=(n,) * 3)
-        middle = np.full(3, n // 2, float)
-        moved = affine_transform(volume, rotation, middle - rotation @ middle, order=3, output=np.float32)
+        coefficients = fft.irfftn((half * self.sharpened).astype(np.complex64), s=(n,) * 3)
+        moved = np.empty((n,) * 3, np.float32)
+        _spline_turned(np.pad(coefficients, (1, 2), "wrap"), rotation, moved)
         return np.asarray(fft.rfftn(moved), np.complex64)
 
     def _step(self, two: Complex) -> tuple[Solved, float]:
@@ -190,10 +209,12 @@ def _limited(step: Vector, longest: float) -> Vector:
 
 def _rotation(turn: Vector) -> NDArray[np.float64]:
     """Matrix of a turn, both z, y, x: a map turned by it is the map at the places that the matrix gives."""
-    from scipy.linalg import expm
-
-    z, y, x = turn
-    return np.asarray(expm(np.array([[0, x, -y], [-x, 0, z], [y, -z, 0]])))
+    angle = float(np.linalg.norm(turn))
+    if angle == 0:
+        return np.eye(3)
+    z, y, x = turn / angle
+    cross = np.array([[0, x, -y], [-x, 0, z], [y, -z, 0]])
+    return np.asarray(np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross)
 
 
 def _axis_angle(rotation: NDArray[np.float64]) -> Vector:

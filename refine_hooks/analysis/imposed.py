@@ -7,6 +7,7 @@ it repeats itself from one asymmetric unit to the next only where the program av
 import numpy as np
 from numpy.typing import NDArray
 
+from refine_hooks.analysis.coarse import spline_spectrum
 from refine_hooks.fourier import HalfTransform
 from refine_hooks.fsc.randomised import low_part
 from refine_hooks.kernels import array, fft, kernel
@@ -68,9 +69,8 @@ def _coarse(half1: HalfTransform, half2: HalfTransform) -> NDArray[np.float64]:
     k2 = (k * _GRID_PX) ** 2
     square = k2[:, None, None] + k2[:, None] + np.arange(_GRID_PX // 2 + 1) ** 2
     kept = (square >= _FIRST_SHELL**2) & (square <= _SHELLS**2)
-    spline = (2 + np.cos(2 * np.pi * k)) / 3  # the transform of a cubic B-spline at the voxels
-    weight = spline[:, None, None] * spline[:, None] * spline[: _GRID_PX // 2 + 1]
-    return np.asarray(fft.irfftn(np.where(kept, difference, 0) / weight, s=(_GRID_PX,) * 3), np.float64)
+    spline = np.where(kept, difference, 0) / spline_spectrum(_GRID_PX)
+    return np.asarray(fft.irfftn(spline, s=(_GRID_PX,) * 3), np.float64)
 
 
 def _points() -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from refine_hooks.errors import InputError
 from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import Box, Curve, Planes
 from refine_hooks.fsc import correlation, packed
-from refine_hooks.kernels import FLOAT, INT, array, kernel
+from refine_hooks.kernels import FLOAT, INT, array, fft, kernel
 from refine_hooks.masks.cistem import EDGE_A, apply_mask_soft, mean_outside, ring_masked, ring_means
 from refine_hooks.masks.shapes import sphere
 
@@ -282,9 +282,7 @@ def _octant_transform(mask: Volume) -> NDArray[np.float32]:
     """
     half = mask.shape[0] // 2
     octant = mask[half::-1, half::-1, half::-1]
-    import scipy.fft
-
-    return np.asarray(scipy.fft.dctn(octant, type=1, workers=fourier.workers()), np.float32)
+    return np.asarray(fft.dctn(octant, type=1, workers=fourier.workers()), np.float32)
 
 
 def _summed(planes: Planes, box: Box, voxel_size_A: float) -> NDArray[np.float64]:

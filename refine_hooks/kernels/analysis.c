@@ -66,23 +66,97 @@ void turn_scores(
             for (int axis = 0; axis < 3; axis++)
                 at[axis] = r[3 * axis] * p[0] + r[3 * axis + 1] * p[1] + r[3 * axis + 2] * p[2] + middle;
             int64_t iz = (int64_t)at[0], iy = (int64_t)at[1], ix = (int64_t)at[2];
-            double fz = at[0] - iz, fy = at[1] - iy, fx = at[2] - ix, re = 0, im = 0;
-            for (int dz = 0; dz < 2; dz++)
-                for (int dy = 0; dy < 2; dy++) {
-                    double weight = (dz ? fz : 1 - fz) * (dy ? fy : 1 - fy);
-                    const complex64 *c = ROW2(cloud, iz + dz, iy + dy) + ix;
-                    re += weight * ((1 - fx) * c[0].re + fx * c[1].re);
-                    im += weight * ((1 - fx) * c[0].im + fx * c[1].im);
-                }
+            float fz = at[0] - iz, fy = at[1] - iy, fx = at[2] - ix;
+            const complex64 *c = ROW2(cloud, iz, iy) + ix; /* two complex numbers beside each other are four floats */
+            int64_t y = cloud.step[1], z = cloud.step[0];
+            four lower = (1 - fy) * *(const four *)c + fy * *(const four *)(c + y);
+            four upper = (1 - fy) * *(const four *)(c + z) + fy * *(const four *)(c + z + y);
+            four between = (1 - fz) * lower + fz * upper;
+            float re = (1 - fx) * between[0] + fx * between[2], im = (1 - fx) * between[1] + fx * between[3];
             complex64 v = values.at[i];
-            same += v.re * re + v.im * im;
-            other += v.re * re - v.im * im; /* the map turned inside out has the conjugate */
+            float real = v.re * re, imaginary = v.im * im;
+            same += real + imaginary;
+            other += real - imaginary; /* the map turned inside out has the conjugate */
             power += re * re + im * im;
         }
         double scale = 2 * sqrt(count / power);
         ROW1(out, number)[0] = same * scale;
         ROW1(out, number)[1] = other * scale;
     }
+}
+
+/* F2 moved: times the phases of its place. */
+static inline complex64 moved(complex64 f, complex64 plane, complex64 along) {
+    complex64 phase = {plane.re * along.re - plane.im * along.im, plane.re * along.im + plane.im * along.re};
+    return (complex64){f.re * phase.re - f.im * phase.im, f.re * phase.im + f.im * phase.re};
+}
+
+static inline complex64 product_of(complex64 a, complex64 b) {
+    return (complex64){a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
+}
+
+/* Sums [shell, 4] over the full transform of Re F1 F2*, |F1|^2 and |F2|^2 of half transforms [kz, ky, kx], the second of which is
+   moved by phases along each axis. */
+void moved_sums(
+    complex_array one, complex_array two, complex_array phase_z, complex_array phase_y, complex_array phase_x,
+    int16_array labels, double_array sums
+) {
+    int64_t n = one.shape[0], columns = one.shape[2];
+    for (int64_t iz = 0; iz < n; iz++)
+        for (int64_t iy = 0; iy < n; iy++) {
+            int64_t kz = least(iz, n - iz), ky = least(iy, n - iy), square = kz * kz + ky * ky;
+            int64_t stop = columns_within(labels.shape[0], square, columns);
+            const complex64 *a = ROW2(one, iz, iy), *b = ROW2(two, iz, iy);
+            complex64 plane = product_of(phase_z.at[iz], phase_y.at[iy]);
+            float cross[columns], power1[columns], power2[columns];
+            for (int64_t kx = 0; kx < stop; kx++) {
+                complex64 c = moved(b[kx], plane, phase_x.at[kx]);
+                cross[kx] = a[kx].re * c.re + a[kx].im * c.im;
+                power1[kx] = a[kx].re * a[kx].re + a[kx].im * a[kx].im;
+                power2[kx] = b[kx].re * b[kx].re + b[kx].im * b[kx].im;
+            }
+            for (int64_t kx = 0; kx < stop; kx++) {
+                double *shell = ROW1(sums, labels.at[square + kx * kx]), twice = kx == 0 || 2 * kx == n ? 1 : 2;
+                shell[0] += twice * cross[kx];
+                shell[1] += twice * power1[kx];
+                shell[2] += twice * power2[kx];
+            }
+        }
+}
+
+/* What a shift's least squares takes: sums [15] over the full transform of f Im F1 F2* (z, y, x), then of f f (zz, yy, xx, zy, zx,
+   yx) times Re F1 F2*, and times a weight of its own; `weights` [shell, 2] are those of the products and that one, and f are radians
+   a voxel, `step` to a coefficient. */
+void shift_sums(
+    complex_array one, complex_array two, complex_array phase_z, complex_array phase_y, complex_array phase_x,
+    int16_array labels, double_array weights, double step, double_array sums
+) {
+    int64_t n = one.shape[0], columns = one.shape[2];
+    for (int64_t iz = 0; iz < n; iz++)
+        for (int64_t iy = 0; iy < n; iy++) {
+            int64_t kz = 2 * iz < n ? iz : iz - n, ky = 2 * iy < n ? iy : iy - n, square = kz * kz + ky * ky;
+            int64_t stop = columns_within(labels.shape[0], square, columns);
+            const complex64 *a = ROW2(one, iz, iy), *b = ROW2(two, iz, iy);
+            complex64 plane = product_of(phase_z.at[iz], phase_y.at[iy]);
+            double slope = 0, of_x = 0, held[2][3] = {{0}};
+            for (int64_t kx = 0; kx < stop; kx++) {
+                complex64 c = moved(b[kx], plane, phase_x.at[kx]);
+                const double *weight = ROW1(weights, labels.at[square + kx * kx]);
+                double twice = kx == 0 || 2 * kx == n ? 1 : 2, own = twice * weight[1], f = kx * step;
+                double real = twice * weight[0] * (a[kx].re * c.re + a[kx].im * c.im);
+                double imaginary = twice * weight[0] * (a[kx].im * c.re - a[kx].re * c.im);
+                slope += imaginary, of_x += f * imaginary;
+                held[0][0] += real, held[0][1] += f * real, held[0][2] += f * f * real;
+                held[1][0] += own, held[1][1] += f * own, held[1][2] += f * f * own;
+            }
+            double z = kz * step, y = ky * step;
+            sums.at[0] += z * slope, sums.at[1] += y * slope, sums.at[2] += of_x;
+            for (int i = 0; i < 2; i++) {
+                double *to = sums.at + 3 + 6 * i;
+                to[0] += z * z * held[i][0], to[1] += y * y * held[i][0], to[2] += held[i][2];
+                to[3] += z * y * held[i][0], to[4] += z * held[i][1], to[5] += y * held[i][1];
+            }
+        }
 }
 
 /* Sums [z, y, x of the block, 5] of both halves less a level near theirs, of their squares and of their product. */
@@ -209,4 +283,37 @@ void spline_values(double_array coefficients, double_array places, double_array 
             }
         out.at[i] = value;
     }
+}
+
+/* Weights of a cubic spline's four coefficients about a place that lies `over` beyond the second. */
+static inline four spline_weights(float over) {
+    float left = 1 - over, a = over * over * over / 6, b = left * left * left / 6;
+    return (four){b, 2.0f / 3 - over * over * (2 - over) / 2, 2.0f / 3 - left * left * (2 - left) / 2, a};
+}
+
+/* A map at the places that a rotation [3, 3] about its middle gives, from the coefficients of its cubic spline, which go on one voxel
+   before its box and two beyond; 0 where a place lies outside. */
+void spline_turned(float_array coefficients, double_array rotation, float_array out) {
+    int64_t n = out.shape[0], middle = n / 2;
+    const double *r = rotation.at;
+    for (int64_t z = 0; z < n; z++)
+        for (int64_t y = 0; y < n; y++)
+            for (int64_t x = 0; x < n; x++) {
+                double at[3];
+                int inside = 1;
+                for (int i = 0; i < 3; i++) {
+                    at[i] = r[3 * i] * (z - middle) + r[3 * i + 1] * (y - middle) + r[3 * i + 2] * (x - middle) + middle;
+                    inside &= at[i] >= 0 && at[i] <= n - 1;
+                }
+                ROW2(out, z, y)[x] = 0;
+                if (!inside)
+                    continue;
+                int64_t iz = (int64_t)at[0], iy = (int64_t)at[1], ix = (int64_t)at[2];
+                four wz = spline_weights(at[0] - iz), wy = spline_weights(at[1] - iy), sum = {0};
+                for (int a = 0; a < 4; a++)
+                    for (int b = 0; b < 4; b++)
+                        sum += wz[a] * wy[b] * *(const four *)(ROW2(coefficients, iz + a, iy + b) + ix);
+                sum *= spline_weights(at[2] - ix);
+                ROW2(out, z, y)[x] = sum[0] + sum[1] + sum[2] + sum[3];
+            }
 }

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from refine_hooks.kernels.packages import compiled
 
-__all__ = ["fft", "fftn", "ifft", "irfft", "irfftn", "next_fast_len", "rfftn"]
+__all__ = ["dctn", "fft", "fftn", "ifft", "irfft", "irfftn", "next_fast_len", "rfftn"]
 
 Array = NDArray[Any]
 
 try:
     _pocketfft = compiled("scipy.fft._pocketfft.pypocketfft")
 except ImportError:
-    from scipy.fft import fft, fftn, ifft, irfft, irfftn, next_fast_len, rfftn
+    from scipy.fft import dctn, fft, fftn, ifft, irfft, irfftn, next_fast_len, rfftn
 else:
     _UNDIVIDED, _DIVIDED = 0, 2  # by the number of elements
 
@@ -61,6 +61,10 @@ else:
         if tuple(x.shape[axis] for axis in over) != (*s[:-1], s[-1] // 2 + 1):
             raise ValueError(f"{x.shape} is no half transform of {tuple(s)}")
         return _array(_pocketfft.c2r(x, over, s[-1], False, _inverse(norm), None, workers))
+
+    def dctn(x: Array, *, type: int, workers: int = 1) -> Array:  # noqa: A002
+        """Cosine transform of a type over all axes."""
+        return _array(_pocketfft.dct(x, type, tuple(range(x.ndim)), _UNDIVIDED, None, workers))
 
     def next_fast_len(target: int, real: bool = False) -> int:
         """The smallest length from ``target`` on that is transformed fast."""
