@@ -62,7 +62,7 @@ else:
             raise ValueError(f"{x.shape} is no half transform of {tuple(s)}")
         return _array(_pocketfft.c2r(x, over, s[-1], False, _inverse(norm), None, workers))
 
-    def dctn(x: Array, *, type: int, workers: int = 1) -> Array:  # noqa: A002
+    def dctn(x: Array, *, type: int, workers: int = 1) -> Array:
         """Cosine transform of a type over all axes."""
         return _array(_pocketfft.dct(x, type, tuple(range(x.ndim)), _UNDIVIDED, None, workers))
 

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from refine_hooks import fsc
+from refine_hooks.analysis.superposition import superposition
 from refine_hooks.files.mrc import Map, Volume
 from refine_hooks.fourier import in_slabs, voxels_in_shell
 from refine_hooks.fsc.crossing import Errors
+from refine_hooks.fsc.randomised import Randomised
 from refine_hooks.log.curves import Curve as CurveRecord
 from refine_hooks.log.headline import best_curve
 from refine_hooks.measure.checks import checks_of, masked_as
@@ -82,23 +84,22 @@ def measure_halves(
     pair = prepared(halves, facts, settings)
     sphere, sphere_notes = sphere_mask(pair, facts, settings)
     with ThreadPoolExecutor(1) as beside:
-        # Finding the particle is work for one core, mostly.
+        # Finding the particle is work for one core, mostly, and so is to lay the halves on each other.
         sphere_curves = beside.submit(with_its_curves, pair, sphere, facts, settings)
+        checked_for = pair.fault is None and halves.origin != "regularised"
+        lying = beside.submit(superposition, pair.transforms, pair.box_px) if checked_for else None
         named = settings.sphere.radius_A or facts.sphere_radius_A
         limit_A = sphere_sizes(sphere).radius_A if named else None
         own = [*automask(pair, settings, limit_A)]
         own = [sphere_curves.result(), *own]
+        laid = lying.result() if lying else None
     checked = [(mask, checked_mask(pair, mask)) for mask in named_masks]
     measured = [*own, *(seen if mask.of_a_part else with_signal_outside(pair, seen, own[-1]) for mask, seen in checked)]
     noise = noise_of(pair, facts)
     order = noise.order
     measured = [with_uneven_noise(pair, mask, noise, settings.fsc.threshold) for mask in measured]
     found = randomised_of(pair, measured, settings, order)
-    sd = fsc.sampling_sd(pair.unmasked, voxels_in_shell(pair.box_px), order)
-    errors = Errors(voxels_in_shell(pair.box_px) / order, np.ones(1))
-    curve_records = [curve_record(pair, settings, "unmasked", None, pair.unmasked, sd=sd, errors=errors)]
-    for mask in measured:
-        curve_records += mask_curves(pair, settings, mask, found.get(mask.record.name), order)
+    curve_records = _curves_of(pair, measured, settings, found, order)
     curve_records += scaled_curves(pair, facts, settings, measured, found, order)
     curve_records += [
         reported_curve(curve, pair.frequency_per_A, settings, reproduced_to(pair, halves, curve, measured))
@@ -119,10 +120,27 @@ def measure_halves(
         sharpened=analysed.map if analysed else None,
         notes=(*facts.notes, *halves.notes, *pair.notes, *sphere_notes, *noise.notes()),
         noise=noise,
-        checks=checks_of(pair, kept, measured, best, noise, masked) if halves.origin != "regularised" else None,
+        checks=checks_of(pair, kept, measured, best, noise, masked, laid) if halves.origin != "regularised" else None,
         masked_before=masked,
         average=_average(pair.half1.voxels, pair.half2.voxels),
     )
+
+
+def _curves_of(
+    pair: Pair, measured: Sequence[MeasuredMask], settings: Settings, found: dict[str, Randomised], order: int
+) -> list[CurveRecord | None]:
+    """Of no mask, and under each; one mask's beside the other's, since an interval is work for one core."""
+    sd = fsc.sampling_sd(pair.unmasked, voxels_in_shell(pair.box_px), order)
+    errors = Errors(voxels_in_shell(pair.box_px) / order, np.ones(1))
+
+    def of_one(number: int, _: int) -> list[CurveRecord | None]:
+        if number == len(measured):
+            return [curve_record(pair, settings, "unmasked", None, pair.unmasked, sd=sd, errors=errors)]
+        mask = measured[number]
+        return mask_curves(pair, settings, mask, found.get(mask.record.name), order)
+
+    *under, unmasked = in_slabs(of_one, len(measured) + 1, 1)
+    return [*unmasked, *(record for records in under for record in records)]
 
 
 def _average(half1: Volume, half2: Volume) -> Volume:

@@ -14,7 +14,7 @@ from refine_hooks.analysis.duplicates import (
     uneven_by_place,
 )
 from refine_hooks.analysis.solvent import solvent
-from refine_hooks.analysis.superposition import superposition
+from refine_hooks.analysis.superposition import Superposition
 from refine_hooks.analysis.voxels import clipped, holes, outliers, repeated
 from refine_hooks.curves import beyond_neighbours
 from refine_hooks.fourier import voxels_in_shell
@@ -57,6 +57,7 @@ def checks_of(
     best: Curve | None,
     noise: Noise,
     masked: Masked | None,
+    laid: Superposition | None,
 ) -> Checks | None:
     """The checks of a pair; None where the halves say nothing at all.
 
@@ -67,10 +68,10 @@ def checks_of(
         best: the one whose resolution is the round's.
         noise: its symmetry and directions.
         masked: how the halves were masked before.
+        laid: how they lie on each other.
     """
     if pair.fault is not None:
         return None
-    laid = superposition(pair.transforms, pair.box_px)
     before = pair.masked_before
     common = _common(pair, best, noise.order) if masked != "mask" else None
     return Checks(
