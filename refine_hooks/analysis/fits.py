@@ -85,7 +85,8 @@ def fine_shift(one: Complex, two: Complex, box_px: int, start: Vector) -> tuple[
         turned = [np.exp(1j * f.ravel() * s).astype(np.complex64) for f, s in zip(frequencies, shift, strict=True)]
         sums = np.zeros((len(counts), 4))  # in cache lines
         _moved_sums(one, two, *turned, labels, sums)
-        found = likeness_of(*sums.T[:3], counts, box_px)
+        cross, power1, power2, _ = sums.T
+        found = likeness_of(cross, power1, power2, counts, box_px)
         gain = found.alike / (1 - found.alike**2)
         weights = np.column_stack([gain * found.scale1 * found.scale2, gain * found.alike])
         normal = np.zeros(15)
