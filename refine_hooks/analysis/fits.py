@@ -79,7 +79,7 @@ class Solved:
 def fine_shift(one: Complex, two: Complex, box_px: int, start: Vector) -> tuple[Vector, float]:
     """Shift z, y, x of the second half from the phases of all its shells, and its standard deviation, in voxels of the box."""
     frequencies = frequencies_of(box_px)
-    labels, counts = shell_of_square(box_px), voxels_in_shell(box_px)
+    labels, counts = shell_of_square(box_px), voxels_in_shell(box_px).astype(np.float64)
     shift, sd = start.copy(), np.inf
     for _ in range(_ITERATIONS):
         turned = [np.exp(1j * f.ravel() * s).astype(np.complex64) for f, s in zip(frequencies, shift, strict=True)]

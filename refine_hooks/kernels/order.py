@@ -1,7 +1,7 @@
 """Numbers in the order of their size."""
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 
 def quantile(values: ArrayLike, share: float) -> float:
@@ -12,10 +12,3 @@ def quantile(values: ArrayLike, share: float) -> float:
     part = np.partition(flat, [low, min(low + 1, flat.size - 1)])
     below, above = float(part[low]), float(part[min(low + 1, flat.size - 1)])
     return below + (above - below) * (at - low)
-
-
-def median(values: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Along the first axis, for the same reason."""
-    middle = (len(values) - 1) // 2
-    part = np.partition(values, [middle, len(values) // 2], axis=0)
-    return np.asarray((part[middle] + part[len(values) // 2]) / 2)
