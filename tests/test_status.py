@@ -61,6 +61,7 @@ def test_a_paused_watch_measures_nothing_and_goes_on_and_a_stopped_one_ends(tmp_
         scans = w.retries.scans
         wait_for(lambda: w.retries.scans > scans + 2)
         assert (rounds(tmp_path), status_of(w.store.log).state) == ([], "paused")
+        wait_for(lambda: status_of(w.store.log).waiting == 1)
         _status.ask([tmp_path], paused=False)
         wait_for(lambda: rounds(tmp_path) == [1])
         assert status_of(w.store.log).state == "running"
@@ -131,7 +132,9 @@ def test_the_watches_of_this_machine_are_found_with_what_they_do(
     (fields,) = json.loads(capsys.readouterr().out)
     assert (fields["state"], fields["waiting"], fields["key"]) == ("stopped", None, "run/1/1")
     _status.tell(_status.statuses(tmp_path), False)
-    assert "stopped" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "stopped" in said
+    assert said.splitlines()[1].startswith(f"{tmp_path} "), "no name is broken, however long it is"
 
 
 @pytest.mark.parametrize(

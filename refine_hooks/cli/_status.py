@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +23,7 @@ from refine_hooks.log.orders import give_orders
 from refine_hooks.log.watching import watching
 from refine_hooks.serve.collection import found_logs
 
+_COLUMNS = ("project", "program", "state", "last round", "resolution", "warnings", "queue", "disk")
 _STATE_STYLES = {"running": "green", "failed": "bold red", "stalled": "yellow", "paused": "yellow"}
 _LOOK_EVERY_S = 0.2
 
@@ -54,13 +56,23 @@ def tell(found: Sequence[Status], as_json: bool) -> None:
     if not found:
         print("nothing is watched on this machine, as far as you may see its processes; name a log or a folder")
         return
+    console = Console()
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("project", "program", "state", "last round", "resolution", "warnings", "queue", "disk"):
-        table.add_column(title, overflow="fold", no_wrap=title not in ("project", "last round"))
+    for title in _COLUMNS:
+        table.add_column(title, no_wrap=True)
     for one in found:
         table.add_row(*_row(one))
-    console = Console()
-    console.print(table)
+    needed = Measurement.get(console, console.options.update(max_width=10_000), table).maximum
+    if console.is_terminal and console.width < needed:
+        for one in found:
+            project, *rest = _row(one)
+            named = [
+                Text.assemble(what, ": ", text) for what, text in zip(_COLUMNS[1:], rest, strict=True) if str(text)
+            ]
+            console.print(project, soft_wrap=True)
+            console.print(Text("  ") + Text(", ").join(named))
+    else:
+        Console(width=needed).print(table)
     for one in found:
         if one.why:
             console.print(f"{one.project}: {one.why}", soft_wrap=True, markup=False, highlight=False)

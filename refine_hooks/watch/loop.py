@@ -146,7 +146,7 @@ def _looked_at(w: Watch) -> Scan:
     say_what_is_awaited(w, rounds)
     w.activity.see(rounds, w.settings.watch.settle_s, w.done)
     to_measure = _to_measure(w, Scan(tuple(rounds)))
-    w.counts.waiting = len(to_measure)
+    w.counts.waiting = sum(not round_.missing and w.waits_for_measuring(round_) for round_ in rounds)
     if not to_measure:
         _while_none_waits(w)
     found = Scan(tuple(rounds))

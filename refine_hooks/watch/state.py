@@ -160,11 +160,13 @@ class Watch:
 
     def done(self, round_: Round) -> bool:
         """Whether nothing is to be done for this round at this scan."""
-        if self.stopping.asked.is_set() or self.obeying.paused:
-            return True
+        return self.stopping.asked.is_set() or self.obeying.paused or not self.waits_for_measuring(round_)
+
+    def waits_for_measuring(self, round_: Round) -> bool:
+        """Whether this round is to be measured as soon as that may be done; one that is put off is not."""
         if self.retries.holds(round_):
-            return not self.retries.due(round_)
-        return self.known.finished(round_)
+            return self.retries.due(round_)
+        return not self.known.finished(round_)
 
     def scan_times(self, notifier: ChangeNotifier | None, until_idle_s: float | None = None) -> Iterator[float]:
         """Moments at which to scan; see `refine_hooks.watch.schedule.scan_times`."""
