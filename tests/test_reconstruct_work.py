@@ -15,9 +15,11 @@ from command_line import cli
 from heard import hear
 from particles_data import COUNT, some_particles, write_cistem_star, write_relion_star, write_stack
 from particles_data import columns as values_of
-from small_program import a_watch, lines_of, write_round
+from small_program import a_watch, lines_of, program, write_round
 
 from refine_hooks.cli._progress import Pace, duration, lines_of_progress
+from refine_hooks.facility import worker
+from refine_hooks.facility.jobs import Job
 from refine_hooks.files.mrc import read_map
 from refine_hooks.log.records import Failed, RoundRecord
 from refine_hooks.particles import ParticlesJob
@@ -339,3 +341,29 @@ def test_a_watch_that_is_stopped_while_it_reconstructs_goes_on_the_next_time(job
     (record,) = lines_of(project, RoundRecord)
     assert (record.half_maps.origin, record.half_maps.images) == ("reconstructed", (12, 12))
     assert list(stopped.store.out.glob("checkpoints/*")) == []
+
+
+def test_a_reconstruction_of_the_queue_is_cancelled_with_its_project_and_goes_on_the_next_time(
+    job: ParticlesJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    write_round(project, 1)
+    given = {"particles": lambda directory, round_: job, "half_maps": lambda directory, round_, store: None}
+    w = a_watch(project, [], {"reconstruct": {"block_particles": 5, "threads": 1}}, **given, reconstruct="missing")
+    w.store.make()
+    (round_,) = w.opened.rounds()
+    monkeypatch.setattr(worker, "adapter_called", lambda name: program(**given))
+    asked = Job(project, w.program, w.settings, w.store.out, "", "missing", round_.key, round_.fingerprint)
+    desk, said = worker._Desk(), hear()
+    desk.asked_to_stop.set()  # as the process does when the project's watch ends
+    cancelled = desk.done(asked)
+    assert cancelled.record is None
+    assert len(list(w.store.out.glob("checkpoints/*.sums"))) == 1
+    desk.asked_to_stop.clear()
+    record = desk.done(asked).checked().record
+    assert record is not None
+    assert record.half_maps is not None
+    assert record.half_maps.origin == "reconstructed"
+    assert any("going on after" in text for text in said)
+    assert list(w.store.out.glob("checkpoints/*")) == []

@@ -57,6 +57,8 @@ class _Desk:
                 kernels.load()
             with acting_as(job.owner):
                 return self._done(job)
+        except KeyboardInterrupt:  # how long work ends that is asked to
+            return failed(NotReadyError("its watch ends; it goes on the next time"))
         except Exception as error:
             return failed(error)
         finally:
