@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import _halves
+from benchmarks.measuring import halves_of
 from benchmarks.rounds import _relion, _timed, machine
 from scipy import fft
 
@@ -61,7 +61,7 @@ def run(boxes: Sequence[int], peers: bool = False) -> None:
 
 def _of_a_box(folder: Path, box_px: int, peers: bool) -> None:
     halves = []
-    for number, half in enumerate(_halves(box_px), 1):
+    for number, half in enumerate(halves_of(box_px), 1):
         halves.append(str(folder / f"half{number}.mrc"))
         write_map(Path(halves[-1]), half, "benchmark")
     _say(box_px, "measure, cold", _cold(["measure", *halves]))

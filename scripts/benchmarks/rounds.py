@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmarks.measuring import VOXEL_A, _halves
+from benchmarks.measuring import VOXEL_A, halves_of
 from scipy import fft
 
 from refine_hooks.files.mrc import read_map, write_map
@@ -83,7 +83,7 @@ def machine() -> str:
 
 def _prepare(folder: Path, box_px: int) -> None:
     """Half maps, the dumps that they can be merged from, and a plain file of both sizes."""
-    for number, half in enumerate(_halves(box_px), 1):
+    for number, half in enumerate(halves_of(box_px), 1):
         write_map(folder / f"half{number}.mrc", half, "benchmark")
         transform = fft.rfftn(half.voxels, norm="forward", workers=workers())
         for axis in range(3):
