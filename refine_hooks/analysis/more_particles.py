@@ -19,7 +19,7 @@ from refine_hooks.log.particles import MoreParticles, SubsetPoint, Target
 _LEAST, _MOST = 0.08, 0.8  # of the fitted FSC: below it is noise, above it all is alike
 _COARSEST_A = 10.0  # before it a particle's own shape makes the fall
 _FEWEST_SHELLS = 4
-_OVERLAP = 2.5  # how often a particle is counted in the curves: fewer errors are free than there are values
+_OVERLAP = 7.0  # curves that share one signal, whose own bumps are no noise: seven values of a shell are worth one
 _STEPS = 30
 _FINER = (0.95, 0.9, 0.8)
 _TARGET_STEP_A = 0.1
