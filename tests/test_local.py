@@ -21,11 +21,14 @@ from refine_hooks.log.masks import AutomaskParameters, MaskRecord
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.masks import cosine_edge
 from refine_hooks.model import Key
+from refine_hooks.reanalyse import Analyses
 from refine_hooks.report.local import local_words
 from refine_hooks.watch import loop
 
 REACH_A = 8.0
 SMALL = Phantom("two", 72, 2.0, (Part((0, 0, -27), (26, 26, 26), 5.2), Part((0, 2, 26), (27, 26, 26), 7.6)))
+
+TINY = Phantom("one", 40, 3.0, (Part((0, 0, 0), (32, 28, 28), 8.0),))
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +166,7 @@ def test_the_change_against_the_last_round_is_counted_place_by_place(measured):
 
 @cache
 def phantom_of(number: int) -> Made:
-    return made(SMALL, number)
+    return made(TINY, number)
 
 
 def write_rounds(project: Path, rounds: int) -> None:
@@ -171,7 +174,7 @@ def write_rounds(project: Path, rounds: int) -> None:
     for number in range(1, rounds + 1):
         phantom = phantom_of(number)
         for half, voxels in ((1, phantom.half1), (2, phantom.half2)):
-            write_map(project / f"it{number}_half{half}.mrc", Map(voxels, SMALL.voxel_size_A), "test")
+            write_map(project / f"it{number}_half{half}.mrc", Map(voxels, TINY.voxel_size_A), "test")
 
 
 FEW = {"keep": {"min_free_GB": 0.01}, "fsc": {"repeats": 2}, "analysis": {"local": "newest"}}
@@ -179,7 +182,7 @@ FEW = {"keep": {"min_free_GB": 0.01}, "fsc": {"repeats": 2}, "analysis": {"local
 
 @pytest.mark.early
 def test_a_watch_measures_the_newest_round_locally_beside_the_log_and_all_of_them_where_asked(tmp_path: Path):
-    for local, having in (("newest", [False, True]), ("all", [True, True]), ("never", [False])):
+    for local, having in (("newest", [False, True]), ("all", [True, True])):
         project = tmp_path / local
         write_rounds(project, len(having))
         w = a_watch(project, [], {**FEW, "analysis": {"local": local}})
@@ -196,14 +199,17 @@ def test_a_watch_measures_the_newest_round_locally_beside_the_log_and_all_of_the
                 assert isinstance(one, LocalResolution)
                 assert read_map(w.store.path(one.path)).voxels.max() > 3
         newest = w.analyses.completed(logged[-1]).convergence
-        assert (newest is not None) == (local != "never")
-        if newest is not None:
-            assert newest.with_last is not None
-            assert newest.with_last.against == logged[0].key
-            assert newest.with_last.signal < 0.7  # of two phantoms with other details
-            assert newest.verdict == "changing"
+        assert newest is not None
+        assert newest.with_last is not None
+        assert newest.with_last.against == logged[0].key
+        assert newest.with_last.signal < 0.7  # of two phantoms with other details
+        assert newest.verdict == "changing"
         shown = w.observers.view.detail(logged[-1].key)["shown"]["local"]
         assert bool(shown) == having[-1]
+    never = w.settings.model_copy(update={"analysis": w.settings.analysis.model_copy(update={"local": "never"})})
+    index = LogIndex(w.store.log)
+    index.refresh()
+    assert Analyses(w.store).measure_newest_locally(index, never) == []
 
 
 def test_a_local_resolution_beside_the_log_counts_only_for_the_maps_it_was_made_from(tmp_path: Path):
