@@ -15,6 +15,7 @@ from refine_hooks.fourier import shell_frequency_per_A, voxels_in_shell
 from refine_hooks.log.directions import Sampling
 from refine_hooks.log.masks import MaskRecord
 from refine_hooks.log.particles import MoreParticles, Substitution
+from refine_hooks.log.records import HalfMapsRecord
 from refine_hooks.model import Accuracy, HalfMaps
 from refine_hooks.particles import ParticlesJob
 from refine_hooks.reconstruct import Desk, half_maps_of
@@ -134,3 +135,21 @@ def test_what_limits_is_told_with_its_numbers() -> None:
     found = limits(record.model_copy(update={"more_particles": known}))
     assert {"angles", "particles"} <= {one.what for one in found}
     assert not help_words(healthy()) or "limits" in help_words(healthy())[0]
+
+
+@pytest.mark.parametrize(
+    ("independence", "said"),
+    [
+        ("independent", "aligned apart"),
+        ("shared_reference", "share their reference, so that this is no proof against overfitting"),
+        ("one_set_of_poses", "share their angles, so that this is no proof"),
+        ("unknown", "not known whether the halves share one, so that this is no proof"),
+    ],
+)
+def test_no_fitted_noise_is_no_word_on_a_reference_that_both_halves_share(independence: str, said: str) -> None:
+    halves = HalfMapsRecord(origin="reconstructed", independence=independence)
+    known = Substitution(
+        from_A=8, to_A=6, fsc=0.2, substituted_fsc=0, coherent=0.2, coherent_sd=0.01, fitted_noise=0, fitted_noise_sd=0.01,
+        correlation=(), substituted_correlation=(), coherent_share=(),
+    )  # fmt: skip
+    assert said in " ".join(help_words(healthy(half_maps=halves, substitution=known)))

@@ -10,7 +10,7 @@ _SD = 3.0
 def help_words(record: RoundRecord) -> list[str]:
     """What would help, and what a substitution of the images found, a sentence each."""
     words = [] if record.more_particles is None else more_particles_words(record.more_particles)
-    words += [] if record.substitution is None else substitution_words(record.substitution)
+    words += [] if record.substitution is None else substitution_words(record.substitution, _sharing(record))
     found = limits(record)
     if found and (record.more_particles is not None or found[0].what != "particles"):
         words.append(f"what limits the resolution now: {'; '.join(one.words for one in found)}")
@@ -34,8 +34,23 @@ def _target_words(one: Target) -> str:
     return f"{one.resolution_A:.1f} Å needs about {one.factor:.2g} x as many particles ({fewest:.2g}-{most:.2g})"
 
 
-def substitution_words(known: Substitution) -> list[str]:
-    """What is noise that the angles were fitted to, as far as that can be told from signal."""
+def _sharing(record: RoundRecord) -> str:
+    """What is known of a reference that both halves were aligned to."""
+    independence = record.half_maps.independence if record.half_maps is not None else "unknown"
+    return {
+        "independent": "the halves were aligned apart, so that there should be none",
+        "shared_reference": "the halves of this round share their reference, so that this is no proof against overfitting",
+        "one_set_of_poses": "the halves of this round share their angles, so that this is no proof against overfitting",
+    }.get(independence, "it is not known whether the halves share one, so that this is no proof against overfitting")
+
+
+def substitution_words(known: Substitution, sharing: str = "") -> list[str]:
+    """What is noise that the angles were fitted to, as far as that can be told from signal.
+
+    Args:
+        known: what was found.
+        sharing: what is known of a reference that both halves were aligned to.
+    """
     head = (
         f"with random phases of the images beyond {known.from_A:.1f} Å and the same angles: from there to {known.to_A:.1f} Å "
         f"{100 * known.coherent:.1f} ± {100 * known.coherent_sd:.1f} % of a half map's power is coherent with its angles, and the "
@@ -48,5 +63,6 @@ def substitution_words(known: Substitution) -> list[str]:
         said = f"no noise that the angles of one half were fitted to is seen ({noise})"
     return [
         f"{head}: {said}",
-        "noise that both halves were fitted to alike, as to one shared reference, is common to them and counts as signal here",
+        "noise that both halves were fitted to alike, as to one shared reference, is common to them and counts as signal here"
+        + (f"; {sharing}" if sharing else ""),
     ]
