@@ -50,4 +50,4 @@ def warned(case: Case) -> Sound:
     except RefineHooksError as error:
         return Sound(case, None, (("refused", error.faults[0]),))
     findings = [one for one in audit([pair.record]) if one.severity == "warning"]
-    return Sound(case, pair.resolution_A, tuple((one.rule, one.text) for one in findings))
+    return Sound(case, pair.resolution_A, tuple((one.rule, one.message) for one in findings))

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from panel import Case, globule, make, rod
+from panel import Case, globule, make, micelle, rod
 from panel_cases import BESIDE, CASES, FILLING, SMALL, THROUGH, of_models
 from panel_score import claimed, missed, row, score
 from panel_shapes import bilayer, capsid, disc
@@ -248,12 +248,14 @@ def test_the_claim_of_a_curve_that_never_falls_is_its_last_shell_with_data() -> 
 
 
 @pytest.mark.parametrize(
-    ("shape", "least"), [(disc(45, 40, 22), 0.4), (bilayer(22, 80), 0.4)], ids=["nanodisc", "bilayer"]
+    ("shape", "target_A", "least"),
+    [(disc(45, 40, 22), 6.0, 0.4), (bilayer(22, 80), 6.0, 0.4), (micelle(1.1), 8.0, 0.12)],
+    ids=["nanodisc", "bilayer", "micelle"],
 )
-def test_smooth_density_is_reported_with_its_share_and_the_resolution_without_it(shape, least) -> None:
-    found, _ = made(Case("smooth", shape, 56, 2.6, 6.0))
+def test_smooth_density_is_reported_with_its_share_and_the_resolution_without_it(shape, target_A, least) -> None:
+    found, _ = made(Case("smooth", shape, 56, 2.6, target_A))
     assert least < found.parameters.smooth_share < 0.7
-    assert found.parameters.without_smooth_A <= 6.2
+    assert found.parameters.without_smooth_A <= target_A + 0.2
 
 
 @pytest.mark.parametrize("shape", [rod(110, 13), globule(30), capsid(65, 24, 0.0)], ids=["rod", "globule", "capsid"])

@@ -32,7 +32,7 @@ def components(
     """
     inside = above if keep_beyond or sphere is None else above & sphere
     box = bounding_box(inside, 0)
-    labels = _labels(inside[box])
+    labels = connected(inside[box])
     energy = np.square(excess[box], dtype=np.float32)
     if sphere is not None:
         energy *= sphere[box]
@@ -50,7 +50,7 @@ def components(
     return found, {"components": int(kept.sum()), "neighbours": int(neighbours.sum())}
 
 
-def _labels(voxels: Voxels) -> NDArray[np.int_]:
+def connected(voxels: Voxels) -> NDArray[np.int_]:
     """The number of the component that each voxel is in, 0 for none; faces connect.
 
     What `skimage.measure.label` does, by its compiled part: the whole of it takes longer to import than a mask to make.
@@ -64,7 +64,7 @@ def _labels(voxels: Voxels) -> NDArray[np.int_]:
 
 def _without_small_holes(voxels: Voxels, smallest: int) -> Voxels:
     """Holes of fewer voxels filled."""
-    holes = _labels(~voxels)
+    holes = connected(~voxels)
     small = np.bincount(holes.ravel()) < smallest
     small[0] = False
     return np.asarray(voxels | small[holes])
