@@ -15,6 +15,7 @@ from small_program import a_watch, lines_of, write_round
 from refine_hooks.files.file_system import events_arrive, file_system_type, locks_stay_here, unreadable
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.model import Fingerprint, InputFile, Key, Round
+from refine_hooks.watch import events
 from refine_hooks.watch.events import ChangeNotifier
 from refine_hooks.watch.loop import run
 from refine_hooks.watch.schedule import Awaited, Schedule, scan_times, settled
@@ -146,7 +147,11 @@ def test_an_unknown_file_system_is_polled() -> None:
     assert not events_arrive(Path("/data"), "")
 
 
-def test_a_change_is_noticed_and_folders_made_anew_are_watched_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("own", [32, 0])
+def test_a_change_is_noticed_and_folders_made_anew_are_watched_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: int
+) -> None:
+    monkeypatch.setattr(events, "_OWN_OBSERVERS", own)
     folder = tmp_path / "scratch"
     folder.mkdir()
     notifier = ChangeNotifier(lambda: [(folder, False), (tmp_path, False)])
@@ -174,7 +179,11 @@ def test_a_change_is_noticed_and_folders_made_anew_are_watched_again(tmp_path: P
         notifier.close()
 
 
-def test_a_notifier_whose_observer_died_watches_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("own", [32, 0])
+def test_a_notifier_whose_observer_died_watches_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: int
+) -> None:
+    monkeypatch.setattr(events, "_OWN_OBSERVERS", own)
     notifier = ChangeNotifier(lambda: [(tmp_path, False)])
     try:
         notifier.keep_watching()
@@ -185,6 +194,36 @@ def test_a_notifier_whose_observer_died_watches_again(tmp_path: Path) -> None:
         assert notifier.wait(0, 10.0) > 0
     finally:
         notifier.close()
+
+
+def test_many_notifiers_take_one_inotify_instance_and_each_hears_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "_OWN_OBSERVERS", 0)
+    folders = [tmp_path / name for name in "abcdef"]
+    for folder in folders:
+        folder.mkdir()
+
+    def instances() -> int:
+        handles = [os.path.realpath(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")]
+        return sum("inotify" in handle for handle in handles)
+
+    before = instances()
+    notifiers = [ChangeNotifier(lambda folder=folder: [(folder, True)]) for folder in folders]
+    try:
+        for notifier in notifiers:
+            notifier.keep_watching()
+        assert instances() <= before + 1
+        assert all(notifier.hears_all for notifier in notifiers)
+        (folders[0] / "one").touch()
+        assert notifiers[0].wait(0, 10.0) > 0
+        notifiers[1].close()
+        (folders[2] / "two").touch()
+        assert notifiers[2].wait(0, 10.0) > 0, "the end of another is not its own"
+        assert [notifier._changes for notifier in (notifiers[1], notifiers[3])] == [0, 0]
+    finally:
+        for notifier in notifiers:
+            notifier.close()
 
 
 def test_scanning_ends_when_nothing_happens_for_long_enough() -> None:

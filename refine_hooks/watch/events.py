@@ -5,6 +5,7 @@ import errno
 import logging
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -26,6 +27,31 @@ _CHANGES = (
 )  # watchdog's names; reading makes events as well, which are left out
 
 
+_OWN_OBSERVERS = 32  # of a process; a user has 128 inotify instances, and each observer takes one
+
+
+class _Shared:
+    """The observer of all notifiers of this process that have none of their own."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._observer: Any = None
+
+    def observer(self) -> Any:
+        """The one that runs, made anew where it has ended."""
+        from watchdog.observers import Observer
+
+        with self._lock:
+            if self._observer is None or not self._observer.is_alive():
+                made = Observer()
+                made.start()
+                self._observer = made
+            return self._observer
+
+
+_shared, _notifiers = _Shared(), weakref.WeakSet["ChangeNotifier"]()
+
+
 class ChangeNotifier:
     """Says when something changes in the watched folders.
 
@@ -41,6 +67,8 @@ class ChangeNotifier:
         self._watched: dict[tuple[str, bool], tuple[Any, tuple[int, int]]] = {}
         self._said = False
         self.hears_all = False  # what happens in every folder
+        _notifiers.add(self)
+        self._shares = len(_notifiers) > _OWN_OBSERVERS
 
     def dispatch(self, _: Any) -> None:
         """What watchdog calls for every event that was asked for."""
@@ -62,19 +90,9 @@ class ChangeNotifier:
         """Watch every folder that exists and is not watched (any more)."""
         self.hears_all = False
         from watchdog import events
-        from watchdog.observers import Observer
 
-        if self._observer is not None and (
-            not self._observer.is_alive() or not all(e.is_alive() for e in self._observer.emitters)
-        ):
-            self.close()
-        if self._observer is None:
-            observer = self._quietly(Observer)
-            if observer is not None:
-                self._quietly(observer.start)
-            if observer is None or not observer.is_alive():
-                return  # no more threads or inotify instances can be had; tried again at the next scan
-            self._observer = observer
+        if not (self._joined() if self._shares else self._made()):
+            return  # no more threads or inotify instances can be had; tried again at the next scan
         changes = [getattr(events, f"{kind}{name}Event") for name in _CHANGES for kind in ("Dir", "File")]
         schedule = partial(self._observer.schedule, self, event_filter=[*changes, events.FileClosedEvent])
         wanted = {}
@@ -97,6 +115,37 @@ class ChangeNotifier:
                         self._quietly(partial(_require_one_more, folder_name))
         self.hears_all = not self._said and set(wanted) == set(self._watched)
 
+    def _made(self) -> bool:
+        """Have an observer of its own that runs; whether there is one."""
+        from watchdog.observers import Observer
+
+        if self._observer is not None and (
+            not self._observer.is_alive() or not all(e.is_alive() for e in self._observer.emitters)
+        ):
+            self.close()
+        if self._observer is None:
+            observer = self._quietly(Observer)
+            if observer is not None:
+                self._quietly(observer.start)
+            if observer is None or not observer.is_alive():
+                return False
+            self._observer = observer
+        return True
+
+    def _joined(self) -> bool:
+        """Have the observer that others have as well; whether there is one. What it has ceased to watch is forgotten."""
+        observer = self._quietly(_shared.observer)
+        if observer is None:
+            return False
+        if observer is not self._observer:
+            self._observer, self._watched = observer, {}
+        alive = {emitter.watch for emitter in tuple(observer.emitters) if emitter.is_alive()}
+        for place, (watch, _) in list(self._watched.items()):
+            if watch not in alive:
+                self._quietly(partial(observer.unschedule, watch))
+                del self._watched[place]
+        return True
+
     def _quietly(self, action: Callable[[], Any]) -> Any:
         """A folder that cannot be watched (no inotify watches left, the folder just went) only means waiting for ``poll_s``."""
         try:
@@ -112,8 +161,12 @@ class ChangeNotifier:
 
     def close(self) -> None:
         """Watch nothing any more."""
-        observer, self._observer, self._watched = self._observer, None, {}
-        if observer is not None:
+        observer, watched = self._observer, self._watched
+        self._observer, self._watched = None, {}
+        if observer is not None and self._shares:
+            for watch, _ in watched.values():
+                self._quietly(partial(observer.unschedule, watch))
+        elif observer is not None:
             self._quietly(observer.stop)
             self._quietly(lambda: observer.join(2.0))
 
