@@ -51,7 +51,7 @@ def shared() -> Path:
 @pytest.fixture
 def quick_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounds are measured without what takes longest and is looked at elsewhere: how the halves lie to each other, and pictures."""
-    monkeypatch.setattr("refine_hooks.measure.checks.superposition", lambda *_: None)
+    monkeypatch.setattr("refine_hooks.measure.superposition", lambda *_: None)
     monkeypatch.setattr("refine_hooks.watch.products.write_pictures", lambda *_: None)
 
 

@@ -25,11 +25,11 @@ import cistem_project
 from opened import Opened
 from small_program import a_watch, program, write_round
 
+from refine_hooks import measure
 from refine_hooks.errors import StorageError
 from refine_hooks.log.file import read_journal
 from refine_hooks.log.folder import Store
 from refine_hooks.log.records import Failed, RoundRecord
-from refine_hooks.measure import checks
 from refine_hooks.settings import load_settings
 from refine_hooks.watch.loop import Watch, run
 
@@ -248,7 +248,7 @@ def _do(*command: str) -> None:
 
 def without_the_long_computation() -> None:
     """How the halves lie to each other takes a third of a round, and touches no disk."""
-    checks.superposition = lambda *_: None
+    measure.superposition = lambda *_: None
 
 
 if __name__ == "__main__":
