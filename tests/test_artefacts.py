@@ -117,6 +117,8 @@ def test_a_hole_is_found_where_neither_half_has_noise() -> None:
     one, two = sound()
     assert holes(blocks_of(one * edge, two * edge)) > 0
     assert holes(blocks_of(one, two * edge)) == 0
+    off_centre = ((z - 8) ** 2 + y**2 + x**2 < 20**2).astype(float)
+    assert holes(blocks_of(one * off_centre, two * off_centre)) == 0
     assert holes(blocks_of(*(ndimage.gaussian_filter(half, 2.0) for half in (one, two)))) == 0
 
 

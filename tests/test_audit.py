@@ -212,9 +212,9 @@ def by_direction(lowest: float, highest: float, analysis: Analysis | None = None
     return healthy(checks=Checks(noise_by_direction=noise), analysis=analysis)
 
 
-def masked_by(kind: Masked) -> RoundRecord:
+def masked_by(kind: Masked, noise_outside: float = 1e-6, **checks: Any) -> RoundRecord:
     halves = HalfMapsRecord(origin="found", paths=("a", "b"), masked=kind)
-    return healthy(half_maps=halves, checks=Checks(noise_outside=1e-6))
+    return healthy(half_maps=halves, checks=Checks(noise_outside=noise_outside, **checks))
 
 
 NOTHING = np.random.default_rng(4).normal(size=SHELLS) / np.sqrt(np.maximum(voxels_in_shell(BOX), 1))
@@ -243,12 +243,14 @@ SPEAKS = [
     ("halves_mirrored", with_checks(mirrored=True), "warning", "the other hand"),
     ("halves_inverted", with_checks(inverted=True), "warning", "the opposite contrast"),
     ("halves_turned", with_checks(rotated_deg=6.0), "warning", "turned by 6.0 degrees"),
+    ("halves_turned", with_checks(rotated_deg=40.0), "warning", "or is turned and of the other hand"),
+    ("halves_mirrored", with_checks(mirrored=True, rotated_deg=40.0), "warning", "or turned alone"),
     ("same_voxels", with_checks(same_voxels=0.012), "warning", "in 1.2 % of the box"),
     ("voxels_repeated", with_voxels(repeated=(0.02, 0.02)), "warning", "correlates: the resolution is too good"),
     ("voxels_repeated", with_voxels(repeated=(None, 0.02)), "warning", "of half map 2 have exactly"),
     ("voxels_clipped", with_voxels(clipped=(0.4, 0.4)), "warning", "40 % of the voxels of both half maps"),
     ("outlier_voxels", with_voxels(outliers=(0, 3)), "warning", "single voxels of half map 2"),
-    ("hole_in_halves", with_voxels(holes=0.02), "warning", "2 % of the inner part of the box"),
+    ("hole_in_halves", with_voxels(holes=0.02), "warning", "2 % of the box is empty"),
     ("pattern_in_halves", in_solvent(pattern=WAVE), "warning", "a wave of 8.00 A along x, y, z = 1.00, 0.00, 0.00"),
     ("pattern_in_halves", in_solvent(pattern=WAVE_IN_ONE), "warning", "too low at that resolution"),
     ("solvent_correlates", in_solvent(value=0.04), "warning", "the halves correlate by 0.040 (+- 0.004)"),
@@ -429,6 +431,7 @@ SILENT = [
     ("halves_unlike", with_checks(power_ratio=PowerRatio(value=2.9, at_A=5.0))),
     ("masked_halves", masked_by("inscribed_sphere")),
     ("masked_halves", masked_by("none")),
+    ("masked_halves", masked_by("mask", 0.01, rotated_deg=40.0)),
     ("duplicates", with_checks(common_noise_share=Share(value=0.02, sd=0.008))),
     ("unmasked_differs", with_checks(unmasked_against_program=ProgramDifference(worst=0.04, sd=0.001))),
     ("unmasked_differs", with_checks(unmasked_against_program=ProgramDifference(worst=0.001, sd=0.0))),

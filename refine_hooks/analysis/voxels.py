@@ -72,13 +72,31 @@ def outliers(half: Volume, power: NDArray[np.float64], blocks: Blocks) -> int:
 
 
 def holes(blocks: Blocks) -> float:
-    """Share of the box's inner part, in blocks, where neither half holds anything, noise included."""
+    """Share of the box, in blocks, where neither half holds anything, noise included, and that does not reach a face of the box.
+
+    What a sphere cuts off does reach one, wherever its centre is.
+    """
     inner = blocks.radius < _INNER
     noise = blocks.noise + np.square(blocks.level1 - blocks.level2) / 2
     typical = quantile(noise[inner], 0.5) if inner.any() else 0.0
-    if typical <= 0:
+    empty = noise < _HOLE * typical
+    if not empty[inner].any():
         return 0.0
-    return float(np.mean(noise[inner] < _HOLE * typical))
+    return float(np.mean(empty & ~_from_faces(empty)))
+
+
+def _from_faces(empty: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The part that hangs together with a face of the box."""
+    outside = np.ones(np.array(empty.shape) + 2, bool)
+    middle = (slice(1, -1),) * 3
+    outside[middle] = False
+    for _ in range(empty.size):
+        beside = np.logical_or.reduce([np.roll(outside, step, axis)[middle] for axis in range(3) for step in (1, -1)])
+        reached = empty & beside
+        if not (reached & ~outside[middle]).any():
+            break
+        outside[middle] |= reached
+    return outside[middle]
 
 
 def clipped(half: Volume) -> float:

@@ -122,7 +122,7 @@ def hole_in_halves(record: RoundRecord, settings: Settings) -> Iterator[Finding]
         record,
         "hole_in_halves",
         "warning",
-        f"{100 * voxels.holes:.2g} % of the inner part of the box is empty in both half maps, noise and all: something was cut "
+        f"{100 * voxels.holes:.2g} % of the box is empty in both half maps, noise and all: something was cut "
         f"out of "
         f"them there. Its border is the same in both, and agrees as signal does. {_AS_MADE}",
         share=voxels.holes,

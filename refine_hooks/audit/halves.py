@@ -10,12 +10,15 @@ from refine_hooks.log.records import RoundRecord
 from refine_hooks.settings import Settings
 
 SHIFT_PX = 0.2
+FEW_PARTICLES_PX = 0.5
 SHIFT_SD = 4.0
 TURN_DEG = 2.0
+FAR_DEG = 20.0  # from there on turns are looked for at low resolution, which hardly tells the hands apart
 TURN_SD = 3.0
 SHARE_SD = 3.0
 LEAST_SHARE = 0.003
 LEAST_SAME = 1e-3  # of the box
+MASKED_AWAY = 1e-3  # of the noise power; a mask leaves less
 
 
 def shifted(checks: Checks) -> float | None:
@@ -82,13 +85,15 @@ def superimposed(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
         return
     length, angle, larger = shifted(checks), turned(checks), checks.larger
     if checks.mirrored:
-        name, text = "halves_mirrored", "half map 2 is the other hand of half map 1: mirror one of them"
+        turn = f", and turned by {checks.rotated_deg:.0f} degrees or so, or turned alone" if checks.rotated_deg else ""
+        name, text = "halves_mirrored", f"half map 2 is the other hand of half map 1{turn}: mirror one of them"
     elif checks.inverted:
         name, text = "halves_inverted", "half map 2 has the opposite contrast of half map 1: multiply one of them by -1"
     elif angle is not None:
+        hand = ", or is turned and of the other hand: they look alike so far apart" if angle > FAR_DEG else ""
         name, text = (
             "halves_turned",
-            f"half map 2 is turned by {angle:.1f} degrees against half map 1: align one to the other",
+            f"half map 2 is turned by {angle:.1f} degrees against half map 1{hand}: align one to the other",
         )
     elif larger is not None and magnified(larger, checks.larger_sd) and not checks.one_sided:
         name, text = (
@@ -99,9 +104,12 @@ def superimposed(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     elif length is not None:
         assert checks.shift_px is not None
         x, y, z = checks.shift_px
+        few = (
+            ", or halves of so few particles that their means lie apart by as much" if length < FEW_PARTICLES_PX else ""
+        )
         text = (
             f"half map 2 is shifted by {length:.2f} voxels against half map 1 (x, y, z = {x:.2f}, {y:.2f}, {z:.2f}): move one onto "
-            "the other"
+            f"the other{few}"
         )
         name = "halves_shifted"
     else:
@@ -133,6 +141,9 @@ def masked_halves(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """Half maps that were multiplied by a mask, as their noise shows."""
     halves, checks = record.half_maps, record.checks
     if halves is None or checks is None or halves.origin == "regularised" or halves.masked not in ("mask", "sphere"):
+        return
+    # The difference of halves that do not superimpose holds the particle: what is weaker outside is no masked noise.
+    if (checks.noise_outside or 0.0) > MASKED_AWAY and any(superimposed(record, settings)):
         return
     noise = (
         f"noise far outside has {checks.noise_outside:.1e} of the power inside; "

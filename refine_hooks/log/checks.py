@@ -95,7 +95,7 @@ class Voxels(Record):
     )
     clipped: tuple[float, float] = Field(description="share that has exactly the lowest value, or the highest")
     outliers: tuple[int, int] = Field(description="single voxels that stand out of the noise, in the loudest blocks")
-    holes: float = Field(description="share of the box's inner part where neither half holds anything")
+    holes: float = Field(description="share of the box where neither half holds anything, away from its faces")
 
 
 SAME_UNMASKED = 0.05  # two unmasked curves of one pair differ by less
