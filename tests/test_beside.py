@@ -14,7 +14,7 @@ from refine_hooks.errors import ParticlesError
 from refine_hooks.fourier import shell_frequency_per_A, voxels_in_shell
 from refine_hooks.log.directions import Sampling
 from refine_hooks.log.masks import MaskRecord
-from refine_hooks.log.particles import MoreParticles, Substitution
+from refine_hooks.log.particles import MoreParticles, SubsetPoint, Substitution
 from refine_hooks.log.records import HalfMapsRecord
 from refine_hooks.model import Accuracy, HalfMaps
 from refine_hooks.particles import ParticlesJob
@@ -134,6 +134,13 @@ def test_what_limits_is_told_with_its_numbers() -> None:
     )
     found = limits(record.model_copy(update={"more_particles": known}))
     assert {"angles", "particles"} <= {one.what for one in found}
+    points = (SubsetPoint(particles=100, resolution_A=9.0),)
+    few = known.model_copy(update={"doubled_A": 1.9 * record.voxel_size_A, "points": points})
+    at_nyquist = healthy(more_particles=few)
+    assert "particles" not in {one.what for one in limits(at_nyquist)}
+    assert "need smaller voxels first" in " ".join(help_words(at_nyquist))
+    generous = MaskRecord(name="sphere", role="sphere", volume_A3=5 * mask.volume_A3, volume_fraction=0.5)
+    assert [one.what for one in limits(healthy(masks=(mask, generous), headline="sphere"))] == ["mask"]
     assert not help_words(healthy()) or "limits" in help_words(healthy())[0]
 
 

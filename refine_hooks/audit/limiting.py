@@ -105,7 +105,7 @@ def _mask(record: RoundRecord, name: str | None) -> Limit | None:
 
 def _particles(record: RoundRecord) -> Limit | None:
     known = record.more_particles
-    if known is None:
+    if known is None or known.doubled_A < 2 * record.voxel_size_A:  # more would not be seen in these voxels
         return None
     coarse_A, fine_A = known.doubled_interval_A
     return Limit(

@@ -9,7 +9,12 @@ _SD = 3.0
 
 def help_words(record: RoundRecord) -> list[str]:
     """What would help, and what a substitution of the images found, a sentence each."""
-    words = [] if record.more_particles is None else more_particles_words(record.more_particles)
+    known = record.more_particles
+    words = [] if known is None else more_particles_words(known)
+    if known is not None and known.doubled_A < 2 * record.voxel_size_A:
+        words.append(
+            f"the voxels show no more than {2 * record.voxel_size_A:.2f} Å: finer ones need smaller voxels first"
+        )
     words += [] if record.substitution is None else substitution_words(record.substitution, _sharing(record))
     found = limits(record)
     if found and (record.more_particles is not None or found[0].what != "particles"):
