@@ -7,7 +7,6 @@ float32 transforms of the same box on all cores, timed in the same process as th
 import json
 import os
 import resource
-import shutil
 import statistics
 import subprocess
 import sys
@@ -17,14 +16,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import peers as beside
 from benchmarks.measuring import halves_of
-from benchmarks.rounds import _relion, _timed, machine
+from benchmarks.rounds import _timed, machine
 from scipy import fft
 
 from refine_hooks.files.mrc import read_map, write_map
 from refine_hooks.fourier import workers
 from refine_hooks.kernels import memory
-from refine_hooks.masks.shapes import sphere
 
 RUNS = 5
 COLUMNS = ("wall s", "CPU s", "kernel s", "peak GB", "page faults", "wall / F")
@@ -68,23 +67,7 @@ def _of_a_box(folder: Path, box_px: int, peers: bool) -> None:
     _say(box_px, "measure --out, cold", _cold(["measure", *halves, "--out", str(folder / "out")]))
     _say(box_px, "measure, warm", _warm(halves))
     if peers:
-        _beside(folder, box_px, halves)
-
-
-def _beside(folder: Path, box_px: int, halves: list[str]) -> None:
-    """Other programs on the same half maps, each as often as ours where it takes less than a minute."""
-    if shutil.which("relion_mask_create"):
-        for name, found in _relion(folder, box_px).items():
-            _say(box_px, name, {"wall s": found["wall_s"], "CPU s": found["cpu_s"], "peak GB": found["peak_GB"]})
-    if shutil.which("servalcat"):
-        half = read_map(Path(halves[0]))
-        mask = folder / "mask.mrc"
-        size_A = box_px * half.voxel_size_A
-        values = sphere(box_px, half.voxel_size_A, 0.4 * size_A, 10.0)
-        write_map(mask, type(half)(values, half.voxel_size_A), "benchmark")
-        command = ["servalcat", "fsc", "--halfmaps", *halves, "--mask", str(mask), "-o", str(folder / "servalcat")]
-        found = _timed(command)
-        _say(box_px, "servalcat fsc", {"wall s": found["wall_s"], "CPU s": found["cpu_s"], "peak GB": found["peak_GB"]})
+        beside.run(folder, box_px, lambda what, found: _say(box_px, what, found))
 
 
 def _cold(arguments: list[str]) -> Figures:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 from refine_hooks import curves, fsc, masks
@@ -19,6 +20,7 @@ from refine_hooks.model import Facts, HalfMaps
 from refine_hooks.settings import Settings
 
 VOXEL_A = 1.2
+NOISE = 0.1  # standard deviation
 REPEATS = 4
 
 
@@ -71,12 +73,23 @@ def _claim(whole: Sequence[HalfTransform]) -> masks.Claim:
 def halves_of(box_px: int) -> tuple[Map, Map]:
     """Half maps of a rod with detail in noise; the noise is that of the seed."""
     rng = np.random.default_rng(0)
+    signal = _signal(box_px, rng)
+    one, two = (
+        Map(signal + np.float32(NOISE) * rng.standard_normal(signal.shape, np.float32), VOXEL_A) for _ in range(2)
+    )
+    return one, two
+
+
+def signal_of(box_px: int) -> NDArray[np.float32]:
+    """What both halves of the benchmark hold [z, y, x]."""
+    return _signal(box_px, np.random.default_rng(0))
+
+
+def _signal(box_px: int, rng: np.random.Generator) -> NDArray[np.float32]:
     z, y, x = (np.indices((box_px,) * 3, np.float32) - box_px // 2) / box_px
     body = np.exp(-(((z / 0.06) ** 2 + (y / 0.07) ** 2 + (x / 0.2) ** 2) ** 2))
     texture = ndimage.gaussian_filter(rng.standard_normal(body.shape, np.float32), 1.2)
-    signal = (body * (texture + 0.02)).astype(np.float32)
-    one, two = (Map(signal + np.float32(0.1) * rng.standard_normal(body.shape, np.float32), VOXEL_A) for _ in range(2))
-    return one, two
+    return np.asarray(body * (texture + 0.02), np.float32)
 
 
 def _measured(halves: tuple[Map, Map]) -> None:

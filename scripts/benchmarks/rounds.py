@@ -233,9 +233,11 @@ def _relion(folder: Path, box_px: int) -> dict[str, dict[str, float]]:
     return {"relion_mask_create": _timed(make), "relion_postprocess": _timed(post)}
 
 
-def _timed(command: list[str]) -> dict[str, float]:
+def _timed(command: list[str], said: Path = Path(os.devnull)) -> dict[str, float]:
+    """What a command costs; what it says goes into a file."""
     began, peak_kB = time.perf_counter(), 0
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with said.open("wb") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
     while True:
         # Not ru_maxrss: that of a child begins with its parent's.
         found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())
