@@ -140,7 +140,8 @@ def test_what_limits_is_told_with_its_numbers() -> None:
     assert "particles" not in {one.what for one in limits(at_nyquist)}
     assert "need smaller voxels first" in " ".join(help_words(at_nyquist))
     generous = MaskRecord(name="sphere", role="sphere", volume_A3=5 * mask.volume_A3, volume_fraction=0.5)
-    assert [one.what for one in limits(healthy(masks=(mask, generous), headline="sphere"))] == ["mask"]
+    under_it = healthy(masks=(mask, generous)).model_copy(update={"headline": "sphere"})
+    assert [one.what for one in limits(under_it)] == ["mask"]
     assert not help_words(healthy()) or "limits" in help_words(healthy())[0]
 
 
