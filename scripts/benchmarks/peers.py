@@ -61,7 +61,9 @@ def expected_A(signal: Volume, mask: Volume) -> float:
     half = transform(signal * mask)
     power = shell_sums(half, half).power1
     noise = NOISE**2 * float(np.square(mask, dtype=np.float64).sum()) * voxels_in_shell(len(mask))
-    found = curves.resolution_A(power / np.maximum(power + noise, 1e-30), shell_frequency_per_A(len(mask), VOXEL_A), LEVEL)
+    found = curves.resolution_A(
+        power / np.maximum(power + noise, 1e-30), shell_frequency_per_A(len(mask), VOXEL_A), LEVEL
+    )
     return found or 2 * VOXEL_A
 
 
