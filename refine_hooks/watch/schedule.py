@@ -82,9 +82,8 @@ def scan_times(
             stop.wait(next_at - now)
         else:
             before, heard = heard, notifier.wait(heard, max(0.0, next_at - now))
-            if heard != before and not stop.is_set():
-                stop.wait(max(0.0, min(now + rest_s, next_at) - clock()))
-                heard = notifier.wait(heard, 0.0)
+            stop.wait(max(0.0, min(now + rest_s, next_at) - clock()) if heard != before else 0.0)
+            heard = notifier.wait(heard, 0.0)
         if next_at == due_at:
             settled_at = next_at
 
