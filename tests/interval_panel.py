@@ -205,7 +205,7 @@ def calibrate(name: str, pairs: int, seed: int, shapes: int = 6) -> dict[str, Re
                 if curve.resolution_A and curve.interval_A:
                     found[curve.name].append((curve.resolution_A, *curve.interval_A))
         for curve_name, own_rows in found.items():
-            if len(own_rows) > 1 and curve_name in made.truth_A:
+            if len(own_rows) > (shapes < pairs) and curve_name in made.truth_A:
                 own = [(*one, made.truth_A[curve_name]) for one in own_rows]
                 rows[curve_name].append(1 / np.array(own))
                 truths[curve_name].append(made.truth_A[curve_name])
@@ -213,9 +213,15 @@ def calibrate(name: str, pairs: int, seed: int, shapes: int = 6) -> dict[str, Re
 
 
 def _result(rows: list[NDArray[np.float64]], truths: list[float]) -> Result:
-    """Shares and widths over all shapes; ``rows`` are crossing and interval of each shape's pairs, and its truth, in 1 / A."""
+    """Shares and widths over all shapes; ``rows`` are crossing and interval of each shape's pairs, and its truth, in 1 / A.
+
+    Crossings scatter about each shape's mean, and where it has but one pair about its truth.
+    """
     every = np.concatenate(rows)
-    spread = np.sqrt(np.average([one[:, 0].var(ddof=1) for one in rows], weights=[len(one) for one in rows]))
+    if len(every) > len(rows):
+        spread = np.sqrt(np.average([one[:, 0].var(ddof=1) for one in rows], weights=[len(one) for one in rows]))
+    else:
+        spread = np.sqrt(np.mean((every[:, 0] - every[:, 3]) ** 2))
     held = (every[:, 1] <= every[:, 3]) & (every[:, 3] <= every[:, 2])
     width = float(np.median(every[:, 2] - every[:, 1]) / (2 * curves.NORMAL_90 * spread))
     return Result(float(np.mean(truths)), len(every), 100 * float(held.mean()), width)

@@ -177,6 +177,9 @@ def refused(record: RoundRecord, folder: Path) -> str:
     return str(error.value)
 
 
+MASKED = HalfMapsRecord(origin="found", paths=("a", "b"), masked="mask")
+
+
 @pytest.mark.parametrize(
     ("half_maps", "why"),
     [
@@ -188,7 +191,8 @@ def refused(record: RoundRecord, folder: Path) -> str:
             "one map up to 40 A",
         ),
         (HalfMapsRecord(origin="merged", paths=("a", "b")), "a: cannot be read"),
-        (HalfMapsRecord(origin="found", paths=("a", "b"), masked="mask"), "were multiplied by a mask before"),
+        (MASKED, "were multiplied by a mask before, as is stated of them"),
+        (MASKED.model_copy(update={"masked_by": "M's sphere"}), "before, as test states (M's sphere), and EMDB"),
         (HalfMapsRecord(origin="found", paths=("a", "b"), independence="one_set_of_poses"), "one set of poses"),
         (HalfMapsRecord(origin="merged", paths=("a", "b"), independence="shared_reference"), "consistency only"),
     ],
@@ -197,6 +201,14 @@ def test_half_maps_that_the_record_finds_fault_with_are_refused(
     half_maps: HalfMapsRecord | None, why: str, tmp_path: Path
 ) -> None:
     assert why in refused(healthy(half_maps=half_maps, masks=()), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("masked_by", "says"), [(None, "as their noise shows"), ("M's sphere", "states (M's sphere) and their noise shows")]
+)
+def test_it_is_said_whose_word_a_mask_is(masked_by: str | None, says: str, tmp_path: Path) -> None:
+    halves = MASKED.model_copy(update={"masked_by": masked_by})
+    assert says in refused(healthy(half_maps=halves, masks=(), checks=Checks(noise_outside=1e-9)), tmp_path)
 
 
 def test_halves_of_one_reference_are_refused_unless_they_end_beyond_its_limit(tmp_path: Path) -> None:

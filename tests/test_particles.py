@@ -20,6 +20,7 @@ from particles_data import (
 )
 
 from refine_hooks.errors import ParticlesError, RefineHooksError
+from refine_hooks.files.star import parse_star
 from refine_hooks.particles import (
     CTF_PHASE_FLIPPED,
     CTF_PREMULTIPLIED,
@@ -158,6 +159,24 @@ def test_names_are_what_stands_between_blanks_whatever_they_begin_with(tmp_path:
     assert [stack.name for stack in read.stacks] == [f"{name}.mrcs"]
     np.testing.assert_allclose(read.psi_deg, values["psi_deg"])
     np.testing.assert_array_equal(read.image, values["image"])
+
+
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_a_name_in_quotes_may_hold_blanks_and_the_quote_itself(tmp_path: Path, quote: str) -> None:
+    """As RELION reads it: a quote closes where a blank follows."""
+    values, name = columns(), f"grid 2/it{quote}s"
+    names, images = (
+        [f"{quote}{text}{quote}" for text in texts]
+        for texts in (
+            [f"{name}.mrc"] * COUNT,
+            [f"{n:06d}@{name}.mrcs" for n in values["image"]],
+        )
+    )
+    path = write_relion_star(tmp_path / "p.star", values, "", MicrographName=names, ImageName=images)
+    read = read_particles(path)
+    assert [stack.name for stack in read.stacks] == [f"it{quote}s.mrcs"]
+    np.testing.assert_array_equal(read.image, values["image"])
+    assert parse_star(f"data_\n_rlnA {quote}{quote}\n", "here")[""].text("rlnA") == ""
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from math import hypot
 
+from refine_hooks.analysis.masked import QUIET
 from refine_hooks.audit.reading import Finding, found, twice
 from refine_hooks.audit.rules import Texts, rule_of_round
 from refine_hooks.log.checks import Checks, magnified, unlike
@@ -126,6 +127,15 @@ def superimposed(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
         larger=checks.larger,
         larger_sd=checks.larger_sd,
     )
+
+
+def how_masked(record: RoundRecord) -> str:
+    """Whose word it is that the half maps were masked: the program's, that of their noise, or both."""
+    halves, outside = record.half_maps, record.checks.noise_outside if record.checks is not None else None
+    shown = outside is not None and outside <= QUIET
+    if halves is not None and halves.masked_by:
+        return f"as {record.program} states ({halves.masked_by}){' and their noise shows' if shown else ''}"
+    return "as their noise shows" if shown else "as is stated of them"
 
 
 @rule_of_round(

@@ -1,11 +1,15 @@
 """STAR text by the rules of RELION's own reader, which are not those of CIF."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import NotReadyError
+
+
+_WORD = re.compile(r"""(['"])(?P<quoted>.*?)\1(?=\s|$)|\S+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +53,8 @@ def _number(text: str) -> float:
 def parse_star(text: str, source: str) -> dict[str, Block]:
     """The blocks of STAR text, by the rules of RELION's own reader (metadata_table.cpp, readStarList and readStarLoop).
 
-    Values are split at blanks: quotes, ``$`` and names such as ``data_1.mrc`` are values like any other. A loop ends at an empty
-    line. See `refine_hooks.programs.relion.star.read_star`.
+    Values are split at blanks that are not in quotes; ``$`` and names such as ``data_1.mrc`` are values like any other, as is a
+    quote that nothing closes, which RELION refuses. A loop ends at an empty line. See `refine_hooks.programs.relion.star.read_star`.
     """
     blocks: dict[str, Block] = {}
     block: Block | None = None
@@ -62,7 +66,7 @@ def parse_star(text: str, source: str) -> dict[str, Block]:
             block.columns.update(zip(names, map(list, zip(*rows, strict=True)), strict=True))
 
     for number, line in enumerate(text.split("\n"), 1):
-        words = line.split()
+        words = _words(line)
         if names and words and (rows or not words[0].startswith(("_", "#"))):
             rows.append(_row(words, names, number, source))
         elif line.startswith("data_"):
@@ -85,6 +89,12 @@ def parse_star(text: str, source: str) -> dict[str, Block]:
             block.values[words[0][1:]] = words[1] if len(words) > 1 else ""
     finish()
     return blocks
+
+
+def _words(line: str) -> list[str]:
+    if "'" not in line and '"' not in line:
+        return line.split()
+    return [word["quoted"] if word[1] else word[0] for word in _WORD.finditer(line)]
 
 
 def _row(words: list[str], names: list[str], number: int, source: str) -> list[str]:

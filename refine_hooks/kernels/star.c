@@ -1,4 +1,4 @@
-/* See refine_hooks/particles/star.py: the rows of a long table, split at blanks. */
+/* See refine_hooks/particles/star.py: the rows of a long table, split at blanks that are not in quotes. */
 #include "arrays.h"
 
 enum { SKIPPED, NUMBER, TEXT, IMAGE };
@@ -87,12 +87,26 @@ static int is_same(span one, span other) {
     return one.end - one.at == other.end - other.at && !memcmp(one.at, other.at, (size_t)(one.end - one.at));
 }
 
-/* The next word of a row; returns 0 where the row ends, and then stands at the next. */
+/* The end of what is in the quotes that stand at the text's beginning; NULL where its row does not close them before a blank. */
+static const uint8_t *closing_quote(span text) {
+    for (const uint8_t *at = text.at + 1; at < text.end && *at != '\n'; at++)
+        if (*at == *text.at && (at + 1 == text.end || at[1] <= ' '))
+            return at;
+    return NULL;
+}
+
+/* The next word of a row, without the quotes about it; returns 0 where the row ends, and then stands at the next. */
 static int next_word(span *rest, span *word) {
     while (rest->at < rest->end && *rest->at <= ' ' && *rest->at != '\n')
         rest->at++;
     if (rest->at >= rest->end || *rest->at == '\n')
         return rest->at++, 0;
+    const uint8_t *closing = *rest->at == '"' || *rest->at == '\'' ? closing_quote(*rest) : NULL;
+    if (closing) {
+        *word = (span){rest->at + 1, closing};
+        rest->at = closing + 1;
+        return 1;
+    }
     word->at = rest->at;
     while (rest->at < rest->end && *rest->at > ' ')
         rest->at++;
@@ -127,7 +141,7 @@ void read_rows(
             }
             if (kind == NUMBER)
                 continue;
-            ROW1(begins, slot)[row] = is_same(word, last[slot]) ? -1 : word.at - raw.at;
+            ROW1(begins, slot)[row] = row > 0 && is_same(word, last[slot]) ? -1 : word.at - raw.at;
             ROW1(ends, slot)[row] = word.end - raw.at;
             last[slot] = word;
         }

@@ -99,7 +99,7 @@ def _as_tested(half_maps: HalfMapsRecord, masked: Masked | None, checks: Checks 
         return half_maps.model_copy(update={"masked": "none", "masked_by": None})
     if _TIGHTER.index(masked) <= _TIGHTER.index(half_maps.masked):
         return half_maps
-    return half_maps.model_copy(update={"masked": masked})
+    return half_maps.model_copy(update={"masked": masked, "masked_by": None})  # what is stated is not this one
 
 
 def _refuted(half_maps: HalfMapsRecord, masked: Masked | None, checks: Checks | None) -> bool:

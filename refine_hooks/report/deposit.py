@@ -15,7 +15,7 @@ import numpy as np
 from refine_hooks import fsc
 from refine_hooks._version import __version__
 from refine_hooks.audit import Finding, artefacts
-from refine_hooks.audit.halves import duplicates, halves_unlike, same_voxels, superimposed
+from refine_hooks.audit.halves import duplicates, halves_unlike, how_masked, same_voxels, superimposed
 from refine_hooks.audit.limits import alignment_limit
 from refine_hooks.audit.reading import measured, values
 from refine_hooks.audit.signal import common_signal
@@ -150,8 +150,8 @@ def _check_faults(record: RoundRecord) -> Iterator[str]:
     halves = record.half_maps
     if halves is not None and halves.origin != "regularised" and halves.masked in ("sphere", "mask"):
         yield (
-            f"{record.key}: its half maps were multiplied by a {halves.masked} before, as their noise shows, and EMDB wants them "
-            "unmasked. Deposit half maps as they came out of the reconstruction"
+            f"{record.key}: its half maps were multiplied by a {halves.masked} before, {how_masked(record)}, and EMDB wants "
+            "them unmasked. Deposit half maps as they came out of the reconstruction"
         )
     for finding in alignment_limit(record, Settings()):
         yield f"{record.key}: {finding.message}"
