@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from refine_hooks.errors import NotReadyError
 
-
 _WORD = re.compile(r"""(['"])(?P<quoted>.*?)\1(?=\s|$)|\S+""")
 
 
@@ -54,7 +53,9 @@ def parse_star(text: str, source: str) -> dict[str, Block]:
     """The blocks of STAR text, by the rules of RELION's own reader (metadata_table.cpp, readStarList and readStarLoop).
 
     Values are split at blanks that are not in quotes; ``$`` and names such as ``data_1.mrc`` are values like any other, as is a
-    quote that nothing closes, which RELION refuses. A loop ends at an empty line. See `refine_hooks.programs.relion.star.read_star`.
+    quote that nothing closes, which RELION refuses. A loop ends at an empty line.
+
+    See `refine_hooks.programs.relion.star.read_star`.
     """
     blocks: dict[str, Block] = {}
     block: Block | None = None
