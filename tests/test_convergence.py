@@ -1,14 +1,22 @@
 """Whether a refinement has converged: played refinements whose signal and shared noise are known."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from played_refinement import Play, Scene, plays
+from rounds_data import healthy
 
+from refine_hooks.analysis.coarse import middle, middle_of_mean
 from refine_hooks.analysis.convergence import Point, verdict
 from refine_hooks.analysis.two_rounds import Agreed
+from refine_hooks.errors import InputError
+from refine_hooks.fourier import transform
 from refine_hooks.log.convergence import Agreement, Convergence
-from refine_hooks.model import Key
+from refine_hooks.model import Changes, Key
+from refine_hooks.report.beyond_plot import plot_convergence
 from refine_hooks.report.local import convergence_words
+from refine_hooks.report.what_helps import beyond_words
 
 SCENE, PLAYS = Scene(), plays((60.0, 45.0, 34.0, 26.0), 22.0)
 compared = SCENE.compared
@@ -126,7 +134,30 @@ def test_two_rounds_are_compared_in_words() -> None:
     assert "lies 0.030 ± 0.004 above" in words
     assert "nearly all angles are the same" in words
     assert "moved by 3.4 Å" in words
+    assert "program counts" not in words
     assert "turned" not in words
+
+
+@pytest.mark.parametrize("box_px", [21, 24])
+def test_the_coarse_transform_of_a_mean_is_the_middle_of_the_whole_one(box_px: int) -> None:
+    halves = np.random.default_rng(1).standard_normal((2, *(box_px,) * 3)).astype(np.float32)
+    whole = middle(transform(halves.mean(axis=0)), 12)
+    assert middle_of_mean(*halves, 12) == pytest.approx(whole, abs=1e-4)
+
+
+def test_what_the_program_counts_of_changes_is_said_and_where_maps_were_compared_their_fsc_is_drawn(
+    tmp_path: Path,
+) -> None:
+    record = healthy(changes=Changes(orientations_deg=1.25, classes=0.031))
+    words = "\n".join(beyond_words(record))
+    assert "as the program counts it: orientations by 1.25 degrees, the class of 3.1 % of the particles" in words
+    with pytest.raises(InputError, match="was not compared"):
+        plot_convergence(record, tmp_path / "none.svg")
+    flat = tuple(0.9 for _ in record.frequency_per_A)
+    beside = Agreement(against=Key(run="a", iteration=3, class_id=1), correlation=flat, signal=1.0, signal_sd=0.004)
+    told = Convergence(verdict="undecided", rounds=2, mask="automask", with_last=beside, with_before_last=beside)
+    plot_convergence(record.model_copy(update={"convergence": told}), tmp_path / "rounds.svg")
+    assert f"averages, with {beside.against}" in (tmp_path / "rounds.svg").read_text()
 
 
 @pytest.mark.parametrize("expected", PLAYS)

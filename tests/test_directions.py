@@ -159,6 +159,7 @@ def test_the_rods_of_the_best_and_worst_axis_are_drawn_and_the_figures(tmp_path:
     script = chimerax_script(record, tmp_path)
     rods = [line for line in script.splitlines() if line.startswith("shape cylinder")]
     assert len(rods) == 2
+    assert "\n# resolution by direction: along x 5.00 Å (5.20-4.80)" in script
     half_A = record.voxel_size_A * record.box_px / 2
     assert f"fromPoint {10 + half_A:g},{0:g}," in rods[0]
     chimerax_grammar.run(script)

@@ -9,6 +9,7 @@ import pytest
 from local_panel import Made, Part, Phantom, made
 from small_program import a_watch, lines_of
 
+from refine_hooks.analysis import _local_kernels as kernels
 from refine_hooks.analysis import local_fit
 from refine_hooks.analysis.domains import domains
 from refine_hooks.analysis.local import BAND, local_resolution
@@ -106,6 +107,29 @@ def test_a_curve_without_noise_is_read_where_it_passes_the_level(slope: float):
     assert np.log(found) == pytest.approx(true, abs=0.02)
     assert not below.any()
     assert not above.any()
+
+
+def test_a_band_is_looked_at_in_every_second_of_its_voxels():
+    rng = np.random.default_rng(3)
+    whole = (rng.standard_normal((20, 24, 24)) + 1j * rng.standard_normal((20, 24, 24))).astype(np.complex64)
+    at = np.meshgrid(*(np.fft.fftfreq(n) * n for n in whole.shape), indexing="ij")
+    radius = np.sqrt(sum(x * x for x in at))
+    few = whole[np.ix_(*(np.r_[0:8, n - 8 : n] for n in whole.shape))]
+    weight = np.where(abs(radius - 5) < 3 * 0.7, np.exp(-0.5 * ((radius - 5) / 0.7) ** 2), 0)
+    weight = weight[np.ix_(*(np.r_[0:8, n - 8 : n] for n in whole.shape))]
+    values = np.fft.ifftn(few * weight) * few.size / whole.size
+    bands = np.empty((4, 8, 8, 8), np.complex64)
+    kernels.band(whole, np.ones(3), 5.0, 0.7, 0, 8, bands)
+    voxels = np.fft.ifftn(bands, axes=(1, 2, 3))
+    odd = ((0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 0))
+    for found, (z, y, x) in zip(voxels, odd, strict=True):
+        assert found == pytest.approx(values[z::2, y::2, x::2], abs=0.02 * abs(values).max())
+    parts = (rng.random((16, 16, 16)) < 0.6).astype(np.int16)
+    sums = np.empty((2, 8, 8, 8), np.float32)
+    kernels.pooled(voxels.astype(np.complex64), parts, 0, 8, sums)
+    inside = values * parts
+    expected = sum(np.square(inside[z::2, y::2, x::2].imag) for z, y, x in odd)
+    assert sums[1] == pytest.approx(expected, abs=0.05 * expected.max())
 
 
 def test_noise_alone_has_no_resolution_and_identical_halves_have_none_but_the_voxels_limit():

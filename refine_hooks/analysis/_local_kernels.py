@@ -17,9 +17,9 @@ band = kernel(
     FLOAT,
     INT,
     INT,
-    array("complex64", 3, written=True),
+    array("complex64", 4, written=True),
 )
-pooled = kernel("local_pooled", array("complex64", 3), _PARTS, INT, INT, array("float32", 4, written=True))
+pooled = kernel("local_pooled", array("complex64", 4), _PARTS, INT, INT, array("float32", 4, written=True))
 part_sums = kernel("local_part_sums", _SUMS, _PARTS, array("float64", 2, written=True))
 smoothed = kernel("local_smoothed", _VOLUME, _NUMBERS, _WRITTEN, _OUT, _WRITTEN)
 correlations = kernel("local_correlations", _SUMS, _PLACES, _OUT)

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.files.mrc import Volume
-from refine_hooks.fourier import Curve, HalfTransform
+from refine_hooks.fourier import Curve, HalfTransform, in_slabs, slab_of, workers
+from refine_hooks.kernels import fft
 
 Vector = NDArray[np.float64]
 Complex = NDArray[np.complex64]
@@ -24,6 +25,23 @@ def middle(half: HalfTransform, box_px: int) -> Complex:
     out = np.zeros((box_px, box_px, few + 1), np.complex64)
     out[np.ix_(at, at, np.arange(few))] = half[np.ix_(keep, keep, np.arange(few))]
     out *= np.float32((box_px / n) ** 3)
+    return out
+
+
+def middle_of_mean(half1: Volume, half2: Volume, box_px: int) -> Complex:
+    """The `middle` of the mean of two volumes' half transforms; of no other coefficient are the lines transformed."""
+    n, few = len(half1), box_px // 2
+    keep, at = np.r_[0:few, 1 - few : 0] % n, np.r_[0:few, 1 - few : 0] % box_px
+    planes = np.empty((n, len(keep), few), np.complex64)
+
+    def work(begin: int, end: int) -> None:
+        rows = fft.rfftn(half1[begin:end] + half2[begin:end], axes=(2,))[:, :, :few]
+        planes[begin:end] = fft.fft(np.ascontiguousarray(rows), axis=1, overwrite_x=True)[:, keep]
+
+    in_slabs(work, n, slab_of(n))
+    out = np.zeros((box_px, box_px, few + 1), np.complex64)
+    out[np.ix_(at, at, np.arange(few))] = fft.fft(planes, axis=0, overwrite_x=True, workers=workers())[keep]
+    out *= np.float32(0.5 * (box_px / n) ** 3)
     return out
 
 

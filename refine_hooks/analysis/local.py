@@ -7,6 +7,9 @@ wavelengths, so every band sees the same number of independent values. The frequ
 fitted as that of a signal that falls as exp(-B k^2 / 2) against the noise, seen through the band's width; the median of the
 neighbours within a few wavelengths takes the scatter away and keeps the borders between domains.
 
+A band is looked at in every second of its voxels, as the fields of one colour of a chess board. Squares of so sampled values fold
+into the window's reach from beyond twice the band's frequency only, where they have next to no power: nothing is lost.
+
 The same sums over a whole part of the particle give the resolution of that part, with an interval from the number of independent
 values in it.
 
@@ -43,6 +46,7 @@ _LAST = 0.9  # of Nyquist: centre of the last band
 _AT_THE_END = 0.02  # in ln k: so near to where the last band allows a crossing, it may lie beyond
 _SETTLED = 3  # bands after the crossing
 _MARGIN_A = 12.0
+_REACH = 2.2  # standard deviations of a band within its box
 _TRUNCATE = 3.0  # of a window, in sigma
 _GRID = 0.75  # of the resolution of the whole: step of the grid of places
 _PLACES = 50_000  # at most, about
@@ -75,10 +79,16 @@ class _Crop:
     """The surroundings of the particle: a box of [z, y, x] voxels, cut out with wrapping round the faces."""
 
     parts: Labels
+    volumes_px: NDArray[np.float64]
     body: Mask
     start: tuple[int, int, int]
     whole: NDArray[np.complex64]
     lengths_A: NDArray[np.float64]
+
+    @property
+    def count(self) -> int:
+        """Of the parts."""
+        return len(self.volumes_px)
 
 
 def local_resolution(
@@ -105,7 +115,9 @@ def local_resolution(
     if not parts.any():
         return None
     crop = _cropped(half1, half2, voxel_size_A, parts)
-    step_px = max(1, round(_GRID * overall_A / voxel_size_A), int(np.ceil((crop.body.sum() / _PLACES) ** (1 / 3))))
+    step_px = max(
+        1, round(_GRID * overall_A / voxel_size_A), int(np.ceil((crop.volumes_px.sum() / _PLACES) ** (1 / 3)))
+    )
     places = _places(crop, len(half1), step_px)
     if len(places) < _FEWEST_PLACES:
         return None
@@ -114,8 +126,8 @@ def local_resolution(
     frequency, nothing, _ = crossings(np.log(centres), curves, BAND, threshold, _SCATTER)
     grid = places // step_px
     logs = _medians(-np.log(frequency), grid, voxel_size_A * step_px, -(-len(half1) // step_px))
-    volumes_A3 = np.bincount(crop.parts.ravel())[1:] * voxel_size_A**3
-    readings = read_parts(np.log(centres), sums, volumes_A3 / symmetry_order, BAND, threshold)
+    volumes_A3 = crop.volumes_px * voxel_size_A**3 / symmetry_order
+    readings = read_parts(np.log(centres), sums, volumes_A3, BAND, threshold)
     # A single place may miss its crossing; that of its neighbours together lies beyond the last band only where it does.
     finer = logs <= _AT_THE_END - np.log(centres[-1]) - STEP / 2
     return _on_grid(logs, grid, (nothing, finer), step_px, voxel_size_A, len(half1), readings)
@@ -138,7 +150,11 @@ def _cropped(half1: Volume, half2: Volume, voxel_size_A: float, parts: Labels) -
     np.subtract(one, two, out=whole.imag)
     whole *= np.float32(0.5)
     whole = scipy.fft.fftn(whole, overwrite_x=True, workers=workers())
-    return _Crop(parts[index], body[index], (starts[0], starts[1], starts[2]), whole, np.array(lengths) * voxel_size_A)
+    cut = parts[index]
+    volumes_px = np.array([np.count_nonzero(cut == number) for number in range(1, int(cut.max()) + 1)], np.float64)
+    return _Crop(
+        cut, volumes_px, body[index], (starts[0], starts[1], starts[2]), whole, np.array(lengths) * voxel_size_A
+    )
 
 
 def _around(starts: list[int], lengths: list[int], box_px: int) -> Any:
@@ -171,13 +187,13 @@ def _curves(
     crop: _Crop, at_A: NDArray[np.float64], voxel_size_A: float, coarsest_A: float, threshold: float
 ) -> tuple[NDArray[np.float64], Reals, NDArray[np.float64]]:
     """Centres of the bands in 1/Angstrom, the local FSC [band, point], until it stays below the level everywhere, and the sums
-    of each part [band, 3, part]."""
-    across_A = voxel_size_A * float(6 / np.pi * crop.body.sum()) ** (1 / 3)
+    of each part [band, 2, part]."""
+    across_A = voxel_size_A * float(6 / np.pi * crop.volumes_px.sum()) ** (1 / 3)
     first = 1 / min(coarsest_A, across_A / _WAVELENGTHS_ACROSS)
     centres = np.exp(np.arange(np.log(first), np.log(_LAST / 2 / voxel_size_A) + STEP, STEP))
     curves: list[Reals] = []
     sums: list[NDArray[np.float64]] = []
-    scratch = np.empty(crop.whole.size, np.complex64)
+    scratch = np.empty(4 * np.prod(_half_shape(crop, centres[-1])), np.complex64)
     excess = np.zeros(len(at_A))
     highest, since = np.zeros(len(at_A)), np.zeros(len(at_A), np.int64)
     for centre in centres:
@@ -192,27 +208,29 @@ def _curves(
     return centres[: len(curves)], np.array(curves), np.array(sums)
 
 
+def _half_shape(crop: _Crop, centre: float) -> list[int]:
+    """Half the edges of a band in voxels of its own."""
+    highest = centre * (1 + _REACH * BAND / _FWHM)
+    return [_even_fast(int(np.ceil(2 * highest * length)) + 2) // 2 for length in crop.lengths_A]
+
+
 def _in_band(
     crop: _Crop, at_A: NDArray[np.float64], centre: float, scratch: NDArray[np.complex64]
 ) -> tuple[Reals, NDArray[np.float64]]:
-    """Local FSC of one band at each place, and its sums over the parts; ``scratch`` has room for the whole transform."""
-    sd, full = BAND * centre / _FWHM, crop.whole.shape
-    shape = [
-        min(n, _even_fast(int(np.ceil(2 * (centre + 2.2 * sd) * length)) + 2))
-        for n, length in zip(full, crop.lengths_A, strict=True)
-    ]
-    band = scratch[: np.prod(shape)].reshape(shape)
+    """Local FSC of one band at each place, and its sums over the parts; ``scratch`` has room for its voxels."""
+    sd, shape = BAND * centre / _FWHM, _half_shape(crop, centre)
+    band = scratch[: 4 * np.prod(shape)].reshape(4, *shape)
     steps = 1 / crop.lengths_A
     in_slabs(lambda begin, end: kernels.band(crop.whole, steps, centre, sd, begin, end, band), shape[0], 4)
-    band = scipy.fft.ifftn(band, overwrite_x=True, workers=workers())
-    sums = np.empty((3, *(m // 2 for m in shape)), np.float32)
-    in_slabs(lambda begin, end: kernels.pooled(band, crop.parts, begin, end, sums), sums.shape[1], 4)
-    of_parts = np.zeros((3, int(crop.parts.max()) + 1))
+    band = scipy.fft.ifftn(band, axes=(1, 2, 3), overwrite_x=True, workers=workers())
+    sums = np.empty((2, *shape), np.float32)
+    in_slabs(lambda begin, end: kernels.pooled(band, crop.parts, begin, end, sums), shape[0], 4)
+    of_parts = np.zeros((2, crop.count + 1))
     kernels.part_sums(sums, crop.parts, of_parts)
-    voxel_A = 2 * crop.lengths_A / np.array(shape)
+    voxel_A = crop.lengths_A / np.array(shape)
     weights = _window(WINDOW / centre / float(voxel_A.mean()))
     local = np.empty_like(sums)
-    in_slabs(lambda begin, end: _smoothed(sums[begin], weights, local[begin]), 3, 1)
+    in_slabs(lambda begin, end: _smoothed(sums[begin], weights, local[begin]), 2, 1)
     out = np.empty(len(at_A), np.float32)
     # The middle of two pooled voxels lies half a voxel before the second.
     kernels.correlations(local, (at_A / voxel_A - 0.25).astype(np.float32), out)

@@ -47,12 +47,12 @@ def read_parts(
 
     Args:
         logs: ln of the bands' centres in 1/Angstrom, in equal steps.
-        sums: weight, mean of the halves squared, half their difference squared [band, 3, part].
+        sums: mean of the halves squared, half their difference squared [band, 2, part].
         volumes_A3: of independent density, one a part.
         width: of a band, as a share of its centre: full width at half height of its amplitudes.
         threshold: the level.
     """
-    mean, half = sums[:, 1], sums[:, 2]
+    mean, half = sums[:, 0], sums[:, 1]
     curves = (mean - half) / np.maximum(mean + half, 1e-30)
     sd_share = width / _FWHM / np.sqrt(2)
     independent = volumes_A3 * (4 * np.pi * 2 * np.sqrt(np.pi) * sd_share) * np.exp(3 * logs)[:, None]

@@ -77,7 +77,7 @@ def measured_locally(
         coarsest_A=high,
         histogram_from_A=edges,
         histogram_share=shares,
-        not_stated=max(0.0, 1 - float(body.sum()) / float(mask.sum(dtype=np.float64))),
+        not_stated=max(0.0, 1 - float(np.count_nonzero(body)) / float(mask.sum(dtype=np.float64))),
         beyond_nyquist=float(found.finer.sum() / len(values)),
         parts=_parts(parts, half1.voxel_size_A, found.parts),
         note=None if isinstance(about.parameters, AutomaskParameters) else _NO_AUTOMASK,
@@ -104,15 +104,14 @@ def _histogram(values: NDArray[np.float64]) -> tuple[tuple[float, ...], tuple[fl
 def _parts(labels: Labels, voxel_size_A: float, readings: tuple[PartReading, ...]) -> tuple[LocalPart, ...]:
     from scipy.ndimage import find_objects
 
-    found, total = [], float((labels > 0).sum())
+    found, total = [], float(np.count_nonzero(labels))
     for number, (reading, box) in enumerate(zip(readings, find_objects(labels), strict=True), 1):
-        inside = np.argwhere(labels[box] == number)
-        middle = inside.mean(axis=0) + [one.start for one in box] - len(labels) // 2
-        z, y, x = (middle * voxel_size_A).tolist()
+        count, within = _counted(labels[box] == number)
+        z, y, x = ((within + [one.start for one in box] - len(labels) // 2) * voxel_size_A).tolist()
         found.append(
             LocalPart(
                 number=number,
-                volume_share=len(inside) / total,
+                volume_share=count / total,
                 at_A=(x, y, z),
                 resolution_A=reading.resolution_A,
                 interval_A=reading.interval_A,
@@ -120,6 +119,14 @@ def _parts(labels: Labels, voxel_size_A: float, readings: tuple[PartReading, ...
             )
         )
     return tuple(found)
+
+
+def _counted(inside: NDArray[np.bool_]) -> tuple[int, NDArray[np.float64]]:
+    """How many voxels, and their middle z, y, x."""
+    plane = inside.sum(axis=0, dtype=np.int32)
+    along = [np.array([np.count_nonzero(one) for one in inside]), plane.sum(axis=1), plane.sum(axis=0)]
+    count = int(along[0].sum())
+    return count, np.array([values @ np.arange(len(values)) / count for values in along])
 
 
 def changed(record: LocalRecord, now: Map, before: Map, against: Key) -> LocalRecord:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks import fsc
-from refine_hooks.analysis.coarse import Complex, frequencies_of, middle, phases
+from refine_hooks.analysis.coarse import Complex, frequencies_of, middle, middle_of_mean, phases
 from refine_hooks.analysis.superposition import superposition
 from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import ShellSums, shell_sums, transform, voxels_in_shell
@@ -45,6 +45,7 @@ class RoundMaps:
     Attributes:
         halves: their transforms, cut to the shells that are compared.
         half_fsc: their FSC over the shells 0..N//2.
+        power: of their sum, likewise, of the whole transforms.
         whole: transform of the two together without a mask, cut to a coarse box.
         box_px: of the half maps.
         moved_px: length of the shift that lays the round on the newest one.
@@ -53,6 +54,7 @@ class RoundMaps:
 
     halves: tuple[Complex, Complex]
     half_fsc: Numbers
+    power: Numbers
     whole: Complex
     box_px: int
     moved_px: float = 0.0
@@ -88,17 +90,19 @@ def round_maps(
         threshold: where the resolution is read, beyond which shells are let go.
     """
     n = len(half1)
-    whole = middle(transform((half1 + half2) * np.float32(0.5)), min(64, n - n % 2))
+    whole = middle_of_mean(half1, half2, min(64, n - n % 2))
     shift, turned = (np.zeros(3), 0.0) if onto is None else _place(onto.whole, whole, n)
     nearest = np.rint(shift).astype(int)
     # The mask goes to where the earlier round has its particle, and both come back by what is left over.
     there = np.roll(mask, nearest, (0, 1, 2)) if nearest.any() else mask
     halves = [transform(half * there) for half in (half1, half2)]
-    half_fsc = fsc.fsc(*halves)
+    sums = shell_sums(*halves)
+    half_fsc = fsc.correlation(sums)
     kept = len(onto.halves[0]) if onto is not None else _kept(half_fsc, threshold, n)
     ramp = phases(frequencies_of(kept), shift * kept / n)
     one, two = (np.asarray(middle(half, kept) * ramp, np.complex64) for half in halves)
-    return RoundMaps((one, two), half_fsc, whole, n, float(np.linalg.norm(shift)), turned)
+    power = sums.power1 + sums.power2 + 2 * sums.cross
+    return RoundMaps((one, two), half_fsc, power, whole, n, float(np.linalg.norm(shift)), turned)
 
 
 def _place(newest: Complex, whole: Complex, box_px: int) -> tuple[Numbers, float]:
@@ -174,7 +178,7 @@ def _crossed(one: RoundMaps, other: RoundMaps) -> _Crossed:
     curve = {pair: fsc.correlation(sums) for pair, sums in pairs.items()}
     unlike, like = (curve[0, 1] + curve[1, 0]) / 2, (curve[0, 0] + curve[1, 1]) / 2
     cross = np.sum([sums.cross for sums in pairs.values()], axis=0)
-    averages = ShellSums(cross, _power(a1, a2), _power(b1, b2))
+    averages = ShellSums(cross, *((few / n.box_px) ** 6 * n.power[: len(cross)] for n in (one, other)))
     # Which half has which number is the program's to say; halves that share their particles are those of like number.
     if np.nansum((like - unlike)[1:]) < 0:
         unlike, like = like, unlike
@@ -183,11 +187,6 @@ def _crossed(one: RoundMaps, other: RoundMaps) -> _Crossed:
 
 def _cut(half: Complex, box_px: int) -> Complex:
     return half if len(half) == box_px else middle(half, box_px)
-
-
-def _power(half1: Complex, half2: Complex) -> Numbers:
-    sums = shell_sums(half1, half2)
-    return np.asarray(sums.power1 + sums.power2 + 2 * sums.cross)
 
 
 def _whole_curve(values: Numbers, shells: int, length: int) -> Numbers:

@@ -68,6 +68,12 @@ def plot(
     particles: Annotated[
         bool, typer.Option("--particles", help="with ROUND: draw what more particles would give instead")
     ] = False,
+    convergence: Annotated[
+        bool,
+        typer.Option(
+            "--convergence", help="with ROUND: draw the FSC of its average with those of the rounds before it"
+        ),
+    ] = False,
     width: Annotated[float, typer.Option(help="width in cm", min=4.0, max=60.0)] = 12.0,
     config: LogConfig = None,
     old_round: OldRound = "",
@@ -76,9 +82,10 @@ def plot(
     from refine_hooks.report.plot import plot_curves, plot_resolutions
 
     place, key = log_and_round(log, key, None, old_round)
-    if (compare or logarithmic or mark or local or directions or particles) and not key:
+    if (compare or logarithmic or mark or local or directions or particles or convergence) and not key:
         raise typer.BadParameter(
-            "--compare, --log-scale, --findings, --local, --directions and --particles belong to one round; name it: LOG ROUND"
+            "--compare, --log-scale, --findings, --local, --directions, --particles and --convergence belong to one round; "
+            "name it: LOG ROUND"
         )
     if movie and key:
         raise typer.BadParameter(
@@ -91,8 +98,8 @@ def plot(
     if local:
         _local(index, key, out or Path("local_resolution.png"), width)
         return
-    if directions or particles:
-        _beyond(index, key, out, width, "directions" if directions else "particles")
+    if directions or particles or convergence:
+        _beyond(index, key, out, width, "directions" if directions else "particles" if particles else "convergence")
         return
     names = tuple(curve or ())
     target = out or Path("fsc.png" if key else "resolution.png")
@@ -128,12 +135,16 @@ def _local(index: LogIndex, key: str, target: Path, width_cm: float) -> None:
 
 
 def _beyond(
-    index: LogIndex, key: str, out: Path | None, width_cm: float, what: Literal["directions", "particles"]
+    index: LogIndex,
+    key: str,
+    out: Path | None,
+    width_cm: float,
+    what: Literal["directions", "particles", "convergence"],
 ) -> None:
-    from refine_hooks.report.beyond_plot import plot_directions, plot_particles
+    from refine_hooks.report.beyond_plot import plot_convergence, plot_directions, plot_particles
 
     target = out or Path(f"{what}.png")
-    draw = plot_directions if what == "directions" else plot_particles
+    draw = {"directions": plot_directions, "particles": plot_particles, "convergence": plot_convergence}[what]
     draw(analyses_of(index).completed(round_of(index, key)), target, width_cm)
     print(target)
 

@@ -8,7 +8,10 @@ void cone_sums(
 ) {
     int64_t n = slab1.shape[0], count = axes.shape[1];
     const float *az = ROW1(axes, 0), *ay = ROW1(axes, 1), *ax = ROW1(axes, 2);
-    float dots[count];
+    int64_t words = (count + 8) / 8;
+    uint8_t within[8 * words]; /* 0 or 1 an axis; one bit in eight, so that eight of them are passed over at once */
+    memset(within, 0, sizeof within);
+    within[count] = 1;
     for (int64_t iz = 0; iz < n; iz++)
         for (int64_t row = 0; row < slab1.shape[1]; row++) {
             int64_t kz = 2 * iz < n ? iz : iz - n, iy = first + row, ky = 2 * iy < n ? iy : iy - n;
@@ -23,11 +26,16 @@ void cone_sums(
                 };
                 float limit = (float)narrow * sqrtf((float)square);
                 for (int64_t axis = 0; axis < count; axis++)
-                    dots[axis] = fabsf(az[axis] * kz + ay[axis] * ky + ax[axis] * kx);
-                for (int64_t axis = 0; axis <= count; axis++)
-                    if (axis == count || dots[axis] >= limit)
-                        for (int i = 0; i < 4; i++)
-                            ROW2(sums, axis, shell)[i] += values[i];
+                    within[axis] = fabsf(az[axis] * kz + ay[axis] * ky + ax[axis] * kx) >= limit;
+                for (int64_t i = 0; i < words; i++) {
+                    uint64_t eight;
+                    memcpy(&eight, within + 8 * i, sizeof eight);
+                    for (; eight; eight &= eight - 1) {
+                        double *to = ROW2(sums, 8 * i + __builtin_ctzll(eight) / 8, shell);
+                        for (int j = 0; j < 4; j++)
+                            to[j] += values[j];
+                    }
+                }
             }
         }
 }

@@ -1,4 +1,4 @@
-"""Figures for a paper: resolution by direction, and what more particles would give."""
+"""Figures for a paper: resolution by direction, what more particles would give, and how alike a round is to those before it."""
 
 from pathlib import Path
 from typing import Any
@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 
 from refine_hooks.analysis.sampling import Sampled
+from refine_hooks.audit.reading import values
 from refine_hooks.errors import InputError
 from refine_hooks.log.particles import MoreParticles
 from refine_hooks.log.records import RoundRecord
-from refine_hooks.report.plot import written_figure
+from refine_hooks.report.plot import draw_curve, draw_thresholds, frequency_axes, written_figure
+from refine_hooks.report.words import title_of
 
 _BLUE, _RED = "#0072B2", "#D55E00"
 
@@ -59,6 +61,42 @@ def _agreement(axes: Any, expected: np.ndarray, measured: np.ndarray) -> None:
     axes.plot([0, top], [0, top], color="#000000", linewidth=0.8)
     axes.set_xlabel("noise by the angles")
     axes.set_ylabel("noise of the half maps")
+
+
+def plot_convergence(record: RoundRecord, path: Path, width_cm: float = 12.0) -> None:
+    """FSC of a round's average with those of the rounds before it, beside the half-map FSC.
+
+    Args:
+        record: a round that was compared with others.
+        path: file to write; its ending says which kind.
+        width_cm: width of the figure.
+
+    Raises:
+        InputError: matplotlib is not installed, the ending is none of those known, or the round was not compared.
+        StorageError: the file cannot be written.
+    """
+    known = record.convergence
+    if known is None or known.with_last is None:
+        raise InputError(
+            f"{record.key}: its map was not compared with that of another round; that is done for the newest round of a watch, "
+            "where the half maps of the rounds before it are on disk"
+        )
+    with written_figure(path, width_cm, 0.75 * width_cm) as figure:
+        axes = figure.subplots()
+        curve = record.headline_curve()
+        if curve is not None:
+            draw_curve(axes, record, curve, title_of(record, curve), [curve])
+            draw_thresholds(axes, record, [curve])
+        for one, colour in ((known.with_last, _RED), (known.with_before_last, _BLUE)):
+            if one is not None:
+                averages = values(one.correlation)
+                axes.plot(
+                    record.frequency_per_A, averages, color=colour, linewidth=1.1, label=f"averages, with {one.against}"
+                )
+        frequency_axes(axes, record.frequency_per_A[-1])
+        axes.set_ylim(-0.1, 1.05)
+        axes.set_ylabel("Fourier shell correlation")
+        axes.legend()
 
 
 def plot_particles(record: RoundRecord, path: Path, width_cm: float = 12.0) -> None:

@@ -121,7 +121,7 @@ def detail(record: RoundRecord, previous: Standing | None, findings: Sequence[Fi
         "origin": origin_words(record.half_maps, record.program),
         "directions": direction_words(record),
         "help": help_words(record),
-        "local": [*convergence_words(record.convergence), *local_words(record.local)],
+        "local": [*convergence_words(record.convergence, record.changes), *local_words(record.local)],
         "verdict": asdict(told),
         "quote": asdict(quote(record, findings)),
         "findings": [_finding(finding, record) for finding in findings],

@@ -2,6 +2,7 @@
 
 from refine_hooks.log.convergence import Agreement, Convergence
 from refine_hooks.log.local import LocalChange, LocalPart, LocalResolution
+from refine_hooks.model import Changes
 
 _NEXT_TO_NOTHING, _NEARLY_ALL = 0.01, 0.95
 
@@ -54,15 +55,37 @@ def _change_words(change: LocalChange) -> str:
     )
 
 
-def convergence_words(convergence: Convergence | None) -> list[str]:
-    """What becomes of the refinement, and what that is read off."""
+def convergence_words(convergence: Convergence | None, changes: Changes | None = None) -> list[str]:
+    """What becomes of the refinement, what that is read off, and how much changed by the program's own count."""
+    counted = _counted_words(changes)
     if convergence is None:
-        return []
+        return counted
     compared = f"{convergence.rounds} round{'' if convergence.rounds == 1 else 's'}"
     return [
         f"convergence ({compared}): {_verdict_words(convergence)}",
         *([] if convergence.with_last is None else _beside_words(convergence.with_last, convergence.mask)),
+        *counted,
     ]
+
+
+def _counted_words(changes: Changes | None) -> list[str]:
+    """How much the particles' parameters changed, which the program states without an error."""
+    known = (
+        (
+            (changes.orientations_deg, "orientations by {:.2f} degrees"),
+            (changes.offsets_A, "shifts by {:.2f} Å"),
+            (changes.classes and 100 * changes.classes, "the class of {:.1f} % of the particles"),
+        )
+        if changes is not None
+        else ()
+    )
+    parts = [words.format(value) for value, words in known if value is not None]
+    changed = ", ".join(parts)
+    return (
+        [f"changed since the iteration before, as the program counts it: {changed}; a settled refinement stays near 0"]
+        if parts
+        else []
+    )
 
 
 def _verdict_words(convergence: Convergence) -> str:

@@ -15,9 +15,7 @@ from refine_hooks.log.curves import Crossing, Curve
 from refine_hooks.log.masks import MaskRecord
 from refine_hooks.log.records import Failed, RoundRecord
 from refine_hooks.model import Key
-from refine_hooks.report.by_direction import direction_words
-from refine_hooks.report.local import convergence_words, local_words
-from refine_hooks.report.what_helps import help_words
+from refine_hooks.report.what_helps import beyond_words
 from refine_hooks.report.words import analysis_words, mask_title, origin_words, withheld_words
 
 if TYPE_CHECKING:
@@ -249,13 +247,7 @@ def show_round(record: RoundRecord, findings: Sequence["Finding"] = (), console:
         out.print(f"No resolution is stated. {told}", style="bold", markup=False)
     for mask in record.masks:
         out.print(_mask_words(mask), markup=False)
-    beyond = (
-        *direction_words(record),
-        *local_words(record.local),
-        *convergence_words(record.convergence),
-        *help_words(record),
-    )
-    for text in (*analysis_words(record.analysis), *beyond):
+    for text in (*analysis_words(record.analysis), *beyond_words(record)):
         out.print(text, markup=False)
     for warning in record.program_warnings:
         out.print(

@@ -17,6 +17,7 @@ from refine_hooks.log.index import LogIndex
 from refine_hooks.log.masks import AutomaskParameters, MaskRecord
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.model import MaskRole
+from refine_hooks.report.what_helps import beyond_words
 
 _MAPS = 4  # models before those of the masks
 _SD_LEVEL = 4.0  # where no threshold of an automask is known
@@ -35,7 +36,8 @@ def chimerax_script(record: RoundRecord, folder: Path, series: Sequence[RoundRec
     """What ChimeraX is to do to show a round.
 
     The average is low-passed as it was for the automask, and drawn at the level above which that took a voxel for particle. Masks
-    are drawn as meshes where they are 1/2; half maps and masks other than the automask are hidden at first.
+    are drawn as meshes where they are 1/2; half maps and masks other than the automask are hidden at first. What is known of the
+    round beyond its one number stands in comments.
 
     Args:
         record: the round.
@@ -47,6 +49,7 @@ def chimerax_script(record: RoundRecord, folder: Path, series: Sequence[RoundRec
         InputError: its half maps are not on disk.
     """
     lines = [f"# {_one_line(f'{record.key} {record.label}')}: open this file with UCSF ChimeraX", "close session"]
+    lines += [f"# {_one_line(text)}" for text in beyond_words(record)]
     lines += _maps(record, _halves_of(record, folder))
     masks = [(mask, file) for mask in record.masks if (file := _file_of(mask, folder)) is not None]
     lines += _masks(masks, _MAPS + 1)

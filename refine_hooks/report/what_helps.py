@@ -3,8 +3,20 @@
 from refine_hooks.audit.limiting import limits
 from refine_hooks.log.particles import MoreParticles, Substitution, Target
 from refine_hooks.log.records import RoundRecord
+from refine_hooks.report.by_direction import direction_words
+from refine_hooks.report.local import convergence_words, local_words
 
 _SD = 3.0
+
+
+def beyond_words(record: RoundRecord) -> list[str]:
+    """All that is known of a round beyond its one number, a sentence each."""
+    return [
+        *direction_words(record),
+        *local_words(record.local),
+        *convergence_words(record.convergence, record.changes),
+        *help_words(record),
+    ]
 
 
 def help_words(record: RoundRecord) -> list[str]:

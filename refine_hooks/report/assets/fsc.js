@@ -42,6 +42,14 @@ function directionSeries(detail, active, state) {
   ];
 }
 
+// The FSC of this round's average with the last one's, where the two were compared under the active curve's mask.
+function averagesSeries(detail, active, logarithmic) {
+  const known = detail.convergence,
+    values = known?.mask === active?.mask && known?.with_last && unpacked(known.with_last.correlation);
+  if (!values) return [];
+  return [{ values: floored(values, logarithmic), curve: { ...active, title: "average with the last round's" }, compared: true }];
+}
+
 // What stands in the plot: the round's visible curves, the active one's phase-randomised FSC, the other round's curves.
 function fscTable(detail, other, state) {
   const curves = curvesOf(detail),
@@ -50,6 +58,7 @@ function fscTable(detail, other, state) {
   const series = shown.map((curve) => ({ curve, values: floored(unpacked(curve.correlation), state.logarithmic) }));
   series.push(...randomisedSeries(active && state.visible(active) ? active : null, state.logarithmic));
   series.push(...directionSeries(detail, active, state));
+  series.push(...averagesSeries(detail, active, state.logarithmic));
   const tables = [[frequencies(detail), ...series.map((s) => s.values)]];
   if (other) {
     const there = curvesOf(other).filter((c) => shown.some((s) => s.name === c.name));

@@ -2,7 +2,7 @@
 function showLocal(detail) {
   const local = detail?.local,
     card = $("local").closest(".card");
-  card.hidden = !local && !detail?.convergence;
+  card.hidden = !detail?.shown.local.length;
   if (card.hidden) return;
   fill(
     $("local"),
