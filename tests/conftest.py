@@ -37,6 +37,7 @@ def _plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _nobody_listens_any_more() -> Iterator[None]:
+    hear_no_more()
     yield
     hear_no_more()
 

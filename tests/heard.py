@@ -2,6 +2,8 @@
 
 import logging
 
+from refine_hooks.cli._logging import TerminalHandler
+
 TREE = logging.getLogger("refine_hooks")
 
 
@@ -23,5 +25,8 @@ def hear(said: list[str] | None = None) -> list[str]:
 
 
 def hear_no_more() -> None:
-    for handler in [each for each in TREE.handlers if isinstance(each, Hearing)]:
+    """Take away what a test or a fixture has added, the command line's handler too."""
+    for handler in [each for each in TREE.handlers if isinstance(each, Hearing | TerminalHandler)]:
         TREE.removeHandler(handler)
+    TREE.setLevel(logging.NOTSET)
+    TREE.propagate = True

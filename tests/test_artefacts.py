@@ -174,6 +174,17 @@ def test_neighbours_in_the_solvent_are_no_pattern_and_do_not_correlate() -> None
     assert abs(found.value) < 4 * found.sd
 
 
+def test_noise_that_few_views_make_is_no_wave() -> None:
+    """Single patches of Fourier space that are loud, as where few particles cover it."""
+    frequencies = np.stack(np.meshgrid(*[np.fft.fftfreq(N) * N] * 2, np.arange(N // 2 + 1), indexing="ij"))
+    gain = np.ones(frequencies.shape[1:])
+    for patch in ((9, 5, 7), (-6, 10, 4), (3, -8, 9)):
+        apart = np.square(frequencies - np.array(patch)[:, None, None, None]).sum(axis=0)
+        gain += 12 * np.exp(-apart / 4)
+    found = in_solvent(*(np.fft.irfftn(np.fft.rfftn(half) * gain, (N,) * 3, (0, 1, 2)) for half in sound()))
+    assert found.pattern is None
+
+
 def without_cone(half_angle_deg: float) -> NDArray[np.float64]:
     """The particle without its signal in a double cone about x + y, in any frequency but 0."""
     axes = np.meshgrid(*(np.fft.fftfreq(N),) * 3, indexing="ij")

@@ -31,7 +31,12 @@ _MEDIAN_SD = 1.2533  # of the median of normal values, over that of their mean
 _LOUD = 2.0  # times the mean of the shell, of either half
 _GROUPS = 3  # of cubes; a wave is in all of them, a neighbour of the particle is not
 _NEAR = 3  # cells about a pattern's coefficient
-_PATTERN_Z, _PATTERN_TIMES = 10.0, 6.0  # standard deviations, and times, above the coefficients around it
+_SURROUNDINGS = (
+    0.9  # quantile: where few views leave Fourier space half empty, most of what is near its border is empty
+)
+_ONE_WAVE, _BY_CHANCE = 0.45, 6.0  # share of the power that is one wave; over the number of cubes, what noise reaches
+_BESIDE = 6  # steps on either side of a cube's frequency
+_PATTERN_Z, _PATTERN_TIMES = 7.0, 4.0  # standard deviations, and times, above the coefficients around it
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +112,7 @@ def solvent(
     hang = (taper**4).mean() / (taper**2).mean() ** 2
     variance = 2 * correlated * hang**3 * np.square(across).sum(axis=(1, 2, 3)) / used.sum() ** 2
     sd = _MEDIAN_SD * float(np.sqrt(variance.mean() / len(corners)))
-    pattern = _pattern((one, two), shells, (mean1, mean2))
+    pattern = _pattern((one, two), shells, (mean1, mean2), corners)
     return Solvent(quantile(values, 0.5), sd, (first / edge_px, last / edge_px), len(corners), pattern)
 
 
@@ -188,8 +193,9 @@ def _pattern(
     spectra: tuple[NDArray[np.complex64], NDArray[np.complex64]],
     shells: NDArray[np.int64],
     means: tuple[Curve, Curve],
+    corners: NDArray[np.int64],
 ) -> Pattern | None:
-    """The strongest coefficient, where it stands out of those around it as no noise does, in most of the cubes."""
+    """The strongest coefficient, where it stands out of those around it as no noise does, and is one wave in all cubes."""
     edge_px, cubes = len(shells), len(spectra[0]) / _GROUPS
     relative = tuple(
         _least_of_groups(part) / np.maximum(mean, 1e-30) for part, mean in zip(spectra, means, strict=True)
@@ -209,12 +215,28 @@ def _pattern(
     if around[half] < _PATTERN_TIMES or z < _PATTERN_Z or not loud:
         return None
     one, two = (part[:, place[0], place[1], place[2]] for part in spectra)
+    whole = _of_one_wave((one, two)[half], place, corners, edge_px)
+    if whole < max(_ONE_WAVE, _BY_CHANCE / len(one)):
+        return None
     coherent = abs(np.vdot(one, two)) / np.sqrt(max(float(np.vdot(one, one).real * np.vdot(two, two).real), 1e-30))
     wave = np.array([at - edge_px if at > edge_px // 2 else at for at in place[::-1]], float)
     length = float(np.linalg.norm(wave))
     along_x, along_y, along_z = (wave / length).tolist()
     times = _above_surroundings(relative[0], place), _above_surroundings(relative[1], place)
     return Pattern(edge_px / length, (along_x, along_y, along_z), times, float(coherent))
+
+
+def _of_one_wave(
+    values: NDArray[np.complex64], place: tuple[np.intp, ...], corners: NDArray[np.int64], edge_px: int
+) -> float:
+    """Share of the power of a coefficient that one wave through all cubes has; its frequency may lie beside the cubes' own."""
+    own = np.array([at - edge_px if at > edge_px // 2 else at for at in place], float)
+    beside = np.arange(-_BESIDE, _BESIDE + 1) / _BESIDE * 0.75
+    z, y, x = (
+        np.exp(-2j * np.pi / edge_px * np.outer(at + beside, along)) for at, along in zip(own, corners.T, strict=True)
+    )
+    sums = np.einsum("ic,jc,kc->ijk", z * values, y, x, optimize=True)
+    return float(np.square(np.abs(sums)).max() / (len(values) * np.square(np.abs(values)).sum()))
 
 
 def _least_of_groups(spectra: NDArray[np.complex64]) -> Table:
@@ -224,7 +246,7 @@ def _least_of_groups(spectra: NDArray[np.complex64]) -> Table:
 
 
 def _above_surroundings(power: Table, place: tuple[np.intp, ...]) -> float:
-    """Power of a coefficient over the median of those around it but the nearest, whom the taper gives a part of it."""
+    """Power of a coefficient over nearly all of those around it but the nearest, whom the taper gives a part of it."""
     n = len(power)
     steps = np.arange(-_NEAR, _NEAR + 1)
     z, y, x = (int(at) + steps.reshape(shape) for at, shape in zip(place, ((-1, 1, 1), (-1, 1), (-1,)), strict=True))
@@ -232,4 +254,4 @@ def _above_surroundings(power: Table, place: tuple[np.intp, ...]) -> float:
     sign = np.where(x < 0, -1, 1)  # the coefficient at -k has the same power
     around = power[(sign * z) % n, (sign * y) % n, np.abs(x)]
     far = np.maximum(np.maximum(np.abs(steps)[:, None, None], np.abs(steps)[:, None]), np.abs(steps)) > 1
-    return float(power[place]) / max(quantile(around[far], 0.5), 1e-30)
+    return float(power[place]) / max(quantile(around[far], _SURROUNDINGS), 1e-30)

@@ -23,8 +23,7 @@ def _which(faulty: Two) -> str:
         "voxels_repeated",
         "Neighbouring voxels hold the same value",
         "A map that is resampled by the nearest voxel, or filtered by a median, has errors of its own; where both halves were "
-        "treated "
-        "so, these agree as signal does.",
+        "treated so, these agree as signal does.",
         "Take both half maps as they came out of the reconstruction; resample in Fourier space.",
         doubt="may be wrong: the half maps were resampled by the nearest voxel, or filtered by a median",
     )
@@ -45,8 +44,8 @@ def voxels_repeated(record: RoundRecord, settings: Settings) -> Iterator[Finding
         "voxels_repeated",
         "warning",
         f"{100 * share:.2g} % of the voxels of {_which(checks.repeats)} have exactly the value of a neighbour, and a "
-        f"reconstruction "
-        f"has next to none: turned, enlarged or resampled by the nearest voxel, or filtered by a median. {agree}{_AS_MADE}",
+        "reconstruction has next to none: turned, enlarged or resampled by the nearest voxel, or filtered by a median. "
+        f"{agree}{_AS_MADE}",
         repeated=[value or 0.0 for value in checks.voxels.repeated],
         least=REPEATED,
     )
@@ -122,9 +121,8 @@ def hole_in_halves(record: RoundRecord, settings: Settings) -> Iterator[Finding]
         record,
         "hole_in_halves",
         "warning",
-        f"{100 * voxels.holes:.2g} % of the box is empty in both half maps, noise and all: something was cut "
-        f"out of "
-        f"them there. Its border is the same in both, and agrees as signal does. {_AS_MADE}",
+        f"{100 * voxels.holes:.2g} % of the box is empty in both half maps, noise and all: something was cut out of them there. "
+        f"Its border is the same in both, and agrees as signal does. {_AS_MADE}",
         share=voxels.holes,
     )
 
@@ -157,8 +155,7 @@ def pattern_in_halves(record: RoundRecord, settings: Settings) -> Iterator[Findi
         "warning",
         f"a wave of {pattern.period_A:.2f} A along x, y, z = {x:.2f}, {y:.2f}, {z:.2f} lies over the solvent, with "
         f"{pattern.times[0]:.3g} and {pattern.times[1]:.3g} times the power around it in half map 1 and 2. {effect}. Find out "
-        f"where "
-        "it comes from, and measure half maps without it",
+        "where it comes from, and measure half maps without it",
         period_A=pattern.period_A,
         times=list(pattern.times),
         coherent=pattern.coherent,
@@ -188,11 +185,9 @@ def solvent_correlates(record: RoundRecord, settings: Settings) -> Iterator[Find
         "solvent_correlates",
         "warning",
         f"outside of the particle the halves correlate by {solvent.value:.3f} (+- {solvent.sd:.3f}) between "
-        f"{solvent.coarse_A:.2f} and "
-        f"{solvent.fine_A:.2f} A, where independent halves have nothing in common. What agrees there agrees in the particle too, "
-        f"and "
-        "the resolution is too good. Look for noise of one reference, particles that are in both halves, or an artefact in both "
-        "maps",
+        f"{solvent.coarse_A:.2f} and {solvent.fine_A:.2f} A, where independent halves have nothing in common. What agrees there "
+        "agrees in the particle too, and the resolution is too good. Look for noise of one reference, particles that are in "
+        "both halves, or an artefact in both maps",
         value=solvent.value,
         sd=solvent.sd,
         cubes=solvent.cubes,
@@ -219,9 +214,8 @@ def background_gradient(record: RoundRecord, settings: Settings) -> Iterator[Fin
         "background_gradient",
         "warning",
         f"the background of {_which(checks.slopes)} rises by {steepest:.1f} standard deviations of the noise over the box. A "
-        f"slope is "
-        "signal at the lowest resolutions: in one half it lowers the FSC there, in both it raises it, and the mask follows it. "
-        "Subtract a plane from each half map, or take them as they came out of the reconstruction",
+        "slope is signal at the lowest resolutions: in one half it lowers the FSC there, in both it raises it, and the mask "
+        "follows it. Subtract a plane from each half map, or take them as they came out of the reconstruction",
         gradient=list(checks.background_gradient),
         least=SLOPE,
     )

@@ -210,9 +210,8 @@ def never_below(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
         "warning"
         if any(c is whole_map(record) or c is record.under(None) or c is quoted(record) for c in above)
         else "note",
-        f"{curve.name} never falls below {curve.threshold:g}: it still is {end:.2f} at Nyquist ({at(record, last):.2f} A), and no "
-        "resolution "
-        f"can be read off it{f' (nor off {listed(others)})' if others else ''}. {_why_above(record, curve)}",
+        f"{curve.name} never falls below {curve.threshold:g}: it still is {end:.2f} at Nyquist ({at(record, last):.2f} A), and "
+        f"no resolution can be read off it{f' (nor off {listed(others)})' if others else ''}. {_why_above(record, curve)}",
         curve=curve.name,
         shells=(last - 3, last),
         at_nyquist=end,

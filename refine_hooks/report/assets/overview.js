@@ -69,7 +69,7 @@ function stateChips(logs) {
 
 function overviewHead(name) {
   const sorted = picked.by === name && (picked.back ? "descending" : "ascending");
-  const mark = sorted ? (picked.back ? " ▾" : " ▴") : "";
+  const mark = sorted ? (picked.back ? " ▼" : " ▲") : "";
   const inside = OVERVIEW[name] ? el("button", { type: "button", onclick: () => sortBy(name) }, name + mark) : name;
   return el("th", { scope: "col", "aria-sort": sorted }, inside);
 }
