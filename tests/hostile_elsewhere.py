@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -136,7 +137,10 @@ def _array_of_sums(path: Path) -> object:
 
 
 def _stack(path: Path) -> object:
-    return float(np.sum(stacks._mapped(path), dtype=np.float64))
+    header = stacks.read_header(path)
+    rows = SimpleNamespace(image=np.arange(1, header.nz + 1), stacks=(path,))
+    plan = [stacks.Block(np.arange(header.nz), 0, header.nx)]
+    return [float(np.sum(images, dtype=np.float64)) for images in stacks.read_images(rows, plan)]  # type: ignore[arg-type]
 
 
 # --- what was our own ----------------------------------------------------------------------------------------------------

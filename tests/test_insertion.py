@@ -13,7 +13,7 @@ from command_line import cli
 from particles_data import BOX, COUNT, PIXEL_A, columns, some_particles, write_relion_star, write_stack
 
 from refine_hooks import fsc
-from refine_hooks.errors import ParticlesError, SettingsError
+from refine_hooks.errors import ParticlesError, SettingsError, SumsError
 from refine_hooks.files.mrc import read_map
 from refine_hooks.fourier import transform
 from refine_hooks.kernels import build
@@ -29,7 +29,7 @@ from refine_hooks.particles import (
 )
 from refine_hooks.reconstruct import Desk, half_maps_of
 from refine_hooks.settings import load_settings
-from refine_hooks.sums import insertion
+from refine_hooks.sums import insertion, relion
 from refine_hooks.sums.plan import Plan, plan_for
 from refine_hooks.sums.symmetry import rotations
 from refine_hooks.sums.weights import Weights, even_weights
@@ -301,6 +301,19 @@ def test_point_groups_are_groups_of_the_right_order_and_setting(
 def test_what_is_no_rotation_group_is_refused(symbol: str) -> None:
     with pytest.raises(SettingsError, match="no symmetry"):
         rotations(symbol, "cistem")
+
+
+@pytest.mark.parametrize("turns", [0, 2])
+def test_a_half_map_straight_from_the_sums_is_that_of_their_transform(tmp_path: Path, turns: int) -> None:
+    write_stack(tmp_path / "s.mrcs")
+    plan = planned(some_particles(tmp_path / "s.mrcs"), "relion")
+    sums = insertion.sums_of(plan)
+    grid = relion.Grid(plan.box_px, plan.padding, plan.box_px)
+    made = insertion.fourier_sums(plan, sums, 2)
+    through = relion.half_map(made.data.real.copy, made.data.imag.copy, lambda: made.weight, grid, turns)
+    np.testing.assert_array_equal(relion.half_map_of_inserted(sums[1], grid, turns), through)
+    with pytest.raises(SumsError, match="steps wide"):
+        relion.half_map_of_inserted(sums[1, 1:], grid)
 
 
 @pytest.mark.relion

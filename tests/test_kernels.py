@@ -162,6 +162,22 @@ main()
     assert "LOADED []" in done.stdout, done.stdout[-300:]
 
 
+@pytest.mark.parametrize("switch", [None, "logfire"])
+def test_models_are_built_without_a_search_for_plugins_and_the_environment_is_as_it_was(switch: str | None) -> None:
+    code = """
+import importlib.metadata, os, sys
+def searched(**_): sys.exit("searched for plugins")
+importlib.metadata.entry_points = searched
+before = dict(os.environ)
+from refine_hooks.cli import _models
+_models.build()
+assert "refine_hooks.log.records" in sys.modules and dict(os.environ) == before
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "PYDANTIC_DISABLE_PLUGINS"}
+    environment |= {"PYDANTIC_DISABLE_PLUGINS": switch} if switch else {}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
 def test_freed_memory_is_used_again_until_it_is_given_back() -> None:
     code = """

@@ -234,6 +234,35 @@ def test_images_are_read_in_every_mode(tmp_path: Path, mode: int) -> None:
         assert (read == images[particles.image[block.rows] - 1]).all()
 
 
+def test_every_number_of_half_precision_is_read_as_it_is(tmp_path: Path) -> None:
+    every = np.arange(1 << 16, dtype=np.uint16).view(np.float16).reshape(1, 256, 256)
+    write_stack(tmp_path / "s.mrcs", count=1, mode=12, box=256)
+    header = (tmp_path / "s.mrcs").read_bytes()[:1024]
+    (tmp_path / "s.mrcs").write_bytes(header + every.tobytes())
+    rows = replace(some_particles(tmp_path / "s.mrcs"), image=np.ones(COUNT, int))
+    read = next(stacks.read_images(rows, [stacks.Block(np.zeros(1, int), 0, 256)]))
+    np.testing.assert_array_equal(read, every.astype(np.float32))
+    np.testing.assert_array_equal(np.signbit(read), np.signbit(every))
+
+
+@pytest.mark.parametrize("changed", ["cut off", "other box", "fewer images", "gone"])
+def test_a_stack_that_changes_while_it_is_read_is_named(tmp_path: Path, changed: str) -> None:
+    path = tmp_path / "s.mrcs"
+    write_stack(path)
+    particles = some_particles(path)
+    plan = stacks.blocks(particles, stacks.checked_boxes(particles), 5)
+    read = stacks.read_images(particles, plan)
+    if changed == "cut off":
+        next(read)
+        cut(path, path.stat().st_size // 3)
+    elif changed == "gone":
+        path.unlink()
+    else:
+        write_stack(path, **({"box": BOX + 2} if changed == "other box" else {"count": 3}))
+    with pytest.raises(ParticlesError, match=r"s\.mrcs: the particle stack"):
+        list(read)
+
+
 def test_both_packages_files_are_told_apart(tmp_path: Path) -> None:
     assert package_of(write_relion_star(tmp_path / "a.star", columns(), "s.mrcs")) == "relion"
     assert package_of(write_cistem_star(tmp_path / "b.star", columns())) == "cistem"

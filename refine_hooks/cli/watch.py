@@ -194,6 +194,9 @@ def measure(
     ] = 0.0,
 ) -> None:
     """Measure two half maps under a sphere, an automask and your own masks."""
+    from refine_hooks.cli import _models
+
+    _models.build()
     from refine_hooks.cli._measure import measure_files
 
     sizes = voxel_size, mask_voxel_size

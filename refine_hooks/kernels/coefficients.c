@@ -217,3 +217,17 @@ void add_power(complex_array transforms, double_array power) {
             power.at[i] += (double)value[i].re * value[i].re + (double)value[i].im * value[i].im;
     }
 }
+
+/* Half precision, as the integers that hold it, in single precision. A multiplication moves the exponent, and brings what lies below
+   the normal numbers into their form. */
+void widen(int16_array halves, float_array out) {
+    for (int64_t i = 0; i < halves.shape[0]; i++) {
+        uint32_t bits = (uint16_t)halves.at[i], size = (bits & 0x7fff) << 13, made;
+        float value;
+        memcpy(&value, &size, sizeof value);
+        value *= 0x1p112f;
+        memcpy(&made, &value, sizeof made);
+        made |= (size >= 0x0f800000 ? 0x7f800000 : 0) | (bits & 0x8000) << 16; /* infinite or NaN; negative */
+        memcpy(out.at + i, &made, sizeof made);
+    }
+}

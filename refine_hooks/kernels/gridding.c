@@ -87,6 +87,46 @@ void cut_product(
         }
 }
 
+/* A row of sums as images are spread over them, [z, y, x, 4] with kz = ky = 0 in the middle, see insertion.c; null as above. */
+static inline const four *inserted_row(float_array sums, int64_t kz, int64_t ky, int64_t reach) {
+    int64_t middle = sums.shape[0] / 2;
+    int apart = kz > reach || -kz > reach || ky > reach || -ky > reach;
+    return apart ? 0 : (const four *)ROW2(sums, middle + kz, middle + ky);
+}
+
+/* The weights of such sums on the working grid, as `cut_core` cuts them. */
+void cut_weights(float_array sums, int64_t reach, int64_t square, float_array core, int64_t first, int64_t last) {
+    int64_t edge = core.shape[0];
+    for (int64_t z = first; z < last; z++)
+        for (int64_t y = 0; y < edge; y++) {
+            int64_t kz = step_of(z, edge), ky = step_of(y, edge), row = kz * kz + ky * ky;
+            const four *from = inserted_row(sums, kz, ky, reach);
+            float *to = ROW2(core, z, y);
+            int64_t end = from ? least(columns_within(square, row, core.shape[2]), reach + 1) : 0;
+            for (int64_t x = 0; x < end; x++)
+                to[x] = from[x][2];
+            memset(to + end, 0, sizeof(float) * (size_t)(core.shape[2] - end));
+        }
+}
+
+/* Their coefficients times factors on the working grid. */
+void cut_coefficients(
+    float_array sums, float_array factors, int64_t reach, int64_t square, complex_array core, int64_t first, int64_t last
+) {
+    int64_t edge = core.shape[0];
+    for (int64_t z = first; z < last; z++)
+        for (int64_t y = 0; y < edge; y++) {
+            int64_t kz = step_of(z, edge), ky = step_of(y, edge), row = kz * kz + ky * ky;
+            const four *from = inserted_row(sums, kz, ky, reach);
+            const float *factor = ROW2(factors, z, y);
+            complex64 *to = ROW2(core, z, y);
+            int64_t end = from ? least(columns_within(square, row, core.shape[2]), reach + 1) : 0;
+            for (int64_t x = 0; x < end; x++)
+                to[x] = (complex64){from[x][0] * factor[x], from[x][1] * factor[x]};
+            memset(to + end, 0, sizeof(complex64) * (size_t)(core.shape[2] - end));
+        }
+}
+
 /* Sum and number of the weights of each shell, `sums` [shell, 2], in the planes first..last-1 of the working grid. `shells` has the
    shell of every kz^2 + ky^2 + kx^2 that counts. */
 void weights_by_shell(float_array weights, int16_array shells, int64_t first, int64_t last, double_array sums) {

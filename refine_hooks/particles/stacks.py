@@ -1,19 +1,27 @@
-"""Particle stacks: what can be known before the work begins, and images in blocks through mrcfile's memory map."""
+"""Particle stacks: what can be known before the work begins, and images in blocks, straight from the file.
 
-import warnings
+Stacks are read, not memory-mapped: one that is cut off while it is read is an error then, and no bus error; and what the disk
+brings goes where it is needed at once.
+"""
+
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import MapError, NotReadyError, ParticlesError
-from refine_hooks.files.mrc import read_header
+from refine_hooks.files.mrc import MrcHeader, read_header
+from refine_hooks.files.reading import open_plain
+from refine_hooks.kernels import array, kernel
 from refine_hooks.particles import Integers, Particles
 
 Images = NDArray[np.float32]
+_widen = kernel("widen", array("int16", 1), array("float32", 1, written=True))
+_CONVERTED_AT_ONCE_BYTES = 1 << 20  # they stay near the core
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,48 +95,100 @@ def blocks(particles: Particles, boxes: tuple[int, ...], images_at_once: int) ->
 
 
 def read_images(particles: Particles, plan: list[Block]) -> Iterator[Images]:
-    """The images of each block as float32 [image, y, x]; a stack stays mapped while its blocks follow each other.
+    """The images of each block as float32 [image, y, x]; a stack stays open while its blocks follow each other.
 
     Two buffers take turns, since fresh memory for each block would cost as much as reading it: images are valid until those of
     the next block but one are asked for.
 
     Raises:
-        ParticlesError: the stack became shorter, or cannot be read.
+        ParticlesError: the stack became shorter or another, or cannot be read.
     """
-    mapped: Any = None
-    stack = -1
+    opened: _Stack | None = None
     largest = max((block.rows.size * block.box_px**2 for block in plan), default=0)
     buffers = np.empty(largest, np.float32), np.empty(largest, np.float32)
-    for number, block in enumerate(plan):
-        if block.stack != stack:
-            mapped, stack = _mapped(particles.stacks[block.stack]), block.stack
-        shape = block.rows.size, block.box_px, block.box_px
-        images = buffers[number % 2][: int(np.prod(shape))].reshape(shape)
-        _take(mapped, particles.image[block.rows] - 1, images)
-        yield images
+    try:
+        for number, block in enumerate(plan):
+            path = particles.stacks[block.stack]
+            if opened is None or opened.path != path:
+                if opened is not None:
+                    opened.stream.close()
+                opened = _opened(path, block.box_px)
+            shape = block.rows.size, block.box_px, block.box_px
+            images = buffers[number % 2][: int(np.prod(shape))].reshape(shape)
+            _take(opened, particles.image[block.rows] - 1, images)
+            yield images
+    finally:
+        if opened is not None:
+            opened.stream.close()
 
 
-def _mapped(path: Path) -> Any:
-    import mrcfile
+@dataclass(frozen=True, slots=True)
+class _Stack:
+    path: Path
+    header: MrcHeader
+    stream: FileIO
 
-    # A stack that is cut off under its map ends the process with a bus error, so the size is looked at once more.
+    @property
+    def image_bytes(self) -> int:
+        return self.header.nx * self.header.ny * self.header.dtype.itemsize
+
+
+def _opened(path: Path, box_px: int) -> _Stack:
+    """A stack of a box that was looked at before; it may have changed."""
     try:
         header = read_header(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            stack = mrcfile.mmap(path, mode="r", permissive=True).data
-    except (NotReadyError, MapError, OSError, ValueError) as error:
+        if header.packed_by or (header.nx, header.ny) != (box_px, box_px):
+            raise ParticlesError(f"{path}: the particle stack is not the one that it was when the work began")
+        return _Stack(path, header, open_plain(path))
+    except (NotReadyError, MapError, OSError) as error:
         raise ParticlesError(f"{path}: the particle stack cannot be read any more ({error})") from error
-    if stack is None:
-        raise ParticlesError(
-            f"{path}: the particle stack cannot be mapped into memory; is it an MRC file in mode 0, 1, 2, 6 or 12?"
-        )
-    return stack.reshape(header.nz, header.ny, header.nx)
 
 
-def _take(stack: Any, wanted: Integers, images: Images) -> None:
-    if wanted.size and wanted[-1] - wanted[0] == wanted.size - 1 and np.all(np.diff(wanted) == 1):
-        images[:] = stack[wanted[0] : wanted[-1] + 1]
+def _take(stack: _Stack, wanted: Integers, images: Images) -> None:
+    """Images of some numbers, from 0; in the order of the file, and at once what follows each other there and in the block."""
+    if wanted.max() >= stack.header.nz:
+        raise ParticlesError(f"{stack.path}: the particle stack holds only {stack.header.nz} images now")
+    order = np.argsort(wanted, kind="stable")
+    follows = (np.diff(wanted[order]) == 1) & (np.diff(order) == 1)
+    begins = [0, *(np.flatnonzero(~follows) + 1).tolist()]
+    _announce(stack, int(wanted[order[0]]), int(wanted[order[-1]]), len(wanted))
+    at_once = max(1, _CONVERTED_AT_ONCE_BYTES // stack.image_bytes)
+    try:
+        for begin, end in zip(begins, [*begins[1:], len(order)], strict=True):
+            first, to = int(wanted[order[begin]]), int(order[begin])
+            if stack.header.dtype == images.dtype:
+                _fill(stack, first, images[to : to + end - begin])
+                continue
+            for i in range(0, end - begin, at_once):
+                _convert(stack, first + i, images[to + i : to + min(i + at_once, end - begin)])
+    except OSError as error:
+        raise ParticlesError(f"{stack.path}: the particle stack cannot be read any more ({error.strerror})") from error
+
+
+def _announce(stack: _Stack, first: int, last: int, count: int) -> None:
+    """Have the system fetch a part of the stack of which most is wanted, in steps as large as the disk likes."""
+    if hasattr(os, "posix_fadvise") and 2 * count > last - first:
+        begin, size = stack.header.data_offset + first * stack.image_bytes, (last - first + 1) * stack.image_bytes
+        os.posix_fadvise(stack.stream.fileno(), begin, size, os.POSIX_FADV_WILLNEED)
+
+
+def _fill(stack: _Stack, first: int, stored: NDArray[np.generic]) -> None:
+    """Images as they are stored, from number ``first`` on."""
+    stack.stream.seek(stack.header.data_offset + first * stack.image_bytes)
+    room = stored.reshape(-1).view(np.uint8)
+    while room.size:
+        read = stack.stream.readinto(room)
+        if not read:
+            raise ParticlesError(f"{stack.path}: the particle stack became shorter while it was read")
+        room = room[read:]
+
+
+def _convert(stack: _Stack, first: int, images: Images) -> None:
+    stored = np.empty(images.shape, stack.header.dtype)
+    _fill(stack, first, stored)
+    if stored.dtype == np.float16:
+        _widen(stored.reshape(-1).view(np.int16), images.reshape(-1))
     else:
-        for i, n in enumerate(wanted):
-            images[i] = stack[n]
+        images[:] = stored
+    if stack.header.added:
+        images += np.float32(stack.header.added)

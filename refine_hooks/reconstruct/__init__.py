@@ -229,10 +229,9 @@ class _Saving:
 
 
 def _finished(plan: Plan, sums: Floats, half: int, gridding: bool) -> Map:
-    made = insertion.fourier_sums(plan, sums, half)
     if plan.package == "cistem":
-        return cistem_sums.half_map(made, use_up=True)
+        return cistem_sums.half_map(insertion.fourier_sums(plan, sums, half), use_up=True)
     grid = relion_sums.Grid(plan.box_px, plan.padding, plan.box_px)
     turns = relion_sums.GRIDDING_ITERATIONS if gridding else 0
-    voxels = relion_sums.half_map(made.data.real.copy, made.data.imag.copy, lambda: made.weight, grid, turns)
+    voxels = relion_sums.half_map_of_inserted(sums[half - 1], grid, turns)
     return Map(voxels, plan.voxel_size_A)

@@ -7,9 +7,11 @@ transforms, cuts the box out of the padded one, softens its corners and takes th
 knows.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +32,9 @@ _weigh_with_blob = kernel("weigh_with_blob", _GRID_WRITTEN, INT, _TABLE_READ, FL
 _WHOLE, _WHOLE_WRITTEN, _SHELLS = array("float32", 3), array("float32", 3, written=True), array("int16", 1)
 _cut_core = kernel("cut_core", _WHOLE, INT, INT, _WHOLE_WRITTEN, INT, INT)
 _cut_product = kernel("cut_product", _WHOLE, _WHOLE, INT, INT, array("complex64", 3, written=True), INT, INT, INT)
+_SUMS = array("float32", 4)
+_cut_weights = kernel("cut_weights", _SUMS, INT, INT, _WHOLE_WRITTEN, INT, INT)
+_cut_coefficients = kernel("cut_coefficients", _SUMS, _WHOLE, INT, INT, array("complex64", 3, written=True), INT, INT)
 _weights_by_shell = kernel("weights_by_shell", _WHOLE, _SHELLS, INT, INT, array("float64", 2, written=True))
 _invert_weights = kernel("invert_weights", _WHOLE_WRITTEN, _SHELLS, array("float64", 1), INT, INT)
 _INDICES = array("int64", 1)
@@ -84,11 +89,6 @@ class Grid:
     def reach(self) -> int:
         """The furthest step along an axis that both the padded and the working grid have."""
         return min(self.radius + 1, self.padded_px // 2 - 1)
-
-    @property
-    def steps(self) -> NDArray[np.int64]:
-        """Indices of the steps -reach..reach in a transform of whatever edge, in FFT order."""
-        return np.asarray(np.r_[0 : self.reach + 1, -self.reach : 0], np.int64)
 
     @property
     def working_px(self) -> int:
@@ -179,22 +179,23 @@ def _cut_out(core: NDArray[np.complex64], grid: Grid) -> Volume:
 
     Axis by axis and a few lines at a time, so that neither the padded transform nor the padded box is ever there as a whole.
     """
-    n, padded, reach, steps = grid.box_px, grid.padded_px, grid.reach, grid.steps
-    kept = (np.arange(n) - n // 2) % padded
-    along_z = np.empty((n, core.shape[1], reach + 1), np.complex64)
+    n, padded, reach = grid.box_px, grid.padded_px, grid.reach
+    along_z = np.zeros((n, core.shape[1], reach + 1), np.complex64)
     box = np.empty((n, n, n), np.float32)
 
     def first(begin: int, end: int) -> None:
-        wide = np.zeros((padded, end - begin, reach + 1), np.complex64)
-        wide[steps] = core[steps, begin:end, : reach + 1]
-        along_z[:, begin:end] = fft.ifft(wide, axis=0, overwrite_x=True)[kept]
+        columns = _columns_with_sums(grid, begin, end)
+        if columns:
+            wide = np.zeros((padded, end - begin, columns), np.complex64)
+            _put_around_zero(wide, core[:, begin:end, :columns], reach)
+            _take_middle(along_z[:, begin:end, :columns], fft.ifft(wide, axis=0, overwrite_x=True), 0)
 
     def rest(begin: int, end: int) -> None:
         wide = np.zeros((end - begin, padded, reach + 1), np.complex64)
-        wide[:, steps] = along_z[begin:end, steps]
+        _put_around_zero(np.moveaxis(wide, 1, 0), np.moveaxis(along_z[begin:end], 1, 0), reach)
         lines = np.zeros((end - begin, n, padded // 2 + 1), np.complex64)
-        lines[:, :, : reach + 1] = fft.ifft(wide, axis=1, overwrite_x=True)[:, kept]
-        box[begin:end] = fft.irfft(lines, n=padded, axis=2)[:, :, kept]
+        _take_middle(lines[:, :, : reach + 1], fft.ifft(wide, axis=1, overwrite_x=True), 1)
+        _take_middle(box[begin:end], fft.irfft(lines, n=padded, axis=2), 2)
 
     fourier.in_slabs(first, core.shape[1], _LINES)
     fourier.in_slabs(rest, n, _LINES)
@@ -203,20 +204,52 @@ def _cut_out(core: NDArray[np.complex64], grid: Grid) -> Volume:
     return box
 
 
+def _columns_with_sums(grid: Grid, begin: int, end: int) -> int:
+    """How many kx of the rows begin..end-1 of the working grid hold sums somewhere."""
+    edge = grid.working_px
+    nearest = min(min(y, edge - y) for y in range(begin, end))
+    left = grid.radius**2 - 1 - nearest**2
+    return min(grid.reach, math.isqrt(left)) + 1 if left >= 0 else 0
+
+
+def _put_around_zero(wide: NDArray[np.complex64], values: NDArray[np.complex64], reach: int) -> None:
+    """The steps -reach..reach of the first axis, in FFT order, put into a longer one."""
+    wide[: reach + 1] = values[: reach + 1]
+    wide[-reach:] = values[-reach:]
+
+
+def _take_middle(box: NDArray[Any], padded: NDArray[Any], axis: int) -> None:
+    """The middle of a padded axis, whose zero is its first index, with its zero in the middle of the box."""
+    to, found = np.moveaxis(box, axis, 0), np.moveaxis(padded, axis, 0)
+    middle = len(to) // 2
+    to[:middle] = found[len(found) - middle :]
+    to[middle:] = found[: len(to) - middle]
+
+
 def _finished(box: Volume, grid: Grid) -> Volume:
-    """Corners replaced by their mean behind a soft edge, then the trilinear interpolation's sinc^2 divided out."""
+    """Corners replaced by their mean behind a soft edge, then the trilinear interpolation's sinc^2 divided out; in place."""
     n = grid.box_px
-    c = (np.arange(n) - n // 2).astype(np.float64)
-    plane = c[:, None] ** 2 + c[None, :] ** 2
-    outside = np.empty_like(box)
-    for z in range(n):
-        beyond = (np.sqrt(plane + c[z] ** 2) - n // 2) / CORNER_EDGE_PX
-        outside[z] = 0.5 - 0.5 * np.cos(np.pi * np.clip(beyond, 0, 1))
-    background = np.sum(box * outside, dtype=np.float64) / np.sum(outside, dtype=np.float64)
-    finished = box + outside * (np.float32(background) - box)
-    for z in range(n):
-        finished[z] /= np.sinc(np.sqrt(plane + c[z] ** 2) / (n * grid.padding)) ** 2
-    return finished
+    squares = (np.arange(n) - n // 2) ** 2
+    plane = squares[:, None] + squares
+    # Everything hangs on the squared distance from the centre, a whole number.
+    distance = np.sqrt(np.arange(3 * (n // 2) ** 2 + 1))
+    beyond = (distance - n // 2) / CORNER_EDGE_PX
+    outside = (0.5 - 0.5 * np.cos(np.pi * np.clip(beyond, 0, 1))).astype(np.float32)
+    falling_off = np.sinc(distance / (n * grid.padding)) ** 2
+
+    def summed(begin: int, end: int) -> tuple[float, float]:
+        share = outside[squares[begin:end, None, None] + plane]
+        return float(np.sum(box[begin:end] * share, dtype=np.float64)), float(np.sum(share, dtype=np.float64))
+
+    def finish(begin: int, end: int) -> None:
+        square, voxels = squares[begin:end, None, None] + plane, box[begin:end]
+        voxels += outside[square] * (background - voxels)
+        voxels /= falling_off[square]
+
+    total, counted = np.sum(fourier.in_slabs(summed, n, 1), axis=0)
+    background = np.float32(total / counted)
+    fourier.in_slabs(finish, n, 1)
+    return box
 
 
 def half_map(
@@ -234,11 +267,7 @@ def half_map(
     Raises:
         SumsError: an array is of another shape, or there are no weights in it.
     """
-    weights = _core(_checked(weight(), grid, "weights"), grid)
-    if not np.any(weights > 0):
-        raise SumsError("the sums of RELION hold no weights: no image was added to them")
-    factors = even_weights(weights, grid, iterations) if iterations > 0 else _plain_factors(weights, grid)
-    del weights
+    factors = _factors(_core(_checked(weight(), grid, "weights"), grid), grid, iterations)
     core = np.empty(factors.shape, np.complex64)
     for part, (read, what) in enumerate(((real, "real parts"), (imaginary, "imaginary parts"))):
         values = _checked(read(), grid, what)
@@ -247,6 +276,36 @@ def half_map(
         del values
     del factors
     return _finished(_cut_out(core, grid), grid)
+
+
+def half_map_of_inserted(sums: NDArray[np.float32], grid: Grid, iterations: int = GRIDDING_ITERATIONS) -> Volume:
+    """The same of sums that particles were inserted into, without a copy of them.
+
+    Args:
+        sums: one half's, [z, y, x, 4] with their middle at zero, see `refine_hooks.sums.insertion.empty_sums`.
+        grid: the grid that they lie on.
+        iterations: as for `half_map`.
+
+    Raises:
+        SumsError: they are of another shape, or there are no weights in them.
+    """
+    if len(sums) != grid.padded_px + 3:
+        raise SumsError(f"sums {len(sums)} steps wide are not those of {grid.padded_px} steps with a margin")
+    weights = np.empty(grid.working_shape, np.float32)
+    fourier.in_slabs(partial(_cut_weights, sums, grid.reach, grid.radius**2, weights), len(weights), _SECTIONS)
+    factors = _factors(weights, grid, iterations)
+    del weights
+    core = np.empty(factors.shape, np.complex64)
+    cut = partial(_cut_coefficients, sums, factors, grid.reach, grid.radius**2, core)
+    fourier.in_slabs(cut, len(core), _SECTIONS)
+    del factors, cut
+    return _finished(_cut_out(core, grid), grid)
+
+
+def _factors(weights: NDArray[np.float32], grid: Grid, iterations: int) -> NDArray[np.float32]:
+    if not np.any(weights > 0):
+        raise SumsError("the sums of RELION hold no weights: no image was added to them")
+    return even_weights(weights, grid, iterations) if iterations > 0 else _plain_factors(weights, grid)
 
 
 def _checked(values: NDArray[np.float32], grid: Grid, what: str) -> NDArray[np.float32]:

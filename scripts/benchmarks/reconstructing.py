@@ -116,12 +116,10 @@ def _finish(rules: str, box_px: int, turns: int) -> None:
     sums = np.random.default_rng(1).random((2, 2 * half + 3, 2 * half + 3, half + 2, 4), np.float32)
     insertion.apply_symmetry(plan, sums)  # type: ignore[arg-type]
     for number in (1, 2):
-        made = insertion.fourier_sums(plan, sums, number)  # type: ignore[arg-type]
         if rules == "cistem":
-            cistem.half_map(made, use_up=True)
+            cistem.half_map(insertion.fourier_sums(plan, sums, number), use_up=True)  # type: ignore[arg-type]
             continue
-        grid = relion.Grid(box_px, padding, box_px)
-        relion.half_map(made.data.real.copy, made.data.imag.copy, lambda m=made: m.weight, grid, turns)  # type: ignore[misc]
+        relion.half_map_of_inserted(sums[number - 1], relion.Grid(box_px, padding, box_px), turns)
 
 
 if __name__ == "__main__":
