@@ -165,7 +165,9 @@ def test_threads_and_blocks_do_not_change_a_bit(tmp_path: Path, package: str, sy
 
 
 @pytest.mark.parametrize(("package", "symmetry"), [("cistem", "D2"), ("relion", "C1")])
-@pytest.mark.parametrize(("constant", "value"), [("_TILE_EDGE", 1), ("_TILE_EDGE", 5), ("_ROWS_AT_ONCE", 1)])
+@pytest.mark.parametrize(
+    ("constant", "value"), [("_TILE_EDGE", 1), ("_TILE_EDGE", 5), ("_ROWS_AT_ONCE", 1), ("_READ_BYTES", 1)]
+)
 def test_tiles_do_not_change_a_bit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, symmetry: str, constant: str, value: int
 ) -> None:

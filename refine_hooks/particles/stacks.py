@@ -175,8 +175,8 @@ def _announce(stack: _Stack, first: int, last: int, count: int) -> None:
 def _fill(stack: _Stack, first: int, stored: NDArray[np.generic]) -> None:
     """Images as they are stored, from number ``first`` on."""
     stack.stream.seek(stack.header.data_offset + first * stack.image_bytes)
-    room = stored.reshape(-1).view(np.uint8)
-    while room.size:
+    room = stored.reshape(-1).view(np.uint8).data
+    while room:
         read = stack.stream.readinto(room)
         if not read:
             raise ParticlesError(f"{stack.path}: the particle stack became shorter while it was read")

@@ -184,7 +184,7 @@ class ReconstructSettings(Section):
         "auto", description="auto: 'missing' in once, 'never' in watch"
     )
     threads: int = Field(0, ge=0, le=4096, description="0: all cores")
-    block_particles: int = Field(256, ge=1, le=_LARGEST_COUNT, description="images read and inserted together")
+    block_particles: int = Field(512, ge=1, le=_LARGEST_COUNT, description="images inserted together")
     checkpoint_s: float = Field(300.0, gt=0, le=30 * DAY_S, description="partial sums are saved this often")
     subsets: bool = Field(
         False, description="also from halves, quarters and eighths of the particles: what more of them would give"

@@ -3,13 +3,14 @@
 Threads share one pair of sums without races and without copies: each task owns tiles of the volume (kernels/insertion.c), so the
 result is the same to the last bit for any number of threads and any block size. Memory is therefore the sums of both halves,
 32 (2H + 3)^2 (H + 2) bytes with H = padding * box / 2 (0.28 GB at box 256 for cisTEM, 2.2 GB for RELION, whose grid is twice as
-fine), plus two blocks of images and their coefficients (`block_bytes`), and some 50 MB that say which parts of them fall into
-which tile.
+fine), plus the coefficients of a block (`block_bytes`), two times 32 MB of images, and some 50 MB that say which parts of them
+fall into which tile. A block is larger than what is read at once, since each one goes through all of the sums: at box 256 they
+take as long to pass as 100 particles take to add.
 """
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 
@@ -28,6 +29,7 @@ from refine_hooks.sums.symmetry import of_helix, rotations, turn_about
 Progress = Callable[[int, int], None]
 
 _BLOCK_BYTES = 192 << 20
+_READ_BYTES = 32 << 20
 _PART_BYTES = 2 << 20  # images whose transforms stay near the core while they are weighed
 _TASKS_PER_THREAD = 4
 _ROWS_AT_ONCE = 3 << 14  # of images; their pieces take up to 1 kB each
@@ -83,8 +85,8 @@ def _aligned(shape: tuple[int, ...]) -> Floats:
 
 
 def block_bytes(box_px: int) -> int:
-    """Memory that one particle takes while its block is inserted: two images and its coefficients."""
-    return 8 * box_px**2 + 16 * box_px * (box_px // 2 + 1)
+    """Memory that one particle's coefficients take while its block is inserted."""
+    return 16 * box_px * (box_px // 2 + 1)
 
 
 def block_size(box_px: int, wanted: int, threads: int) -> int:
@@ -92,7 +94,7 @@ def block_size(box_px: int, wanted: int, threads: int) -> int:
     return max(threads, min(wanted, _BLOCK_BYTES // block_bytes(box_px)))
 
 
-def insert(plan: Plan, sums: Floats, *, begin: int = 0, threads: int = 0, block_particles: int = 256) -> Iterator[int]:
+def insert(plan: Plan, sums: Floats, *, begin: int = 0, threads: int = 0, block_particles: int = 512) -> Iterator[int]:
     """Add particles ``begin`` and following to ``sums``; yields how many are in the sums after each block.
 
     Between two yields nothing is half done: the caller may save the sums, or stop.
@@ -102,7 +104,7 @@ def insert(plan: Plan, sums: Floats, *, begin: int = 0, threads: int = 0, block_
         sums: see `empty_sums`; changed in place.
         begin: particles that the sums hold already.
         threads: 0 for all cores.
-        block_particles: images read and inserted together.
+        block_particles: images inserted together.
 
     Raises:
         ParticlesError: an image holds a NaN, or the stack cannot be read any more.
@@ -112,32 +114,51 @@ def insert(plan: Plan, sums: Floats, *, begin: int = 0, threads: int = 0, block_
     work = blocks(todo.particles, plan.boxes, block_size(max(plan.boxes), block_particles, threads))
     values = _aligned((max(b.rows.size * b.box_px * (b.box_px // 2 + 1) for b in work), 4) if work else (0,))
     with ThreadPoolExecutor(threads) as pool, ThreadPoolExecutor(1) as reader:
-        images = read_images(todo.particles, work)
+        images = read_images(todo.particles, [part for block in work for part in _read_at_once(block)])
         coming: Future[Images | None] = reader.submit(next, images, None)
         done = begin
         for block in work:
-            current = coming.result()
-            coming = reader.submit(next, images, None)
-            assert current is not None
-            shape = len(current), block.box_px, block.box_px // 2 + 1, 4
+            rules, ready = coefficients.rules(todo, block), 0
+            shape = block.rows.size, block.box_px, block.box_px // 2 + 1, 4
             room = values.reshape(-1)[: int(np.prod(shape))].reshape(shape)
-            _add_block(todo, block, current, room, sums, pool, threads)
+            while ready < block.rows.size:
+                current = coming.result()
+                coming = reader.submit(next, images, None)
+                assert current is not None
+                _prepare(rules, ready, current, room, pool, threads)
+                ready += len(current)
+            _add_block(todo, rules, room, sums, pool, threads)
             done += block.rows.size
             yield done
 
 
+def _read_at_once(block: Block) -> list[Block]:
+    step = max(1, _READ_BYTES // (4 * block.box_px**2))
+    return [replace(block, rows=block.rows[a : a + step]) for a in range(0, block.rows.size, step)]
+
+
+def _prepare(
+    rules: coefficients.Rules, first: int, images: Images, values: Floats, pool: ThreadPoolExecutor, threads: int
+) -> None:
+    """The coefficients of the particles ``first`` and following of a block."""
+    step = max(1, min(_PART_BYTES // images[0].nbytes, -(-len(images) // threads)))
+
+    def of_some(a: int) -> None:
+        some = images[a : a + step]
+        part = slice(first + a, first + a + len(some))
+        coefficients.prepare(rules, part, some, values[part])
+
+    for _ in pool.map(of_some, range(0, len(images), step)):
+        pass
+
+
 def _add_block(
-    plan: Plan, block: Block, images: Images, values: Floats, sums: Floats, pool: ThreadPoolExecutor, threads: int
+    plan: Plan, rules: coefficients.Rules, values: Floats, sums: Floats, pool: ThreadPoolExecutor, threads: int
 ) -> None:
     """Add a block to the sums of its sets, and with random phases to the two sums after them, where that is asked for."""
-    rules = coefficients.rules(plan, block)
-    step = max(1, min(_PART_BYTES // images[0].nbytes, -(-len(images) // threads)))
-    parts = [slice(a, a + step) for a in range(0, len(images), step)]
-    for _ in pool.map(lambda part: coefficients.prepare(rules, part, images[part], values[part]), parts):
-        pass
-    rows = plan.particles.rows(block.rows)
+    rows = rules.particles
     grid = _grid(plan, rules, threads)
-    matrices = _matrices(plan, rows, block.box_px)
+    matrices = _matrices(plan, rows, rules.block.box_px)
     ends = np.searchsorted(rows.half, np.arange(1, plan.sets + 2)).tolist()
     from_A = plan.substituted_from_A
     for number, cut in enumerate(pairwise(ends)):
@@ -346,7 +367,7 @@ def fourier_sums(plan: Plan, sums: Floats, half_set: int) -> FourierSums:
     return FourierSums(data, weight, plan.box_px, plan.voxel_size_A, images)
 
 
-def sums_of(plan: Plan, *, threads: int = 0, block_particles: int = 256) -> Floats:
+def sums_of(plan: Plan, *, threads: int = 0, block_particles: int = 512) -> Floats:
     """The sums of all particles of a plan, without checkpoints; what one worker of a cluster does with its share."""
     sums = empty_sums(plan)
     for _ in insert(plan, sums, threads=threads, block_particles=block_particles):
