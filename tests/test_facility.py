@@ -1,9 +1,11 @@
 """Many projects in one process: which are found, whose turn it is, and that none harms another."""
 
+import errno
 import grp
 import multiprocessing
 import os
 import queue
+import re
 import signal
 import stat
 import subprocess
@@ -20,7 +22,7 @@ from small_program import a_watch, write_round
 
 from refine_hooks.cli import _many
 from refine_hooks.cli._umask import obey_umask
-from refine_hooks.errors import NotReadyError, ProjectError, SettingsError
+from refine_hooks.errors import NotReadyError, ProjectError, SettingsError, StorageError
 from refine_hooks.facility import worker
 from refine_hooks.facility.child import Child, CrashedError
 from refine_hooks.facility.finding import Finder, is_project
@@ -28,7 +30,7 @@ from refine_hooks.facility.jobs import Job, Outcome, failed
 from refine_hooks.facility.named import PROJECT, named
 from refine_hooks.facility.pool import Pool
 from refine_hooks.facility.turns import STARVES_AFTER_S, Ticket, Urgency, expected_bytes, next_of
-from refine_hooks.facility.watches import Watches, opener
+from refine_hooks.facility.watches import Watches, opener, out_for
 from refine_hooks.files.folders import give_to_group
 from refine_hooks.log.file import read_journal
 from refine_hooks.log.records import RoundRecord
@@ -239,6 +241,27 @@ def test_a_link_of_a_user_s_in_the_place_of_the_output_folder_is_not_followed(tm
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("out", "expected"),
+    [
+        ("/results/{name}", "/results/relion"),
+        ("/r/{parent}/of {name}", "/r/p 1-/of relion"),
+        ("/r/{path}/x", "/r/data_p_1_relion-/x"),
+        ("/results", "/results/data_p_1_relion-"),
+    ],
+)
+def test_an_output_folder_is_named_by_its_project(out: str, expected: str) -> None:
+    found = str(out_for(Path(out), Path("/data/p 1/relion")))
+    assert re.sub("-[0-9a-f]{8}", "-", found) == expected.replace("p 1", "p_1")
+
+
+def test_two_projects_never_share_an_output_folder(tmp_path: Path) -> None:
+    watches = Watches(Pool(0, 1, 1), opener(None, "", {}), out=tmp_path / "{name}")
+    assert watches._out_of(Path("/a/relion")) == tmp_path / "relion" == watches._out_of(Path("/a/relion"))
+    with pytest.raises(StorageError, match="as well; tell them apart"):
+        watches._out_of(Path("/b/relion"))
+
+
 def test_what_is_written_has_the_group_and_the_rights_that_the_settings_say(tmp_path: Path) -> None:
     before = os.umask(0o022)
     try:
@@ -328,6 +351,41 @@ def test_every_round_of_every_project_is_logged_once_though_a_process_is_killed_
     assert any("data/none: is empty" in text for text in said)
     assert any("data/hangs: does not answer, and is left as it is" in text for text in said)
     assert not (b / "refine_hooks").exists()
+
+
+def test_a_full_disk_of_one_project_holds_up_no_round_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_rounds: None
+) -> None:
+    said, full, real = hear(), threading.Event(), os.fsync
+    one, other = tmp_path / "one", tmp_path / "other"
+    for project in (one, other):
+        project.mkdir()
+        write_round(project, 1)
+
+    def fsync(handle: int) -> None:
+        if full.is_set() and Path(f"/proc/self/fd/{handle}").readlink().is_relative_to(one / "refine_hooks"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(handle)
+
+    def open_(project: Path, out: Path | None, measurer: Measurer) -> Watch:
+        fast = {"watch": {"settle_s": 0.0, "poll_s": 0.05}, "automask": {"enabled": False}, "fsc": {"repeats": 2}}
+        return a_watch(project, overrides=fast)
+
+    def played() -> bool:
+        both = logged(one), logged(other)
+        if both == ([1], [1]) and not begun:
+            begun.append(full.set())
+            for project in (one, other):
+                write_round(project, 2)
+        if both == ([1], [1, 2]) and any("No space left" in text and "nothing is lost" in text for text in said):
+            full.clear()
+        return both == ([1, 2], [1, 2])
+
+    begun: list[None] = []
+    monkeypatch.setattr(os, "fsync", fsync)
+    watches = Watches(Pool(0, 10**9, 1), open_)
+    watches.add([one, other])
+    run(watches, played, 20.0)
 
 
 @pytest.mark.early

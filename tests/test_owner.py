@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from refine_hooks.facility.jobs import Job
 from refine_hooks.facility.worker import _Desk
 from refine_hooks.files import acting
 from refine_hooks.files.acting import Owner, acting_as, give_folder, owner_of_project
+from refine_hooks.log.orders import read_orders
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.watch.loop import run
 
@@ -53,6 +55,26 @@ def test_everything_that_a_watch_writes_belongs_to_the_project_s_owner(project: 
     assert w.store.report.exists()
     (project / "mine").touch()
     assert (project / "mine").stat().st_uid == 0, "afterwards this thread writes as before"
+
+
+def as_owner(folder: Path, script: str) -> int:
+    """The exit code of a script of the shell that the owner of a project runs there."""
+    who = {"user": NOBODY.uid, "group": NOBODY.gid}
+    return subprocess.run(["/bin/sh", "-ec", script], cwd=folder, check=False, extra_groups=[], **who).returncode
+
+
+def test_a_process_of_the_owner_s_may_change_remove_and_order_what_root_wrote(project: Path) -> None:
+    w = a_watch(project, [], OWN)
+    run(w, [0.0])
+    out = project / "refine_hooks"
+    assert (
+        as_owner(out, "cat rounds.jsonl > mine; echo >> rounds.jsonl; rm -r report.html records; [ $(id -u) != 0 ]")
+        == 0
+    )
+    assert as_owner(out, """printf '{"paused": true}' > .orders.json""") == 0
+    assert read_orders(out, NOBODY.uid).paused
+    assert as_owner(project, "rm -r refine_hooks") == 0
+    assert not out.exists()
 
 
 def test_what_was_written_as_root_before_is_given_and_what_has_a_second_name_is_not(project: Path, place: Path) -> None:
@@ -104,6 +126,12 @@ def test_who_is_not_root_is_told_what_to_do_and_who_owns_the_project_needs_nothi
     monkeypatch.setattr(acting.os, "geteuid", lambda: 1000)
     with pytest.raises(SettingsError, match="another user's, and only root"):
         owner_of_project(project)
+
+
+def test_programs_that_are_started_write_as_before(place: Path) -> None:
+    with acting_as(NOBODY):
+        subprocess.run(["/bin/sh", "-c", "echo > theirs"], cwd=place, check=True)
+    assert (place / "theirs").stat().st_uid == 0
 
 
 def test_reading_stays_as_before(place: Path) -> None:

@@ -20,6 +20,7 @@ from refine_hooks.facility.watches import Watches, opener
 from refine_hooks.files.metadata import Pace, counting
 from refine_hooks.files.signals import set_from_handler
 from refine_hooks.fourier import workers as cores
+from refine_hooks.kernels import memory
 from refine_hooks.settings import layers, load_settings, merged
 from refine_hooks.settings.model import WatchSettings
 
@@ -55,6 +56,7 @@ def watch_many(
     if not patterns and (gone := [str(place) for place in places if not place.is_dir()]):
         raise ProjectError(*(f"{place}: is not a folder; name the folder of a refinement project" for place in gone))
     _allow_many_files()
+    memory.share()
     workers = settings.workers or max(1, cores() // 2)
     pool = Pool(workers, int(settings.memory_GB * 1e9) or _memory_bytes() // 2, max(1, cores() // workers))
     pace = Pace(settings.metadata_per_s) if settings.metadata_per_s else None

@@ -67,7 +67,7 @@ def watch(
     Everything is written below --out; nothing of the project is opened for writing and no lock is taken. The log is
     rounds.jsonl, the report is report.html. Ctrl-C finishes the round in hand, twice drops it.
     With several projects, or --all 'PATTERN' ..., each has its own settings and its own output folder; --out DIR is then a folder
-    with one for each. All are measured through one queue, live rounds first.
+    with one for each, or says by {name}, {parent} and {path} which. All are measured through one queue, live rounds first.
     """
     overrides = overrides_of(mask, radius, mass, reconstruct, full, local)
     overrides.setdefault("watch", {}).update({"force_poll": True} if poll else {})

@@ -7,6 +7,7 @@ from refine_hooks.facility.jobs import Job
 from refine_hooks.facility.pool import Pool
 from refine_hooks.facility.turns import Ticket, Urgency, expected_bytes
 from refine_hooks.files.lock import holder_of
+from refine_hooks.kernels import memory
 from refine_hooks.log.index import LogIndex
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.model import Key, Round
@@ -28,10 +29,11 @@ class Queued(Measurer):
     _largest_bytes: int = 0
     _local: Ticket | None = None
     _local_of: object = None
+    _used: bool = False  # memory for a round's report, since that was given back
 
     def round(self, config: WatchConfig, known: KnownRounds, round_: Round, counts: Counts) -> RoundRecord | None:
         """Have a round measured, and wait for it; None as well where the watch ends before its turn comes."""
-        self._largest_bytes = max(self._largest_bytes, expected_bytes(round_))
+        self._largest_bytes, self._used = max(self._largest_bytes, expected_bytes(round_)), True
         ticket = self._ticket(config, self._urgency(config, round_), expected_bytes(round_), round_)
         self.pool.add(ticket)
         while not ticket.done.wait(_LOOK_EVERY_S):
@@ -60,7 +62,10 @@ class Queued(Measurer):
         return list(done.outcome.checked().local) if done is not None else []
 
     def rest(self) -> None:
-        """The processes that measure give their memory back themselves."""
+        """Give back what reading and reporting a round took; the processes that measure do so themselves."""
+        if self._used:
+            memory.give_back()
+            self._used = False
 
     def _urgency(self, config: WatchConfig, round_: Round) -> Urgency:
         if config.reconstruct != "never" and round_.origin in (None, "regularised", "unknown"):

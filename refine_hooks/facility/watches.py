@@ -76,7 +76,8 @@ class Watches:
     Attributes:
         pool: measures for all.
         open_: opens the watch of a project.
-        out: below this folder each has a folder of its own; in the project where None.
+        out: below this folder each has a folder of its own, unless {name}, {parent} or {path} in it say which; in the project
+            where None.
         until_idle_s: a watch ends when nothing has happened for so long.
         search_s: how often patterns are looked through.
         given_up_after_s: at the end, a watch that neither ends nor measures for so long is left as it is.
@@ -97,6 +98,7 @@ class Watches:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _finders: list[Finder] = field(default_factory=list)
     _said_slow: bool = False
+    _outs: dict[Path, Path] = field(default_factory=dict)  # whose they are, where they are named by a pattern
 
     def add(self, paths: Iterable[Path], named: bool = True) -> None:
         """Watch some projects; those that are watched already stay as they are."""
@@ -236,11 +238,31 @@ class Watches:
 
     def _out_of(self, project: Path) -> Path | None:
         if self.out is not None:
-            return self.out / component(str(project).strip("/"))
+            return self._out_elsewhere(self.out, project)
         out = project / OUT_NAME
         if out.is_symlink():
             raise StorageError(f"{out}: is a link, which is not followed; name a folder for all projects with --out")
         return None
+
+    def _out_elsewhere(self, out: Path, project: Path) -> Path:
+        found = out_for(out, project)
+        with self._lock:
+            first = self._outs.setdefault(found, project)
+        if first != project:
+            raise StorageError(
+                f"{found}: is the output folder of {first} as well; tell them apart in --out by {{parent}} or {{path}}"
+            )
+        return found
+
+
+def out_for(out: Path, project: Path) -> Path:
+    """The output folder of one of many projects: as the pattern says, or one below the folder, named by the project's path."""
+    whole = component(str(project).strip("/"))
+    parts = {"{name}": component(project.name), "{parent}": component(project.parent.name), "{path}": whole}
+    named = str(out)
+    for part, text in parts.items():
+        named = named.replace(part, text)
+    return out / whole if named == str(out) else Path(named)
 
 
 def _say_if_it_hangs(one: Watched, now_s: float) -> None:

@@ -6,20 +6,23 @@ newest of the older rounds that the audit warns of.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Protocol
 
 from refine_hooks.audit.reading import Finding, counted
-from refine_hooks.log.file import Journal
+from refine_hooks.log.file import Journal, Place
 from refine_hooks.log.folder import Store
 from refine_hooks.log.records import RoundRecord, Start, now
 from refine_hooks.log.summary import RoundSummary, summary_of
 from refine_hooks.model import Key
 from refine_hooks.report import data, page
+from refine_hooks.report.kept import Kept
 
 ROUNDS_WITH_CURVES, WARNED_WITH_CURVES = 250, 50
 ROUNDS_WITH_PICTURES, WARNED_WITH_PICTURES = 50, 10
 PICTURE_BYTES = 3_500_000  # of all pictures in one report, in base64
+_DETAIL, _PICTURES = 4, 6  # pieces of a round's element (`refine_hooks.report.page.of_round`)
 
 Row = dict[str, Any]
 
@@ -39,17 +42,17 @@ class Source(Protocol):
 
 @dataclass(slots=True)
 class _Part:
-    """What a report holds of one round, as JSON."""
+    """What a report holds of one round, as JSON, or where that stands in the report that was written last."""
 
     row: Row
     row_json: bytes
-    detail: bytes | None = None
-    pictures: bytes | None = None
+    detail: bytes | Place | None = None
+    pictures: bytes | Place | None = None
 
 
 @dataclass(slots=True)
 class Report:
-    """A report and its parts, kept from one writing to the next.
+    """A report and its parts, kept from one writing to the next: the large ones in the report itself.
 
     Attributes:
         store: where the pictures are, and where it is written.
@@ -57,6 +60,13 @@ class Report:
 
     store: Store
     _parts: dict[str, _Part] = field(default_factory=dict)
+    _places: dict[str, tuple[Place, Place | None]] = field(
+        default_factory=dict
+    )  # of details and pictures, as written now
+    _kept: Kept = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._kept = Kept(self.store.report)
 
     def write(self, source: Source) -> Path:
         """Write ``report.html`` whole or not at all.
@@ -65,22 +75,36 @@ class Report:
             StorageError: the disk is full, read-only or gone.
         """
         self.store.write_parts(self.store.report, self.parts(source))
+        if self._kept.written():
+            for key, (detail, pictures) in self._places.items():
+                self._parts[key].detail, self._parts[key].pictures = detail, pictures
         return self.store.report
 
     def parts(self, source: Source) -> Iterator[bytes]:
         """The report as one self-contained HTML document, in pieces of UTF-8."""
-        self._make_details(source)
-        rows, head = source.rows(), source.head()
-        self._take(rows)
-        document = page.document(head["title"], "file")
-        yield document.before.encode()
-        written_at = now().isoformat(timespec="seconds")
-        yield page.json_in_html({**head, "id": "0", "written_at": written_at})[:-1] + b',"rows":'
-        yield page.packed_json(_listed(self._parts[row["key"]].row_json for row in rows), level=1)
-        yield b"}" + document.between.encode()
-        for element in self._details(rows):
-            yield from element
-        yield document.after.encode()
+        with self._kept.opened() as as_written:
+            if not as_written:
+                self._forget_kept()
+            self._make_details(source)
+            rows, head = source.rows(), source.head()
+            self._take(rows)
+            document = page.document(head["title"], "file")
+            written_at = now().isoformat(timespec="seconds")
+            begin = (
+                document.before.encode(),
+                page.json_in_html({**head, "id": "0", "written_at": written_at})[:-1] + b',"rows":',
+                page.packed_json(_listed(self._parts[row["key"]].row_json for row in rows), level=1),
+                b"}" + document.between.encode(),
+            )
+            yield from begin
+            yield from self._details(rows, sum(map(len, begin)))
+            yield document.after.encode()
+
+    def _forget_kept(self) -> None:
+        """The report is not there any more as it was written: what stood in it is made anew."""
+        for part in self._parts.values():
+            part.detail = part.detail if isinstance(part.detail, bytes) else None
+            part.pictures = part.pictures if isinstance(part.pictures, bytes) else None
 
     def _make_details(self, source: Source) -> None:
         """Make what is lacking; which rounds are warned of is only known once they have been audited, so look twice."""
@@ -105,22 +129,36 @@ class Report:
                 part = _Part(row, page.json_in_html(row))
             self._parts[row["key"]] = part
 
-    def _details(self, rows: Sequence[Row]) -> Iterator[Sequence[bytes]]:
-        """The details of all rounds that have any, each an element, with pictures as long as there is room for them."""
+    def _details(self, rows: Sequence[Row], offset: int) -> Iterator[bytes]:
+        """The details of all rounds that have any, each an element, with pictures as long as there is room for them.
+
+        Args:
+            rows: of all rounds.
+            offset: where the first one stands in the report.
+        """
         room, shown, illustrated = PICTURE_BYTES, _with_curves(rows), _illustrated(rows)
         for key in self._parts.keys() - {row["key"] for row in shown}:
             self._parts[key].detail = self._parts[key].pictures = None
+        self._places = {}
         for row in shown:
             part = self._parts[row["key"]]
             if part.detail is None:
                 continue
-            pictures = None
-            if row["key"] in illustrated and room > 0:
-                pictures = part.pictures or self._pictures(row)
-                room -= len(pictures)
-            part.pictures = pictures
+            if row["key"] not in illustrated or room <= 0:
+                part.pictures = None
+            elif part.pictures is None:
+                part.pictures = self._pictures(row)
+            pictures = None if part.pictures is None else self._bytes_of(part.pictures)
+            room -= len(pictures or b"")
             seen = (b',"seen":', pictures) if pictures else ()
-            yield page.of_round(row["key"], b'{"detail":', part.detail, *seen, b"}")
+            element = page.of_round(row["key"], b'{"detail":', self._bytes_of(part.detail), *seen, b"}")
+            *starts, offset = accumulate(map(len, element), initial=offset)
+            places = list(zip(starts, map(len, element), strict=True))
+            self._places[row["key"]] = places[_DETAIL], places[_PICTURES] if seen else None
+            yield from element
+
+    def _bytes_of(self, part: bytes | Place) -> bytes:
+        return part if isinstance(part, bytes) else self._kept.piece(part)
 
     def _pictures(self, row: Row) -> bytes:
         """The pictures, but for those that the page draws from the volume."""

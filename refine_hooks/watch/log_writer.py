@@ -23,8 +23,10 @@ from refine_hooks.model import Key
 
 logger = logging.getLogger(__name__)
 
-MOST_HELD_BYTES = 64 << 20  # of lines, packed: some thousand rounds
-MOST_EARLIER_BYTES = 32 << 20  # of what earlier watches wrote: packing it takes less than a second
+MOST_HELD_BYTES = (
+    256 << 10
+)  # of lines, packed: some ten rounds; all have a copy beside the log (`refine_hooks.log.copies`)
+MOST_EARLIER_BYTES = 2 << 20  # of what earlier watches wrote, before it is packed
 _CHUNK_BYTES = 1 << 20
 _NAMED = 4
 
