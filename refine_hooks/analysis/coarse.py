@@ -1,5 +1,6 @@
 """Half transforms of a coarse box: cut out, moved, and how alike two of them are in each shell."""
 
+import itertools
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -20,11 +21,12 @@ _NOISE_SD = 2.5  # a shell whose FSC is lower shows nothing
 def middle(half: HalfTransform, box_px: int) -> Complex:
     """The middle of a half transform with the phases of a box of ``box_px`` (without its Nyquist planes), scaled to its voxels."""
     n, few = len(half), box_px // 2
-    keep = np.r_[0:few, 1 - few : 0] % n
-    at = np.r_[0:few, 1 - few : 0] % box_px
     out = np.zeros((box_px, box_px, few + 1), np.complex64)
-    out[np.ix_(at, at, np.arange(few))] = half[np.ix_(keep, keep, np.arange(few))]
-    out *= np.float32((box_px / n) ** 3)
+    sides = (slice(0, few), slice(0, few)), (slice(box_px - few + 1, box_px), slice(n - few + 1, n))
+    for (z, from_z), (y, from_y) in itertools.product(
+        sides, sides
+    ):  # blocks: picking single rows takes ten times as long
+        np.multiply(half[from_z, from_y, :few], np.float32((box_px / n) ** 3), out=out[z, y, :few])
     return out
 
 

@@ -22,12 +22,14 @@ def domains(body: Mask, voxel_size_A: float) -> Labels:
         body: the voxels that hold the particle [z, y, x].
         voxel_size_A: edge of a voxel.
     """
-    from scipy.ndimage import distance_transform_edt, gaussian_filter
+    from scipy.ndimage import gaussian_filter
     from skimage.measure import label
     from skimage.segmentation import watershed
 
+    from refine_hooks.masks.morphology import distances
+
     labels = np.zeros(body.shape, np.int16)
-    box = _filled(body)
+    box = filled(body)
     if box is None:
         return labels
     step = max(1, round(_VOXEL_A / voxel_size_A))
@@ -35,7 +37,7 @@ def domains(body: Mask, voxel_size_A: float) -> Labels:
     if not coarse.any():
         labels[body] = 1
         return labels
-    depth = gaussian_filter(distance_transform_edt(np.pad(coarse, 1)), 1.0)[1:-1, 1:-1, 1:-1] * coarse
+    depth = gaussian_filter(distances(np.pad(coarse, 1)).astype(np.float64), 1.0)[1:-1, 1:-1, 1:-1] * coarse
     seeds = label(_summits(depth) & coarse)  # type: ignore[no-untyped-call]
     seeds = _with_islands(seeds, label(coarse))  # type: ignore[no-untyped-call]
     parts = watershed(-depth, seeds, mask=coarse)  # type: ignore[no-untyped-call]
@@ -47,7 +49,8 @@ def domains(body: Mask, voxel_size_A: float) -> Labels:
     return labels
 
 
-def _filled(body: Mask) -> tuple[slice, slice, slice] | None:
+def filled(body: Mask) -> tuple[slice, slice, slice] | None:
+    """The smallest box of slices [z, y, x] that a body lies in; None where there is none."""
     ends = [np.flatnonzero(body.any(axis=tuple(o for o in range(3) if o != axis))) for axis in range(3)]
     if not ends[0].size:
         return None

@@ -134,7 +134,7 @@ def local_resolution(
 
 
 def _cropped(half1: Volume, half2: Volume, voxel_size_A: float, parts: Labels) -> _Crop:
-    """The transform of the surroundings of the body: the mean of the halves, and half their difference as imaginary part."""
+    """The transform of the surroundings of the body: the sum of the halves, and their difference as imaginary part."""
     body = parts > 0
     n, margin = len(half1), int(np.ceil(_MARGIN_A / voxel_size_A))
     starts, lengths = [], []
@@ -148,7 +148,6 @@ def _cropped(half1: Volume, half2: Volume, voxel_size_A: float, parts: Labels) -
     one, two = half1[index], half2[index]
     np.add(one, two, out=whole.real)
     np.subtract(one, two, out=whole.imag)
-    whole *= np.float32(0.5)
     whole = scipy.fft.fftn(whole, overwrite_x=True, workers=workers())
     cut = parts[index]
     volumes_px = np.array([np.count_nonzero(cut == number) for number in range(1, int(cut.max()) + 1)], np.float64)

@@ -16,7 +16,7 @@ def body_of(mask: Volume, voxel_size_A: float, depth_A: float) -> NDArray[np.boo
         voxel_size_A: edge of a voxel.
         depth_A: below the contour where the mask is 1/2: how far that lies beyond the particle's surface.
     """
-    from scipy.ndimage import distance_transform_edt
+    from refine_hooks.masks.morphology import distances
 
     n = len(mask)
     if depth_A <= 0:
@@ -33,7 +33,7 @@ def body_of(mask: Volume, voxel_size_A: float, depth_A: float) -> NDArray[np.boo
     inside = np.pad(coarse[tuple(box)], 1)
     if min(inside.shape) < 3:
         return body
-    depth = distance_transform_edt(inside)[1:-1, 1:-1, 1:-1] * bin_px * voxel_size_A
+    depth = distances(inside)[1:-1, 1:-1, 1:-1] * (bin_px * voxel_size_A)
     # The distance is to the nearest place outside; the contour lies half a step before it.
     deep = depth - bin_px * voxel_size_A / 2 > depth_A
     for axis in range(3):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from refine_hooks.analysis.domains import domains
+from refine_hooks.analysis.domains import domains, filled
 from refine_hooks.analysis.local import Labels, local_resolution
 from refine_hooks.analysis.local_body import body_of
 from refine_hooks.analysis.local_parts import PartReading
@@ -102,11 +102,12 @@ def _histogram(values: NDArray[np.float64]) -> tuple[tuple[float, ...], tuple[fl
 
 
 def _parts(labels: Labels, voxel_size_A: float, readings: tuple[PartReading, ...]) -> tuple[LocalPart, ...]:
-    from scipy.ndimage import find_objects
-
-    found, total = [], float(np.count_nonzero(labels))
-    for number, (reading, box) in enumerate(zip(readings, find_objects(labels), strict=True), 1):
-        count, within = _counted(labels[box] == number)
+    box = filled(labels > 0)
+    assert box is not None
+    found, cut = [], labels[box]
+    total = float(np.count_nonzero(cut))
+    for number, reading in enumerate(readings, 1):
+        count, within = _counted(cut == number)
         z, y, x = ((within + [one.start for one in box] - len(labels) // 2) * voxel_size_A).tolist()
         found.append(
             LocalPart(
