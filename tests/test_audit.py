@@ -162,6 +162,22 @@ def with_null(null: float, sphere: float, shell: float = 32) -> RoundRecord:
     return record.model_copy(update={"curves": tuple(changed)})
 
 
+def under_a_users_mask(null: float) -> RoundRecord:
+    """A user's mask, no automask; randomised phases correlate by ``null`` under it."""
+    values = {
+        "sphere": falling(20),
+        "sphere_corrected": falling(20),
+        "user": falling(36),
+        "user_corrected": falling(32),
+    }
+    small = MaskRecord(name="user", role="user", volume_A3=1e3, volume_fraction=0.003)
+    record = a_round(values, masks=(*(one for one in healthy().masks if one.role == "sphere"), small))
+    changed = [
+        c.model_copy(update={"randomised_mean": (null,) * SHELLS}) if c.name == "user" else c for c in record.curves
+    ]
+    return with_headline(record.model_copy(update={"curves": tuple(changed)}))
+
+
 def cutting(share: float, sd: float = 0.01, *others: MaskRecord) -> RoundRecord:
     mask = MaskRecord(
         name="refinement",
@@ -319,6 +335,7 @@ SPEAKS = [
     ("truncation", a_round({"sphere": np.where(SHELL <= 30, 0.5, np.nan)}), "note", "cut off"),
     ("mask_correlates", with_null(0.4, sphere=20), "warning", "randomised phases still give 0.40"),
     ("mask_correlates", with_null(0.4, sphere=31), "note", "so the number stands"),
+    ("mask_correlates", under_a_users_mask(0.4), "warning", "the resolution is read from sphere_corrected instead"),
     ("mask_too_tight", masked(COLLAPSED, falling(30)), "warning", "this dip, not the resolution"),
     (
         "mask_and_sphere",
@@ -766,3 +783,8 @@ def test_few_independent_coefficients_do_not_make_a_signal_of_chance() -> None:
     record = a_round({"unmasked": weak, "sphere": weak})
     assert record.headline == "sphere"
     assert with_headline(record, symmetry_order=24 * 8).headline is None
+
+
+@pytest.mark.parametrize(("null", "headline"), [(0.05, "user_corrected"), (0.4, "sphere_corrected")])
+def test_no_resolution_is_read_where_a_users_mask_correlates_by_itself(null: float, headline: str) -> None:
+    assert under_a_users_mask(null).headline == headline

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from refine_hooks.audit.reading import (
-    CORRELATES,
     SUPPORTED_SD,
     Finding,
     Values,
@@ -28,6 +27,7 @@ from refine_hooks.audit.reading import (
 from refine_hooks.audit.rules import Texts, rule_of_round
 from refine_hooks.kernels.order import quantile
 from refine_hooks.log.curves import Curve
+from refine_hooks.log.headline import CORRELATES
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.settings import Settings
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from refine_hooks.audit.reading import (
-    CORRELATES,
     SUPPORTED_SD,
     Finding,
     at,
@@ -24,6 +23,7 @@ from refine_hooks.audit.reading import (
 from refine_hooks.audit.rules import Texts, rule_of_round
 from refine_hooks.log.better import overlap
 from refine_hooks.log.curves import Curve
+from refine_hooks.log.headline import CORRELATES, best_curve
 from refine_hooks.log.masks import AutomaskParameters, MaskRecord
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.model import ProgramMaskParameters
@@ -74,6 +74,7 @@ def mask_correlates(record: RoundRecord, settings: Settings) -> Iterator[Finding
                 if whole is not None and borne_out
                 else ""
             )
+            + _passed_over(record, claims)
             + f"Do not quote the uncorrected curve {name!r}; widen the mask or give it a softer edge",
             curve=claims.name,
             shells=(shell, shell),
@@ -82,6 +83,15 @@ def mask_correlates(record: RoundRecord, settings: Settings) -> Iterator[Finding
             resolution_A=number,
             without_mask_A=elsewhere,
         )
+
+
+def _passed_over(record: RoundRecord, claims: Curve) -> str:
+    """That the headline is not read from this curve though it would be from one of its kind under another mask."""
+    alone = best_curve([curve for curve in record.curves if curve.mask == claims.mask], record.masks)
+    best = record.quoted()
+    if claims.kind != "corrected" or alone is claims or best is None or best.mask == claims.mask:
+        return ""
+    return f"Too little is left after that is taken out: the resolution is read from {best.name} instead. "
 
 
 def _value_at(numbers: tuple[float | None, ...] | None, shell: int) -> float | None:

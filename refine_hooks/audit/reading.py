@@ -17,7 +17,6 @@ from refine_hooks.model import Record
 Values = NDArray[np.float64]
 Severity = Literal["note", "warning"]
 
-CORRELATES = 0.1  # RELION's postprocess, too, warns where randomised phases give more than this
 FEW_TWICE = (
     5e-3  # of the particles: so many may lie near another by chance, and their share of the noise moves no number
 )

@@ -7,6 +7,8 @@ from refine_hooks.log.masks import MaskRecord
 from refine_hooks.log.records import HalfMapsRecord, RoundRecord, Withheld
 from refine_hooks.model import MaskRole
 
+CORRELATES = 0.1  # RELION's postprocess, too, warns where randomised phases give more than this
+_GIVEN: tuple[MaskRole, ...] = ("user", "refinement", "program")
 # The most trusted mask first; the whole box is the last resort.
 _ORDER: tuple[tuple[CurveKind, MaskRole | None], ...] = (
     ("corrected", "automask"),
@@ -23,11 +25,30 @@ _ORDER: tuple[tuple[CurveKind, MaskRole | None], ...] = (
 def best_curve(curves: Sequence[Curve], masks: Sequence[MaskRecord]) -> Curve | None:
     """The corrected curve of the most trusted mask, else the sphere's or that of the whole box.
 
-    Never a scaled curve, and never one of the program's own.
+    Never a scaled curve, never one of the program's own, and none that is `read_off_its_mask`.
     """
     roles: dict[str, MaskRole] = {mask.name: mask.role for mask in masks}
     known = [((curve.kind, roles.get(curve.mask, "user") if curve.mask else None), curve) for curve in curves]
+    known = [(made, curve) for made, curve in known if made[1] not in _GIVEN or not read_off_its_mask(curve, curves)]
     return next((curve for wanted in _ORDER for found, curve in known if found == wanted), None)
+
+
+def read_off_its_mask(curve: Curve, curves: Sequence[Curve]) -> bool:
+    """Whether randomised phases still correlate where a corrected curve is read: a small mask with a hard edge does that.
+
+    What is left after the correction is a small difference of two large numbers: such numbers were one to eight shells off.
+
+    Args:
+        curve: corrected for its mask.
+        curves: of the round.
+    """
+    plain = next((one for one in curves if one.mask == curve.mask and one.kind == "measured"), None)
+    if curve.kind != "corrected" or curve.resolution_A is None or plain is None or plain.randomised_mean is None:
+        return False
+    fall = next((one for one in curve.crossings_at(curve.threshold) if one.direction == "down"), None)
+    null = plain.randomised_mean[fall.shell] if fall is not None else None
+    sd = plain.randomised_sd[fall.shell] if fall is not None and plain.randomised_sd is not None else None
+    return null is not None and null > max(CORRELATES, 3 * (sd or 0.0))
 
 
 def best_reported(curves: Sequence[Curve]) -> Curve | None:
