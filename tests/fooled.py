@@ -258,7 +258,13 @@ KINDS: tuple[Kind, ...] = (
     Kind("one half mirrored", second(lambda half: half[:, :, ::-1]), ("halves_mirrored",)),
     Kind("one half inverted", second(lambda half: -half), ("halves_inverted",)),
     Kind("one half turned by 8 degrees", second(lambda half: turned(half, 8.0)), ("halves_turned",)),
+    Kind("one half turned by 40 degrees", second(lambda half: turned(half, 40.0)), ("halves_turned",)),
     Kind("one half turned by 90 degrees", second(lambda half: np.rot90(half, 1, (1, 2))), ("halves_turned",)),
+    Kind(
+        "one half mirrored, and turned by 40 degrees",
+        second(lambda half: turned(half[:, :, ::-1], 40.0)),
+        ("halves_mirrored",),
+    ),
     Kind("one half magnified by 3 %", second(lambda half: magnified(half, 1.03)), ("halves_magnified",)),
     Kind("a constant added to both halves", both(lambda half: half + 5 * half.std())),
     Kind("a constant added to one half", second(lambda half: half - 20 * half.std())),
@@ -324,7 +330,6 @@ KINDS: tuple[Kind, ...] = (
     Kind("one half padded with zeros to a box of 64", second(lambda half: np.pad(half, 8))),
 )
 FAST = ("nothing: the sound pair", "one half mirrored", "noise alone")  # rows that a test makes again
-DRAWN = (KINDS[2], KINDS[4], KINDS[6], KINDS[8], KINDS[17], KINDS[20])
 
 
 # --- what is said -----------------------------------------------------------------------------------------------------

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from panel import Case, globule, make
 
-from refine_hooks.audit.halves import shares_noise, shifted
+from refine_hooks.audit.halves import shares_noise
 from refine_hooks.errors import MapError
 from refine_hooks.files.mrc import Map, read_map
+from refine_hooks.log.checks import shifted
 from refine_hooks.measure import Measurement, NamedMask, measure_halves
 from refine_hooks.model import Facts, HalfMaps
 from refine_hooks.settings import Settings

@@ -48,12 +48,16 @@ _STEP = 0.02  # rad; below that one step is enough
 
 @dataclass(frozen=True, slots=True)
 class Solved:
-    """Shift (voxels of the coarse box), turn (rad), both z, y, x, magnification less 1, and the covariance [7, 7] of all."""
+    """Shift (voxels of the coarse box), turn (rad), both z, y, x, magnification less 1, and the covariance [7, 7] of all.
+
+    ``agreement`` is the mean FSC of the lowest shells there.
+    """
 
     shift: Vector
     turn: Vector
     larger: float
     covariance: NDArray[np.float64]
+    agreement: float = 0.0
 
     @property
     def larger_sd(self) -> float:
@@ -123,7 +127,6 @@ class TurnFit:
     def __init__(self, one: Complex, two: Complex, box_px: int) -> None:
         self.one, self.two, self.box_px = one, two, box_px
         self.shells, self.frequencies = shells_of(box_px), frequencies_of(box_px)
-        self.sharpened = (1 / spline_spectrum(box_px)).astype(np.float32)
         self.place = np.arange(box_px, dtype=np.float32) - box_px // 2
 
     def solved(self, start: Vector) -> Solved:
@@ -138,19 +141,14 @@ class TurnFit:
                 break
             turned = turned @ _rotation(-turn)
             back = phases(self.frequencies, shift)
-            two = self._turned(self.two * back, turned) * np.conj(back)
+            two = turned_half(self.two * back, turned) * np.conj(back)
             step, agreement = self._step(two * back)
             if agreement > best[0]:
                 best = agreement, replace(step, shift=shift + step.shift, turn=step.turn - _axis_angle(turned))
         far = np.linalg.norm(best[1].certain()[0]) > _FAR
-        return replace(first[1], turn=np.zeros(3)) if far and best[0] < BETTER * first[0] else best[1]
-
-    def _turned(self, half: Complex, rotation: NDArray[np.float64]) -> Complex:
-        n = self.box_px
-        coefficients = fft.irfftn((half * self.sharpened).astype(np.complex64), s=(n,) * 3)
-        moved = np.empty((n,) * 3, np.float32)
-        _spline_turned(np.pad(coefficients, (1, 2), "wrap"), rotation, moved)
-        return np.asarray(fft.rfftn(moved), np.complex64)
+        if far and best[0] < BETTER * first[0]:
+            return replace(first[1], turn=np.zeros(3), agreement=first[0])
+        return replace(best[1], agreement=best[0])
 
     def _step(self, two: Complex) -> tuple[Solved, float]:
         """One step, and the mean FSC before it."""
@@ -201,6 +199,15 @@ class TurnFit:
         power = by_shell(half.real**2 + half.imag**2, shells, n)
         share = np.divide(along, power, out=np.zeros_like(along), where=power > 0).astype(np.float32)
         return np.asarray(fft.irfftn(spectrum - share[shells] * half, s=(n,) * 3), np.float32)
+
+
+def turned_half(half: Complex, rotation: NDArray[np.float64]) -> Complex:
+    """Half transform of a map that is taken at ``rotation`` [3, 3] times its places z, y, x, about the box's centre."""
+    n = len(half)
+    coefficients = fft.irfftn((half / spline_spectrum(n)).astype(np.complex64), s=(n,) * 3)
+    moved = np.empty((n,) * 3, np.float32)
+    _spline_turned(np.pad(coefficients, (1, 2), "wrap"), np.ascontiguousarray(rotation), moved)
+    return np.asarray(fft.rfftn(moved), np.complex64)
 
 
 def _limited(step: Vector, longest: float) -> Vector:

@@ -8,16 +8,16 @@ that noise biases neither.
 """
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from refine_hooks.analysis.coarse import Complex, Vector, by_shell, frequencies_of, likeness, middle, phases, shells_of
 from refine_hooks.analysis.fits import BETTER, TURN_BAND, TurnFit, fine_shift
-from refine_hooks.analysis.turns import best_turn
+from refine_hooks.analysis.turns import Turn, best_turns, settled
 from refine_hooks.fourier import Curve, HalfTransform, in_slabs
 from refine_hooks.kernels import fft
-from refine_hooks.log.checks import magnified
+from refine_hooks.log.checks import apart_px, magnified
 
 _COARSE_PX = 32  # of the phase correlation
 _BANDS = (6, 14)  # last shells of it
@@ -26,8 +26,12 @@ _SHIFT_PX = 64
 BETTER_SD = 5.0
 _CANDIDATES = 3
 _SEEN_Z = 7.0
+_FAR_DEG = 20.0  # from there on a turned particle and its mirror image look alike at low resolution
 _FARTHEST_DEG = 60.0  # a fit that goes farther has lost its way: such turns are looked for elsewhere
 _WEAK = 0.8  # mean FSC of the turns' band below which other turns are looked for
+_LESS_APART = 0.5  # of 1 - FSC: what makes halves that are alike in any position lie better
+_HAND_SD = 5.0
+_TURN_SD_DEG = 1.0  # of what is found in steps
 _SAME = ((0, 1, 2), (1, 1, 1))
 
 
@@ -40,7 +44,7 @@ class Superposition:
         shift_sd_px: standard deviation of the length of the shift along its least certain axis.
         turned_deg: angle between the halves; 0 where it is not significant.
         turned_sd_deg: standard deviation of the angle.
-        mirrored: the second half is the other hand.
+        mirrored: the second half is the other hand; None where it is turned, and that is not certain.
         inverted: the second half has the other contrast.
         score: standard deviations by which the halves correlate where they lie best.
         larger: by which part of its size the second half is larger; None where that was not looked for.
@@ -51,7 +55,7 @@ class Superposition:
     shift_sd_px: float
     turned_deg: float
     turned_sd_deg: float
-    mirrored: bool
+    mirrored: bool | None
     inverted: bool
     score: float
     larger: float | None = None
@@ -85,9 +89,9 @@ class _Peak:
 
 @dataclass(frozen=True, slots=True)
 class _Laid:
-    """A peak with its shift made finer, and the FSC of the halves there."""
+    """A peak or a turn with its shift made finer, and the FSC of the halves there."""
 
-    peak: _Peak
+    peak: _Peak | Turn
     shift: Vector
     shift_sd: float
     alike: Curve
@@ -98,15 +102,16 @@ class _Laid:
         low = slice(1, TURN_BAND)
         return float((self.alike[low] * self.counts[low]).sum() / self.counts[low].sum())
 
-    def low_score(self) -> float:
-        """As that of `best_turn`."""
-        low = slice(1, _BANDS[0] + 1)
-        return float((self.alike[low] * self.counts[low]).sum() / np.sqrt(self.counts[low].sum()))
-
     def superposition(self, scale: float) -> Superposition:
         z, y, x = (float(v) * scale for v in self.shift)
         peak, sd = self.peak, self.shift_sd * scale
-        return Superposition((x, y, z), sd, peak.angle_deg, 1.0, peak.mirrored, peak.inverted, peak.score)
+        if isinstance(peak, Turn):  # what is left of a shift says where the turn's axis is
+            x, y, z, sd = 0.0, 0.0, 0.0, 1.0
+        return Superposition((x, y, z), sd, peak.angle_deg, _TURN_SD_DEG, peak.mirrored, peak.inverted, peak.score)
+
+    def much_more_alike(self, agreement: float) -> bool:
+        """Than halves of that mean FSC."""
+        return self.agreement() > BETTER * agreement or 1 - self.agreement() < _LESS_APART * (1 - agreement)
 
 
 def _excess(other: _Laid, same: _Laid) -> float:
@@ -132,16 +137,53 @@ def superposition(transforms: tuple[HalfTransform, HalfTransform], box_px: int) 
     others = sorted(peaks[1:], key=lambda peak: -peak.score)[:_CANDIDATES]
     laid = [_laid(one, two, peak, coarse) for peak in others]
     best = max(laid, key=lambda other: _excess(other, same))
-    if best.peak.score > _SEEN_Z and _excess(best, same) > BETTER_SD:
-        elsewhere = _elsewhere(one, two, same) if best.agreement() < _WEAK else None
-        if elsewhere is not None and elsewhere.score > BETTER * best.low_score():
-            return elsewhere
-        return best.superposition(box_px / coarse)
-    if same.peak.score <= _SEEN_Z or same.agreement() < _WEAK:
-        elsewhere = _elsewhere(one, two, same)
-        if elsewhere is not None or same.peak.score <= _SEEN_Z:
-            return elsewhere
-    return _refined(transforms, box_px, coarse, same.peak)
+    moved = best.peak.score > _SEEN_Z and _excess(best, same) > BETTER_SD
+    held = best if moved else same
+    fitted = _refined(transforms, box_px, coarse, peaks[0]) if not moved and peaks[0].score > _SEEN_Z else None
+    if held.agreement() >= _WEAK and (moved or (fitted is not None and not _claims(fitted[0]))):
+        return fitted[0] if fitted is not None else best.superposition(box_px / coarse)
+    turns = _turned(one, two, same)
+    agreement = max(held.agreement(), fitted[1] if fitted is not None else 0.0)
+    other = max(turns, key=_Laid.agreement)
+    if other.peak.score > _SEEN_Z and other.much_more_alike(agreement) and _excess(other, same) > BETTER_SD:
+        return _with_hand(other, [*turns, *laid, same], box_px / coarse)
+    if moved:
+        return _with_hand(best, [*turns, *laid, same], box_px / coarse)
+    return _hand_of_fit(*fitted, turns) if fitted is not None else None
+
+
+def _claims(found: Superposition) -> bool:
+    """Whether the halves are taken for shifted, turned or magnified, all of which another turn may feign."""
+    moved = apart_px(found.shift_px, found.shift_sd_px) is not None
+    return moved or found.turned_deg > 0 or magnified(found.larger, found.larger_sd)
+
+
+def _turned(one: Complex, two: Complex, same: _Laid) -> list[_Laid]:
+    """The halves where one is turned by any angle, in either hand."""
+    starts = [np.zeros(3), same.shift] if np.linalg.norm(same.shift) > 1 else [np.zeros(3)]
+    found = []
+    for start in starts:
+        ramp = phases(frequencies_of(len(one)), -start)
+        for turn in best_turns(one * ramp, two):
+            finer, laid, shift = settled(one, two, turn, start)
+            found.append(_alike(finer, one, laid, shift, 0.0))
+    return found
+
+
+def _with_hand(found: _Laid, others: list[_Laid], scale: float) -> Superposition:
+    """Where the halves lie; without a hand where they lie hardly worse in the other one."""
+    mirrored = found.peak.mirrored
+    other = max((one for one in others if one.peak.mirrored != mirrored), key=_Laid.agreement, default=None)
+    laid = found.superposition(scale)
+    if other is None or _excess(found, other) > _HAND_SD:
+        return laid
+    return replace(laid, mirrored=None, turned_deg=other.peak.angle_deg if mirrored else laid.turned_deg)
+
+
+def _hand_of_fit(fitted: Superposition, agreement: float, turns: list[_Laid]) -> Superposition:
+    """Where the halves lie by least squares; far from each other without a hand where the other one is hardly worse."""
+    other = max((turn.agreement() for turn in turns if turn.peak.mirrored), default=0.0)
+    return replace(fitted, mirrored=None) if fitted.turned_deg > _FAR_DEG and BETTER * other > agreement else fitted
 
 
 def _refined(
@@ -149,7 +191,8 @@ def _refined(
     box_px: int,
     coarse: int,
     peak: _Peak,
-) -> Superposition:
+) -> tuple[Superposition, float]:
+    """Where the halves lie by least squares, and their mean FSC there."""
     few, many = (min(px, box_px - box_px % 2) for px in (_TURN_PX, _SHIFT_PX))
     contrast = np.float32(-1 if peak.inverted else 1)
     fit = TurnFit(middle(transforms[0], few), middle(transforms[1], few) * contrast, few)
@@ -167,16 +210,7 @@ def _refined(
     z, y, x = (float(v) for v in shift)
     degrees, degrees_sd = float(np.rad2deg(angle)), float(np.rad2deg(angle_sd))
     found = (x, y, z), float(shift_sd), degrees, degrees_sd, False, peak.inverted, peak.score
-    return Superposition(*found, low.larger, low.larger_sd)
-
-
-def _elsewhere(one: Complex, two: Complex, same: _Laid) -> Superposition | None:
-    """The halves where one is turned by any angle, in either hand; None where that is no better than as they are."""
-    turn = best_turn(one, two * phases(frequencies_of(len(one)), same.shift))
-    if turn.score < max(_SEEN_Z, BETTER * turn.same + BETTER_SD):
-        return None
-    nowhere = (0.0, 0.0, 0.0)
-    return Superposition(nowhere, 1.0, turn.angle_deg, turn.spacing_deg / 4, turn.mirrored, turn.inverted, turn.score)
+    return Superposition(*found, low.larger, low.larger_sd), low.agreement
 
 
 # --- phase correlation ------------------------------------------------------------------------------------------------
@@ -235,9 +269,14 @@ def _laid(one: Complex, two: Complex, peak: _Peak, box_px: int) -> _Laid:
     if peak.inverted:
         two = -two
     shift, sd = fine_shift(one, two, box_px, np.array(peak.shift, float))
-    moved = two * phases(frequencies_of(box_px), shift)
-    found = likeness(one, moved, shells_of(box_px), box_px)
-    return _Laid(peak, shift, sd, found.alike, found.counts)
+    return _alike(peak, one, two, shift, sd)
+
+
+def _alike(peak: _Peak | Turn, one: Complex, two: Complex, shift: Vector, shift_sd: float) -> _Laid:
+    """How alike the halves are where the second, already turned, is moved by minus ``shift``."""
+    moved = two * phases(frequencies_of(len(one)), shift)
+    found = likeness(one, moved, shells_of(len(one)), len(one))
+    return _Laid(peak, shift, shift_sd, found.alike, found.counts)
 
 
 def _peak(product: Complex, order: tuple[int, ...], signs: tuple[int, ...], box_px: int) -> _Peak:

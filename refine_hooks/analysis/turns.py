@@ -1,16 +1,22 @@
-"""Where two half maps correlate when one is turned by any angle, in either hand: a coarse search over all rotations."""
+"""Where two half maps correlate when one is turned by any angle, in either hand: all rotations coarsely, the best ones finer."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from refine_hooks.analysis.coarse import Complex, Vector, frequencies_of, phases
+from refine_hooks.analysis.fits import fine_shift, turned_half
 from refine_hooks.fourier import in_slabs
 from refine_hooks.kernels import INT, array, fft, kernel
 
 _SPACING_DEG = 15.0
 _BAND = 6  # what 15 degrees blur in a particle of half the box
+_FINER = ((8, (7.5, 4.0)), (12, (4.0, 2.0, 1.0)))  # last shell, and steps in degrees
+_APART_DEG = 20.0
+_LOOKED_AT = 40  # the best of each hand, from which those that lie apart are taken
 _turn_scores = kernel(
     "turn_scores",
     *(array("complex64", 3), INT, array("float64", 3), array("float64", 2), array("complex64", 1)),
@@ -20,50 +26,98 @@ _turn_scores = kernel(
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One way to turn a half; scores are in standard deviations of what noise gives, ``same`` is that without a turn."""
+    """One way to lay a half on the other: turned inside out where ``mirrored``, then taken at ``rotation`` [3, 3] times the places.
 
+    ``score`` is in standard deviations of what noise gives.
+    """
+
+    rotation: Vector
     score: float
-    same: float
-    angle_deg: float
     mirrored: bool
     inverted: bool
-    spacing_deg: float = _SPACING_DEG
+
+    @property
+    def angle_deg(self) -> float:
+        """Of the rotation."""
+        return float(np.rad2deg(np.arccos(np.clip((np.trace(self.rotation) - 1) / 2, -1, 1))))
 
 
-def best_turn(one: NDArray[np.complex64], two: NDArray[np.complex64]) -> Turn:
-    """The turn at which two half maps correlate most, in steps of 15 degrees.
+def best_turns(one: Complex, two: Complex, of_each: int = 2) -> list[Turn]:
+    """The turns at which two half maps correlate most, of a grid of 15 degrees, in either hand.
 
     Args:
         one: half transform [kz, ky, kx] of a coarse box, whitened by shells, phase origin at the box's corner.
         two: the other one.
+        of_each: so many of each hand, which lie 20 degrees apart.
+    """
+    places = _places(_within(_BAND, len(one)))
+    values, cloud, rotations = _centred(one)[tuple(places.T)], _whole(two), _rotations()
+    both = np.concatenate(
+        in_slabs(lambda begin, end: _scores(cloud, rotations[begin:end], places, values), len(rotations), 256)
+    )
+    found: list[Turn] = []
+    for mirrored, scores in enumerate(both.T):
+        best = np.argsort(-np.abs(scores))[:_LOOKED_AT]
+        turns = (Turn(rotations[at], abs(float(scores[at])), bool(mirrored), bool(scores[at] < 0)) for at in best)
+        found += _apart(turns, of_each)
+    return found
+
+
+def settled(one: Complex, two: Complex, turn: Turn, shift: Vector) -> tuple[Turn, Complex, Vector]:
+    """A turn made finer: it, the second half turned by it, and the shift z, y, x by which that still lies off the first.
+
+    Args:
+        one: as `best_turns` takes it.
+        two: the other one, as it is.
+        turn: one of its turns.
+        shift: where the second half lies after it, about.
     """
     n = len(one)
-    places = _places()
-    values = _centred(one)[tuple(places.T)]
-    cloud = _whole(two)
-    rotations = _rotations()
-    norm = np.sqrt(2 * len(places))
-
-    def scores(begin: int, end: int) -> NDArray[np.float64]:
-        found = np.empty((end - begin, 2))
-        _turn_scores(cloud, n // 2, rotations[begin:end], places, values, found)
-        return np.asarray(found / norm, np.float64)
-
-    both = np.concatenate(in_slabs(scores, len(rotations), 256))
-    at, hand = np.unravel_index(int(np.abs(both).argmax()), both.shape)
-    score = float(both[at, hand])
-    angle = np.arccos(np.clip((np.trace(rotations[at]) - 1) / 2, -1, 1))
-    return Turn(abs(score), abs(float(both[0, 0])), float(np.rad2deg(angle)), bool(hand), score < 0)
+    own = np.conj(two) if turn.mirrored else two
+    own = -own if turn.inverted else own
+    cloud, rotation, laid = _whole(own), turn.rotation, own
+    for band, steps in _FINER:
+        places = _places(_within(band, n))
+        values = _centred(one * phases(frequencies_of(n), -shift))[tuple(places.T)]
+        for step in steps:
+            around = rotation @ _nearby(step)
+            rotation = around[int(_scores(cloud, around, places, values)[:, 0].argmax())]
+        laid = turned_half(own, rotation)
+        shift, _ = fine_shift(one, laid, n, shift)
+    return replace(turn, rotation=rotation), laid, shift
 
 
-@lru_cache(1)
-def _places() -> NDArray[np.int64]:
+def _scores(
+    cloud: Complex, rotations: Vector, places: NDArray[np.int64], values: NDArray[np.complex64]
+) -> NDArray[np.float64]:
+    """Of each rotation, in either hand: [rotation, 2]."""
+    found = np.empty((len(rotations), 2))
+    _turn_scores(cloud, len(cloud) // 2, np.ascontiguousarray(rotations), places, values, found)
+    return np.asarray(found / np.sqrt(2 * len(places)))
+
+
+def _apart(turns: Iterator[Turn], count: int) -> list[Turn]:
+    """The first ones, without those that lie beside one before."""
+    kept: list[Turn] = []
+    nearest = 1 + 2 * np.cos(np.deg2rad(_APART_DEG))
+    for turn in turns:
+        if len(kept) < count and all(np.trace(one.rotation.T @ turn.rotation) < nearest for one in kept):
+            kept.append(turn)
+    return kept
+
+
+def _within(band: int, box_px: int) -> int:
+    return min(band, box_px // 2 - 2)
+
+
+@lru_cache(4)
+def _places(band: int) -> NDArray[np.int64]:
     """kz, ky, kx of one half of the coefficients in the band."""
-    axis = np.arange(-_BAND, _BAND + 1)
+    axis = np.arange(-band, band + 1)
     z, y, x = (a.ravel() for a in np.meshgrid(axis, axis, axis, indexing="ij"))
     square = z * z + y * y + x * x
     half = (x > 0) | ((x == 0) & ((y > 0) | ((y == 0) & (z > 0))))
-    kept = half & (square >= 1) & (square <= _BAND**2)
+    kept = half & (square >= 1) & (square <= band**2)
     return np.column_stack([z[kept], y[kept], x[kept]])
 
 
@@ -93,6 +147,14 @@ def _rotations() -> NDArray[np.float64]:
     directions = _about(0, azimuth) @ _about(1, tilt)
     found = directions[:, None] @ _about(0, spins)
     return np.concatenate([np.eye(3)[None], found.reshape(-1, 3, 3)])
+
+
+@lru_cache(8)
+def _nearby(step_deg: float) -> NDArray[np.float64]:
+    """Rotations about the three axes by a step back, none, or a step forth."""
+    few = np.deg2rad(step_deg) * np.array([-1.0, 0.0, 1.0])
+    z, y, x = (angles.ravel() for angles in np.meshgrid(few, few, few))
+    return np.asarray(_about(0, z) @ _about(1, y) @ _about(2, x))
 
 
 def _about(axis: int, angles: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -1,39 +1,18 @@
 """Rules about the two half maps themselves: whether they lie on each other, were masked before, or share noise."""
 
 from collections.abc import Iterator
-from math import hypot
 
 from refine_hooks.analysis.masked import QUIET
 from refine_hooks.audit.reading import Finding, found, twice
 from refine_hooks.audit.rules import Texts, rule_of_round
-from refine_hooks.log.checks import Checks, magnified, unlike
+from refine_hooks.log.checks import Checks, differ_by_particle, enlarged, lie_apart, shifted, turned, unlike
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.settings import Settings
 
-SHIFT_PX = 0.2
 FEW_PARTICLES_PX = 0.5
-SHIFT_SD = 4.0
-TURN_DEG = 2.0
-FAR_DEG = 20.0  # from there on turns are looked for at low resolution, which hardly tells the hands apart
-TURN_SD = 3.0
 SHARE_SD = 3.0
 LEAST_SHARE = 0.003
 LEAST_SAME = 1e-3  # of the box
-MASKED_AWAY = 1e-3  # of the noise power; a mask leaves less
-
-
-def shifted(checks: Checks) -> float | None:
-    """Length of the shift in voxels where it is one."""
-    if checks.shift_px is None:
-        return None
-    length = hypot(*checks.shift_px)
-    return length if length > max(SHIFT_PX, SHIFT_SD * (checks.shift_sd_px or 0.0)) else None
-
-
-def turned(checks: Checks) -> float | None:
-    """Angle between the halves in degrees where it is one."""
-    angle = checks.rotated_deg or 0.0
-    return angle if angle >= TURN_DEG and angle > TURN_SD * (checks.rotated_sd_deg or 0.0) else None
 
 
 def shares_noise(checks: Checks) -> bool:
@@ -82,27 +61,28 @@ def shares_noise(checks: Checks) -> bool:
 def superimposed(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """Half maps that do not lie on each other; the gravest fault is named."""
     checks = record.checks
-    if checks is None or any(checks.slopes):  # a slope lies on nothing that is turned or moved
+    if checks is None or not lie_apart(checks):
         return
-    length, angle, larger = shifted(checks), turned(checks), checks.larger
+    length, angle, larger = shifted(checks), turned(checks), enlarged(checks)
     if checks.mirrored:
-        turn = f", and turned by {checks.rotated_deg:.0f} degrees or so, or turned alone" if checks.rotated_deg else ""
-        name, text = "halves_mirrored", f"half map 2 is the other hand of half map 1{turn}: mirror one of them"
+        turn, align = (", and turned", " and align it to the other") if checks.rotated_deg else ("", "")
+        name, text = "halves_mirrored", f"half map 2 is the other hand of half map 1{turn}: mirror one of them{align}"
     elif checks.inverted:
         name, text = "halves_inverted", "half map 2 has the opposite contrast of half map 1: multiply one of them by -1"
     elif angle is not None:
-        hand = ", or is turned and of the other hand: they look alike so far apart" if angle > FAR_DEG else ""
+        hand = ", or turned and of the other hand, which is not certain" if checks.mirrored is None else ""
         name, text = (
             "halves_turned",
             f"half map 2 is turned by {angle:.1f} degrees against half map 1{hand}: align one to the other",
         )
-    elif larger is not None and magnified(larger, checks.larger_sd) and not checks.one_sided:
+    elif larger is not None:
         name, text = (
             "halves_magnified",
             f"half map 2 is {100 * abs(larger):.1f} % {'larger' if larger > 0 else 'smaller'} than half map 1, as of another voxel "
             "size or microscope: resample one of them",
         )
-    elif length is not None:
+    else:
+        assert length is not None
         assert checks.shift_px is not None
         x, y, z = checks.shift_px
         few = (
@@ -113,8 +93,6 @@ def superimposed(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
             f"the other{few}"
         )
         name = "halves_shifted"
-    else:
-        return
     yield found(
         record,
         name,
@@ -152,8 +130,7 @@ def masked_halves(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     halves, checks = record.half_maps, record.checks
     if halves is None or checks is None or halves.origin == "regularised" or halves.masked not in ("mask", "sphere"):
         return
-    # The difference of halves that do not superimpose holds the particle: what is weaker outside is no masked noise.
-    if (checks.noise_outside or 0.0) > MASKED_AWAY and any(superimposed(record, settings)):
+    if differ_by_particle(checks):
         return
     noise = (
         f"noise far outside has {checks.noise_outside:.1e} of the power inside; "

@@ -1,5 +1,7 @@
 """What was tested of the two half maps before a number was read off them; a field is ``null`` where it was not tested."""
 
+from math import hypot
+
 from pydantic import Field
 
 from refine_hooks.model import Record
@@ -12,6 +14,9 @@ _OF_TYPICAL, _ALIKE = 0.2, 0.7  # of a typical cone's
 REPEATED, CLIPPED = 1e-3, 0.01  # of the voxels
 SLOPE = 2.0  # standard deviations of the noise over the box
 _COHERENT = 0.5  # of a pattern
+_SHIFT_PX, _SHIFT_SD = 0.2, 4.0
+_TURN_DEG, _TURN_SD = 2.0, 3.0
+_MASKED_AWAY = 1e-3  # of the noise power; a mask leaves less
 
 
 class Share(Record):
@@ -121,7 +126,7 @@ class Checks(Record):
 
     shift_px: tuple[float, float, float] | None = Field(default=None, description="x, y, z of half 2 against half 1")
     shift_sd_px: float | None = None
-    mirrored: bool | None = Field(default=None, description="half 2 is of the other hand")
+    mirrored: bool | None = Field(default=None, description="half 2 is of the other hand; null also where it is turned and the hand is not certain")
     inverted: bool | None = Field(default=None, description="half 2 has the opposite contrast")
     rotated_deg: float | None = Field(default=None, description="half 2 against half 1")
     rotated_sd_deg: float | None = None
@@ -178,6 +183,43 @@ class Checks(Record):
         """Whether one half holds something that makes it differ from the other, and their difference no noise."""
         pattern = self.solvent is not None and self.solvent.pattern is not None and not self.common_pattern
         return pattern or any(one != two for one, two in (self.repeats, self.sticks_out, self.slopes))
+
+
+def apart_px(shift_px: tuple[float, float, float] | None, sd_px: float | None) -> float | None:
+    """Length of a shift in voxels where it is one; the arguments are those of `Checks`."""
+    if shift_px is None:
+        return None
+    length = hypot(*shift_px)
+    return length if length > max(_SHIFT_PX, _SHIFT_SD * (sd_px or 0.0)) else None
+
+
+def shifted(checks: Checks) -> float | None:
+    """Length of the shift in voxels where it is one."""
+    return apart_px(checks.shift_px, checks.shift_sd_px)
+
+
+def turned(checks: Checks) -> float | None:
+    """Angle between the halves in degrees where it is one."""
+    angle = checks.rotated_deg or 0.0
+    return angle if angle >= _TURN_DEG and angle > _TURN_SD * (checks.rotated_sd_deg or 0.0) else None
+
+
+def enlarged(checks: Checks) -> float | None:
+    """By which part of its size the second half is larger, where it is and nothing else makes it look so."""
+    return checks.larger if magnified(checks.larger, checks.larger_sd) and not checks.one_sided else None
+
+
+def lie_apart(checks: Checks) -> bool:
+    """Whether the halves do not lie on each other; a slope lies on nothing that is turned or moved, and says nothing of it."""
+    found = (turned(checks), enlarged(checks), shifted(checks))
+    return not any(checks.slopes) and bool(
+        checks.mirrored or checks.inverted or any(one is not None for one in found)
+    )
+
+
+def differ_by_particle(checks: Checks) -> bool:
+    """Whether the difference of the halves holds the particle: what is weaker outside of it is then no masked noise."""
+    return (checks.noise_outside or 0.0) > _MASKED_AWAY and lie_apart(checks)
 
 
 def unlike(power_ratio: float) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 
 from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import Curve, shell_frequency_per_A, voxels_in_shell
-from refine_hooks.log.checks import Checks
+from refine_hooks.log.checks import Checks, differ_by_particle
 from refine_hooks.log.curves import Curve as CurveRecord
 from refine_hooks.log.headline import with_headline
 from refine_hooks.log.masks import MaskRecord
@@ -97,7 +97,7 @@ def _as_tested(half_maps: HalfMapsRecord, masked: Masked | None, checks: Checks 
         return half_maps
     if _refuted(half_maps, masked, checks):
         return half_maps.model_copy(update={"masked": "none", "masked_by": None})
-    if _TIGHTER.index(masked) <= _TIGHTER.index(half_maps.masked):
+    if _TIGHTER.index(masked) <= _TIGHTER.index(half_maps.masked) or (checks is not None and differ_by_particle(checks)):
         return half_maps
     return half_maps.model_copy(update={"masked": masked, "masked_by": None})  # what is stated is not this one
 
