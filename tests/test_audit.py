@@ -48,6 +48,7 @@ from refine_hooks.log.file import Journal
 from refine_hooks.log.headline import with_headline
 from refine_hooks.log.masks import AutomaskParameters, MaskRecord, SignalOutside
 from refine_hooks.log.records import Analysis, HalfMapsRecord, LogLine, RoundRecord, now
+from refine_hooks.measure.record import _as_tested
 from refine_hooks.model import Fingerprint, InputFile, Key, Masked
 from refine_hooks.programs.relion.star import read_star
 from refine_hooks.report import deposit
@@ -199,6 +200,14 @@ def with_checks(**numbers: Any) -> RoundRecord:
     return healthy(checks=Checks(**numbers))
 
 
+@pytest.mark.parametrize(("turned_deg", "masked"), [(0.0, "mask"), (40.0, "none")])
+def test_what_is_weaker_outside_of_turned_halves_is_no_mask(turned_deg: float, masked: str) -> None:
+    checks = Checks(noise_outside=0.01, rotated_deg=turned_deg)
+    before = healthy().half_maps
+    assert before is not None
+    assert _as_tested(before, "mask", checks).masked == masked
+
+
 def with_voxels(
     repeated: tuple[float | None, float | None] = (0.0, 0.0),
     clipped: tuple[float, float] = (0.0, 0.0),
@@ -259,8 +268,18 @@ SPEAKS = [
     ("halves_mirrored", with_checks(mirrored=True), "warning", "the other hand"),
     ("halves_inverted", with_checks(inverted=True), "warning", "the opposite contrast"),
     ("halves_turned", with_checks(rotated_deg=6.0), "warning", "turned by 6.0 degrees"),
-    ("halves_turned", with_checks(rotated_deg=40.0), "warning", "or turned and of the other hand, which is not certain"),
-    ("halves_mirrored", with_checks(mirrored=True, rotated_deg=40.0), "warning", "and turned: mirror one of them and align"),
+    (
+        "halves_turned",
+        with_checks(rotated_deg=40.0),
+        "warning",
+        "or turned and of the other hand, which is not certain",
+    ),
+    (
+        "halves_mirrored",
+        with_checks(mirrored=True, rotated_deg=40.0),
+        "warning",
+        "and turned: mirror one of them and align",
+    ),
     ("same_voxels", with_checks(same_voxels=0.012), "warning", "in 1.2 % of the box"),
     ("voxels_repeated", with_voxels(repeated=(0.02, 0.02)), "warning", "correlates: the resolution is too good"),
     ("voxels_repeated", with_voxels(repeated=(None, 0.02)), "warning", "of half map 2 have exactly"),

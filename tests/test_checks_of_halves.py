@@ -1,19 +1,22 @@
 """What is looked at in two half maps before a number is read off them; small phantoms of known truth."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from panel import Atoms, Case, globule, make, two_bodies
 from scipy import fft, ndimage
 from scipy.spatial.transform import Rotation
 
 from refine_hooks import fsc
 from refine_hooks.analysis.background import solvent_levels
 from refine_hooks.analysis.blocks import in_blocks
+from refine_hooks.analysis.coarse import middle
 from refine_hooks.analysis.duplicates import common_noise, same_voxels, uneven_by_direction, uneven_by_place
-from refine_hooks.analysis.fits import fine_shift
+from refine_hooks.analysis.fits import TurnFit, fine_shift
 from refine_hooks.analysis.masked import masked_before
 from refine_hooks.analysis.superposition import Superposition, superposition
 from refine_hooks.files.mrc import Map
@@ -135,6 +138,37 @@ def test_halves_turned_by_a_right_angle_are_named() -> None:
 def test_halves_turned_by_any_angle_are_named() -> None:
     found = laid(*halves(particle(), particle(turn_deg=70), noise=0.8))
     assert found.turned_deg == pytest.approx(70, abs=15)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("shape", [globule(22), two_bodies(16, 8)], ids=["globule", "two bodies"])
+def test_the_hand_of_halves_that_are_turned_far_is_told(
+    shape: Callable[[np.random.Generator], Atoms], mirrored: bool
+) -> None:
+    truth = make(Case("turned", shape, 32, 2.6, 8.0, seed=2))
+    other = truth.half2[:, :, ::-1] if mirrored else truth.half2
+    found = laid(truth.half1, ndimage.rotate(other, 40, axes=(0, 2), reshape=False, order=3, mode="wrap"))
+    assert found.mirrored == mirrored
+    assert mirrored or found.turned_deg == pytest.approx(40, abs=3)
+
+
+def test_of_a_particle_that_is_its_own_mirror_image_the_hand_is_not_claimed() -> None:
+    z, y, x = np.indices((N,) * 3) - N // 2
+    block = ndimage.gaussian_filter(((np.abs(z) < 14) & (np.abs(y) < 7) & (np.abs(x) < 4)).astype(float), 1.0)
+    turned = ndimage.rotate(block, 40, axes=(0, 2), reshape=False, order=3)
+    found = laid(*halves(block, turned, noise=0.5))
+    assert found.mirrored is None
+    assert found.turned_deg == pytest.approx(40, abs=3)
+
+
+def test_noise_that_makes_the_normal_matrix_singular_makes_no_turn() -> None:
+    z, y, x = np.indices((32,) * 3) - 16
+    lump = np.exp(-(z**2 + (y / 1.2) ** 2 + x**2) / 32)
+    for seed in range(8):
+        one, two = (middle(transform(half), 32) for half in halves(lump, lump, noise=2.0, seed=seed))
+        covariance = TurnFit(one, two, 32).solved(np.zeros(3)).covariance
+        assert np.linalg.eigvalsh(covariance[3:6, 3:6])[0] > 0
+        assert np.linalg.cond(covariance) < 1e20
 
 
 def test_halves_of_noise_alone_lie_nowhere() -> None:

@@ -38,6 +38,7 @@ TURN_BAND = 13  # fine enough for a particle of a fifth of the box
 BETTER = 1.1  # times as alike: less is no better position
 _ITERATIONS = 4
 _LEAST_SLOPE = 0.1  # of what the shells have on average, in any direction
+_LEAST_SHARE = 0.02  # of the power of a change of the halves' average: what both halves have of it at least
 _LONGEST_STEP_PX = 1.5
 _UNKNOWN_PX = 0.5  # of the coarse box: what its peaks are good to
 _LARGEST_TURN = 0.3  # rad, of one step
@@ -175,7 +176,9 @@ class TurnFit:
         spectra = fft.rfftn(average.reshape(count, n, n, n), axes=(1, 2, 3)).reshape(count, -1)
         weighted = spectra * (noise[shells] * twice(n)).ravel()
         spread = (weighted @ np.conj(spectra).T).real.astype(np.float64) / n**6
-        values, vectors = np.linalg.eigh(normal / np.outer(d := np.sqrt(np.maximum(np.diag(normal), 1e-30)), d))
+        # Of what noise alone makes, the product of the halves may be nothing, or less.
+        least = np.maximum(_LEAST_SHARE * np.square(average).sum(axis=1, dtype=np.float64), 1e-30)
+        values, vectors = np.linalg.eigh(normal / np.outer(d := np.sqrt(np.maximum(np.diag(normal), least)), d))
         inverse = (vectors / np.maximum(values, 1e-3)) @ vectors.T / np.outer(d, d)
         solution = inverse @ right
         return Solved(solution[:3], solution[3:6], float(solution[6]), inverse @ spread @ inverse)

@@ -30,6 +30,7 @@ _FAR_DEG = 20.0  # from there on a turned particle and its mirror image look ali
 _FARTHEST_DEG = 60.0  # a fit that goes farther has lost its way: such turns are looked for elsewhere
 _WEAK = 0.8  # mean FSC of the turns' band below which other turns are looked for
 _LESS_APART = 0.5  # of 1 - FSC: what makes halves that are alike in any position lie better
+_OF_EACH_HAND = 2
 _HAND_SD = 5.0
 _TURN_SD_DEG = 1.0  # of what is found in steps
 _SAME = ((0, 1, 2), (1, 1, 1))
@@ -161,12 +162,17 @@ def _claims(found: Superposition) -> bool:
 def _turned(one: Complex, two: Complex, same: _Laid) -> list[_Laid]:
     """The halves where one is turned by any angle, in either hand."""
     starts = [np.zeros(3), same.shift] if np.linalg.norm(same.shift) > 1 else [np.zeros(3)]
+    coarse = [
+        (turn, start)
+        for start in starts
+        for turn in best_turns(one * phases(frequencies_of(len(one)), -start), two, _OF_EACH_HAND)
+    ]
+    coarse.sort(key=lambda found: -found[0].score)
     found = []
-    for start in starts:
-        ramp = phases(frequencies_of(len(one)), -start)
-        for turn in best_turns(one * ramp, two):
-            finer, laid, shift = settled(one, two, turn, start)
-            found.append(_alike(finer, one, laid, shift, 0.0))
+    for hand in (False, True):
+        for coarsely, start in [one for one in coarse if one[0].mirrored == hand][:_OF_EACH_HAND]:
+            turn, laid, shift = settled(one, two, coarsely, start)
+            found.append(_alike(turn, one, laid, shift, 0.0))
     return found
 
 

@@ -42,7 +42,7 @@ class Turn:
         return float(np.rad2deg(np.arccos(np.clip((np.trace(self.rotation) - 1) / 2, -1, 1))))
 
 
-def best_turns(one: Complex, two: Complex, of_each: int = 2) -> list[Turn]:
+def best_turns(one: Complex, two: Complex, of_each: int) -> list[Turn]:
     """The turns at which two half maps correlate most, of a grid of 15 degrees, in either hand.
 
     Args:

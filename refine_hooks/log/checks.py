@@ -126,7 +126,10 @@ class Checks(Record):
 
     shift_px: tuple[float, float, float] | None = Field(default=None, description="x, y, z of half 2 against half 1")
     shift_sd_px: float | None = None
-    mirrored: bool | None = Field(default=None, description="half 2 is of the other hand; null also where it is turned and the hand is not certain")
+    mirrored: bool | None = Field(
+        default=None,
+        description="half 2 is of the other hand; null also where it is turned and the hand is not certain",
+    )
     inverted: bool | None = Field(default=None, description="half 2 has the opposite contrast")
     rotated_deg: float | None = Field(default=None, description="half 2 against half 1")
     rotated_sd_deg: float | None = None
@@ -212,9 +215,7 @@ def enlarged(checks: Checks) -> float | None:
 def lie_apart(checks: Checks) -> bool:
     """Whether the halves do not lie on each other; a slope lies on nothing that is turned or moved, and says nothing of it."""
     found = (turned(checks), enlarged(checks), shifted(checks))
-    return not any(checks.slopes) and bool(
-        checks.mirrored or checks.inverted or any(one is not None for one in found)
-    )
+    return not any(checks.slopes) and bool(checks.mirrored or checks.inverted or any(one is not None for one in found))
 
 
 def differ_by_particle(checks: Checks) -> bool:

@@ -97,7 +97,9 @@ def _as_tested(half_maps: HalfMapsRecord, masked: Masked | None, checks: Checks 
         return half_maps
     if _refuted(half_maps, masked, checks):
         return half_maps.model_copy(update={"masked": "none", "masked_by": None})
-    if _TIGHTER.index(masked) <= _TIGHTER.index(half_maps.masked) or (checks is not None and differ_by_particle(checks)):
+    if _TIGHTER.index(masked) <= _TIGHTER.index(half_maps.masked) or (
+        checks is not None and differ_by_particle(checks)
+    ):
         return half_maps
     return half_maps.model_copy(update={"masked": masked, "masked_by": None})  # what is stated is not this one
 
