@@ -51,11 +51,11 @@ def read_curve(path: Path, box_px: int, extent_A: float) -> NDArray[np.float64]:
     for line in read_text(path).splitlines():
         try:
             frequency_per_A, correlation = (float(word) for word in line.split()[:2])
-        except ValueError as error:
+            shell = round(frequency_per_A * extent_A)
+        except (ValueError, OverflowError) as error:
             if line.lstrip().startswith("#") or not line.strip():
                 continue
             raise NotReadyError(f"{path}: {line!r} is no row of a curve; it is being written") from error
-        shell = round(frequency_per_A * extent_A)
         if 0 <= shell < values.size and abs(correlation) <= 1 + 1e-6:
             values[shell] = correlation
     return values
