@@ -47,7 +47,7 @@ function averagesSeries(detail, active, logarithmic) {
   const known = detail.convergence,
     values = known?.mask === active?.mask && known?.with_last && unpacked(known.with_last.correlation);
   if (!values) return [];
-  return [{ values: floored(values, logarithmic), curve: { ...active, title: "average with the last round's" }, compared: true }];
+  return [{ values: floored(values, logarithmic), curve: { ...active, title: "average with the last round's" }, averages: true }];
 }
 
 // What stands in the plot: the round's visible curves, the active one's phase-randomised FSC, the other round's curves.
@@ -73,6 +73,7 @@ function fscSeries(s, state) {
   if (s.band) return { stroke: "transparent", width: 0, points: { show: false } };
   const common = { label: s.curve.title, stroke: colour(s.curve), spanGaps: true, points: { show: false } };
   if (s.randomised) return { ...common, label: "phase-randomised FSC", width: 1.2, dash: [1, 3], spanGaps: false };
+  if (s.averages) return { ...common, width: 1.2, dash: [9, 3, 2, 3] };
   if (s.compared) return { ...common, alpha: 0.7, width: 1.6, dash: [2, 3] };
   return { ...common, width: width(s.curve) + (s.curve.name === state.active ? 0.6 : 0), dash: dash(s.curve) };
 }
