@@ -47,7 +47,8 @@ function averagesSeries(detail, active, logarithmic) {
   const known = detail.convergence,
     values = known?.mask === active?.mask && known?.with_last && unpacked(known.with_last.correlation);
   if (!values) return [];
-  return [{ values: floored(values, logarithmic), curve: { ...active, title: "average with the last round's" }, averages: true }];
+  const curve = { ...active, title: "average with the last round's" };
+  return [{ values: floored(values, logarithmic), curve, averages: true }];
 }
 
 // What stands in the plot: the round's visible curves, the active one's phase-randomised FSC, the other round's curves.
