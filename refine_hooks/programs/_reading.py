@@ -44,6 +44,15 @@ class Memory:
         with self._lock:
             return self._known.get(key)
 
+    def newest(self, name: Hashable, state: Hashable, make: Callable[[], T]) -> T:
+        """What ``make`` returned for the present state of something; what it was in earlier states is forgotten."""
+        known = self.get(name)
+        if known is None or known[0] != state:
+            known = state, make()
+            with self._lock:
+                self._known[name] = known
+        return cast("T", known[1])
+
     def of(self, key: Hashable, make: Callable[[], T]) -> T:
         """What ``make`` returned for ``key``; made where it is not known yet. What it raises is not remembered."""
         with self._lock:

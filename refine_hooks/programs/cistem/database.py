@@ -70,8 +70,8 @@ def content(path: Path, memory: Memory, wait_s: float = 0.5, stale_after_s: floa
         InputError: not a database of cisTEM.
     """
     version = _version(path)  # a look at an unchanged database costs one open
-    return memory.of(
-        (path, version), lambda: replace(read(path, parse_content, wait_s, stale_after_s), version=version)
+    return memory.newest(
+        ("content", path), version, lambda: replace(read(path, parse_content, wait_s, stale_after_s), version=version)
     )
 
 
