@@ -101,7 +101,9 @@ function showKey(detail, state, other) {
     (state.directions && detail.analysis?.mask === active.mask
       ? " The violet band runs from the worst to the best direction."
       : "") +
-    (averagesSeries(detail, active, false).length ? " Dash-dotted: this round's average with the last round's." : "") +
+    (averagesSeries(detail, active, false).length
+      ? " Dash-dotted: this round's average with the last round's."
+      : "") +
     (other ? ` Dotted and pale: ${other.label}.` : "") +
     (active.note ? ` ${active.note}` : "");
 }
