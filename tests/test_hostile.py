@@ -274,6 +274,7 @@ OPENED_BY = {
     "programs/sphire": "sphire tracker",
     "reconstruct/checkpoint": "checkpoint",
     "report/deposit": "a map that was read before, for its hash",
+    "report/kept": "a report as it was written last",
     "report/page": "picture",
     "files/acting": "what is given to its owner",
     "reanalyse/__init__": "analysis",
