@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks.measuring import VOXEL_A, halves_of
 from scipy import fft
 
-from refine_hooks.files.mrc import read_map, write_map
+from refine_hooks.files.mrc import Volume, read_map, write_map
 from refine_hooks.fourier import workers
 from refine_hooks.log.records import HalfMapsRecord
 from refine_hooks.measure import measure_halves, round_record
@@ -32,6 +32,7 @@ from refine_hooks.settings import load_settings
 from refine_hooks.sums.cistem import half_maps_from_dumps
 
 CHUNK_WEIGHT = 5000.0
+_LOW_PASS_A = 15.0
 REPEATS = 3
 CODE = "import sys; sys.path[:0] = {path!r}; from benchmarks import rounds; rounds.work({name!r}, {folder!r})"
 
@@ -197,7 +198,7 @@ def _in_a_process(name: str, folder: Path) -> dict[str, float]:
 
 def _relion(folder: Path, box_px: int) -> dict[str, dict[str, float]]:
     """RELION's pair: a mask from one half at a level that holds the particle, extended and softened as users do, and one null."""
-    level = float(np.quantile(read_map(folder / "half1.mrc").voxels, 0.99))
+    level = float(np.quantile(_low_passed(read_map(folder / "half1.mrc").voxels, _LOW_PASS_A), 0.99))
     halves = [str(folder / f"half{number}.mrc") for number in (1, 2)]
     mask = str(folder / "relion_mask.mrc")
     # It takes names that end as RELION's own do.
@@ -213,7 +214,7 @@ def _relion(folder: Path, box_px: int) -> dict[str, dict[str, float]]:
         "--ini_threshold",
         str(level),
         "--lowpass",
-        "15",
+        str(_LOW_PASS_A),
         "--angpix",
         str(VOXEL_A),
     ]
@@ -231,6 +232,15 @@ def _relion(folder: Path, box_px: int) -> dict[str, dict[str, float]]:
         "--auto_bfac",
     ]
     return {"relion_mask_create": _timed(make), "relion_postprocess": _timed(post)}
+
+
+def _low_passed(voxels: Volume, finest_A: float) -> Volume:
+    """What RELION takes its level of: without the noise beyond that resolution."""
+    spectrum = np.fft.rfftn(voxels)
+    along = [np.square(np.fft.fftfreq(n, VOXEL_A)) for n in voxels.shape[:2]]
+    last = np.square(np.fft.rfftfreq(voxels.shape[2], VOXEL_A))
+    spectrum[along[0][:, None, None] + along[1][:, None] + last > finest_A**-2] = 0
+    return np.asarray(np.fft.irfftn(spectrum, voxels.shape, (0, 1, 2)), np.float32)
 
 
 def _timed(command: list[str], said: Path = Path(os.devnull)) -> dict[str, float]:
