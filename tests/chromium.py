@@ -29,6 +29,11 @@ _OPTIONS = [
     "--hide-scrollbars",
 ]
 PATIENCE_S = 30.0
+_LEFT = "navigated or closed"
+
+
+class LeftError(Exception):
+    """The page went to another address before it had answered."""
 
 
 @dataclass
@@ -53,6 +58,8 @@ class Page:
         while True:
             answer = self._next()
             if answer.get("id") == number:
+                if _LEFT in answer.get("error", {}).get("message", ""):
+                    raise LeftError(method)
                 assert "error" not in answer, answer
                 return answer.get("result", {})
 
@@ -84,12 +91,21 @@ class Page:
                 if (v) done(v); else if (performance.now() > end) fail(new Error("never true"));
                 else setTimeout(look, 20); }};
             look(); }})"""
-        return self.run(waiting)
+        try:
+            return self.run(waiting)
+        except LeftError:  # once: what is asked for is asked of the page that came
+            return self.run(waiting)
 
     def open(self, address: str) -> None:
         """Load a page and wait until it says that it is ready."""
         self.ask("Page.navigate", url=address)
         self.until("document.readyState === 'complete' && document.documentElement.dataset.ready")
+
+    def reload(self) -> None:
+        """Load the page anew and wait until the new one says that it is ready."""
+        self.run("window.left = true")
+        self.ask("Page.reload")
+        self.until("!window.left && document.readyState === 'complete' && document.documentElement.dataset.ready")
 
     def press(self, key: str, modifiers: int = 0) -> None:
         """Press and release a key; modifiers: 8 is shift."""

@@ -207,8 +207,7 @@ def test_thousands_of_rounds_cost_the_page_a_few_rows(page: chromium.Page, log: 
     assert page.run("document.querySelectorAll('#rounds .row').length") < 60
     page.run("location.hash = '#round=' + encodeURIComponent('run/2/1')")
     page.until("document.querySelector('.row[aria-selected=true]')?.title === 'run/2/1'")
-    page.run("location.reload()")
-    page.until("document.readyState === 'complete' && document.documentElement.dataset.ready")
+    page.reload()
     page.until("document.querySelector('.row[aria-selected=true]')?.title === 'run/2/1'")
 
 
