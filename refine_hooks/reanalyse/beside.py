@@ -73,18 +73,20 @@ def _agreed(
 ) -> dict[tuple[int, int], Agreed | None]:
     """The newest round (0), the last one (1) and the one before that (2), each two of them that can be compared."""
     same = {0: record} | {n: one for n, one in enumerate(earlier, 1) if _in_the_same_place(store, one, record)}
-    if len(same) == 1:
+    curve = record.headline_curve()
+    if curve is None or len(same) == 1:
         return {}
-    threshold = getattr(record.headline_curve(), "threshold", 0.143)
     newest = None
     maps = {}
     for n, one in same.items():
         half1, half2 = (half.voxels for half in halves_of(store, one))
-        maps[n] = round_maps(half1, half2, mask, newest, threshold)
+        maps[n] = round_maps(half1, half2, mask, newest, curve.threshold)
         newest = newest or maps[n]
     order = order_of(record.symmetry) or 1
     pairs = ((0, 1), (0, 2), (1, 2))
-    return {(i, j): agreement(maps[i], maps[j], mask, threshold, order) for i, j in pairs if i in maps and j in maps}
+    return {
+        (i, j): agreement(maps[i], maps[j], mask, curve.threshold, order) for i, j in pairs if i in maps and j in maps
+    }
 
 
 def _agreement(one: Agreed, against: RoundRecord, voxel_size_A: float) -> Agreement:
