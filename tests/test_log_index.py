@@ -17,8 +17,8 @@ from small_program import a_watch, lines_of, write_round
 
 from refine_hooks.audit import audit
 from refine_hooks.audit.judge import Judge
+from refine_hooks.log import file as file_of_log
 from refine_hooks.log import file as journal
-from refine_hooks.log import index as index_of_log
 from refine_hooks.log import summary
 from refine_hooks.log.folder import Store
 from refine_hooks.log.index import LogIndex
@@ -85,13 +85,13 @@ def test_a_log_that_was_read_later_is_warned_of_as_it_was_while_it_grew(tmp_path
 
 def test_what_a_round_costs_does_not_grow_with_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
-    real = index_of_log._record_at
+    real = file_of_log._record_at
 
     def counted(stream: Any, offset: int, length: int) -> RoundRecord | None:
         read.append(length)
         return real(stream, offset, length)
 
-    monkeypatch.setattr(index_of_log, "_record_at", counted)
+    monkeypatch.setattr(file_of_log, "_record_at", counted)
     monkeypatch.setattr(summary, "HISTORY", 4)
     w = a_watch(tmp_path)
     before = records_in_memory()

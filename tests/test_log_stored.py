@@ -1,6 +1,7 @@
 """The summaries that are kept beside a long log: the next reader begins with them, and never believes them blindly."""
 
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -14,9 +15,10 @@ from refine_hooks.log import index as index_module
 from refine_hooks.log import stored
 from refine_hooks.log.file import append
 from refine_hooks.log.folder import index_path
+from refine_hooks.log.headline import with_headline
 from refine_hooks.log.index import LogIndex
-from refine_hooks.log.records import Failed, RoundRecord
-from refine_hooks.model import Fingerprint
+from refine_hooks.log.records import Failed, LogLine, RoundRecord
+from refine_hooks.model import Fingerprint, Key
 
 
 def rounds(first: int, last: int) -> list[RoundRecord]:
@@ -181,3 +183,57 @@ def test_showing_a_round_needs_none_of_what_measuring_does(tmp_path: Path) -> No
 def test_a_summary_with_inputs_that_are_none_has_none(log: Path) -> None:
     known = next(iter(read(log).summaries()))
     assert replace(known, inputs=b"nan" + known.inputs).fingerprint == Fingerprint()
+
+
+def a_hard_log(path: Path, seed: int) -> list[Key]:
+    """Rounds of two runs and three classes in a shuffled order: some failed, measured again, or known by another key since."""
+    draw = random.Random(seed)
+    lines: list[LogLine] = []
+    keys = [(run, n, c) for run in ("run", "other/run") for c in (2, 1, 3) for n in range(1, 18)]
+    draw.shuffle(keys)
+    for run, n, class_id in keys:
+        record = a_round({"unmasked": falling(20), "sphere": falling(20 + draw.randrange(8))}, n)
+        key = Key(run=run, iteration=n, class_id=class_id)
+        record = with_headline(record.model_copy(update={"key": key, "fingerprint": Fingerprint(revision=str(n))}))
+        lines += [a_failure(n, "torn").model_copy(update={"key": key})] if draw.random() < 0.2 else []
+        lines.append(record)
+        if draw.random() < 0.2:
+            lines.append(record.model_copy(update={"fingerprint": Fingerprint(revision="other")}))
+        if draw.random() < 0.2:
+            before = draw.choice([line.key for line in lines if isinstance(line, RoundRecord)])
+            lines.append(
+                record.model_copy(
+                    update={"key": Key(run=run, iteration=40 + n, class_id=class_id), "supersedes": before}
+                )
+            )
+    append(path, lines)
+    return list(dict.fromkeys(line.key for line in lines if isinstance(line, RoundRecord)))
+
+
+def beside(index: LogIndex, key: Key) -> object:
+    near = index.beside([key])
+    places = [(known.place, known.earlier) for one in near.lines if (known := index.summary(one.key)) is not None]
+    return near.rounds, near.lines, near.failed, places, index.summary(key) is None, index.faults
+
+
+LATER = a_round({"unmasked": falling(20), "sphere": falling(60)}, 12)
+OF_ANOTHER = LATER.model_copy(update={"key": LATER.key.model_copy(update={"iteration": 30})})
+
+
+@pytest.mark.parametrize("tail", [[], [OF_ANOTHER], [LATER], [a_failure(2, "gone")]])
+def test_one_round_of_a_long_log_is_read_with_what_it_is_compared_with_and_no_more(
+    tail: list[LogLine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored, "WORTH_KEEPING", 1000)
+    path = tmp_path / "rounds.jsonl"
+    keys = a_hard_log(path, len(tail))
+    read(path)
+    append(path, tail)
+    whole, known = read(path), []
+    for key in [*keys[::15], Key(run="run", iteration=99, class_id=1), Key(run="none", iteration=1, class_id=1)]:
+        one = LogIndex(path, key)
+        one.read()
+        assert beside(one, key) == beside(whole, key)
+        known.append(len(one.summaries()))
+    of_a_round_passed_over = tail not in ([], [OF_ANOTHER])
+    assert (min(known) == len(whole.summaries())) is of_a_round_passed_over

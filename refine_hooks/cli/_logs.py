@@ -104,23 +104,28 @@ def log_settings(log: LogIndex, config: Path | None = None) -> Settings:
     return settings_of(log.start.settings if log.start else None, own_table(config))
 
 
-def open_log(place: Path) -> LogIndex:
+def open_log(place: Path, about: str = "") -> LogIndex:
     """The log that ``place`` means, its rounds left on disk; lines that are none of ours are named on standard error.
 
+    Args:
+        place: a log, its folder or a project.
+        about: the one round (RUN/ITERATION/CLASS) that is asked for, so that no more of a long log is read; empty for all.
+
     Raises:
-        InputError: there is none, or none of its lines can be read.
+        InputError: there is none, or none of its lines can be read, or ``about`` is no key.
     """
     from refine_hooks.errors import InputError
     from refine_hooks.log.file import find_log
     from refine_hooks.log.index import LogIndex
+    from refine_hooks.model import Key
 
     path = find_log(place)
-    index = LogIndex(path)
+    index = LogIndex(path, Key.parse(about) if about else None)
     try:
         index.read()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    _tell_faults(path, index.faults, index.fault_count, bool(index.start or index.summaries() or index.failures()))
+    _tell_faults(path, index.faults, index.fault_count, index.seq > index.fault_count)
     return index
 
 
@@ -157,12 +162,15 @@ def key_of(index: LogIndex, text: str) -> Key:
         InputError: not a key, or the log holds no such round; names those that it holds.
     """
     from refine_hooks.errors import InputError
+    from refine_hooks.log.index import LogIndex
     from refine_hooks.log.summary import listed
     from refine_hooks.model import Key
 
     key = Key.parse(text)
     if index.summary(key) is None:
-        known = listed([summary.key for summary in index.summaries()])
+        whole = LogIndex(index.path)
+        whole.refresh()
+        known = listed([summary.key for summary in whole.summaries()])
         raise InputError(f"{key}: the log holds no such round; it holds: {known}")
     return key
 

@@ -40,7 +40,7 @@ def deposit(
 
     place, key = log_and_round(log, key, old_log)
     require_round(key)
-    index = open_log(place)
+    index = open_log(place, key)
     settings = log_settings(index, config)
     record, findings = round_and_findings(index, key, settings)
     ready = prepared(record, index.path.absolute().parent, tuple(findings))

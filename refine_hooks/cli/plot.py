@@ -91,7 +91,7 @@ def plot(
         raise typer.BadParameter(
             "--movie shows all rounds of a run and class; leave out ROUND, name another one with --track"
         )
-    index = open_log(place)
+    index = open_log(place, "" if compare else key)
     if movie:
         _movie(index, track, out or Path("slices.gif"), movie)
         return

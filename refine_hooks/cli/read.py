@@ -116,7 +116,7 @@ def show(
     import json
 
     place, key = log_and_round(log, key, old_log)
-    index = open_log(place)
+    index = open_log(place, key)
     if as_json:
         if key:
             print(json.dumps(round_of(index, key).model_dump(mode="json"), indent=2))
@@ -192,7 +192,7 @@ def export(
 
     place, key = log_and_round(log, key, None, old_round)
     require_round(key)
-    text = exported(round_of(open_log(place), key), kind)
+    text = exported(round_of(open_log(place, key), key), kind)
     if out is None:
         sys.stdout.write(text)
         return

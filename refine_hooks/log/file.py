@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import FileIO
 from itertools import accumulate
 from pathlib import Path
 from typing import TypeVar
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 
 from refine_hooks.errors import InputError, StorageError
 from refine_hooks.files.lock import CANNOT_LOCK
-from refine_hooks.files.reading import read_bytes
+from refine_hooks.files.reading import open_plain, read_bytes
 from refine_hooks.log.folder import LOG_NAME, OUT_NAME
 from refine_hooks.log.lines import parsed_line, why_not
 from refine_hooks.log.records import Failed, LogLine, RoundRecord, Start
@@ -89,6 +90,22 @@ def read_journal(path: Path) -> Journal:
         except ValidationError as error:
             faults.append(f"{path}:{number}: {why_not(text, error)}")
     return Journal(tuple(lines), tuple(faults))
+
+
+def records_at(path: Path, places: Iterable[Place]) -> list[RoundRecord]:
+    """Records that stand at places of a log, read anew; what is no longer there is left out."""
+    found: list[RoundRecord] = []
+    with suppress(OSError), open_plain(path) as stream:
+        found += (record for place in places if (record := _record_at(stream, *place)) is not None)
+    return found
+
+
+def _record_at(stream: FileIO, offset: int, length: int) -> RoundRecord | None:
+    try:
+        line = parsed_line(os.pread(stream.fileno(), length, offset))
+    except ValidationError:
+        return None
+    return line if isinstance(line, RoundRecord) else None
 
 
 def find_log(place: Path) -> Path:

@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from refine_hooks.errors import InputError
 from refine_hooks.files.reading import open_plain
 from refine_hooks.log import stored
-from refine_hooks.log.file import Place
+from refine_hooks.log.contents import Contents
+from refine_hooks.log.file import Place, records_at
 from refine_hooks.log.lines import parsed_line, why_not
 from refine_hooks.log.records import Failed, LogLine, RoundRecord, Start, Stop
 from refine_hooks.log.skim import skimmed
@@ -33,6 +34,8 @@ class LogIndex:
 
     Attributes:
         path: the log file.
+        about: the one round that is asked for: of a long log nothing but it and what it is compared with is read then, and this
+            index knows of no other round. None for all.
         seq: rises with every change, also over a log that was replaced; a reader asks for what came after the one it knows.
         start: the newest watch that wrote into this log.
         ended: whether that watch has.
@@ -42,6 +45,7 @@ class LogIndex:
     """
 
     path: Path
+    about: Key | None = None
     seq: int = 0
     start: Start | None = None
     ended: bool = False
@@ -60,7 +64,9 @@ class LogIndex:
     _read: int = 0
     _lines: int = 0
     _last: stored.Mark | None = None
-    _others: list[Place] = field(default_factory=list)  # lines that are not the last ones of a round
+    # Lines that are not the last ones on a round, and the rounds that they are about.
+    _others: dict[Place, Key | None] = field(default_factory=dict)
+    _passed_over: Contents | None = None  # rounds of these are not known
     _kept: int = 0  # up to where the summaries are kept beside the log
     _whole_crc: int = 0  # of the log up to there
     _file: tuple[int, int] | None = None
@@ -96,15 +102,29 @@ class LogIndex:
             before = self._read
             if not self._read and status.st_size > stored.WORTH_KEEPING:
                 self._take_kept(stream.fileno())
-            stream.seek(self._read)
-            last = b""
-            while (text := stream.readline(LONGEST_LINE)).endswith(b"\n") or len(text) == LONGEST_LINE:
-                self._take(text)
-                last = text
-            if last:
-                self._last = stored.Mark(status.st_ino, (self._read - len(last), len(last)), zlib.crc32(last))
+            known = self.seq
+            self._take_lines(stream, status)
+            if self._passed_over is not None and self._touched(self._passed_over, known):
+                self._forget()
+                self.about = None
+                return self.read()
             self._keep(stream.fileno(), status)
             return self._read > before
+
+    def _take_lines(self, stream: BinaryIO, status: os.stat_result) -> None:
+        """Read on to the end of the last whole line."""
+        stream.seek(self._read)
+        last = b""
+        while (text := stream.readline(LONGEST_LINE)).endswith(b"\n") or len(text) == LONGEST_LINE:
+            self._take(text)
+            last = text
+        if last:
+            self._last = stored.Mark(status.st_ino, (self._read - len(last), len(last)), zlib.crc32(last))
+
+    def _touched(self, passed_over: Contents, seq: int) -> bool:
+        """Whether a line that came after ``seq`` is about a round that was passed over, or takes one away."""
+        fresh = _after(self._logged, seq)
+        return self.replaced_at > seq or any(passed_over.holds(key) for key in fresh if key != self.about)
 
     def _replaced(self, handle: int, status: os.stat_result) -> bool:
         """Whether this is another file than the one read, or one that was cut or written anew."""
@@ -116,26 +136,30 @@ class LogIndex:
 
     def _take_kept(self, handle: int) -> None:
         """Begin with what another reader has kept of this log, if it is of this very log."""
-        kept = stored.load(self.path, handle)
+        kept = stored.load(self.path, handle, self.about)
         if kept is None:
             return
-        self._last, entries = kept
+        self._passed_over = kept.contents
         try:
-            for place, summary in entries:
-                if place[0] != self._read:  # lines are lacking
+            for number, place, summary in kept.lines:
+                if kept.contents is None and place[0] != self._read:  # lines are lacking
                     self._forget()
                     return
+                self._read, self._lines, self.seq = place[0], number, self.seq + number - self._lines
                 if summary is None:
                     self._take(os.pread(handle, place[1], place[0]))
                 else:
                     self._take_round(summary, place)
-            self._kept, self._whole_crc = self._read, self._last.whole_crc
         except (OSError, ValueError, TypeError, AttributeError, LookupError):
             self._forget()
+            return
+        self._last, self._read = kept.mark, sum(kept.mark.place)
+        self._kept, self._whole_crc = self._read, self._last.whole_crc
 
     def _keep(self, handle: int, status: os.stat_result) -> None:
-        """Keep what was read beside the log, where that was much."""
-        if self._last is None or self._read - self._kept < max(stored.WORTH_KEEPING, self._read // 16):
+        """Keep what was read beside the log, where that was much and is all."""
+        new = self._read - self._kept
+        if self._last is None or self._passed_over is not None or not stored.worth_keeping(new, self._read):
             return
         end = sum(self._last.place)
         whole = stored.checksum(handle, self._kept, end, self._whole_crc)
@@ -147,11 +171,12 @@ class LogIndex:
         stored.save(
             self.path,
             replace(self._last, whole_crc=whole, ctime_ns=touched_ns),
-            ((place, entries[place]) for place in sorted(entries) if place[0] < end),
+            [(place, entries[place]) for place in sorted(entries) if place[0] < end],
+            {key for key in self._others.values() if key is not None},
         )
 
     def _forget(self) -> None:
-        self._others, self._kept, self._whole_crc = [], 0, 0
+        self._others, self._passed_over, self._kept, self._whole_crc = {}, None, 0, 0
         self._rounds, self._failed, self._curves, self._last_curves = Rounds(), {}, {}, ()
         self._logged, self._news, self._superseded = {}, {}, {}
         self.start, self.ended, self.faults, self.fault_count = None, False, [], 0
@@ -167,12 +192,12 @@ class LogIndex:
             return
         self._read, self._lines = offset + length, self._lines + 1
         if not text.strip():
-            self._others.append((offset, length))
+            self._others[offset, length] = None
             return
         try:
             self._add(parsed_line(text), (offset, length))
         except ValidationError as error:
-            self._others.append((offset, length))
+            self._others[offset, length] = None
             self.seq += 1
             self.fault_count += 1
             said = f"{self.path}:{self._lines}: {why_not(text, error)}"
@@ -199,7 +224,7 @@ class LogIndex:
     def _add(self, line: LogLine, place: Place) -> None:
         self.seq += 1
         if not isinstance(line, RoundRecord):
-            self._others.append(place)
+            self._others[place] = line.key if isinstance(line, Failed) else None
         if isinstance(line, Start):
             self.start, self.ended = line, False
         elif isinstance(line, Stop):
@@ -214,7 +239,7 @@ class LogIndex:
         failed = self._failed.pop(summary.key, None)
         before = self._rounds.by_key.get(summary.key)
         if before is not None:
-            self._others.append(before.place)
+            self._others[before.place] = summary.key
         if summary.supersedes is not None:
             self._supersede(summary.supersedes)
         if summary.identities is not self._last_curves:  # nearly all rounds of a log have the same
@@ -232,7 +257,7 @@ class LogIndex:
         known = self._rounds.remove(key)
         if known is not None:
             self._superseded[key] = known
-            self._others.append(known.place)
+            self._others[known.place] = key
         for held in (self._failed, self._logged, self._news):
             held.pop(key, None)
         self.replaced_at = self.seq
@@ -288,7 +313,7 @@ class LogIndex:
             run, since = keys[0].run, min((record.key.iteration for record in records), default=0)
             failed = [line for key, line in self._failed.items() if key.run == run and key.iteration >= since]
             earlier = {key: place.earlier for key in wanted if (place := self._rounds.by_key.get(key)) is not None}
-        lines = [line for record in records for line in (*self._at(earlier.get(record.key, ())), record)]
+        lines = [line for record in records for line in (*records_at(self.path, earlier.get(record.key, ())), record)]
         asked = set(keys)
         return Neighbourhood({record.key: record for record in records if record.key in asked}, lines, failed)
 
@@ -302,21 +327,11 @@ class LogIndex:
         with self._lock:
             places = {key: known.place for key in keys if (known := self._rounds.by_key.get(key)) is not None}
         held = {} if held is None else held
-        read = {record.key: record for record in self._at(p for p in places.values() if p not in held)}
+        read = {record.key: record for record in records_at(self.path, (p for p in places.values() if p not in held))}
         found = {p: record for key, p in places.items() if (record := held.get(p) or read.get(key)) is not None}
         held.clear()
         held.update(found)
         return list(found.values())
-
-    def _at(self, places: Iterable[Place]) -> list[RoundRecord]:
-        """Records read anew from the file; what is no longer there is left out."""
-        found: list[RoundRecord] = []
-        try:
-            with open_plain(self.path) as stream:
-                found += (record for place in places if (record := _record_at(stream, *place)) is not None)
-        except OSError:
-            pass
-        return found
 
     def record(self, key: Key) -> RoundRecord:
         """A measured round, read from the file.
@@ -384,11 +399,3 @@ def _after(seqs: dict[Key, int], seq: int) -> list[Key]:
             break
         found.append(key)
     return found[::-1]
-
-
-def _record_at(stream: BinaryIO | io.FileIO, offset: int, length: int) -> RoundRecord | None:
-    try:
-        line = parsed_line(os.pread(stream.fileno(), length, offset))
-    except ValidationError:
-        return None
-    return line if isinstance(line, RoundRecord) else None

@@ -312,7 +312,7 @@ class Rounds:
         for one in best:
             other = self.by_key[one]
             if (other.headline, other.origin) == (here.headline, here.origin):
-                return best if _number(other) <= _number(here) else tuple(key if k == one else k for k in best)
+                return best if quoted_A(other) <= quoted_A(here) else tuple(key if k == one else k for k in best)
         return (*best, key)
 
     def series(self, key: Key) -> Sequence[Key]:
@@ -364,7 +364,7 @@ def _track(key: Key) -> Track:
     return key.run, key.class_id
 
 
-def _number(summary: RoundSummary) -> float:
+def quoted_A(summary: RoundSummary) -> float:
     """The resolution that a round is quoted with; infinite where there is none."""
     for number, identity in enumerate(summary.identities):
         if identity.name == summary.headline:
