@@ -93,6 +93,7 @@ def record_of(own: str, told: str, filtered: bool, with_signal: bool = True) -> 
         ("side", "top", False, "angles"),
         ("even", "side", False, "angles"),
         ("side", "even", False, "angles"),
+        ("x", "side", False, "angles"),
         ("top", "top", True, "map"),
         ("even", "even", True, "map"),
     ],
@@ -123,6 +124,7 @@ def test_a_map_that_was_filtered_by_direction_is_found_to_be_at_fault() -> None:
     found = agreement(seen_by("top").relative, noise.cones, noise.sd, record.signal_to_noise)
     assert found is not None
     assert found.fault == "map"
+    assert found.of_the_map == pytest.approx(1, abs=0.15)
     assert [one.name for one in record.along] == ["x", "y", "z", "best", "worst"]
     assert "about x, y, z" in " ".join(along_words(one) for one in record.along)
 

@@ -10,9 +10,10 @@ from refine_hooks.audit import audit
 from refine_hooks.files.mrc import Map
 from refine_hooks.fourier import transform
 from refine_hooks.log.file import Journal
-from refine_hooks.log.records import HalfMapsRecord
+from refine_hooks.log.records import HalfMapsRecord, RoundRecord
 from refine_hooks.measure import NamedMask, measure_halves, round_record
 from refine_hooks.model import Facts, Fingerprint, HalfMaps, Key, Round
+from refine_hooks.report.what_helps import help_words
 from refine_hooks.settings import Settings
 
 BOX, VOXEL_A = 64, 3.0
@@ -82,21 +83,35 @@ def test_noise_alone_has_no_share() -> None:
     assert masks.signal_outside((transform(one), transform(two)), BOX, VOXEL_A, GENEROUS, GENEROUS) is None
 
 
-def test_a_refinement_mask_that_cuts_the_particle_is_measured_and_advised_against() -> None:
+def record_of(named: list[NamedMask]) -> RoundRecord:
+    """Of halves with a rod, as a round is measured."""
     one, two = (Map(half, VOXEL_A) for half in halves(1.0))
     pair = HalfMaps(one, two, "merged", images=(10, 10))
-    named = [
-        NamedMask("refinement", Map(soft((Y**2 + Z**2 < 30**2) & (X < 30)), VOXEL_A), role="refinement"),
-        NamedMask("wide", Map(GENEROUS, VOXEL_A)),
-        NamedMask("a body", Map(soft((Y**2 + Z**2 < 30**2) & (X < 30)), VOXEL_A), role="program", of_a_part=True),
-    ]
     facts = Facts(voxel_size_A=VOXEL_A, sphere_radius_A=85.0)
     measurement = measure_halves(pair, facts, Settings(), named)
     round_ = Round(Key(run="run", iteration=1, class_id=1), "test", "it1", Fingerprint(), facts)
     written = HalfMapsRecord(origin="merged", paths=("a", "b"))
-    record = round_record(round_, pair, measurement, written, [mask.record for mask in measurement.masks])
+    return round_record(round_, pair, measurement, written, [mask.record for mask in measurement.masks])
+
+
+def test_a_refinement_mask_that_cuts_the_particle_is_measured_and_advised_against() -> None:
+    cut = Map(soft((Y**2 + Z**2 < 30**2) & (X < 30)), VOXEL_A)
+    named = [
+        NamedMask("refinement", cut, role="refinement"),
+        NamedMask("wide", Map(GENEROUS, VOXEL_A)),
+        NamedMask("a body", cut, role="program", of_a_part=True),
+    ]
+    record = record_of(named)
+    assert "limits the resolution now: the mask: 'refinement' leaves 28 % of" in help_words(record)[-1]
     told = [finding for finding in audit(Journal((record,))) if finding.rule == "signal_outside"]
     assert [finding.curve for finding in told] == ["refinement"]
     assert "used in the refinement" in told[0].message
     assert told[0].evidence["share"] == pytest.approx(0.25, abs=0.04)
     assert told[0].evidence["at_A"][0] > 30
+
+
+@pytest.mark.parametrize(("across_A", "said"), [(30, False), (75, True)])
+def test_a_refinement_mask_of_many_times_the_particle_is_what_limits(across_A: float, said: bool) -> None:
+    wide = Map(soft((across_A**2 > Y**2 + Z**2) & (np.abs(X) < 85)), VOXEL_A)
+    words = " ".join(help_words(record_of([NamedMask("refinement", wide, role="refinement")])))
+    assert words.count("the mask: 'refinement' holds") == words.count("the mask") == said

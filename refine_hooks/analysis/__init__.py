@@ -14,6 +14,9 @@ from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import Curve, shell_frequency_per_A, shell_sums, transform, voxels_in_shell
 from refine_hooks.log.records import Analysis
 
+_LEAST_FSC = 0.02
+_FARTHEST, _HALVINGS = 5.0, 20  # of ln of a cone's S / N over the shell's
+
 
 @dataclass(frozen=True, slots=True)
 class Analysed:
@@ -75,7 +78,7 @@ def analyse(
         **_of_cones(cones),
         cfar_by_chance=cfar_by_chance(even, cone_sd, threshold, together),
         along=along_axes(cones, shells),
-        signal_to_noise=_signal_to_noise(cones, frequency, finest_A),
+        signal_to_noise=_signal_to_noise(cones, plain, frequency, finest_A),
         **_of_line(line),
     )
     if finest_A is None:
@@ -91,17 +94,30 @@ def _sd_of_cones(even: NDArray[np.float64], independent: Curve, counts: NDArray[
     return np.where(counts * share / 2 < FEWEST, 0.0, sd)
 
 
-def _signal_to_noise(cones: Cones, frequency: Curve, finest_A: float | None) -> tuple[float, ...]:
-    """S / N of each of the 256 cones over its mean, of the shells from half the resolution's frequency to it; empty where none."""
+def _signal_to_noise(cones: Cones, whole: Curve, frequency: Curve, finest_A: float | None) -> tuple[float, ...]:
+    """S / N of each of the 256 cones over its mean, of the shells from half the resolution's frequency to it; empty where none.
+
+    It is one factor on S / N of the whole shells, so that FSC / (1 - FSC) of a cone is that many times the shell's: by least
+    squares of the FSC, each shell as its coefficients tell. The signal's own scatter makes a shell of a high FSC tell no more
+    than others.
+    """
     if finest_A is None:
         return ()
-    band = (frequency > 0.5 / finest_A) & (frequency <= 1 / finest_A)
-    weight = np.flatnonzero(band) ** 2.0
-    if not weight.size:
+    band = (frequency > 0.5 / finest_A) & (frequency <= 1 / finest_A) & (whole > _LEAST_FSC)
+    shell = np.flatnonzero(band)
+    if not shell.size:
         return ()
-    share = np.clip(cones.curves[:AXES, band] @ weight / weight.sum(), 0, 0.99)
-    ratio = share / (1 - share)
-    return tuple(np.round(ratio / ratio.mean(), 4).tolist()) if ratio.mean() > 0 else ()
+    level, own = np.clip(whole[band], _LEAST_FSC, 1 - _LEAST_FSC), cones.curves[:AXES, band]
+    weight = shell**2 / ((1 - level) * (1 + level) ** 2)
+    ratio = level / (1 - level)
+    low, high = np.full(AXES, -_FARTHEST), np.full(AXES, _FARTHEST)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        expected = ratio * np.exp(middle)[:, None]
+        more = (own - expected / (1 + expected)) @ weight > 0
+        low, high = np.where(more, middle, low), np.where(more, high, middle)
+    found = np.exp(low)
+    return tuple(np.round(found / found.mean(), 4).tolist())
 
 
 def _of_cones(cones: Cones) -> dict[str, object]:

@@ -1,9 +1,9 @@
 """Whether what the particles' angles say of each direction is what the half maps say of it, and where not, what is at fault.
 
 Where views are divided by how often they were seen, the noise of the half maps goes as 1 / sampling. Where it does not, a third
-thing decides: S / N by direction goes as the sampling, too, and no filter that both halves were given changes it. So a map whose
-S / N follows the angles was weighted by direction afterwards, and one whose S / N does not follow them either was made from
-other angles.
+thing decides: S / N by direction, which no filter that both halves were given changes. If the angles are those of the map, and it
+was filtered, S / N goes as 1 over the noise that the angles make; if they are of another map, it goes as 1 over the noise that was
+measured. These two differ by the misfit itself, and how much of it S / N times the measured noise holds says which it is.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ Fault = Literal["none", "map", "angles", "undecided"]
 _AS_EVEN = 0.05  # spread of ln of the power over the directions
 _MISFIT, _SHARE = 0.12, 0.35  # spread of what is left: of its own, and of the larger of the two spreads
 _ERRORS = 3.0
-_FOLLOWS, _FOLLOWS_NOT = 0.6, 0.4  # slope of ln(S / N)
+_APART = 15.0  # about so many of the 256 cones are independent
 _SAME_PATTERN = 0.7
 
 
@@ -34,8 +34,9 @@ class Agreement:
         measured: spread (standard deviation) of ln of the measured noise over the directions.
         expected: the same of what the angles make.
         left: that of the difference.
-        signal_slope: by which ln of S / N goes with ln of the sampling, 1 where it follows; None where it is not known, or the
-            sampling is even.
+        of_the_map: share of what is left that S / N times the measured noise holds: 1 where the map was filtered, 0 where the
+            angles are of another one; None where S / N is not known.
+        of_the_map_sd: its standard deviation.
     """
 
     fault: Fault
@@ -43,7 +44,8 @@ class Agreement:
     measured: float
     expected: float
     left: float
-    signal_slope: float | None = None
+    of_the_map: float | None = None
+    of_the_map_sd: float | None = None
 
 
 def agreement(
@@ -69,35 +71,35 @@ def agreement(
     even = max(_AS_EVEN, _ERRORS * noise_sd)
     both = float(np.corrcoef(expected, measured)[0, 1]) if min(spread, found) > 1e-6 else None
     allowed = max(_MISFIT, _ERRORS * noise_sd, _SHARE * max(spread, found))
-    ratio = _signal(signal_to_noise, seen)
-    following = _slope(ratio, np.log(own.in_cones()[seen]), even)
-    numbers = (both if max(spread, found) > even else None, found, spread, left, following)
+    numbers = (both if max(spread, found) > even else None, found, spread, left)
     if left <= allowed:
         return Agreement("none", *numbers)
-    return Agreement(_fault(both, following, _slope(ratio, -measured, even)), *numbers)
+    share = _of_the_map(signal_to_noise, seen, measured, measured - expected)
+    return Agreement(_fault(both, share), *numbers, *(share or (None, None)))
 
 
-def _fault(noise_follows: float | None, with_sampling: float | None, with_noise: float | None) -> Fault:
-    """What is at fault, from how the noise goes with the angles, and S / N with the angles and with the noise."""
-    if with_sampling is not None:
-        return "map" if with_sampling > _FOLLOWS else "angles" if with_sampling < _FOLLOWS_NOT else "undecided"
-    if with_noise is not None:  # even by the angles
-        return "angles" if with_noise > _FOLLOWS else "map" if with_noise < _FOLLOWS_NOT else "undecided"
-    return "map" if noise_follows is not None and noise_follows > _SAME_PATTERN else "undecided"
+def _fault(noise_follows: float | None, of_the_map: tuple[float, float] | None) -> Fault:
+    """What is at fault: the nearer of 1 and 0, by more than the error."""
+    if of_the_map is None:
+        return "map" if noise_follows is not None and noise_follows > _SAME_PATTERN else "undecided"
+    share, sd = of_the_map
+    return "map" if share - sd > 0.5 else "angles" if share + sd < 0.5 else "undecided"
 
 
-def _signal(signal_to_noise: Sequence[float], seen: NDArray[np.bool_]) -> NDArray[np.float64] | None:
-    if len(signal_to_noise) != len(seen):
+def _of_the_map(
+    signal_to_noise: Sequence[float],
+    seen: NDArray[np.bool_],
+    measured: NDArray[np.float64],
+    misfit: NDArray[np.float64],
+) -> tuple[float, float] | None:
+    """Share of the misfit in ln(S / N) plus ln of the measured noise, and its error by what else that holds."""
+    if len(signal_to_noise) != len(seen) or not (np.array(signal_to_noise)[seen] > 0).all():
         return None
-    ratio = np.array(signal_to_noise)[seen]
-    return np.log(ratio) if (ratio > 0).all() else None
-
-
-def _slope(ratio: NDArray[np.float64] | None, other: NDArray[np.float64], even: float) -> float | None:
-    """None where one is not known, or nothing can be said since the other is even."""
-    if ratio is None or other.std() <= even or ratio.std() <= 1e-6:
-        return None
-    return float(np.cov(ratio, other)[0, 1] / np.var(other, ddof=1))
+    signal = _centred(np.array(signal_to_noise)[seen]) + measured
+    square = float(misfit @ misfit)
+    share = float(signal @ misfit) / square
+    rest = signal - share * misfit
+    return share, float(np.sqrt(rest @ rest / square / (_APART - 2)))
 
 
 def _centred(power: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,6 +5,8 @@ from typing import Literal
 
 import numpy as np
 
+from refine_hooks.audit.masks import cuts_signal
+from refine_hooks.log.masks import MaskRecord
 from refine_hooks.log.records import RoundRecord
 
 Limiting = Literal["voxels", "angles", "views", "mask", "particles"]
@@ -95,12 +97,21 @@ def _views(record: RoundRecord) -> Limit | None:
 
 
 def _mask(record: RoundRecord, name: str | None) -> Limit | None:
-    own = record.mask(name) if name is not None else None
+    """Of the refinement's mask, which the next angles are found under, and of the one that the resolution is read under."""
     automask = next((one for one in record.masks if one.role == "automask" and one.volume_A3 > 0), None)
-    if own is None or automask is None or own.volume_A3 < _GENEROUS * automask.volume_A3:
+    own = [one for one in record.masks if one.role == "refinement" or one.name == name]
+    words = [words for one in own if (words := _mask_words(one, automask))]
+    return Limit("mask", f"the mask: {'; '.join(words)}") if words else None
+
+
+def _mask_words(own: MaskRecord, automask: MaskRecord | None) -> str | None:
+    outside = own.signal_outside
+    if outside is not None and cuts_signal(outside):
+        return f"{own.name!r} leaves {100 * outside.share:.0f} % of the signal out"
+    if automask is None or own.volume_A3 < _GENEROUS * automask.volume_A3:
         return None
     times = own.volume_A3 / automask.volume_A3
-    return Limit("mask", f"the mask: the curve is measured under one of {times:.0f} times the particle's automask")
+    return f"{own.name!r} holds {times:.0f} times the particle's automask, most of it solvent"
 
 
 def _particles(record: RoundRecord) -> Limit | None:

@@ -24,7 +24,7 @@ from refine_hooks.audit.rules import Texts, rule_of_round
 from refine_hooks.log.better import overlap
 from refine_hooks.log.curves import Curve
 from refine_hooks.log.headline import CORRELATES, best_curve
-from refine_hooks.log.masks import AutomaskParameters, MaskRecord
+from refine_hooks.log.masks import AutomaskParameters, MaskRecord, SignalOutside
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.model import ProgramMaskParameters
 from refine_hooks.settings import Settings
@@ -325,7 +325,7 @@ def signal_outside(record: RoundRecord, settings: Settings) -> Iterator[Finding]
         if mask.signal_outside is None:
             continue
         share, sd, place = mask.signal_outside.share, mask.signal_outside.sd, mask.signal_outside.at_A
-        if share <= max(CUT_SHARE, SUPPORTED_SD * sd):
+        if not cuts_signal(mask.signal_outside):
             continue
         where = (
             f", most of it around x, y, z = {', '.join(f'{c:.0f}' for c in place)} A from the box's centre"
@@ -346,6 +346,11 @@ def signal_outside(record: RoundRecord, settings: Settings) -> Iterator[Finding]
             sd=sd,
             at_A=place,
         )
+
+
+def cuts_signal(outside: SignalOutside) -> bool:
+    """Whether a mask leaves out more of the signal than its soft edge and chance do."""
+    return outside.share > max(CUT_SHARE, SUPPORTED_SD * outside.sd)
 
 
 def _advice(record: RoundRecord, mask: MaskRecord, share: float) -> str:
