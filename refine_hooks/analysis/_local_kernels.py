@@ -1,4 +1,4 @@
-"""The compiled loops of the local resolution; see ``kernels/local.c``."""
+"""The compiled loops of the local resolution; see ``kernels/local.c`` and ``kernels/smoothing.c``."""
 
 from refine_hooks.kernels import FLOAT, INT, array, kernel
 
@@ -21,7 +21,9 @@ band = kernel(
 )
 pooled = kernel("local_pooled", array("complex64", 4), _PARTS, INT, INT, array("float32", 4, written=True))
 part_sums = kernel("local_part_sums", _SUMS, _PARTS, array("float64", 2, written=True))
-smoothed = kernel("local_smoothed", _VOLUME, _NUMBERS, _WRITTEN, _OUT, _WRITTEN)
+smoothed = kernel(
+    "smoothed", _VOLUME, _NUMBERS, INT, INT, INT, array("float32", 2, written=True), _OUT, _WRITTEN
+)
 correlations = kernel("local_correlations", _SUMS, _PLACES, _OUT)
 medians = kernel(
     "local_medians", _NUMBERS, array("int64", 2), array("int64", 3), _NUMBERS, FLOAT, FLOAT, INT, INT, _OUT

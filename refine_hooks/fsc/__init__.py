@@ -31,18 +31,28 @@ def fsc(half1: HalfTransform, half2: HalfTransform) -> Curve:
     return correlation(shell_sums(half1, half2))
 
 
-def masked_sums(half1: Volume, half2: Volume, mask: Volume, box: Box | None = None) -> ShellSums:
-    """Shell sums of two volumes under one mask; ``box`` is the mask's bounding box where it is known already."""
+def masked_sums(
+    half1: Volume, half2: Volume, mask: Volume, box: Box | None = None, last: int | None = None
+) -> ShellSums:
+    """Shell sums of two volumes under one mask.
+
+    Args:
+        half1: [z, y, x].
+        half2: of the same shape.
+        mask: of the same shape.
+        box: the mask's bounding box, where it is known already.
+        last: the last shell that is wanted; None for N//2.
+    """
     box = box or extent(mask).box
     if box is None:
-        nothing = np.zeros(len(mask) // 2 + 1)
+        nothing = np.zeros((len(mask) // 2 if last is None else last) + 1)
         return ShellSums(nothing, nothing, nothing)
-    return packed.sums(packed.masked(half1, half2, mask, box), box)
+    return packed.sums(packed.masked(half1, half2, mask, box), box, last)
 
 
-def masked_fsc(half1: Volume, half2: Volume, mask: Volume, box: Box | None = None) -> Curve:
-    """FSC of two volumes [z, y, x] under one mask over the shells 0..N//2."""
-    return correlation(masked_sums(half1, half2, mask, box))
+def masked_fsc(half1: Volume, half2: Volume, mask: Volume, box: Box | None = None, last: int | None = None) -> Curve:
+    """FSC of two volumes [z, y, x] under one mask over the shells 0..N//2, or up to another one; see `masked_sums`."""
+    return correlation(masked_sums(half1, half2, mask, box, last))
 
 
 def correlated_voxels(mask: Volume) -> float:

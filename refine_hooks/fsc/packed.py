@@ -194,9 +194,9 @@ def sums_of_two_pairs(found: Curve) -> list[ShellSums]:
     return [ShellSums(*sums) for sums in zip(cross, (a1, b1, a1, b1), (a2, b2, b2, a2), strict=True)]
 
 
-def sums(planes: Planes, box: Box) -> ShellSums:
-    """Shell sums of the two volumes."""
-    reach, work = shell_work(planes.shape[1])
+def sums(planes: Planes, box: Box, last: int | None = None) -> ShellSums:
+    """Shell sums of the two volumes, over the shells 0..N//2 or up to another one."""
+    reach, work = shell_work(planes.shape[1], last)
     return sums_of_pair(summed([planes], box[0], reach, work)[0])
 
 

@@ -131,39 +131,6 @@ void local_part_sums(float_array sums, int16_array parts, double_array out) {
         }
 }
 
-/* A volume [z, y, x] convolved along all axes with one symmetric kernel whose right half is `weights`, its middle first; zero
-   outside. `one` and `row` are scratch: as large as the volume, and as one of its rows with the kernel's reach on either side. */
-void local_smoothed(float_array values, float_array weights, float_array one, float_array row, float_array out) {
-    int64_t nz = values.shape[0], ny = values.shape[1], nx = values.shape[2], reach = weights.shape[0] - 1;
-    for (int64_t z = 0; z < nz; z++) {
-        for (int64_t y = 0; y < ny; y++) {
-            float *to = ROW2(one, z, y);
-            for (int64_t x = 0; x < nx; x++)
-                to[x] = 0;
-            for (int64_t t = most(-reach, -z); t <= least(reach, nz - 1 - z); t++) {
-                const float *from = ROW2(values, z + t, y), weight = weights.at[t < 0 ? -t : t];
-                for (int64_t x = 0; x < nx; x++)
-                    to[x] += weight * from[x];
-            }
-        }
-        for (int64_t y = 0; y < ny; y++) {
-            float *to = ROW2(out, z, y), *line = row.at + reach;
-            for (int64_t x = -reach; x < nx + reach; x++)
-                line[x] = 0;
-            for (int64_t t = most(-reach, -y); t <= least(reach, ny - 1 - y); t++) {
-                const float *from = ROW2(one, z, y + t), weight = weights.at[t < 0 ? -t : t];
-                for (int64_t x = 0; x < nx; x++)
-                    line[x] += weight * from[x];
-            }
-            for (int64_t x = 0; x < nx; x++)
-                to[x] = weights.at[0] * line[x];
-            for (int64_t t = 1; t <= reach; t++)
-                for (int64_t x = 0; x < nx; x++)
-                    to[x] += weights.at[t] * (line[x - t] + line[x + t]);
-        }
-    }
-}
-
 /* Local FSC, (mean - half) / (mean + half), at places [point, 3] between the voxels of local sums [2, z, y, x]. */
 void local_correlations(float_array sums, float_array places, float_array out) {
     int64_t n[3] = {sums.shape[1], sums.shape[2], sums.shape[3]};

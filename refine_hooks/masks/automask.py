@@ -13,10 +13,11 @@ import numpy as np
 
 from refine_hooks import fsc
 from refine_hooks.fourier import Curve, HalfTransform, ShellSums, extent, transform, voxels_in_shell
+from refine_hooks.fsc import SHELLS_PAST_ONSET
 from refine_hooks.fsc.randomised import expected_mean, low_part, steady_sums
 from refine_hooks.fsc.spread import mask_spectrum
 from refine_hooks.log.masks import AutomaskParameters, AutomaskStep
-from refine_hooks.masks.density import Density, cropped, even_length, find_density
+from refine_hooks.masks.density import Density, even_length, find_density
 from refine_hooks.masks.shapes import Volume
 from refine_hooks.masks.smooth import smooth_voxels
 
@@ -25,6 +26,7 @@ EDGE_A = 8.0
 # How the mask is loosened, step by step: reach beyond the particle's surface, width of the edge about it.
 LOOSER_A = ((REACH_A, 11.0), (REACH_A, 14.0), (13.0, 17.0), (14.0, 19.0), (15.0, 21.0))
 SMOOTH_SHARE = 0.1  # of the density; from here on the resolution without it is measured as well
+_LOOKED_AT = 1.25  # of the shell that is claimed: hardly a mask without the smooth part claims a finer one
 _WIDE_VOXEL_A = 6.0  # with wider voxels, edges are as many voxels as with these
 _CHECKED_VOXEL_A = 2.0  # an edge of 8 A is as smooth on such a grid as on a finer one
 
@@ -87,6 +89,16 @@ class _Tested:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Claimed:
+    """What is claimed under a mask, and the mask and its own correlation on a coarser grid; nothing where nothing is."""
+
+    correlation: Curve
+    coarse: Volume | None = None
+    null: Curve = field(default_factory=lambda: np.zeros(1))
+    shell: float | None = None
+
+
 def automask(
     half1: Volume,
     half2: Volume,
@@ -121,9 +133,9 @@ def automask(
         return Automask(density.mask(*sizes_A[0]), AutomaskParameters(**parameters))
     tried: list[_Tested] = []
     mask = half1
-    for reach_A, edge_A in sizes_A:
-        mask = density.mask(reach_A, edge_A)
-        tried.append(_tested(density, reach_A, edge_A, mask, (half1, half2), both, claim))
+    for size_A in sizes_A:
+        mask = density.mask(*size_A)
+        tried.append(_tested(density, size_A, mask, (half1, half2), both, claim))
         if tried[-1].passed:
             break
     best = _best(tried)
@@ -146,17 +158,18 @@ def _smooth_part(
     if best.shell is None:
         return {}
     extent_A, voxel_A = density.box_px * density.voxel_size_A, density.found["binned_voxel_A"]
-    inside, binned_px = density.inside(), len(density.excess)
-    binned = cropped(transforms[0], binned_px), cropped(transforms[1], binned_px)
-    smooth = smooth_voxels(binned, density.excess, inside, voxel_A, extent_A / best.shell)
+    inside = density.inside()
+    smooth = smooth_voxels(density.binned, density.excess, inside, voxel_A, extent_A / best.shell)
     if smooth is None:
         return {}
     share = float(smooth.sum() / inside.sum())
     if share < SMOOTH_SHARE:
         return {"smooth_share": share}
     rest = density.without(smooth)
-    tested = _tested(rest, best.reach_A, best.edge_A, rest.mask(best.reach_A, best.edge_A), halves, transforms, claim)
-    return {"smooth_share": share} | ({"without_smooth_A": extent_A / tested.shell} if tested.shell else {})
+    sizes_A = best.reach_A, best.edge_A
+    last = min(int(_LOOKED_AT * best.shell) + 2 * SHELLS_PAST_ONSET, density.box_px // 2)
+    shell = _claimed(rest, sizes_A, rest.mask(*sizes_A), halves, transforms, claim, last).shell
+    return {"smooth_share": share} | ({"without_smooth_A": extent_A / shell} if shell else {})
 
 
 def _best(tried: list[_Tested]) -> _Tested:
@@ -174,32 +187,57 @@ def _doubt(best: _Tested) -> str:
 
 def _tested(
     density: Density,
-    reach_A: float,
-    edge_A: float,
+    sizes_A: tuple[float, float],
     mask: Volume,
     halves: tuple[Volume, Volume],
     transforms: tuple[HalfTransform, HalfTransform],
     claim: Claim,
 ) -> _Tested:
-    """A mask put to the test; its phase-randomised FSC is found on as coarse a grid as the claimed shell allows."""
+    """A mask of that reach and edge put to the test."""
+    found, n = _claimed(density, sizes_A, mask, halves, transforms, claim), density.box_px
+    if found.shell is None or found.coarse is None:
+        return _Tested(*sizes_A, found.correlation, None, 0.0, 0.0)
+    shells = np.arange(len(found.null))
+    voxels = float(np.interp(found.shell, shells, voxels_in_shell(n)[: len(shells)]))
+    together = fsc.shells_together(found.coarse)
+    own = float(np.interp(found.shell, shells, np.abs(found.null)))
+    return _Tested(*sizes_A, found.correlation, found.shell, own, float(np.sqrt(together[0] / voxels)), together)
+
+
+def _claimed(
+    density: Density,
+    sizes_A: tuple[float, float],
+    mask: Volume,
+    halves: tuple[Volume, Volume],
+    transforms: tuple[HalfTransform, HalfTransform],
+    claim: Claim,
+    last: int | None = None,
+) -> _Claimed:
+    """The shell that is claimed under a mask; its phase-randomised FSC is found on as coarse a grid as that shell allows.
+
+    Args:
+        density: what the mask is of.
+        sizes_A: reach and edge of the mask.
+        mask: the same in the halves' box.
+        halves: unmasked.
+        transforms: of the halves.
+        claim: how a resolution is claimed.
+        last: where only the shell is wanted, the shells beyond are left out unless it may lie there.
+    """
     found, n = extent(mask), density.box_px
-    correlation = fsc.masked_fsc(*halves, mask, found.box)
+    correlation = fsc.masked_fsc(*halves, mask, found.box, last)
     reached = claim.shell(correlation)
-    nothing = _Tested(reach_A, edge_A, correlation, None, 0.0, 0.0)
+    if last is not None and reached is not None and last - 1 <= reached < n // 2 - 1:
+        return _claimed(density, sizes_A, mask, halves, transforms, claim)
     if reached is None:
-        return nothing
+        return _Claimed(correlation)
     box_px = min(n, even_length(max(2 * (reached + 4), n * density.voxel_size_A / _CHECKED_VOXEL_A)))
-    coarse = density.mask(reach_A, edge_A, box_px)
+    coarse = density.mask(*sizes_A, box_px)
     box = extent(coarse).box
     assert box is not None
     below = tuple(low_part(half, box_px, claim.onset_shell) for half in transforms)
     steady = steady_sums((below[0], below[1]), coarse, claim.onset_shell, box)
     null = expected_mean(steady, claim.unmasked, mask_spectrum(coarse), claim.onset_shell, n)
-    shell = claim.shell(fsc.corrected(correlation[: len(null)], null, claim.onset_shell))
-    if shell is None:
-        return nothing
-    shells = np.arange(len(null))
-    voxels = float(np.interp(shell, shells, voxels_in_shell(n)[: len(null)]))
-    together = fsc.shells_together(coarse)
-    own = float(np.interp(shell, shells, np.abs(null)))
-    return _Tested(reach_A, edge_A, correlation, shell, own, float(np.sqrt(together[0] / voxels)), together)
+    known = min(len(null), len(correlation))
+    shell = claim.shell(fsc.corrected(correlation[:known], null[:known], claim.onset_shell))
+    return _Claimed(correlation, coarse, null, shell)

@@ -51,11 +51,13 @@ class Density:
     Attributes:
         distance_A: [z, y, x], negative inside.
         excess: low-passed sum of the half maps above the solvent [z, y, x].
+        binned: half transforms of the half maps in that box.
         found: what of it the record holds.
     """
 
     distance_A: Volume
     excess: Volume
+    binned: tuple[Transform, Transform]
     box_px: int
     voxel_size_A: float
     found: dict[str, Any]
@@ -130,7 +132,7 @@ def find_density(
     found |= _solvent(excess, distance_A, found["noise_sd"])
     if found["solvent_fraction"] < _LEAST_SOLVENT or found["solvent_density"] > _LARGEST_SOLVENT_DENSITY:
         return {**found, "reason": "no_solvent", "why": _no_solvent(found)}
-    return Density(distance_A, excess, box_px, voxel_size_A, found)
+    return Density(distance_A, excess, (one, two), box_px, voxel_size_A, found)
 
 
 def _solvent(excess: Volume, distance_A: Volume, noise_sd: float) -> dict[str, float]:

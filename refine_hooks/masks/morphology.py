@@ -1,5 +1,7 @@
 """What is left of the voxels above a level: without specks, small holes and cut-off neighbours."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -71,8 +73,25 @@ def _without_small_holes(voxels: Voxels, smallest: int) -> Voxels:
 
 
 def opened(voxels: Voxels, radius_px: float) -> Voxels:
-    """Without what no ball of that radius fits into."""
-    return distances(~(distances(voxels) > radius_px)) <= radius_px
+    """Without what no ball of that radius, of a voxel or two, fits into; the ball may reach out of the box."""
+    reach = int(radius_px)
+    axis = np.square(np.arange(-reach, reach + 1))
+    steps = np.argwhere(np.sqrt(axis[:, None, None] + axis[:, None] + axis) <= radius_px) - reach
+    box = bounding_box(voxels, reach)
+    eroded = voxels[box].copy()
+    for here, there in _shifted(eroded.shape, steps):
+        eroded[here] &= voxels[box][there]
+    found = np.zeros_like(voxels)
+    for here, there in _shifted(eroded.shape, steps):
+        found[box][here] |= eroded[there]
+    return found
+
+
+def _shifted(shape: tuple[int, ...], steps: NDArray[np.int_]) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...]]]:
+    """For each step the voxels that have a neighbour there, and these neighbours."""
+    for step in steps.tolist():
+        here = tuple(slice(max(0, -d), n - max(0, d)) for d, n in zip(step, shape, strict=True))
+        yield here, tuple(slice(max(0, d), n - max(0, -d)) for d, n in zip(step, shape, strict=True))
 
 
 def distances(voxels: Voxels) -> Volume:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from refine_hooks.kernels import fft
+from refine_hooks.fourier import in_slabs
+from refine_hooks.kernels import INT, array, fft, kernel
 from refine_hooks.kernels.order import quantile
-from refine_hooks.masks.morphology import connected, opened
+from refine_hooks.masks.morphology import bounding_box, connected, opened
 from refine_hooks.masks.shapes import Volume
 
 Transform = NDArray[np.complex64]
@@ -27,6 +28,10 @@ _DETAILED = 0.85  # quantile of the density's voxels that counts as detailed
 _SEEN_SD = 4.0  # detail must stand so far out of its noise for its absence to mean something
 _THIN_A = 4.0  # radius; thinner layers are a particle's rim, a leaflet of a bilayer is 10 A thick
 _SPECK = 0.02  # of the density's volume
+_VOLUME, _PLANE, _OUT = array("float32", 3), array("float32", 2, written=True), array("float32", 3, written=True)
+_smoothed = kernel(
+    "smoothed", _VOLUME, array("float32", 1), INT, INT, INT, _PLANE, array("float32", 1, written=True), _OUT
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,14 @@ class _Sort:
     from_A: float
     least: float
     weaker_than: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where in the flat volume the density is, and where its lower half, which holds no more than noise."""
+
+    inside: NDArray[np.int_]
+    quiet: NDArray[np.int_]
 
 
 _ANY = _Sort(DETAIL_A, 0.25, np.inf)
@@ -68,11 +81,13 @@ def smooth_voxels(
     if finest_A * _LEAST_BAND > DETAIL_A or not inside.any():
         return None
     sigma_px = _AROUND_A / voxel_A
-    strength = _blurred(np.square(np.where(inside, excess, 0)), sigma_px)
+    places = _Places(np.flatnonzero(inside), np.flatnonzero(excess < quantile(excess, 0.5)))
+    strength = _blurred(np.square(excess * inside), sigma_px).ravel()[places.inside]
     found = None
     for sort in (_ANY, _WEAK):
-        one, two = (_band(half, len(excess), voxel_A, (sort.from_A, finest_A)) for half in transforms)
-        plain = _plain(_blurred(one * two, sigma_px), strength, excess, inside, sort.least)
+        one, two = _bands(transforms, len(excess), voxel_A, (sort.from_A, finest_A))
+        one *= two
+        plain = _plain(_blurred(one, sigma_px), strength, places, sort.least)
         if plain is None:
             continue
         smooth = _weaker(opened(plain, _THIN_A / voxel_A) & inside, excess, inside, sort.weaker_than)
@@ -80,51 +95,71 @@ def smooth_voxels(
     return found
 
 
-def _plain(
-    detail: Volume, strength: Volume, excess: Volume, inside: NDArray[np.bool_], least: float
-) -> NDArray[np.bool_] | None:
-    """Where detail is far below that of the detailed part; None where not even half of the density's could be seen."""
-    noise = float(np.std(detail[excess < quantile(excess, 0.5)]))
-    ratio = np.where(inside, detail / np.maximum(strength, 1e-30), 0)
-    typical = quantile(ratio[inside], _DETAILED)
-    seen = inside & (typical * strength > _SEEN_SD * noise)
-    if typical <= 0 or seen.sum() < 0.5 * inside.sum():
+def _plain(detail: Volume, strength: Volume, places: _Places, least: float) -> NDArray[np.bool_] | None:
+    """Where detail is far below that of the detailed part; None where not even half of the density's could be seen.
+
+    Args:
+        detail: local mean of the halves' product [z, y, x].
+        strength: the same at low resolution, of the voxels inside.
+        places: the voxels.
+        least: of the detail in the detailed part.
+    """
+    noise = float(np.std(detail.ravel()[places.quiet]))
+    ratio = detail.ravel()[places.inside] / np.maximum(strength, np.float32(1e-30))
+    typical = quantile(ratio, _DETAILED)
+    seen = np.float32(typical) * strength > _SEEN_SD * noise
+    if typical <= 0 or seen.sum() < 0.5 * len(seen):
         return None
-    return np.asarray(seen & (ratio < least * typical))
+    plain = np.zeros(detail.shape, np.bool_)
+    plain.ravel()[places.inside] = seen & (ratio < least * typical)
+    return plain
 
 
 def _weaker(
     smooth: NDArray[np.bool_], excess: Volume, inside: NDArray[np.bool_], weaker_than: float
 ) -> NDArray[np.bool_]:
     """The parts that are less dense than what is not smooth, without specks."""
-    rest = inside & ~smooth
-    if not np.isfinite(weaker_than) or not rest.any():
+    if not np.isfinite(weaker_than):
         return smooth
-    labels = connected(smooth).ravel()
-    voxels = np.bincount(labels)
-    density = np.bincount(labels, excess.ravel()) / np.maximum(voxels, 1)
-    kept = (density < weaker_than * float(excess[rest].mean())) & (voxels > _SPECK * inside.sum())
+    rest = excess[inside & ~smooth]
+    if not rest.size:
+        return smooth
+    box = bounding_box(smooth, 0)
+    labels = connected(smooth[box])
+    voxels = np.bincount(labels.ravel())
+    density = np.bincount(labels.ravel(), excess[box].ravel()) / np.maximum(voxels, 1)
+    kept = (density < weaker_than * float(rest.mean())) & (voxels > _SPECK * inside.sum())
     kept[0] = False
-    return np.asarray(kept[labels].reshape(smooth.shape))
+    weaker = np.zeros_like(smooth)
+    weaker[box] = kept[labels]
+    return weaker
 
 
 def _blurred(volume: Volume, sigma_px: float) -> Volume:
-    """A cubic volume under a Gaussian, mirrored at the faces of its box."""
-    n, reach = len(volume), int(4 * sigma_px + 0.5)
-    away = np.arange(-reach, reach + 1)
+    """A volume under a Gaussian, mirrored at the faces of its box."""
+    away = np.arange(int(4 * sigma_px + 0.5) + 1)
     weights = np.exp(-0.5 * np.square(away / sigma_px))
-    at = (np.arange(n)[:, None] + away) % (2 * n)
-    line = np.zeros((n, n), np.float32)
-    np.add.at(line, (np.arange(n)[:, None], np.minimum(at, 2 * n - 1 - at)), weights / weights.sum())
-    for _ in range(3):
-        volume = np.tensordot(volume, line, (0, 1))  # the first axis becomes the last
-    return volume
+    half = (weights / (2 * weights.sum() - weights[0])).astype(np.float32)
+    out = np.empty_like(volume)
+
+    def planes(begin: int, end: int) -> None:
+        row = np.empty(volume.shape[2] + 2 * len(half), np.float32)
+        _smoothed(volume, half, True, begin, end, np.empty_like(volume[0]), row, out)
+
+    in_slabs(planes, len(volume), 8)
+    return out
 
 
-def _band(half: Transform, box_px: int, voxel_A: float, limits_A: tuple[float, float]) -> Volume:
-    """One half map between two limits, the coarse one first."""
+def _bands(
+    transforms: tuple[Transform, Transform], box_px: int, voxel_A: float, limits_A: tuple[float, float]
+) -> list[Volume]:
+    """Both half maps between two limits, the coarse one first."""
     coarse_A, finest_A = limits_A
     axis, last = np.fft.fftfreq(box_px, voxel_A), np.fft.rfftfreq(box_px, voxel_A)
     square = np.square(axis)[:, None, None] + np.square(axis)[:, None] + np.square(last)
     kept = (square >= coarse_A**-2) & (square <= finest_A**-2)
-    return np.asarray(fft.irfftn(np.where(kept, half, 0), s=(box_px,) * 3), np.float32)
+
+    def band(number: int, _: int) -> Volume:
+        return np.asarray(fft.irfftn(transforms[number] * kept, s=(box_px,) * 3), np.float32)
+
+    return in_slabs(band, 2, 1)
