@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+import scipy.ndimage
 from panel import Case, globule, make, micelle, rod
 from panel_cases import BESIDE, CASES, FILLING, SMALL, THROUGH, of_models
 from panel_score import claimed, missed, row, score
@@ -15,7 +16,8 @@ from refine_hooks.fourier import extent, shell_sums, transform
 from refine_hooks.fsc import packed
 from refine_hooks.fsc.randomised import expected_mean, randomised_sums, steady_planes, steady_sums
 from refine_hooks.fsc.spread import mask_spectrum
-from refine_hooks.masks.morphology import ball, components
+from refine_hooks.masks.morphology import ball, components, distances, opened
+from refine_hooks.masks.smooth import _blurred
 from refine_hooks.measure import NamedMask, measure_halves
 from refine_hooks.model import Facts, HalfMaps
 from refine_hooks.settings import Settings
@@ -236,6 +238,20 @@ def test_every_version_of_scikit_image_that_is_allowed_fills_holes_without_a_war
         found, counted = components(inside > 0.5, inside, ball(16, 8.0))
     assert found.sum() == 9**3
     assert counted == {"components": 1, "neighbours": 0}
+
+
+@pytest.mark.parametrize("radius_px", [0.7, 1.0, 1.34, 1.42, 2.1])
+@pytest.mark.parametrize("filled", [0.0, 0.9, 0.98, 1.0])
+def test_an_opening_keeps_what_a_ball_fits_into_also_at_the_faces(radius_px, filled) -> None:
+    voxels = np.random.default_rng(3).random((14, 12, 13)) < filled
+    assert np.array_equal(opened(voxels, radius_px), distances(~(distances(voxels) > radius_px)) <= radius_px)
+
+
+@pytest.mark.parametrize(("box_px", "sigma_px"), [(40, 1.7), (29, 0.4), (11, 2.5), (6, 3.0)])
+def test_a_blur_is_a_gaussian_mirrored_at_the_faces(box_px, sigma_px) -> None:
+    volume = np.random.default_rng(4).normal(size=(box_px,) * 3).astype(np.float32)
+    wanted = scipy.ndimage.gaussian_filter(volume, sigma_px, mode="reflect", truncate=4.0)
+    assert np.allclose(_blurred(volume, sigma_px), wanted, atol=1e-6)
 
 
 def test_the_claim_of_a_curve_that_never_falls_is_its_last_shell_with_data() -> None:
