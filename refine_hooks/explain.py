@@ -208,12 +208,19 @@ def _action(w: Watch, round_: Round, origin: str) -> tuple[Action, str]:
         return "fail", f"{settle}: {round_.fault}"
     words = ["again, since its files have changed"] if w.index.last(round_.key) else []
     words.append("ready to measure" if round_.complete else settle)
-    particles = w.opened.keeps_particles and not round_.starting
-    if origin in ("none", "regularised") and particles and w.config.reconstruct != "never":
+    particles = w.opened.names_particles(round_) and not round_.starting
+    poor = origin in ("none", "regularised")
+    if poor and particles and w.config.reconstruct != "never":
         words.append("from the particles where they can be had")
-    elif origin == "none":
+    elif poor:
         hint = " ('once' and --reconstruct missing try the particles)" if particles else ""
-        return "record", "; ".join([*words, f"only what the program reports{hint}"])
+        what = (
+            "only what the program reports"
+            if origin == "none"
+            else "the program filtered these half maps: no resolution"
+        )
+        words.append(what + hint)
+        return "record" if origin == "none" else "measure", "; ".join(words)
     return "measure", "; ".join(words)
 
 

@@ -311,3 +311,11 @@ def fingerprint_of(directory: Path, paths: Iterable[Path], revision: str = "") -
         name = str(path.relative_to(directory)) if path.is_relative_to(directory) else str(path)
         inputs.append(InputFile(name=name, size=status.st_size, mtime_ns=status.st_mtime_ns))
     return Fingerprint(inputs=tuple(inputs), revision=revision)
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it: 42 s, 7 min, 3 h 05 min."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -336,7 +336,12 @@ SPEAKS = [
     ("never_below", masked(FADING), "warning", "the FSC reaches Nyquist"),
     ("never_below", masked(np.maximum(falling(30), 0.25)), "warning", "duplicates"),
     ("never_below", a_round({"sphere": falling(20), "user": np.maximum(falling(30), 0.2)}), "note", "levelled off"),
-    ("recrossing", masked(falling(30) + 0.4 * (np.abs(SHELL - 50) < 5)), "warning", "above it again between"),
+    (
+        "recrossing",
+        masked(falling(30) + 0.4 * (np.abs(SHELL - 50) < 5)),
+        "warning",
+        "falls below 0.143 at 5.42 A, down to 0.007, and re-crosses it between 4.17 and 3.56 A (9 shells)",
+    ),
     (
         "recrossing",
         a_round({"sphere": falling(20) + 0.3 * (np.abs(SHELL - 40) < 3), "automask": falling(30)}),

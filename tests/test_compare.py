@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from command_line import cli
 from rich.console import Console
-from rounds_data import a_round, falling, healthy, held
+from rounds_data import FREQUENCY, a_round, falling, healthy, held
 
 from refine_hooks import curves
 from refine_hooks.errors import InputError
@@ -105,6 +105,22 @@ def test_what_cannot_be_compared_is_refused_in_words() -> None:
         compare(held((healthy(1),)), held((healthy(1),)), keys=(Key(run="x", iteration=1, class_id=1), None))
     with pytest.raises(InputError, match="no curve in common"):
         compare(held((a_round({"sphere": falling(20)}),)), held((a_round({"unmasked": falling(20)}),)))
+
+
+def test_numbers_that_were_read_at_different_levels_are_not_compared() -> None:
+    def at(level: float, resolution_A: float) -> RoundRecord:
+        made = [curves.curve("unmasked", None, falling(20), FREQUENCY, threshold=level)]
+        return healthy(1, curves=tuple(c.model_copy(update={"resolution_A": resolution_A}) for c in made), masks=())
+
+    found = compare(held((at(0.5, 20.0),)), held((at(0.143, 11.0),)))
+    assert (found.rounds[0].verdict, found.curves[0].verdict) == ("cannot be compared",) * 2
+    out = io.StringIO()
+    show_comparison(found, Console(file=out, width=120))
+    assert "unmasked at 0.5 and 0.143" in out.getvalue()
+    assert "20.00 at 0.5" in out.getvalue()
+    assert "-9.00" not in out.getvalue()
+    same = compare(held((at(0.5, 20.0),)), held((at(0.5, 11.0),)))
+    assert same.curves[0].verdict == "b is better"
 
 
 def test_the_tables_say_which_is_better_and_hold_in_a_narrow_terminal() -> None:

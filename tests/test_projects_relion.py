@@ -20,6 +20,7 @@ from refine_hooks.audit import audit
 from refine_hooks.curves import beyond_neighbours
 from refine_hooks.curves.relion import postprocess_fsc
 from refine_hooks.errors import NotReadyError, ParticlesError, ProjectError
+from refine_hooks.explain import explain
 from refine_hooks.files.mrc import Map, read_map, write_map
 from refine_hooks.files.star import parse_star
 from refine_hooks.fourier import transform
@@ -28,10 +29,11 @@ from refine_hooks.log.file import read_journal
 from refine_hooks.log.folder import Store
 from refine_hooks.measure import NamedMask, measure_halves
 from refine_hooks.model import Round
-from refine_hooks.programs import claim
+from refine_hooks.programs import adapter_called, claim
 from refine_hooks.programs.relion.external import half_map_from_external
 from refine_hooks.settings import load_settings
 from refine_hooks.testing import check_adapter
+from refine_hooks.watch.state import Watch
 
 relion = Opened("relion")
 
@@ -47,6 +49,10 @@ def project(tmp_path: Path) -> Path:
     with tarfile.open(Path(__file__).parent / "data" / "relion_refine3d.tgz") as archive:
         archive.extractall(folder, filter="data")
     return folder
+
+
+def a_watch_of(project: Path) -> Watch:
+    return Watch.of(project, "relion", adapter_called("relion"), SETTINGS, Store(project.parent / "out"))
 
 
 def rounds_of(project: Path) -> dict[str, Round]:
@@ -229,6 +235,17 @@ def test_a_round_that_was_never_finished_is_told_when_its_particles_are_asked_fo
     round_ = rounds_of(project)["it009"]
     with pytest.raises(ParticlesError, match=r"run_it009_half2_model\.star: is not there"):
         relion.particles(project, round_)
+
+
+def test_particles_are_promised_only_of_rounds_whose_table_is_there(project: Path) -> None:
+    found = rounds_of(project)
+    there = {label for label, round_ in found.items() if relion.project(project).names_particles(round_)}
+    assert there == {"final"}
+    said = explain(a_watch_of(project)).rounds
+    assert ["particles" in one.why for one in said] == [False, False, False]
+    assert "filtered these half maps: no resolution" in said[1].why
+    (project / JOB / "run_it009_data.star").write_bytes((project / JOB / "run_data.star").read_bytes())
+    assert "try the particles" in explain(a_watch_of(project)).rounds[1].why
 
 
 def test_a_job_folder_is_a_project_although_relion_copies_its_pipeline_into_it(project: Path, tmp_path: Path) -> None:

@@ -17,11 +17,12 @@ from particles_data import COUNT, some_particles, write_cistem_star, write_relio
 from particles_data import columns as values_of
 from small_program import a_watch, lines_of, program, write_round
 
-from refine_hooks.cli._progress import Pace, duration, lines_of_progress
+from refine_hooks.cli._progress import Pace, lines_of_progress
 from refine_hooks.facility import worker
 from refine_hooks.facility.jobs import Job
 from refine_hooks.files.mrc import read_map
 from refine_hooks.log.records import Failed, RoundRecord
+from refine_hooks.model import duration
 from refine_hooks.particles import ParticlesJob
 from refine_hooks.reconstruct import Desk, checkpoint, half_maps_of, plan_of
 from refine_hooks.settings import load_settings

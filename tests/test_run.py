@@ -571,18 +571,23 @@ def test_what_is_reconstructed_is_said_before_it_begins(
     monkeypatch.setattr("refine_hooks.reconstruct.reconstructed", reconstructed)
     w = a_watch(project, said, rounds=without_half_maps, half_maps=lambda *_: None, reconstruct=reconstruct)
     run(w, two_scans(w))
-    assert began == ([140_000, 0] if told else [])
+    assert began == ([140_000, 70_000] if told else [])
     assert any("--reconstruct never" in text for text in said) == told
 
 
 def test_how_long_all_rounds_take_is_said_after_the_first_thousand_particles(monkeypatch: pytest.MonkeyPatch) -> None:
     said = hear()
-    now = iter((0.0, 60.0))
+    now = iter((0.0, 60.0, 0.0, 30.0))
     monkeypatch.setattr("time.monotonic", lambda: next(now))
     foretell = _Foretelling("run/1/1", 10_000, 50_000)
     foretell(0)
     foretell(1000)
-    assert ["about 9 min more for 9000 particles, about 49 min for all 50000" in text for text in said] == [True]
+    few = _Foretelling("run/2/1", 600, 40_000)
+    few(0)
+    few(600)
+    first = "run/1/1: about 9 min more for 9000 particles, about 49 min for all 50000 that are still to come, measured on 1000"
+    later = "run/2/1: about 33 min for all 40000 that are still to come, measured on 600"
+    assert [text.partition("; ")[0] for text in said] == [first, later]
 
 
 def test_a_second_signal_drops_the_round_in_hand(project: Path) -> None:

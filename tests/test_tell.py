@@ -143,7 +143,7 @@ def test_a_message_of_a_finding_holds_warnings_alone_and_the_resolution_with_its
     assert "warning: " in message["message"]
     assert "note: " not in message["message"]
     coarse, fine = jumped.headline_curve().interval_A  # type: ignore[union-attr,misc]
-    assert f"({coarse:.2f}-{fine:.2f}) by automask_corrected" in message["title"]
+    assert f"(90 % {coarse:.2f}-{fine:.2f}) by automask_corrected at 0.143" in message["title"]
 
 
 def test_a_target_that_takes_nothing_is_a_fault_in_words_without_its_password(mailbox: Mailbox) -> None:
@@ -529,7 +529,7 @@ def test_a_period_or_hours_that_nobody_can_read_are_refused(wrong: dict[str, str
 def test_a_message_says_the_project_the_round_what_changed_and_the_link() -> None:
     where = messages.Where("p", "log1", healthy(1, shell=25.0)).linked("https://host/refine/")
     title, body = messages.message("round", healthy(2), [], where)
-    assert re.fullmatch(r"p: run/2/1 Round 2: \d+\.\d\d A.* by automask_corrected, before \d+\.\d\d A", title)
+    assert re.fullmatch(r"p: run/2/1 Round 2: \d+\.\d\d A.* by automask_corrected at 0\.143, before \d+\.\d\d A", title)
     assert body.endswith("https://host/refine/#log=log1&round=run%2F2%2F1")
 
 

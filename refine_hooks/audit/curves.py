@@ -1,4 +1,4 @@
-"""Rules that look at the shape of a round's curves: which one is lying, and where."""
+"""Rules that look at the shape of a round's curves: which of them is suspicious, and where."""
 
 from collections.abc import Iterator
 
@@ -17,6 +17,7 @@ from refine_hooks.audit.reading import (
     measured,
     one_cause,
     quoted,
+    resolution,
     shell_of,
     spread,
     stretches,
@@ -64,7 +65,7 @@ def _recrossings(record: RoundRecord) -> Iterator[Finding]:
 
 
 def _recrossing(record: RoundRecord, curve: Curve, level: float, fall: int, back: list[tuple[int, int]]) -> Finding:
-    correlation, (first, last) = measured(curve), (back[0][0], back[-1][1])
+    correlation, last = measured(curve), back[-1][1]
     widest = max(back, key=lambda one: one[1] - one[0])
     lasting = widest[1] - widest[0] + 1 >= NEAR_SHELLS and last > fall + NEAR_SHELLS
     lowest = float(correlation[fall + 1 : widest[0]].min())
@@ -72,8 +73,8 @@ def _recrossing(record: RoundRecord, curve: Curve, level: float, fall: int, back
         record,
         "recrossing",
         "warning" if lasting and is_quoted(record, curve) and _above_null(curve, widest) else "note",
-        f"{curve.name} falls below {level:g} at {at(record, fall):.2f} A, down to {lowest:.2f}, and is above it again between "
-        f"{at(record, first):.2f} and {at(record, last):.2f} A. The number is that of the first fall; a dip of a few shells "
+        f"{curve.name} falls below {level:g} at {resolution(record, curve, level) or at(record, fall):.2f} A, down to "
+        f"{lowest:.3f}, and re-crosses it {_where(record, back)}. The number is that of the first fall; a dip of a few shells "
         "understates the map, and a tight mask makes false returns: see whether a wider mask shows the same",
         curve=curve.name,
         shells=(fall, last),
@@ -82,6 +83,15 @@ def _recrossing(record: RoundRecord, curve: Curve, level: float, fall: int, back
         depth=level - lowest,
         returns=len(back),
     )
+
+
+def _where(record: RoundRecord, stretches_of_shells: list[tuple[int, int]]) -> str:
+    """Where a curve is above its level again, and how many shells that are."""
+    first, last = stretches_of_shells[0][0], stretches_of_shells[-1][1]
+    if first == last:
+        return f"at {at(record, first):.2f} A (one shell)"
+    shells = sum(end - begin + 1 for begin, end in stretches_of_shells)
+    return f"between {at(record, first):.2f} and {at(record, last):.2f} A ({shells} shells)"
 
 
 def _above_null(curve: Curve, stretch: tuple[int, int]) -> bool:

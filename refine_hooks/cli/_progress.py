@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from refine_hooks.cli._logging import handler
+from refine_hooks.model import duration
 
 logger = logging.getLogger(__name__)
 _LINE_EVERY_S = 30.0
@@ -108,11 +109,3 @@ def lines_of_progress(clock: Callable[[], float] = time.monotonic) -> Progress:
             logger.info(f"{done} of {total} particles, {speed:.0f}/s, {duration((total - done) / speed)} left")
 
     return move
-
-
-def duration(seconds: float) -> str:
-    """A time as people say it: 42 s, 7 min, 3 h 05 min."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -79,18 +79,26 @@ def tell(found: Sequence[Status], as_json: bool) -> None:
 
 
 def _row(one: Status) -> list[Text | str]:
-    interval = f" ({one.interval_A[0]:.2f}-{one.interval_A[1]:.2f})" if one.interval_A else ""
     free = "" if one.free_bytes is None else f", {one.free_bytes / 1e9:.0f} GB free"
     return [
         Text(one.project),
         Text(one.program),
         Text(one.state + (", muted" if one.muted else ""), style=_STATE_STYLES.get(one.state, "")),
-        Text(f"{one.last} ({one.at[:16].replace('T', ' ')})" if one.last else "none"),
-        "none" if one.resolution_A is None else f"{one.resolution_A:.2f} Å{interval}",
+        Text(f"{one.key} {one.last} ({one.at[:16].replace('T', ' ')})" if one.last else "none"),
+        Text(_number(one)),
         Text(str(one.warnings), style="yellow" if one.warnings else ""),
         "" if one.waiting is None else f"{one.waiting}",
         f"{one.used_bytes / 1e9:.1f} GB{free}",
     ]
+
+
+def _number(one: Status) -> str:
+    """The resolution with its interval, level and curve, and its round where that is not the last one."""
+    if one.resolution_A is None:
+        return "none"
+    interval = f" (90 % {one.interval_A[0]:.2f}-{one.interval_A[1]:.2f})" if one.interval_A else ""
+    of = f" of {one.of}" if one.of != one.key else ""
+    return f"{one.resolution_A:.2f} Å{interval}, {one.curve} at {one.level:g}{of}"
 
 
 def ask(places: Sequence[Path], **changes: Any) -> list[Path]:

@@ -16,7 +16,7 @@ from refine_hooks.log.file import find_log
 from refine_hooks.log.folder import LOG_NAME, OUT_NAME, Store
 from refine_hooks.log.index import LogIndex
 from refine_hooks.log.orders import Orders, Standing, read_orders, read_standing
-from refine_hooks.log.summary import RoundSummary
+from refine_hooks.log.summary import RoundSummary, newest_number
 from refine_hooks.log.watching import watching
 from refine_hooks.reanalyse import Analyses, newest_of_series
 
@@ -33,7 +33,8 @@ class Status:
             measured, or the watch ended without a word.
         why: what is wrong, or waited for; empty where all is well.
         last: the newest round, as its program calls it.
-        resolution_A: the headline number of the newest measured round, with its 90 % interval.
+        resolution_A: the headline number of the newest round that has one, of ours where there is any, with its 90 % interval.
+        of, curve, level: that round's key, and how the number was read.
         warnings: of the audit, on the newest round of each run and class.
         waiting: rounds that could be measured and are not yet; None where no watch says so.
         used_bytes, free_bytes: of the output folder, and of its disk.
@@ -53,6 +54,9 @@ class Status:
     at: str
     resolution_A: float | None
     interval_A: tuple[float, float] | None
+    of: str
+    curve: str
+    level: float | None
     warnings: int
     waiting: int | None
     muted: bool
@@ -95,7 +99,7 @@ def status_of(log: Path) -> Status:
     orders, standing = read_orders(index.out, os.geteuid() if owner is None else owner), read_standing(index.out)
     state, why = _state(index, judge, orders, standing)
     newest = max(index.summaries(), key=lambda one: one.measured_at, default=None)
-    curve = newest.headline_curve if newest is not None else None
+    of, curve = newest_number(index.summaries()) or (None, None)
     alive = watch.state in ("live", "stalled")
     return Status(
         project=start.project if start else str(index.out),
@@ -112,6 +116,9 @@ def status_of(log: Path) -> Status:
         at=newest.measured_at.isoformat() if newest else "",
         resolution_A=curve.resolution_A if curve else None,
         interval_A=curve.interval_A if curve else None,
+        of=str(of.key) if of else "",
+        curve=curve.name if curve else "",
+        level=curve.threshold if curve else None,
         warnings=_warnings(judge, newest_of_series(index)),
         waiting=standing.waiting if alive else None,
         muted=orders.muted,

@@ -13,6 +13,10 @@ class Reading(Protocol):
         """What was read off it."""
 
     @property
+    def threshold(self) -> float:
+        """The level that it was read at."""
+
+    @property
     def interval_A(self) -> tuple[float, float] | None:
         """The 90 % interval of that, its coarse end first."""
 
@@ -35,9 +39,9 @@ def change(before: Reading, now: Reading, shell_per_A: float) -> Change | None:
         shell_per_A: width of a shell in 1/A; of two boxes the wider one.
 
     Returns:
-        None where either has no resolution.
+        None where either has no resolution, or they were read at different levels.
     """
-    if before.resolution_A is None or now.resolution_A is None:
+    if before.resolution_A is None or now.resolution_A is None or before.threshold != now.threshold:
         return None
     if before.interval_A is None or now.interval_A is None:
         same = abs(1 / before.resolution_A - 1 / now.resolution_A) <= shell_per_A

@@ -74,6 +74,11 @@ class CurveSummary:
         """The curve's name."""
         return self.identity.name
 
+    @property
+    def threshold(self) -> float:
+        """The level that its resolution is read at."""
+        return self.identity.threshold
+
 
 @dataclass(frozen=True, slots=True)
 class RoundSummary:
@@ -352,6 +357,13 @@ def grouped(keys: Iterable[Key]) -> list[list[Key]]:
     for key in sorted(keys, key=lambda key: key.iteration):
         tracks.setdefault(_track(key), []).append(key)
     return [keys[at : at + _AT_ONCE] for keys in tracks.values() for at in range(0, len(keys), _AT_ONCE)]
+
+
+def newest_number(summaries: Iterable[RoundSummary]) -> tuple[RoundSummary, CurveSummary] | None:
+    """The newest round that has a number, one that was measured here where there is any, and the curve that it is read from."""
+    read = [(one, curve) for one in summaries if (curve := one.headline_curve) is not None and curve.resolution_A]
+    ours = [(one, curve) for one, curve in read if not curve.identity.of_program]
+    return max(ours or read, key=lambda pair: pair[0].measured_at, default=None)
 
 
 def _place_of(track: Sequence[Key], iteration: int) -> int:

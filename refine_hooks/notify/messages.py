@@ -20,6 +20,7 @@ from refine_hooks.notify import _send
 from refine_hooks.notify.digest import Digest, Message
 from refine_hooks.notify.processes import Ended, Queue
 from refine_hooks.notify.prometheus import LogState, prometheus_text
+from refine_hooks.report.words import standing, unlike
 from refine_hooks.settings import Hook, NotifySettings, Settings, without_secrets
 
 _SAID_OF_OUTPUT = 400
@@ -163,14 +164,14 @@ def _numbers(record: RoundRecord) -> str:
         return "no resolution is stated"
     if curve.resolution_A is None:
         return f"{curve.name} never crosses"
-    spread = f" ({curve.interval_A[0]:.2f}-{curve.interval_A[1]:.2f})" if curve.interval_A else ""
-    return f"{curve.resolution_A:.2f} A{spread} by {curve.name}"
+    spread = f" (90 % {curve.interval_A[0]:.2f}-{curve.interval_A[1]:.2f})" if curve.interval_A else ""
+    return f"{curve.resolution_A:.2f} A{spread} by {curve.name} at {curve.threshold:g}"
 
 
 def _change(record: RoundRecord, before: RoundRecord | None) -> str:
     """What became of the number since the round before, where both are read alike."""
-    now, then = record.headline_curve(), before.headline_curve() if before is not None else None
-    if now is None or then is None or now.name != then.name or not now.resolution_A or not then.resolution_A:
+    now, then = standing(record), standing(before) if before is not None else None
+    if record.headline_curve() is None or now is None or then is None or unlike(now, then):
         return ""
     return f", before {then.resolution_A:.2f} A"
 

@@ -118,6 +118,10 @@ class Project(ABC):
         """
         return None
 
+    def names_particles(self, round_: Round) -> bool:
+        """Whether what `particles` begins with is there, at a glance: with no table of particles no round is reconstructed."""
+        return self.keeps_particles
+
     def duplicates(self, round_: Round) -> Duplicates | None:
         """Particles that are in both half sets by the program's own table; None where that is not known."""
         return None

@@ -174,6 +174,11 @@ class ScipionProject(Project):
         project, inner = self._inner(round_)
         return project.half_maps(inner)
 
+    def names_particles(self, round_: Round) -> bool:
+        """As the program's adapter says."""
+        project, inner = self._inner(round_)
+        return project.names_particles(inner)
+
     def particles(self, round_: Round) -> ParticlesJob | None:
         """As the program's adapter has them.
 

@@ -14,7 +14,7 @@ import numpy as np
 from refine_hooks.errors import RefineHooksError, StorageError
 from refine_hooks.files.mrc import Map
 from refine_hooks.fourier import workers
-from refine_hooks.model import HalfMaps, Round
+from refine_hooks.model import HalfMaps, Round, duration
 from refine_hooks.particles import ParticlesJob, require_both_halves
 from refine_hooks.particles.stacks import checked_boxes
 from refine_hooks.programs.adapter import Project
@@ -190,14 +190,15 @@ class _Foretelling:
             self.first = done, time.monotonic()
             return
         particles, seconds = done - self.first[0], time.monotonic() - self.first[1]
-        if self.said or particles < _MEASURED_ON or seconds <= 0:
+        rest = max(self.total, self.in_all) - done
+        if self.said or rest <= 0 or seconds <= 0 or (particles < _MEASURED_ON and done < self.total):
             return
         self.said = True
-        left_min, all_min = (count * seconds / particles / 60 for count in (self.total - done, self.in_all - done))
-        more = f", about {all_min:.0f} min for all {self.in_all}" if self.in_all > self.total else ""
+        left, all_ = (duration(max(1.0, count * seconds / particles)) for count in (self.total - done, rest))
+        more = f"about {all_} for all {self.in_all} that are still to come" if self.in_all > self.total else ""
+        this = f"about {left} more for {self.total - done} particles" if done < self.total else ""
         logger.info(
-            f"{self.name}: about {left_min:.0f} min more for {self.total - done} particles{more}, measured on {particles};"
-            " --reconstruct never leaves this out"
+            f"{self.name}: {', '.join(filter(None, (this, more)))}, measured on {particles}; --reconstruct never leaves this out"
         )
 
 

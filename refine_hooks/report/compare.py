@@ -46,6 +46,7 @@ class Reading(Record):
 
     resolution_A: float | None
     interval_A: tuple[float, float] | None
+    threshold: float
 
 
 class CurvePair(Record):
@@ -242,7 +243,7 @@ def _listed(array: Values) -> tuple[float | None, ...]:
 
 
 def _reading(curve: Curve | CurveSummary) -> Reading:
-    return Reading(resolution_A=curve.resolution_A, interval_A=curve.interval_A)
+    return Reading(resolution_A=curve.resolution_A, interval_A=curve.interval_A, threshold=curve.threshold)
 
 
 def _verdict(a: RoundSummary, b: RoundSummary, name: str) -> Verdict:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from refine_hooks.model import Key
-from refine_hooks.report.compare import Comparison, CurvePair, Reading
+from refine_hooks.report.compare import Comparison, CurvePair, Reading, RoundPair
 from refine_hooks.report.text import Column, print_whole_table
 
 _SHELLS = 24
@@ -41,15 +41,13 @@ def _rounds(found: Comparison, out: Console) -> None:
     print_whole_table(
         [
             *keys,
-            Column(
-                "quoted curve", [pair.curve or ("different" if pair.a and pair.b else "-") for pair in rounds], need=2
-            ),
+            Column("quoted curve", [_quoted(pair) for pair in rounds], need=3),
             Column("A", [_length(pair.reading_a) for pair in rounds], right=True),
-            Column("interval", [_interval(pair.reading_a) for pair in rounds], need=1),
+            Column("interval", [_interval(pair.reading_a) for pair in rounds], need=2),
             Column("B", [_length(pair.reading_b) for pair in rounds], right=True),
-            Column("interval", [_interval(pair.reading_b) for pair in rounds], need=1),
+            Column("interval", [_interval(pair.reading_b) for pair in rounds], need=2),
             Column("B - A", [_apart(p.reading_a, p.reading_b) if p.curve else "-" for p in rounds], right=True),
-            Column("", [pair.verdict if pair.a and pair.b else "-" for pair in rounds]),
+            Column("", [pair.verdict if pair.a and pair.b else "-" for pair in rounds], need=1),
         ],
         out,
     )
@@ -59,8 +57,8 @@ def _curves(curves: Sequence[CurvePair], out: Console) -> None:
     print_whole_table(
         [
             Column("curve", [pair.name for pair in curves]),
-            Column("A", [_length(pair.a) for pair in curves], right=True),
-            Column("B", [_length(pair.b) for pair in curves], right=True),
+            Column("A", [_at_level(pair.a, pair.b) for pair in curves], right=True),
+            Column("B", [_at_level(pair.b, pair.a) for pair in curves], right=True),
             Column("B - A", [_apart(pair.a, pair.b) for pair in curves], right=True),
             Column("mean FSC\ndifference", [_signed(pair.mean_difference) for pair in curves], need=1, right=True),
             Column("largest", [_largest(pair) for pair in curves], need=2, right=True),
@@ -114,14 +112,27 @@ def _length(reading: Reading | None) -> str:
     return "never" if reading.resolution_A is None else f"{reading.resolution_A:.2f}"
 
 
+def _at_level(reading: Reading, other: Reading) -> str:
+    """A number, with its level where the other one was read at another."""
+    return _length(reading) + (f" at {reading.threshold:g}" if reading.threshold != other.threshold else "")
+
+
 def _interval(reading: Reading | None) -> str:
     if reading is None or reading.interval_A is None:
         return "-"
     return f"{reading.interval_A[0]:.2f}-{reading.interval_A[1]:.2f}"
 
 
+def _quoted(pair: RoundPair) -> str:
+    """The curve that both rounds are quoted by, and its level."""
+    if pair.curve is None or pair.reading_a is None or pair.reading_b is None:
+        return "different" if pair.a and pair.b else "-"
+    levels = dict.fromkeys(f"{one.threshold:g}" for one in (pair.reading_a, pair.reading_b))
+    return f"{pair.curve} at {' and '.join(levels)}"
+
+
 def _apart(a: Reading | None, b: Reading | None) -> str:
-    if a is None or b is None or a.resolution_A is None or b.resolution_A is None:
+    if a is None or b is None or a.resolution_A is None or b.resolution_A is None or a.threshold != b.threshold:
         return "-"
     return f"{b.resolution_A - a.resolution_A:+.2f}"
 

@@ -16,7 +16,15 @@ from refine_hooks.log.masks import MaskRecord
 from refine_hooks.log.records import Failed, RoundRecord
 from refine_hooks.model import Key
 from refine_hooks.report.what_helps import beyond_words
-from refine_hooks.report.words import analysis_words, mask_title, origin_words, withheld_words
+from refine_hooks.report.words import (
+    Standing,
+    analysis_words,
+    mask_title,
+    origin_words,
+    standing,
+    unlike,
+    withheld_words,
+)
 
 if TYPE_CHECKING:
     from refine_hooks.audit import Causes, Finding
@@ -58,8 +66,10 @@ def print_table(columns: Sequence[Column], out: Console) -> list[Column]:
         table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0), show_header=first)
         first = False
         for column in kept:
-            width = column.width if len(kept) > 1 else None
-            table.add_column(column.title, justify="right" if column.right else "left", overflow="fold", width=width)
+            least = column.width if column is not kept[0] else None  # where all is too wide, the first column is folded
+            table.add_column(
+                column.title, justify="right" if column.right else "left", overflow="fold", min_width=least
+            )
         for row in some:
             table.add_row(*(Text(cell) for cell in row))
         out.print(table)
@@ -80,8 +90,8 @@ class Row:
     Attributes:
         masks: mask -> resolution under it.
         titles: mask -> its name in words.
-        quoted: name and resolution of the measured curve that the round is quoted with.
-        change: against the round before it, where that has the same curve.
+        quoted: the number that the round is quoted with, where that was measured here.
+        change: against the round before it, where its number is from the same curve, level and kind of half maps.
     """
 
     key: Key
@@ -91,7 +101,7 @@ class Row:
     masks: dict[str, str]
     titles: dict[str, str]
     interval: str
-    quoted: tuple[str, float] | None
+    quoted: Standing | None
     stated: str
     particles: str
     counts: Counts
@@ -101,7 +111,6 @@ class Row:
 def row_of(record: RoundRecord, findings: Sequence["Finding"]) -> Row:
     """The row of a round; ``findings`` are its own."""
     best = quoted(record)
-    measured = best if best is not None and not best.of_program else None
     return Row(
         key=record.key,
         label=record.label,
@@ -110,7 +119,7 @@ def row_of(record: RoundRecord, findings: Sequence["Finding"]) -> Row:
         masks={name: _under(record, name) for name in _mask_names(record)},
         titles={curve.mask: mask_title(curve.mask, record.role(curve)) for curve in record.curves if curve.mask},
         interval=_interval(best),
-        quoted=None if measured is None or measured.resolution_A is None else (measured.name, measured.resolution_A),
+        quoted=None if best is None or best.of_program else standing(record),
         stated=_stated(record),
         particles="-" if record.particles is None else str(record.particles),
         counts=counted(findings),
@@ -118,10 +127,12 @@ def row_of(record: RoundRecord, findings: Sequence["Finding"]) -> Row:
 
 
 def _stated(record: RoundRecord) -> str:
-    """The program's own number, with its level where that is another than ours."""
+    """The program's own number, with its level where that is not the one of a number of ours beside it."""
     stated, best = record.reported, record.headline_curve()
-    if stated is None or stated.level is None or best is None or stated.level == best.threshold:
-        return _number(stated.resolution_A if stated else None)
+    if stated is None:
+        return "-"
+    if stated.level is None or (best is not None and stated.level == best.threshold):
+        return _number(stated.resolution_A)
     return f"{stated.resolution_A:.2f} at {stated.level:g}"
 
 
@@ -204,16 +215,16 @@ def _narrow(title: str) -> str:
 
 
 def _with_changes(rows: Sequence[Row]) -> list[Row]:
-    """The rows with the change against the last round before each of its run and class, where both quote the same curve."""
-    last: dict[tuple[str, int], tuple[str, float]] = {}
+    """The rows with the change against the last round before each of its run and class, where the two can be compared."""
+    last: dict[tuple[str, int], Standing] = {}
     changes: dict[Key, str] = {}
     for row in sorted(rows, key=lambda row: row.key.iteration):
         track = row.key.run, row.key.class_id
         if row.quoted is None:
             continue
         before = last.get(track)
-        if before is not None and before[0] == row.quoted[0]:
-            changes[row.key] = f"{row.quoted[1] - before[1]:+.2f}"
+        if before is not None and not unlike(row.quoted, before):
+            changes[row.key] = f"{row.quoted.resolution_A - before.resolution_A:+.2f}"
         last[track] = row.quoted
     return [replace(row, change=changes.get(row.key, "-")) for row in rows]
 

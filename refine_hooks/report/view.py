@@ -12,7 +12,7 @@ from refine_hooks.audit.reading import Counts, counted
 from refine_hooks.errors import InputError
 from refine_hooks.files.names import told
 from refine_hooks.log.index import LogIndex
-from refine_hooks.log.summary import RoundSummary
+from refine_hooks.log.summary import RoundSummary, newest_number
 from refine_hooks.log.watching import watching
 from refine_hooks.model import Key
 from refine_hooks.report import data, page
@@ -159,11 +159,10 @@ class LogView:
 
 def _number(summaries: Sequence[RoundSummary]) -> dict[str, Any]:
     """The number of the newest round that has one, of ours where there is any, and the numbers before it that were read alike."""
-    read = [(one, curve) for one in summaries if (curve := one.headline_curve) is not None and curve.resolution_A]
-    ours = [(one, curve) for one, curve in read if not curve.identity.of_program]
-    if not read:
+    found = newest_number(summaries)
+    if found is None:
         return {"resolution": None, "trend": []}
-    newest, curve = max(ours or read, key=lambda pair: pair[0].measured_at)
+    newest, curve = found
 
     def alike(one: RoundSummary) -> tuple[Any, ...]:
         return one.key.run, one.key.class_id, one.origin, one.independence
@@ -177,7 +176,10 @@ def _number(summaries: Sequence[RoundSummary]) -> dict[str, Any]:
     }
     track = sorted(
         (one.key.iteration, other.resolution_A)
-        for one, other in read
-        if alike(one) == alike(newest) and other.identity == curve.identity
+        for one in summaries
+        if (other := one.headline_curve) is not None
+        and other.resolution_A
+        and alike(one) == alike(newest)
+        and other.identity == curve.identity
     )
     return {"resolution": number, "trend": [resolution_A for _, resolution_A in track][-IN_A_SPARK:]}

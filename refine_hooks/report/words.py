@@ -51,7 +51,7 @@ _MASKED: dict[Masked, str] = {
     "sphere": "a sphere",
     "mask": "a mask",
 }
-_INDEPENDENCE: dict[Independence, str] = {
+INDEPENDENCE: dict[Independence, str] = {
     "independent": "refined independently",
     "shared_reference": "both halves aligned to one reference",
     "one_set_of_poses": "both halves made with one set of poses",
@@ -143,7 +143,7 @@ def origin_words(half_maps: HalfMapsRecord | None, program: str) -> str:
     if half_maps is None:
         return "No half maps: only the curves that the program keeps."
     of_users = {"files": _GIVEN, "generic": _VOUCHED} if half_maps.origin == "found" else {}
-    parts = [of_users.get(program, _ORIGINS[half_maps.origin]), _INDEPENDENCE[half_maps.independence]]
+    parts = [of_users.get(program, _ORIGINS[half_maps.origin]), INDEPENDENCE[half_maps.independence]]
     if half_maps.masked_by or half_maps.masked != "none":
         parts.append(f"masked by {half_maps.masked_by or _MASKED[half_maps.masked]}")
     if half_maps.joined_below_A is not None:
@@ -205,7 +205,7 @@ def verdict(record: RoundRecord, previous: Standing | None, findings: Sequence[F
         basis = f"Not measured here. {basis}"
     if here is not None and doubted:
         tone, headline = "doubtful", f"{here.resolution_A:.2f} Å, {doubted[1]}"
-    against = previous.label if here and previous and not _unlike(here, previous) else ""
+    against = previous.label if here and previous and not unlike(here, previous) else ""
     return Verdict(tone, headline, basis, *_suspicious(record, findings), against)
 
 
@@ -236,7 +236,7 @@ def _progress(record: RoundRecord, here: Standing | None, previous: Standing | N
     if previous is None:
         return "first", number, f"{read}. There is no earlier round to compare with."
     before, earlier = f"{previous.resolution_A:.2f} Å", round_name(previous.label)
-    other = _unlike(here, previous)
+    other = unlike(here, previous)
     if other:
         return "changed", f"{number}, not comparable", f"{read}; the {before} of {earlier} are from {other}."
     against = f"{read}; compared with {earlier}"
@@ -277,7 +277,7 @@ def criterion(here: Standing) -> str:
     return f"FSC = {here.threshold:g}, {here.title}"
 
 
-def _unlike(here: Standing, previous: Standing) -> str:
+def unlike(here: Standing, previous: Standing) -> str:
     """What the number before was read from, where the two are not of one kind; empty where they are."""
     if previous.curve != here.curve:
         return previous.title
@@ -286,7 +286,7 @@ def _unlike(here: Standing, previous: Standing) -> str:
     if previous.origin != here.origin:
         return _ORIGINS[previous.origin] if previous.origin else "a round without half maps"
     if previous.independence != here.independence:
-        return f"half maps of another kind ({_INDEPENDENCE[previous.independence or 'unknown']})"
+        return f"half maps of another kind ({INDEPENDENCE[previous.independence or 'unknown']})"
     return ""
 
 

@@ -102,7 +102,7 @@ def half_maps(
             require=lambda size: config.store.prepare(path, size),
             in_all=counts.particles,
         )
-        counts.particles = 0
+        counts.particles = max(0, counts.particles - (round_.facts.particles or 0))
         made = reconstructed(config.opened, round_, config.settings, desk)
         if made is not None and round_.fault:
             made = replace(made, notes=(*made.notes, f"what the program left cannot be used: {round_.fault}"))

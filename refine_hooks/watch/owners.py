@@ -25,7 +25,7 @@ class Counts:
 
     Attributes:
         waiting: rounds that could be measured and are not yet.
-        particles: of all rounds that are to be reconstructed, until the first one begins.
+        particles: of the rounds that are still to be reconstructed.
         files_bytes: room on the disk that the files of the last round took.
     """
 

@@ -9,7 +9,7 @@ from typing import get_args
 from refine_hooks.analysis.views import Views
 from refine_hooks.errors import StorageError
 from refine_hooks.files.mrc import Map
-from refine_hooks.log.curves import Curve, CurveKind
+from refine_hooks.log.curves import Curve
 from refine_hooks.log.folder import Store
 from refine_hooks.log.headline import best_curve
 from refine_hooks.log.masks import MaskRecord
@@ -19,13 +19,7 @@ from refine_hooks.model import HalfMaps, Key, MaskRole, Origin, rank
 
 logger = logging.getLogger(__name__)
 
-_IN_ONE_LINE: set[tuple[CurveKind, MaskRole | None]] = {
-    ("corrected", "automask"),
-    ("corrected", "user"),
-    ("corrected", "refinement"),
-    ("measured", "sphere"),
-    ("scaled", "sphere"),
-}
+_IN_ONE_LINE: tuple[MaskRole, ...] = ("sphere", "automask", "user", "refinement")
 _LABEL_AT = 224  # of an MRC header, bytes
 
 
@@ -113,22 +107,43 @@ def write_sharpened(store: Store, key: Key, label: str, sharpened: Map | None) -
 
 
 def one_line(record: RoundRecord) -> str:
-    """A round in one line for people: its key, and each mask's resolution with its interval; no number of filtered halves."""
-    origin = record.half_maps.origin if record.half_maps else "no half maps"
-    begin = f"{record.key} {record.label} [{origin}]: "
+    """A round in one line for people: its half maps, and each mask's resolution with its interval; no number of filtered halves."""
+    begin = f"{record.key} {record.label} [{_halves(record)}]: "
     if "filtered" in record.headline_withheld:
         return f"{begin}no resolution, since the program filters these half maps{_stated(record)}"
-    numbers = []
-    for curve in record.curves:
-        if (curve.kind, record.role(curve)) in _IN_ONE_LINE:
-            value = (
-                f"no crossing to {_end_A(record, curve):.2f} A"
-                if curve.resolution_A is None
-                else f"{curve.resolution_A:.2f} A"
-            )
-            spread = f" ({curve.interval_A[0]:.2f}-{curve.interval_A[1]:.2f})" if curve.interval_A else ""
-            numbers.append(f"{curve.name} {value}{spread}")
-    return f"{begin}{', '.join(numbers) or f'only what the program reported{_stated(record)}'}"
+    numbers = [_read_off(record, curve) for curve in record.curves if _in_one_line(record, curve)]
+    if not numbers:
+        return f"{begin}only what the program reported{_stated(record)}"
+    return f"{begin}FSC = {record.curves[0].threshold:g}: {', '.join(numbers)}"
+
+
+def _halves(record: RoundRecord) -> str:
+    """Where the half maps come from, and what makes their resolution no gold standard."""
+    halves = record.half_maps
+    if halves is None:
+        return "no half maps"
+    from refine_hooks.report.words import INDEPENDENCE
+
+    return (
+        halves.origin
+        if halves.independence == "independent"
+        else f"{halves.origin}; {INDEPENDENCE[halves.independence]}"
+    )
+
+
+def _in_one_line(record: RoundRecord, curve: Curve) -> bool:
+    """Whether it is the curve that a mask is read with, or the scaled one of the sphere, beside which it is to be seen."""
+    if curve.mask is None or record.role(curve) not in _IN_ONE_LINE:
+        return False
+    read = record.under(curve.mask, "corrected") or record.under(curve.mask)
+    return curve is read or (curve.kind == "scaled" and record.role(curve) == "sphere")
+
+
+def _read_off(record: RoundRecord, curve: Curve) -> str:
+    if curve.resolution_A is None:
+        return f"{curve.name} no crossing to {_end_A(record, curve):.2f} A"
+    spread = f" (90 % {curve.interval_A[0]:.2f}-{curve.interval_A[1]:.2f})" if curve.interval_A else ""
+    return f"{curve.name} {curve.resolution_A:.2f} A{spread}"
 
 
 def _stated(record: RoundRecord) -> str:

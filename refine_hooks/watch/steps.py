@@ -71,7 +71,7 @@ def say_what_is_reconstructed(w: Watch, rounds: list[Round]) -> None:
     if w.config.reconstruct == "never" or not w.opened.keeps_particles:
         return
     always = w.config.reconstruct == "always"
-    refined = (round_ for round_ in rounds if not round_.starting)
+    refined = (round_ for round_ in rounds if not round_.starting and w.opened.names_particles(round_))
     poor = [round_ for round_ in refined if always or round_.fault or _lacks_half_maps(round_)]
     if not poor:
         return

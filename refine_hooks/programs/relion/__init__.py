@@ -87,6 +87,10 @@ class RelionProject(Project):
         """The particles of the round's own ``data.star``."""
         return particles(round_)
 
+    def names_particles(self, round_: Round) -> bool:
+        """Whether the round's own ``data.star`` is there."""
+        return round_.inputs is not None and round_.inputs.particles_table.is_file()
+
     def duplicates(self, round_: Round) -> Duplicates | None:
         """Particles that are in both half sets, by the round's own ``data.star``."""
         return duplicates(round_)

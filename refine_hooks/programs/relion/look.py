@@ -31,6 +31,11 @@ class Inputs:
     data: Path | None = None
 
     @property
+    def particles_table(self) -> Path:
+        """The round's own table of particles, which may not be there (any more)."""
+        return self.data or self.job.folder / f"{self.stem}_data.star"
+
+    @property
     def starting(self) -> bool:
         """Whether the halves are one starting reference, and the angles those that the particles came with."""
         return self.stem.endswith("_it000")

@@ -41,7 +41,7 @@ def particles(round_: Round) -> ParticlesJob:
     inputs = round_.inputs
     if inputs is None:
         raise ParticlesError(f"{round_.key} {round_.label}: {round_.fault or ', '.join(round_.missing)}")
-    table = inputs.data or inputs.job.folder / f"{inputs.stem}_data.star"
+    table = inputs.particles_table
     if not table.is_file():
         raise ParticlesError(f"{table}: is not there (any more), so this round's particles are not known")
     symmetry = (round_.facts.symmetry or "C1").upper()
