@@ -5,7 +5,15 @@ from typing import Literal, Protocol
 Change = Literal["better", "worse", "same"]
 
 
-class Reading(Protocol):
+class WithInterval(Protocol):
+    """A resolution that may have an interval."""
+
+    @property
+    def interval_A(self) -> tuple[float, float] | None:
+        """The 90 % interval, its coarse end first."""
+
+
+class Reading(WithInterval, Protocol):
     """A curve, or the summary of one."""
 
     @property
@@ -16,12 +24,8 @@ class Reading(Protocol):
     def threshold(self) -> float:
         """The level that it was read at."""
 
-    @property
-    def interval_A(self) -> tuple[float, float] | None:
-        """The 90 % interval of that, its coarse end first."""
 
-
-def overlap(one: Reading, other: Reading) -> bool:
+def overlap(one: WithInterval, other: WithInterval) -> bool:
     """Whether the intervals of two resolutions share a value; False where either has none."""
     if one.interval_A is None or other.interval_A is None:
         return False
