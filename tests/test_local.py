@@ -10,9 +10,9 @@ from local_panel import Made, Part, Phantom, made
 from small_program import a_watch, lines_of
 
 from refine_hooks.analysis import _local_kernels as kernels
-from refine_hooks.analysis import local_fit
+from refine_hooks.analysis import local, local_fit
 from refine_hooks.analysis.domains import domains
-from refine_hooks.analysis.local import BAND, local_resolution
+from refine_hooks.analysis.local import BAND, _in_band, local_resolution
 from refine_hooks.analysis.local_body import body_of
 from refine_hooks.analysis.local_record import changed, measured_locally
 from refine_hooks.files.mrc import Map, read_map, write_map
@@ -24,7 +24,7 @@ from refine_hooks.masks import cosine_edge
 from refine_hooks.model import Key
 from refine_hooks.reanalyse import Analyses
 from refine_hooks.report.local import local_words
-from refine_hooks.watch import loop
+from refine_hooks.watch import loop, steps
 
 REACH_A = 8.0
 SMALL = Phantom("two", 72, 2.0, (Part((0, 0, -27), (26, 26, 26), 5.2), Part((0, 2, 26), (27, 26, 26), 7.6)))
@@ -193,9 +193,9 @@ def phantom_of(number: int) -> Made:
     return made(TINY, number)
 
 
-def write_rounds(project: Path, rounds: int) -> None:
-    project.mkdir()
-    for number in range(1, rounds + 1):
+def write_rounds(project: Path, *rounds: int) -> None:
+    project.mkdir(exist_ok=True)
+    for number in rounds:
         phantom = phantom_of(number)
         for half, voxels in ((1, phantom.half1), (2, phantom.half2)):
             write_map(project / f"it{number}_half{half}.mrc", Map(voxels, TINY.voxel_size_A), "test")
@@ -206,16 +206,16 @@ FEW = {"keep": {"min_free_GB": 0.01}, "fsc": {"repeats": 2}, "analysis": {"local
 
 @pytest.mark.early
 def test_a_watch_measures_the_newest_round_locally_beside_the_log_and_all_of_them_where_asked(tmp_path: Path):
-    for local, having in (("newest", [False, True]), ("all", [True, True])):
-        project = tmp_path / local
-        write_rounds(project, len(having))
-        w = a_watch(project, [], {**FEW, "analysis": {"local": local}})
+    for which, having in (("newest", [False, True]), ("all", [True, True])):
+        project = tmp_path / which
+        write_rounds(project, *range(1, 1 + len(having)))
+        w = a_watch(project, [], {**FEW, "analysis": {"local": which}})
         loop.run(w, iter([0.0, 1.0]))
         logged = lines_of(project, RoundRecord)
-        assert [one.local is not None for one in logged] == [local == "all"] * len(having)
+        assert [one.local is not None for one in logged] == [which == "all"] * len(having)
         completed = [w.analyses.completed(one).local for one in logged]
         assert [one is not None for one in completed] == having
-        if local == "all":
+        if which == "all":
             assert completed[1].change is not None
             assert completed[1].change.against == logged[0].key
         for one in completed:
@@ -234,6 +234,26 @@ def test_a_watch_measures_the_newest_round_locally_beside_the_log_and_all_of_the
     index = LogIndex(w.store.log)
     index.refresh()
     assert Analyses(w.store).measure_newest_locally(index, never) == []
+
+
+def test_a_local_resolution_is_put_off_where_a_round_comes_or_the_watch_ends(tmp_path: Path, monkeypatch) -> None:
+    project, bands = tmp_path / "p", []
+    write_rounds(project, 1)
+    w = a_watch(project, [], FEW)
+
+    def in_band(*given):
+        bands.append(len(lines_of(project, RoundRecord)))
+        if len(bands) == 2:
+            write_rounds(project, 2)
+        if len(bands) == 4:
+            w.stopping.asked.set()
+        return _in_band(*given)
+
+    monkeypatch.setattr(local, "_in_band", in_band)
+    monkeypatch.setattr(steps, "_GLANCE_EVERY_S", 0.0)
+    loop.run(w, iter([0.0, 1.0, 2.0, 3.0]))
+    assert bands == [1, 1, 2, 2]  # the second round is in the log before a band more is looked at
+    assert [w.analyses.completed(one).local for one in lines_of(project, RoundRecord)] == [None, None]
 
 
 def test_a_local_resolution_beside_the_log_counts_only_for_the_maps_it_was_made_from(tmp_path: Path):

@@ -16,6 +16,7 @@ values in it.
 The windows as in Cardone, Heymann & Steven 2013, doi:10.1016/j.jsb.2013.08.002, but in bands and all places at once.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,6 +101,7 @@ def local_resolution(
     overall_A: float,
     threshold: float = 0.143,
     symmetry_order: int = 1,
+    between: Callable[[], object] = bool,
 ) -> LocalResolution | None:
     """The local resolution of two unmasked half maps; None where there is no particle, or hardly any.
 
@@ -111,6 +113,7 @@ def local_resolution(
         overall_A: resolution of the whole; sets how coarse the grid of places is.
         threshold: level of the FSC at which the resolution is read.
         symmetry_order: how many operators the imposed point group has.
+        between: called before each band; what it raises ends the work.
     """
     if not parts.any():
         return None
@@ -122,7 +125,7 @@ def local_resolution(
     if len(places) < _FEWEST_PLACES:
         return None
     at_A = (places - np.array(crop.start)) % len(half1) * voxel_size_A
-    centres, curves, sums = _curves(crop, at_A, voxel_size_A, max(_COARSEST_A, 2 * overall_A), threshold)
+    centres, curves, sums = _curves(crop, at_A, voxel_size_A, max(_COARSEST_A, 2 * overall_A), threshold, between)
     frequency, nothing, _ = crossings(np.log(centres), curves, BAND, threshold, _SCATTER)
     grid = places // step_px
     logs = _medians(-np.log(frequency), grid, voxel_size_A * step_px, -(-len(half1) // step_px))
@@ -183,7 +186,12 @@ def _places(crop: _Crop, box_px: int, step_px: int) -> Points:
 
 
 def _curves(
-    crop: _Crop, at_A: NDArray[np.float64], voxel_size_A: float, coarsest_A: float, threshold: float
+    crop: _Crop,
+    at_A: NDArray[np.float64],
+    voxel_size_A: float,
+    coarsest_A: float,
+    threshold: float,
+    between: Callable[[], object],
 ) -> tuple[NDArray[np.float64], Reals, NDArray[np.float64]]:
     """Centres of the bands in 1/Angstrom, the local FSC [band, point], until it stays below the level everywhere, and the sums
     of each part [band, 2, part]."""
@@ -196,6 +204,7 @@ def _curves(
     excess = np.zeros(len(at_A))
     highest, since = np.zeros(len(at_A)), np.zeros(len(at_A), np.int64)
     for centre in centres:
+        between()
         local, of_parts = _in_band(crop, at_A, centre, scratch)
         curves.append(local)
         sums.append(of_parts)

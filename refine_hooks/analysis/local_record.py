@@ -1,5 +1,6 @@
 """The local resolution of a round under its mask, as the log holds it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +40,7 @@ def measured_locally(
     overall_A: float,
     threshold: float = 0.143,
     symmetry_order: int = 1,
+    between: Callable[[], object] = bool,
 ) -> LocalMeasured | None:
     """Local resolution and that of the parts; None where the mask holds no particle, or no place has a resolution.
 
@@ -50,6 +52,7 @@ def measured_locally(
         overall_A: resolution of the whole.
         threshold: level of the FSC.
         symmetry_order: how many operators the imposed point group has.
+        between: called again and again; what it raises ends the work.
     """
     body = body_of(mask, half1.voxel_size_A, solvent_about_A(about))
     parts = domains(body, half1.voxel_size_A)
@@ -61,6 +64,7 @@ def measured_locally(
         overall_A=overall_A,
         threshold=threshold,
         symmetry_order=symmetry_order,
+        between=between,
     )
     if found is None or not (found.resolution_A > 0).any():
         return None

@@ -1,6 +1,7 @@
 """Measuring by the processes that all watches share."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from refine_hooks.facility.jobs import Job
@@ -47,7 +48,9 @@ class Queued(Measurer):
             known.remember_poorer(round_)
         return outcome.record
 
-    def newest_locally(self, config: WatchConfig, analyses: Analyses, index: LogIndex) -> list[Key]:
+    def newest_locally(
+        self, config: WatchConfig, analyses: Analyses, index: LogIndex, between: Callable[[], object]
+    ) -> list[Key]:
         """Have the local resolution of the newest rounds measured when nothing else waits; a later call has what came of it."""
         if config.settings.analysis.local == "never":
             return []

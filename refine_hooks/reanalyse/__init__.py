@@ -6,6 +6,7 @@ The log is never rewritten: what was measured is kept beside it, with the state 
 import hashlib
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +36,10 @@ logger = logging.getLogger(__name__)
 _SAME_SUM = 1e-3
 
 
+class PutOff(Exception):  # noqa: N818
+    """Other work comes first: what was begun is begun anew later."""
+
+
 @dataclass(slots=True)
 class Analyses:
     """The further measurements of the rounds of one log, each from the log, from beside it, or made now.
@@ -59,13 +64,16 @@ class Analyses:
         analysis = self._made.get(record.key) or _kept(self.store, record)
         return record if analysis is None else record.model_copy(update={"analysis": analysis})
 
-    def measure_locally(self, index: LogIndex, record: RoundRecord, settings: Settings) -> bool:
+    def measure_locally(
+        self, index: LogIndex, record: RoundRecord, settings: Settings, between: Callable[[], object] = bool
+    ) -> bool:
         """Measure the local resolution and the convergence of a round that lacks them, and keep both; whether there is news.
 
         Args:
             index: the log.
             record: the round.
             settings: of the log.
+            between: called again and again; what it raises, `PutOff` for one, ends the work.
         """
         source, known = local_source(self.store, record), self.completed(record)
         if known.convergence is not None and (known.local is not None or source is None):
@@ -73,13 +81,15 @@ class Analyses:
         try:
             if source is None:
                 return self._keep_by_numbers(index, record)
-            self._measure_maps(index, known, source)
+            self._measure_maps(index, known, source, between)
         except (RefineHooksError, OSError, MemoryError) as error:
             logger.warning(f"{record.key} {record.label}: no local resolution: {error}")
             return False
         return True
 
-    def _measure_maps(self, index: LogIndex, record: RoundRecord, source: MaskRecord) -> None:
+    def _measure_maps(
+        self, index: LogIndex, record: RoundRecord, source: MaskRecord, between: Callable[[], object]
+    ) -> None:
         from refine_hooks.reanalyse.beside import compared
 
         logger.info(
@@ -90,8 +100,8 @@ class Analyses:
         if local is None:
             former = index.before(record.key)
             before = self.completed(former) if former else None
-            local = _measured_locally(self.store, record, mask, source, before)
-        convergence = compared(self.store, index, record, mask, source.name)
+            local = _measured_locally(self.store, record, mask, source, before, between)
+        convergence = compared(self.store, index, record, mask, source.name, between)
         _keep_locally(self.store, record, source, local, convergence)
 
     def _keep_by_numbers(self, index: LogIndex, record: RoundRecord) -> bool:
@@ -104,8 +114,16 @@ class Analyses:
         _keep_locally(self.store, record, None, None, convergence)
         return True
 
-    def measure_newest_locally(self, index: LogIndex, settings: Settings) -> list[Key]:
-        """Measure the local resolution of the newest round of each run and class; which of them have one now that had not."""
+    def measure_newest_locally(
+        self, index: LogIndex, settings: Settings, between: Callable[[], object] = bool
+    ) -> list[Key]:
+        """Measure the local resolution of the newest round of each run and class; which of them have one now that had not.
+
+        Args:
+            index: the log.
+            settings: of the log.
+            between: called again and again; where it raises `PutOff`, this round and those after it wait for the next call.
+        """
         if settings.analysis.local == "never" or index.seq == self._seq:
             return []
         self._seq = index.seq
@@ -114,7 +132,14 @@ class Analyses:
             if self._tried.get(newest.key) == newest.place:
                 continue
             self._tried[newest.key] = newest.place
-            found += [one.key for one in index.records([newest.key]) if self.measure_locally(index, one, settings)]
+            try:
+                records = index.records([newest.key])
+                found += [one.key for one in records if self.measure_locally(index, one, settings, between)]
+            except PutOff as other:
+                logger.info(f"{newest.key} {newest.label}: the local resolution waits: {other}")
+                self._seq = -1
+                del self._tried[newest.key]
+                break
         return found
 
     def analyse(self, index: LogIndex, settings: Settings) -> None:
@@ -266,7 +291,12 @@ def _kept_locally(store: Store, record: RoundRecord) -> tuple[LocalResolution | 
 
 
 def _measured_locally(
-    store: Store, record: RoundRecord, mask: Volume, about: MaskRecord, former: RoundRecord | None
+    store: Store,
+    record: RoundRecord,
+    mask: Volume,
+    about: MaskRecord,
+    former: RoundRecord | None,
+    between: Callable[[], object],
 ) -> LocalResolution | None:
     from refine_hooks.analysis.local_record import measured_locally
     from refine_hooks.reanalyse.beside import halves_of
@@ -283,6 +313,7 @@ def _measured_locally(
         overall_A=curve.resolution_A,
         threshold=curve.threshold,
         symmetry_order=order_of(record.symmetry) or 1,
+        between=between,
     )
     return None if measured is None else write_local(store, record, measured, former)
 

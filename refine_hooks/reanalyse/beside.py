@@ -1,5 +1,7 @@
 """A round beside those before it: whether the refinement still changes, from the log and from the half maps still on disk."""
 
+from collections.abc import Callable
+
 from refine_hooks import curves
 from refine_hooks.analysis.convergence import Point, verdict
 from refine_hooks.analysis.two_rounds import Agreed, agreement, round_maps
@@ -22,9 +24,17 @@ def halves_of(store: Store, record: RoundRecord) -> tuple[Map, Map]:
 
 
 def compared(
-    store: Store, index: LogIndex, record: RoundRecord, mask: Volume | None, mask_name: str | None
+    store: Store,
+    index: LogIndex,
+    record: RoundRecord,
+    mask: Volume | None,
+    mask_name: str | None,
+    between: Callable[[], object] = bool,
 ) -> Convergence:
-    """The newest round beside those before it; two of them are looked at as far as their half maps are there."""
+    """The newest round beside those before it; two of them are looked at as far as their half maps are there.
+
+    ``between`` is called before the maps of each; what it raises ends the work.
+    """
     rounds = _comparable(index, record)
     points = [
         Point(one.key.iteration, curve.resolution_A, curve.interval_A)
@@ -32,7 +42,7 @@ def compared(
         if curve.resolution_A is not None
     ]
     earlier = index.records([one.key for one, _ in rounds[-3:-1]])[::-1]
-    agreed = {} if mask is None else _agreed(store, record, earlier, mask)
+    agreed = {} if mask is None else _agreed(store, record, earlier, mask, between)
     pairs = (agreed.get((0, 1)), agreed.get((0, 2)), agreed.get((1, 2)))
     found = verdict(points, *pairs)
     told = [
@@ -69,7 +79,7 @@ def _unfiltered(origin: Origin | None) -> bool:
 
 
 def _agreed(
-    store: Store, record: RoundRecord, earlier: list[RoundRecord], mask: Volume
+    store: Store, record: RoundRecord, earlier: list[RoundRecord], mask: Volume, between: Callable[[], object]
 ) -> dict[tuple[int, int], Agreed | None]:
     """The newest round (0), the last one (1) and the one before that (2), each two of them that can be compared."""
     same = {0: record} | {n: one for n, one in enumerate(earlier, 1) if _in_the_same_place(store, one, record)}
@@ -79,6 +89,7 @@ def _agreed(
     newest = None
     maps = {}
     for n, one in same.items():
+        between()
         half1, half2 = (half.voxels for half in halves_of(store, one))
         maps[n] = round_maps(half1, half2, mask, newest, curve.threshold)
         newest = newest or maps[n]

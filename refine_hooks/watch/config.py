@@ -31,8 +31,14 @@ class Measurer(Protocol):
     def round(self, config: "WatchConfig", known: KnownRounds, round_: Round, counts: Counts) -> RoundRecord | None:
         """The record of a round; see `refine_hooks.watch.inputs.measured`."""
 
-    def newest_locally(self, config: "WatchConfig", analyses: Analyses, index: LogIndex) -> list[Key]:
-        """Measure the local resolution of the newest rounds, or have it done; which rounds have one now that had not."""
+    def newest_locally(
+        self, config: "WatchConfig", analyses: Analyses, index: LogIndex, between: Callable[[], object]
+    ) -> list[Key]:
+        """Measure the local resolution of the newest rounds, or have it done; which rounds have one now that had not.
+
+        Whoever does it in the process of the watch calls ``between`` again and again, which may raise
+        `refine_hooks.reanalyse.PutOff`.
+        """
 
     def rest(self) -> None:
         """Nothing is to be measured now; asked at every scan."""

@@ -1,5 +1,6 @@
 """Measuring in the process of the watch."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from refine_hooks.kernels import memory
@@ -24,9 +25,11 @@ class Here(Measurer):
         self._used = True
         return measured(config, known, round_, counts)
 
-    def newest_locally(self, config: WatchConfig, analyses: Analyses, index: LogIndex) -> list[Key]:
+    def newest_locally(
+        self, config: WatchConfig, analyses: Analyses, index: LogIndex, between: Callable[[], object]
+    ) -> list[Key]:
         """Measure the local resolution of the newest rounds now."""
-        found = analyses.measure_newest_locally(index, config.settings)
+        found = analyses.measure_newest_locally(index, config.settings, between)
         self._used = self._used or bool(found)
         return found
 

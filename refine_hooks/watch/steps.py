@@ -2,16 +2,22 @@
 
 import logging
 import os
+import time
+from dataclasses import dataclass
 
 from refine_hooks.log.copies import half_maps_without_line
 from refine_hooks.log.records import Failed, RoundRecord
 from refine_hooks.model import Key, Round
+from refine_hooks.reanalyse import PutOff
 from refine_hooks.watch import products
 from refine_hooks.watch.known import at_hand
 from refine_hooks.watch.retention import remove_superseded
+from refine_hooks.watch.scan import scan
 from refine_hooks.watch.state import Watch
 
 logger = logging.getLogger(__name__)
+
+_GLANCE_EVERY_S, _GLANCES_SHARE = 0.5, 0.05
 
 _PATIENCE = 2  # times the wait for the program's entry: what has not come by then keeps no watch from ending
 _SAID_AFTER_S = 60.0  # what a round lacks for so long is said once
@@ -100,10 +106,33 @@ def remove_sums(w: Watch, round_: Round) -> None:
         logger.warning(f"the sums of {round_.key} could not be removed ({why}); the log is complete")
 
 
+@dataclass(slots=True)
+class _Glances:
+    """Looks, now and then while something else is measured, whether a round has come; a small share of the time."""
+
+    w: Watch
+    _next_s: float
+
+    def between(self) -> None:
+        """Raises `PutOff` where a round waits to be measured, or the watch is to end."""
+        w, began_s = self.w, time.monotonic()
+        if w.stopping.asked.is_set():
+            raise PutOff("the watch ends")
+        if began_s < self._next_s:
+            return
+        found = scan(w.config)
+        rounds = [] if found.why_not else w.known.active(found.rounds, w.retries)
+        if any(not round_.missing and not w.done(round_) for round_ in rounds):
+            raise PutOff("a round has come")
+        now_s = time.monotonic()
+        self._next_s = now_s + max(_GLANCE_EVERY_S, (now_s - began_s) / _GLANCES_SHARE)
+
+
 def measure_newest_locally(w: Watch) -> None:
     """Local resolution of the newest rounds, while none waits to be measured; readers learn of it without a new line."""
+    glances = _Glances(w, time.monotonic() + _GLANCE_EVERY_S)
     try:
-        measured = w.config.measurer.newest_locally(w.config, w.analyses, w.index)
+        measured = w.config.measurer.newest_locally(w.config, w.analyses, w.index, glances.between)
     except Exception as error:
         logger.warning(f"local resolution could not be measured ({error or type(error).__name__}); the log is complete")
         return
