@@ -1,6 +1,7 @@
 """What a scientist does with the page, in a real browser: from disk, and live beside a running refinement."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from rounds_data import a_failure
 
 from refine_hooks.audit import audit
 from refine_hooks.log import file as journal
+from refine_hooks.log.convergence import Agreement, Convergence
 from refine_hooks.log.file import read_journal
 from refine_hooks.log.folder import Store
+from refine_hooks.log.particles import MoreParticles, SubsetPoint, Substitution
 from refine_hooks.log.records import Analysis, RoundRecord
 from refine_hooks.report.file import report_html
 
@@ -185,6 +188,36 @@ def test_further_measurements_are_told_where_they_were_made(page: chromium.Page,
     live_logs.another_round(log, 9, analysis=Analysis(mask="automask", half_bit_A=8.5, cfar=0.4))
     page.open(written(log))
     assert page.run(told)
+
+
+def test_what_was_found_beyond_one_number_is_drawn(page: chromium.Page, log: Path) -> None:
+    last = live_logs.rounds_of(log)[-1]
+    flat = tuple(0.5 for _ in last.frequency_per_A)
+    beside = Agreement(against=last.key, correlation=flat, signal=1.0, signal_sd=0.004)
+    told = Convergence(verdict="undecided", rounds=2, mask="automask", with_last=beside)
+    found = {
+        "more_particles": MoreParticles(
+            mask="automask", threshold=0.143, resolution_A=8.0, b_factor_A2=200.0, b_factor_sd_A2=20.0, fit_A=(10.0, 8.0),
+            points=(SubsetPoint(particles=100, resolution_A=12.0), SubsetPoint(particles=400, resolution_A=8.0)),
+            targets=(), doubled_A=7.5, doubled_interval_A=(7.6, 7.4),
+        ),
+        "substitution": Substitution(
+            from_A=8, to_A=6, fsc=0.2, substituted_fsc=0, coherent=0.2, coherent_sd=0.01, fitted_noise=0, fitted_noise_sd=0.01,
+            correlation=flat, substituted_correlation=flat, coherent_share=flat,
+        ),
+    }  # fmt: skip
+    live_logs.another_round(log, 9, convergence=told, headline="automask_corrected", **found)
+    page.open(written(log))
+    assert page.run("getComputedStyle(document.querySelector('#help-chart svg text')).fontSize") == "12px"
+    assert page.run("document.querySelectorAll('#help-chart svg .dot').length") == 3  # two points and the key
+    assert page.run("[...document.querySelectorAll('#help-chart polyline')].every((one) => one.points.length > 5)")
+    assert page.run("[...document.querySelectorAll('#help p, #local p')].every((one) => /^[^a-z].*[.]/.test(one.textContent))")
+    assert "this round's average with the last round's" in page.run("document.querySelector('#fsc-key').textContent")
+    page.run("URL.createObjectURL = (blob) => { blob.text().then((t) => { window.saved = t; }); return '#'; }")
+    page.run("document.querySelector('#tools-fsc .save:last-child').click()")
+    page.until("window.saved")
+    line = re.search(r'points="([^"]+)"><title>average with the last round', page.run("window.saved"))
+    assert line and len({point.split(",")[1] for point in line[1].split()}) == 1  # flat, as it is in the record
 
 
 def test_markup_in_a_log_is_shown_as_text(page: chromium.Page, log: Path) -> None:

@@ -51,7 +51,7 @@ function showAnalysis(detail) {
       ],
     ]),
   );
-  $("analysis").append(...detail.shown.directions.map((text) => el("p", {}, text)));
+  $("analysis").append(...sentences(detail.shown.directions));
   const known = Boolean(analysis?.guinier_squared_per_A2);
   $("guinier").hidden = $("guinier-words").hidden = !known;
   if (known) charts.guinier = guinierChart($("guinier"), analysis);

@@ -4,10 +4,7 @@ function showLocal(detail) {
     card = $("local").closest(".card");
   card.hidden = !detail?.shown.local.length;
   if (card.hidden) return;
-  fill(
-    $("local"),
-    detail.shown.local.map((text) => el("p", {}, text)),
-  );
+  fill($("local"), sentences(detail.shown.local));
   fill($("local-bars"), local ? localBars(local) : null);
 }
 
