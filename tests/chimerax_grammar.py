@@ -1,8 +1,8 @@
 """The commands of ChimeraX that our scripts use, as its documentation and its own descriptions of them state their arguments.
 
-https://www.rbvi.ucsf.edu/chimerax/docs/user/commands/: close, open, rename, shape, view, volume, vseries. A script is read line by
-line: comments are passed over, a command is the longest one whose words the line begins with, then come its required arguments, its
-optional ones, and keywords with a value each, in any order. Models are numbered from 1 as they are opened.
+https://www.rbvi.ucsf.edu/chimerax/docs/user/commands/: close, log, open, rename, shape, view, volume, vseries. A script is read by
+lines: comments are passed over, a command is the longest one whose words the line begins with, then come its required arguments,
+its optional ones, and keywords with a value each, in any order. Models are numbered from 1 as they are opened.
 """
 
 import re
@@ -88,13 +88,17 @@ class Session:
     shown: dict[int, dict[str, str]] = field(default_factory=dict)
     coloured: int = 0  # by which model another one is coloured
     opened: list[Path] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)  # into the Log
 
 
 def run(script: str) -> Session:
     """Read a script as ChimeraX does; fails at the first line that is none of its commands."""
     session = Session()
     for line in script.splitlines():
-        if line.strip() and not line.startswith("#"):
+        if line.startswith("log text "):  # the rest of the line as it is; a semicolon would end the command
+            assert not set(";\\") & set(line), line
+            session.said.append(line.removeprefix("log text "))
+        elif line.strip() and not line.startswith("#"):
             _command(line, session)
     return session
 

@@ -14,7 +14,7 @@ from refine_hooks.errors import ParticlesError
 from refine_hooks.fourier import shell_frequency_per_A, voxels_in_shell
 from refine_hooks.log.directions import Sampling
 from refine_hooks.log.masks import MaskRecord
-from refine_hooks.log.particles import MoreParticles, SubsetPoint, Substitution
+from refine_hooks.log.particles import MoreParticles, SubsetPoint, Substitution, Target
 from refine_hooks.log.records import HalfMapsRecord
 from refine_hooks.model import Accuracy, HalfMaps
 from refine_hooks.particles import ParticlesJob
@@ -134,6 +134,19 @@ def test_what_limits_is_told_with_its_numbers() -> None:
     )
     found = limits(record.model_copy(update={"more_particles": known}))
     assert {"angles", "particles"} <= {one.what for one in found}
+    assert "as much as all of the B factor of 50 ± 10 Å²" in " ".join(
+        one.words
+        for one in limits(record.model_copy(update={"more_particles": known.model_copy(update={"b_factor_A2": 50.0})}))
+    )
+    target = Target(resolution_A=4.5, factor=14.2, interval=(1.3, 253.0))
+    vague = known.model_copy(
+        update={"targets": (target,), "b_factor_sd_A2": 150.0, "points": (SubsetPoint(particles=9, resolution_A=9.0),)}
+    )
+    said = " ".join(more_particles_words(vague, 4.68))
+    assert "4.70 Å (4.75-4.68)" in said  # the voxels end there
+    assert "4.5 Å needs" not in said
+    assert "no more than a first guess" in said
+    assert "4.5 Å needs about 14 x as many particles (1.3-250)" in " ".join(more_particles_words(vague))
     points = (SubsetPoint(particles=100, resolution_A=9.0),)
     few = known.model_copy(update={"doubled_A": 1.9 * record.voxel_size_A, "points": points})
     at_nyquist = healthy(more_particles=few)

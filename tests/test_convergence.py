@@ -124,6 +124,19 @@ def test_the_verdict_on_played_refinements(points, pairs, expected, since, per_r
     assert says[expected] in words
 
 
+def test_a_map_that_stands_still_while_its_angles_do_not_is_not_called_converged() -> None:
+    beside = Agreement(
+        against=Key(run="a", iteration=2, class_id=1), correlation=(), signal=1.0, signal_sd=0.01, noise_shared=0.06
+    )
+    told = Convergence(verdict="converged", rounds=3, since=1, mask="automask", with_last=beside)
+    said = convergence_words(told, Changes(classes=0.448))[0]
+    assert said.endswith(
+        "unchanged within error since round 1, but most angles and classes still change: it is not settled"
+    )
+    settled = told.model_copy(update={"with_last": beside.model_copy(update={"noise_shared": 0.9})})
+    assert "converged since round 1" in convergence_words(settled, Changes(classes=0.01))[0]
+
+
 def test_two_rounds_are_compared_in_words() -> None:
     beside = Agreement(
         against=Key(run="a", iteration=3, class_id=1), correlation=(), signal=1.02, signal_sd=0.004, noise_shared=0.95, better=0.03,

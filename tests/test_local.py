@@ -17,7 +17,7 @@ from refine_hooks.analysis.local_body import body_of
 from refine_hooks.analysis.local_record import changed, measured_locally
 from refine_hooks.files.mrc import Map, read_map, write_map
 from refine_hooks.log.index import LogIndex
-from refine_hooks.log.local import LocalResolution
+from refine_hooks.log.local import LocalPart, LocalResolution
 from refine_hooks.log.masks import AutomaskParameters, MaskRecord
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.masks import cosine_edge
@@ -73,6 +73,27 @@ def test_each_part_has_its_own_resolution_and_nearly_every_place_that_of_its_par
     assert resolutions == pytest.approx([5.2, 7.6], rel=0.07)
     for one in measured.record.parts:
         assert one.interval_A[0] > one.resolution_A > one.interval_A[1]
+
+
+def test_the_words_of_a_local_resolution_hold_for_each_map() -> None:
+    part = LocalPart(number=1, volume_share=0.7, at_A=(-0.2, 1, 9), resolution_A=6.0, interval_A=(6.2, 5.8))
+    known = LocalResolution(
+        mask="automask", threshold=0.143, voxel_size_A=4, places=100, finest_A=5.5, quartiles_A=(5.5, 5.5, 6.2), coarsest_A=7.0,
+        histogram_from_A=(5.5, 7.0), histogram_share=(1.0,), not_stated=0.7, beyond_nyquist=0.6, place_error=0.12, parts=(part,),
+    )  # fmt: skip
+    said = " ".join(local_words(known, 7.5))
+    assert (
+        "local resolution: 5.50 Å or better in the middle of all places, half of them 5.50 Å or better to 6.20 Å"
+        in said
+    )
+    assert "nine of ten places are right within 12 %" in said
+    assert "nearly all places are better than the 7.50 Å of the whole" in said
+    assert "the particle is one part: 6.00 Å (6.20-5.80)" in said
+    other = part.model_copy(update={"number": 2, "resolution_A": 7.0, "interval_A": (7.2, 6.8), "volume_share": 0.3})
+    said = " ".join(local_words(known.model_copy(update={"parts": (part, other)}), 6.5))
+    assert "part 2 is poorer than part 1" in said
+    assert "(70 % of it, at 0, 1, 9 Å)" in said
+    assert "of the whole" not in said
 
 
 def test_solvent_and_the_edge_of_the_mask_have_no_resolution(two: Made, measured):

@@ -17,9 +17,11 @@ from refine_hooks.model import Changes
 from refine_hooks.particles import CTF_PHASE_FLIPPED, CTF_PLAIN, Helix
 from refine_hooks.particles.cistem import read_par
 from refine_hooks.particles.relion import read_star
+from refine_hooks.programs._reading import Memory
 from refine_hooks.programs.relion.external import fsc_of_sums, half_map_from_external
+from refine_hooks.programs.relion.notes import facts_of
 from refine_hooks.programs.relion.particles import particles
-from refine_hooks.programs.relion.tables import read_model, read_optimiser
+from refine_hooks.programs.relion.tables import ClassTable, Model, read_model, read_optimiser
 from refine_hooks.reconstruct import Desk, half_maps_of, plan_of
 from refine_hooks.settings import load_settings
 from refine_hooks.sums.relion import Grid, even_weights, own_fsc
@@ -259,7 +261,29 @@ def test_what_changed_since_the_iteration_before_is_told_in_known_units(
     rows = "\n".join(f"_rlnChangesOptimal{name} {value}" for name, value in zip(names, numbers, strict=True))
     path = tmp_path / "run_it003_optimiser.star"
     path.write_text(f"# RELION optimiser\n\n{tables}\n\ndata_optimiser_general\n\n{rows}\n \n")
-    assert read_optimiser(path).changes == changes
+    found = read_optimiser(path)
+    assert found.changes == changes
+    a_class = ClassTable(None, None, None, kept_fixed=False)
+    about: Any = {
+        "images": (None, None),
+        "postprocess": None,
+        "final": False,
+        "first": False,
+        "split": False,
+        "samplings": [],
+    }
+    one, two = (
+        facts_of(
+            memory=Memory(),
+            model=Model(8, 1.0, 8, None, 9, False, (a_class,) * count),
+            number=1,
+            optimiser=found,
+            **about,
+        )
+        for count in (1, 2)
+    )
+    assert two.changes == changes
+    assert one.changes == (changes and changes.model_copy(update={"classes": None}))  # with one class it is no news
 
 
 def test_the_search_for_even_weights_takes_little_more_memory_than_its_two_grids() -> None:

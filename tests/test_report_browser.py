@@ -211,13 +211,16 @@ def test_what_was_found_beyond_one_number_is_drawn(page: chromium.Page, log: Pat
     assert page.run("getComputedStyle(document.querySelector('#help-chart svg text')).fontSize") == "12px"
     assert page.run("document.querySelectorAll('#help-chart svg .dot').length") == 3  # two points and the key
     assert page.run("[...document.querySelectorAll('#help-chart polyline')].every((one) => one.points.length > 5)")
-    assert page.run("[...document.querySelectorAll('#help p, #local p')].every((one) => /^[^a-z].*[.]/.test(one.textContent))")
+    assert page.run(
+        "[...document.querySelectorAll('#help p, #local p')].every((one) => /^[^a-z].*[.]/.test(one.textContent))"
+    )
     assert "this round's average with the last round's" in page.run("document.querySelector('#fsc-key').textContent")
     page.run("URL.createObjectURL = (blob) => { blob.text().then((t) => { window.saved = t; }); return '#'; }")
     page.run("document.querySelector('#tools-fsc .save:last-child').click()")
     page.until("window.saved")
     line = re.search(r'points="([^"]+)"><title>average with the last round', page.run("window.saved"))
-    assert line and len({point.split(",")[1] for point in line[1].split()}) == 1  # flat, as it is in the record
+    assert line
+    assert len({point.split(",")[1] for point in line[1].split()}) == 1  # flat, as it is in the record
 
 
 def test_markup_in_a_log_is_shown_as_text(page: chromium.Page, log: Path) -> None:

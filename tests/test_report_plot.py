@@ -11,8 +11,10 @@ from typer.testing import CliRunner
 
 from refine_hooks.cli._commands import application
 from refine_hooks.errors import InputError
+from refine_hooks.log.particles import MoreParticles, SubsetPoint, Substitution
 from refine_hooks.log.records import HalfMapsRecord, RoundRecord
 from refine_hooks.report.plot import _alike, plot_curves, plot_resolutions
+from refine_hooks.report.what_helps import Beyond, words_of
 from refine_hooks.report.words import title_of
 
 
@@ -102,6 +104,36 @@ def test_the_command_draws_what_it_is_asked_for(tmp_path: Path, log: Path) -> No
         failed = run.invoke(application(), ["plot", str(log), *wrong])
         assert failed.exit_code
         assert words in f"{failed.exception}{failed.output}"
+
+
+def test_the_command_draws_what_lies_beyond_one_number_and_says_what_it_means(
+    tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    moved = live_logs.copied(log, tmp_path / "project")
+    last = live_logs.rounds_of(moved)[-1]
+    shells = tuple(0.5 for _ in last.frequency_per_A)
+    known = {
+        "more_particles": MoreParticles(
+            mask="automask", threshold=0.143, resolution_A=8, b_factor_A2=200, b_factor_sd_A2=20, fit_A=(10, 8),
+            points=(SubsetPoint(particles=100, resolution_A=12),), targets=(), doubled_A=7.5, doubled_interval_A=(7.6, 7.4),
+        ),
+        "substitution": Substitution(
+            from_A=8, to_A=7, fsc=0.2, substituted_fsc=0, coherent=0.2, coherent_sd=0.01, fitted_noise=0, fitted_noise_sd=0.01,
+            correlation=shells, substituted_correlation=shells, coherent_share=shells,
+        ),
+    }  # fmt: skip
+    bare = live_logs.another_round(moved, 8)
+    full = live_logs.another_round(moved, 9, **known)
+    asked: tuple[Beyond, ...] = ("substitution", "particles")
+    for what in asked:
+        done = CliRunner().invoke(application(), ["plot", "project", str(full.key), f"--{what}", "--width", "6"])
+        name, *said = done.output.splitlines()
+        assert (tmp_path / name).stat().st_size > 1000
+        assert said == words_of(full, what) != []
+    for what in asked:
+        failed = CliRunner().invoke(application(), ["plot", "project", str(bare.key), f"--{what}"])
+        assert str(bare.key) in str(failed.exception)
 
 
 def test_the_threshold_that_is_drawn_is_the_one_that_the_curves_were_read_at(tmp_path: Path) -> None:

@@ -282,12 +282,14 @@ def test_a_starting_reference_is_not_sought_in_the_particles(
         raise AssertionError("the particles were asked")
 
     monkeypatch.setattr("refine_hooks.reconstruct.reconstructed", never)
+    options: Any = {"half_maps": lambda *_: HalfMaps(*half_maps_of(1), "regularised"), "reconstruct": reconstruct}
+    options["viewing_directions"] = lambda *_: np.eye(18, 36)
     for _ in range(2):
-        options: Any = {"half_maps": lambda *_: HalfMaps(*half_maps_of(1), "regularised"), "reconstruct": reconstruct}
         w = a_watch(project, said, rounds=rounds, **options)
         run(w, [0.0, 1.0])
     (record,) = lines_of(project, RoundRecord)
     assert (record.half_maps.origin, w.counts.measured) == ("regularised", 0)
+    assert record.sampling is None  # no map was made with these angles
     assert not any("reconstructed from" in text for text in said)
 
 

@@ -15,6 +15,7 @@ from refine_hooks.errors import InputError
 from refine_hooks.files.mrc import read_map
 from refine_hooks.log.folder import path_of
 from refine_hooks.log.masks import AutomaskParameters
+from refine_hooks.log.particles import MoreParticles, SubsetPoint, Substitution
 from refine_hooks.report.viewer import chimerax_script, half_map_files
 
 
@@ -81,6 +82,26 @@ def test_the_average_is_drawn_where_the_automask_took_a_voxel_for_particle(log: 
     inside = smooth > level
     assert 0.003 < inside.mean() < 0.03
     assert read_map(path_of(log.parent, mask.path)).voxels[inside].min() > 0.5
+
+
+def test_what_was_measured_of_particles_is_written_into_chimerax_s_log(log: Path) -> None:
+    found = {
+        "program": "recovar",
+        "more_particles": MoreParticles(
+            mask="automask", threshold=0.143, resolution_A=8.0, b_factor_A2=200.0, b_factor_sd_A2=20.0, fit_A=(10.0, 8.0),
+            points=(SubsetPoint(particles=100, resolution_A=12.0),), targets=(), doubled_A=7.5, doubled_interval_A=(7.6, 7.4),
+        ),
+        "substitution": Substitution(
+            from_A=8, to_A=6, fsc=0.2, substituted_fsc=0, coherent=0.3, coherent_sd=0.01, fitted_noise=0.1, fitted_noise_sd=0.01,
+            correlation=(), substituted_correlation=(), coherent_share=(),
+        ),
+    }  # fmt: skip
+    said = chimerax_grammar.run(chimerax_script(rounds_of(log)[-1].model_copy(update=found), log.parent)).said
+    assert any(
+        "B = 200 ± 20 Å²" in one and "twice as many particles would give 7.50 Å (7.60-7.40)" in one for one in said
+    )
+    assert any("10.0 ± 1.0 % is noise that the angles of each half were fitted to" in one for one in said)
+    assert any("Noise power by direction" in one for one in said)
 
 
 def test_a_project_that_was_moved_keeps_its_local_resolution(log: Path, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ _AS_EVEN = 0.05  # spread of ln of the power over the directions
 _MISFIT, _SHARE = 0.12, 0.35  # spread of what is left: of its own, and of the larger of the two spreads
 _ERRORS = 3.0
 _APART = 15.0  # about so many of the 256 cones are independent
+_FEW_PARTICLES = 1000
 _SAME_PATTERN = 0.7
 
 
@@ -49,7 +50,11 @@ class Agreement:
 
 
 def agreement(
-    relative_sampling: Sequence[float], noise: Sequence[float], noise_sd: float, signal_to_noise: Sequence[float] = ()
+    relative_sampling: Sequence[float],
+    noise: Sequence[float],
+    noise_sd: float,
+    signal_to_noise: Sequence[float] = (),
+    particles: int | None = None,
 ) -> Agreement | None:
     """Hold the noise of the half maps against the sampling by the angles; None where they are not of the same axes.
 
@@ -58,6 +63,8 @@ def agreement(
         noise: power in cones about the same axes over its mean.
         noise_sd: by which a cone errs.
         signal_to_noise: in the same cones over its mean; empty where it is not known.
+        particles: of the map; with few of them a coefficient is held by a handful of views, and the mean of 1 / sampling is not 1
+            over its mean.
     """
     if not len(relative_sampling) == len(noise) > 0:
         return None
@@ -70,7 +77,8 @@ def agreement(
     left = float((measured - expected).std())
     even = max(_AS_EVEN, _ERRORS * noise_sd)
     both = float(np.corrcoef(expected, measured)[0, 1]) if min(spread, found) > 1e-6 else None
-    allowed = max(_MISFIT, _ERRORS * noise_sd, _SHARE * max(spread, found))
+    misfit = _MISFIT * max(1.0, (_FEW_PARTICLES / particles) ** 0.5 if particles else 1.0)
+    allowed = max(misfit, _ERRORS * noise_sd, _SHARE * max(spread, found))
     numbers = (both if max(spread, found) > even else None, found, spread, left)
     if left <= allowed:
         return Agreement("none", *numbers)

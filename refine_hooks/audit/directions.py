@@ -1,6 +1,7 @@
 """Rules that hold the particles' angles against the half maps, direction by direction."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from refine_hooks.analysis.views_agree import Agreement, Fault, agreement
 from refine_hooks.audit.reading import Finding, found
@@ -18,13 +19,28 @@ _SAYS: dict[Fault, str] = {
 }
 
 
+def divides_by_sampling(record: RoundRecord) -> bool:
+    """Whether the program divides by how often something was seen; cisTEM adds a constant to its weights first.
+
+    Where weights are smaller than it, there is more noise where a direction was seen more often.
+    """
+    return record.program != "cistem"
+
+
 def agreement_of(record: RoundRecord) -> Agreement | None:
-    """Whether the angles and the half maps of a round say the same of each direction; None where one of them is not known."""
+    """Whether the angles and the half maps of a round say the same of each direction; None where one of them is not known.
+
+    Half maps that were made here from these very angles, and were not filtered, cannot be at odds with them.
+    """
     noise = record.checks.noise_by_direction if record.checks is not None else None
     if record.sampling is None or noise is None:
         return None
     signal_to_noise = record.analysis.signal_to_noise if record.analysis is not None else ()
-    return agreement(record.sampling.relative, noise.cones, noise.sd or 0.0, signal_to_noise)
+    one = agreement(record.sampling.relative, noise.cones, noise.sd or 0.0, signal_to_noise, record.particles)
+    of_these = record.half_maps is not None and record.half_maps.origin == "reconstructed"
+    if one is not None and (of_these or not divides_by_sampling(record)):
+        return replace(one, fault="none")
+    return one
 
 
 @rule_of_round(

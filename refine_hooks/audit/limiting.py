@@ -78,15 +78,17 @@ def _angles(record: RoundRecord) -> Limit | None:
         # exp(-B s^2 / 2) = exp(-2): so much signal is lost at the resolution
         if own < smallest_A2:
             return None
+        left = 100 * np.exp(-own / smallest_A2)  # exp(-B s^2 / 4) of the amplitudes, s being 1 / resolution
         return Limit(
-            "angles", f"the angles: the errors that the program states ({stated}) make a B factor of {own:.0f} Å²"
+            "angles",
+            f"the angles: the errors that the program states ({stated}) make a B factor of {own:.0f} Å², which leaves "
+            f"{f'{left:.0f}' if left >= 1 else 'less than 1'} % of the amplitudes at the resolution",
         )
     if own < _MUCH * known.b_factor_A2:
         return None
-    return Limit(
-        "angles",
-        f"the angles: errors as the program states them ({stated}) make {own:.0f} Å² of the B factor of {known.b_factor_A2:.0f} Å²",
-    )
+    whole = f"the B factor of {known.b_factor_A2:.0f} ± {known.b_factor_sd_A2:.0f} Å²"
+    share = f"{own:.0f} Å² of {whole}" if own < known.b_factor_A2 else f"{own:.0f} Å², as much as all of {whole}"
+    return Limit("angles", f"the angles: errors as the program states them ({stated}) make {share}")
 
 
 def _views(record: RoundRecord) -> Limit | None:

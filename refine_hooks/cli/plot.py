@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from refine_hooks.log.index import LogIndex
     from refine_hooks.model import Key
     from refine_hooks.report.movie import Plane
+    from refine_hooks.report.what_helps import Beyond
 
 
 @app.command(short_help="Draw curves as PNG, SVG or PDF.")
@@ -74,6 +75,9 @@ def plot(
             "--convergence", help="with ROUND: draw the FSC of its average with those of the rounds before it"
         ),
     ] = False,
+    substitution: Annotated[
+        bool, typer.Option("--substitution", help="with ROUND: draw what of its power the angles were fitted to")
+    ] = False,
     width: Annotated[float, typer.Option(help="width in cm", min=4.0, max=60.0)] = 12.0,
     config: LogConfig = None,
     old_round: OldRound = "",
@@ -82,10 +86,17 @@ def plot(
     from refine_hooks.report.plot import plot_curves, plot_resolutions
 
     place, key = log_and_round(log, key, None, old_round)
-    if (compare or logarithmic or mark or local or directions or particles or convergence) and not key:
+    asked: dict[Beyond, bool] = {
+        "local": local,
+        "directions": directions,
+        "particles": particles,
+        "convergence": convergence,
+        "substitution": substitution,
+    }
+    beyond = [name for name, wanted in asked.items() if wanted]
+    if (compare or logarithmic or mark or beyond) and not key:
         raise typer.BadParameter(
-            "--compare, --log-scale, --findings, --local, --directions, --particles and --convergence belong to one round; "
-            "name it: LOG ROUND"
+            f"--compare, --log-scale, --findings, --{', --'.join(asked)} belong to one round; name it: LOG ROUND"
         )
     if movie and key:
         raise typer.BadParameter(
@@ -95,11 +106,8 @@ def plot(
     if movie:
         _movie(index, track, out or Path("slices.gif"), movie)
         return
-    if local:
-        _local(index, key, out or Path("local_resolution.png"), width)
-        return
-    if directions or particles or convergence:
-        _beyond(index, key, out, width, "directions" if directions else "particles" if particles else "convergence")
+    if beyond:
+        _beyond(index, key, out, width, beyond[0])
         return
     names = tuple(curve or ())
     target = out or Path("fsc.png" if key else "resolution.png")
@@ -127,26 +135,23 @@ def _movie(index: LogIndex, track: str, target: Path, plane: Plane) -> None:
     print(f"{target} ({count} rounds)")
 
 
-def _local(index: LogIndex, key: str, target: Path, width_cm: float) -> None:
+def _beyond(index: LogIndex, key: str, out: Path | None, width_cm: float, what: Beyond) -> None:
+    """The figure, and below its name what it means."""
+    from refine_hooks.report import beyond_plot
     from refine_hooks.report.local_plot import plot_local
+    from refine_hooks.report.what_helps import words_of
 
-    plot_local(analyses_of(index).completed(round_of(index, key)), target, width_cm)
-    print(target)
-
-
-def _beyond(
-    index: LogIndex,
-    key: str,
-    out: Path | None,
-    width_cm: float,
-    what: Literal["directions", "particles", "convergence"],
-) -> None:
-    from refine_hooks.report.beyond_plot import plot_convergence, plot_directions, plot_particles
-
-    target = out or Path(f"{what}.png")
-    draw = {"directions": plot_directions, "particles": plot_particles, "convergence": plot_convergence}[what]
-    draw(analyses_of(index).completed(round_of(index, key)), target, width_cm)
-    print(target)
+    target = out or Path("local_resolution.png" if what == "local" else f"{what}.png")
+    record = analyses_of(index).completed(round_of(index, key))
+    draw = {
+        "local": plot_local,
+        "directions": beyond_plot.plot_directions,
+        "particles": beyond_plot.plot_particles,
+        "convergence": beyond_plot.plot_convergence,
+        "substitution": beyond_plot.plot_substitution,
+    }
+    draw[what](record, target, width_cm)
+    print("\n".join([str(target), *words_of(record, what)]))
 
 
 def _of_track(index: LogIndex, track: str) -> list[Key]:

@@ -6,6 +6,8 @@ from pydantic import Field
 
 from refine_hooks.model import Key, Name, Prose, Record
 
+LEAST_SPAN = 1.1  # coarse over fine end of the colours of a map: what chance makes is not to be seen as good and poor
+
 PartState = Literal["crosses", "never_above", "never_below"]
 
 
@@ -51,6 +53,9 @@ class LocalResolution(Record):
     )
     beyond_nyquist: float = Field(
         default=0.0, description="share of the places that are above the threshold up to the voxels' limit"
+    )
+    place_error: float | None = Field(
+        default=None, description="nine of ten places are right within this share, as phantoms of known resolution show"
     )
     parts: tuple[LocalPart, ...] = ()
     change: LocalChange | None = None

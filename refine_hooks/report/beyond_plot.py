@@ -1,4 +1,4 @@
-"""Figures for a paper: resolution by direction, what more particles would give, and how alike a round is to those before it."""
+"""Figures for a paper: resolution by direction, what more particles would give, fitted noise, and rounds beside each other."""
 
 from pathlib import Path
 from typing import Any
@@ -8,12 +8,12 @@ import numpy as np
 from refine_hooks.analysis.sampling import Sampled
 from refine_hooks.audit.reading import values
 from refine_hooks.errors import InputError
-from refine_hooks.log.particles import MoreParticles
+from refine_hooks.log.particles import MoreParticles, Substitution
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.report.plot import draw_curve, draw_thresholds, frequency_axes, written_figure
 from refine_hooks.report.words import title_of
 
-_BLUE, _RED = "#0072B2", "#D55E00"
+_BLUE, _RED, _GREY = "#0072B2", "#D55E00", "#777777"
 
 
 def plot_directions(record: RoundRecord, path: Path, width_cm: float = 12.0) -> None:
@@ -137,3 +137,38 @@ def draw_particles(axes: Any, known: MoreParticles) -> None:
     axes.set_xlim(min(one.particles for one in known.points) * 0.7, most * 4)
     axes.set_xlabel("particles")
     axes.set_ylabel("1/d² (Å⁻²)")
+
+
+def plot_substitution(record: RoundRecord, path: Path, width_cm: float = 12.0) -> None:
+    """FSC of the half maps and of images with random phases, and the share of the power that is coherent with the angles.
+
+    Args:
+        record: a round whose images were substituted.
+        path: file to write; its ending says which kind.
+        width_cm: width of the figure.
+
+    Raises:
+        InputError: matplotlib is not installed, the ending is none of those known, or no images were substituted.
+        StorageError: the file cannot be written.
+    """
+    if record.substitution is None:
+        raise InputError(
+            f"{record.key}: its images were not substituted; set [reconstruct] substitute_from_A for rounds made from particles"
+        )
+    with written_figure(path, width_cm, 0.6 * width_cm) as figure:
+        draw_substitution(figure.subplots(), record.substitution, np.array(record.frequency_per_A))
+
+
+def draw_substitution(axes: Any, known: Substitution, frequency_per_A: np.ndarray) -> None:
+    """The same into one pair of matplotlib's axes; the shells that the numbers are of are shaded."""
+    for listed, colour, style, label in (
+        (known.substituted_correlation, _GREY, "--", "FSC of random phases"),
+        (known.correlation, _BLUE, "-", "FSC, unmasked"),
+        (known.coherent_share, _RED, "-", "coherent with the angles"),
+    ):
+        axes.plot(frequency_per_A[1:], values(listed)[1:], style, color=colour, linewidth=1.2, label=label)
+    axes.axvspan(1 / known.from_A, 1 / known.to_A, color=_RED, alpha=0.12, linewidth=0)
+    frequency_axes(axes, float(frequency_per_A[-1]))
+    axes.set_ylim(-0.1, 1.05)
+    axes.set_ylabel("correlation, share of the power")
+    axes.legend()

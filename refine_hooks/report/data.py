@@ -20,10 +20,10 @@ from refine_hooks.log.records import Failed, RoundRecord, Start
 from refine_hooks.log.summary import CurveIdentity, CurveSummary, RoundSummary
 from refine_hooks.model import Key
 from refine_hooks.report.by_direction import direction_words
-from refine_hooks.report.local import convergence_words, local_words
+from refine_hooks.report.local import convergence_words
 from refine_hooks.report.meaning import in_words
 from refine_hooks.report.quote import quote
-from refine_hooks.report.what_helps import help_words
+from refine_hooks.report.what_helps import help_words, local_words_of
 from refine_hooks.report.words import (
     Standing,
     curve_title,
@@ -121,7 +121,7 @@ def detail(record: RoundRecord, previous: Standing | None, findings: Sequence[Fi
         "origin": origin_words(record.half_maps, record.program),
         "directions": direction_words(record),
         "help": help_words(record),
-        "local": [*convergence_words(record.convergence, record.changes), *local_words(record.local)],
+        "local": [*convergence_words(record.convergence, record.changes), *local_words_of(record)],
         "verdict": asdict(told),
         "quote": asdict(quote(record, findings)),
         "findings": [_finding(finding, record) for finding in findings],

@@ -5,15 +5,29 @@ from refine_hooks.log.local import LocalChange, LocalPart, LocalResolution
 from refine_hooks.model import Changes
 
 _NEXT_TO_NOTHING, _NEARLY_ALL = 0.01, 0.95
+_MUCH_SOLVENT = 0.3
+_QUARTERS = (0.25, 0.5, 0.75)
+_SETTLED, _STEADY_CLASSES = 0.5, 0.05  # noise that is the same; particles that change their class
 
 
-def local_words(local: LocalResolution | None) -> list[str]:
-    """The local resolution and that of the parts, a sentence each."""
+def local_words(local: LocalResolution | None, whole_A: float | None = None) -> list[str]:
+    """The local resolution and that of the parts, a sentence each.
+
+    Args:
+        local: of a round.
+        whole_A: the resolution of the whole.
+    """
     if local is None:
         return []
     words = [_all_places(local)]
-    if len(local.parts) > 1:
-        words.append(f"parts of the particle: {'; '.join(part_words(part) for part in local.parts)}")
+    if local.note:
+        words.append(local.note)
+    if whole_A is not None and local.coarsest_A < whole_A and local.not_stated > _MUCH_SOLVENT:
+        words.append(
+            f"nearly all places are better than the {whole_A:.2f} Å of the whole, whose FSC holds the noise of the solvent in the "
+            "mask as well"
+        )
+    words += _parts_words(local.parts)
     if local.change is not None:
         words.append(_change_words(local.change))
     words.append(f"{100 * local.not_stated:.0f} % of the mask is solvent or its edge and has no local resolution")
@@ -21,8 +35,6 @@ def local_words(local: LocalResolution | None) -> list[str]:
         words.append(
             f"{100 * local.beyond_nyquist:.0f} % of the places are good up to the limit of the voxels; smaller voxels may show more"
         )
-    if local.note:
-        words.append(local.note)
     if local.path:
         words.append(f"map of local resolutions, 0 in the solvent: {local.path}")
     return words
@@ -33,19 +45,51 @@ def _all_places(local: LocalResolution) -> str:
     if local.beyond_nyquist >= _NEARLY_ALL:  # a number would only say how large the voxels are
         good = f"{100 * local.beyond_nyquist:.0f} % of all places are good up to the limit of the voxels"
         return f"local resolution: {good}; smaller voxels may show more {how}"
-    first, middle, third = local.quartiles_A
-    return (
-        f"local resolution: {middle:.2f} Å in the middle of all places, half of them {first:.2f} to {third:.2f} Å, nine of ten "
-        f"{local.finest_A:.2f} to {local.coarsest_A:.2f} Å {how}"
+    first, middle, third = (
+        _unless_beyond(local, length_A, share) for length_A, share in zip(local.quartiles_A, _QUARTERS, strict=True)
     )
+    error = (
+        "" if local.place_error is None else f"; nine of ten places are right within {100 * local.place_error:.0f} %"
+    )
+    return (
+        f"local resolution: {middle} in the middle of all places, half of them {first} to {third}, nine of ten "
+        f"{_unless_beyond(local, local.finest_A, 0.05)} to {local.coarsest_A:.2f} Å {how}{error}"
+    )
+
+
+def _unless_beyond(local: LocalResolution, length_A: float, share: float) -> str:
+    """A length that a share of the places is better than, unless these are good up to the limit of the voxels."""
+    return f"{length_A:.2f} Å" if local.beyond_nyquist < share else f"{length_A:.2f} Å or better"
+
+
+def _parts_words(parts: tuple[LocalPart, ...]) -> list[str]:
+    """The parts with their intervals, and whether they differ by more than these."""
+    if len(parts) == 1:
+        return [f"the particle is one part: {_part_resolution(parts[0])}"] if parts[0].interval_A else []
+    if not parts:
+        return []
+    told = f"parts of the particle, with 90 % intervals: {'; '.join(part_words(part) for part in parts)}"
+    read = [
+        (part.resolution_A, part.interval_A, part.number) for part in parts if part.resolution_A and part.interval_A
+    ]
+    if len(read) < 2:
+        return [told]
+    worst, best = max(read, key=lambda one: one[0]), min(read, key=lambda one: one[0])
+    apart = worst[1][1] > best[1][0]
+    said = f"part {worst[2]} is poorer than part {best[2]}" if apart else "the parts are alike within these intervals"
+    return [f"{told}: {said}"]
 
 
 def part_words(part: LocalPart) -> str:
     """One part with its resolution, e.g. `1 (61 %): 4.10 Å (4.15-4.05)`."""
-    head = f"{part.number} ({100 * part.volume_share:.0f} % of it, at {', '.join(f'{x:.0f}' for x in part.at_A)} Å)"
+    where = ", ".join(f"{x:.0f}" for x in part.at_A).replace("-0,", "0,")
+    return f"{part.number} ({100 * part.volume_share:.0f} % of it, at {where} Å): {_part_resolution(part)}"
+
+
+def _part_resolution(part: LocalPart) -> str:
     if part.resolution_A is None or part.interval_A is None:
-        return f"{head}: {'no resolution' if part.state == 'never_above' else 'good to the limit of the voxels'}"
-    return f"{head}: {part.resolution_A:.2f} Å ({part.interval_A[0]:.2f}-{part.interval_A[1]:.2f})"
+        return "no resolution" if part.state == "never_above" else "good to the limit of the voxels"
+    return f"{part.resolution_A:.2f} Å ({part.interval_A[0]:.2f}-{part.interval_A[1]:.2f})"
 
 
 def _change_words(change: LocalChange) -> str:
@@ -62,7 +106,7 @@ def convergence_words(convergence: Convergence | None, changes: Changes | None =
         return counted
     compared = f"{convergence.rounds} round{'' if convergence.rounds == 1 else 's'}"
     return [
-        f"convergence ({compared}): {_verdict_words(convergence)}",
+        f"convergence ({compared}): {_verdict_words(convergence, changes)}",
         *([] if convergence.with_last is None else _beside_words(convergence.with_last, convergence.mask)),
         *counted,
     ]
@@ -88,17 +132,31 @@ def _counted_words(changes: Changes | None) -> list[str]:
     )
 
 
-def _verdict_words(convergence: Convergence) -> str:
-    rate, alike = f"{abs(convergence.per_round_A or 0):.2f} Å a round", convergence.with_last
+def _verdict_words(convergence: Convergence, changes: Changes | None) -> str:
+    rate = f"{abs(convergence.per_round_A or 0):.2f} Å a round"
     return {
-        "converged": f"converged since round {convergence.since}: the resolution is unchanged within error"
-        + ("; the maps were not compared" if alike is None else ", and the map no longer changes"),
+        "converged": _converged_words(convergence, changes),
         "improving": f"still improving by {rate}",
         "worsening": f"getting worse by {rate}",
         "oscillates": "oscillates between two solutions: this round is like the one before the last, not like the last one",
         "changing": "not converged: it still changes, without a direction",
         "undecided": "not decided: a verdict needs three rounds that can be compared",
     }[convergence.verdict]
+
+
+def _converged_words(convergence: Convergence, changes: Changes | None) -> str:
+    """What is settled: resolution, map, angles and classes are not the same thing."""
+    since, alike = f"since round {convergence.since}", convergence.with_last
+    if alike is None:
+        return f"converged {since}: the resolution is unchanged within error; the maps were not compared"
+    moving = [
+        *(["most angles"] if alike.noise_shared is not None and alike.noise_shared < _SETTLED else []),
+        *(["classes"] if changes is not None and (changes.classes or 0.0) > _STEADY_CLASSES else []),
+    ]
+    if moving:
+        what = " and ".join(moving)
+        return f"resolution and map are unchanged within error {since}, but {what} still change: it is not settled"
+    return f"converged {since}: the resolution is unchanged within error, and the map no longer changes"
 
 
 def _beside_words(one: Agreement, mask: str | None) -> list[str]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from refine_hooks.files.atomic import beside
 from refine_hooks.files.mrc import Map
 from refine_hooks.log.folder import Store
+from refine_hooks.log.local import LEAST_SPAN
 from refine_hooks.model import Key
 from refine_hooks.report.page import LOCAL, VOLUME, opened_picture
 from refine_hooks.report.volume import about_volume, picture_of_planes
@@ -39,6 +40,7 @@ def write_local_picture(store: Store, key: Key, label: str, local: Map) -> Path 
     fine, coarse = (float(one) for one in np.percentile(known, _PERCENTILES))
     if coarse <= fine:
         return None
+    coarse = max(coarse, LEAST_SPAN * fine)
     share = np.clip((_at_voxels(local, about) - fine) / (coarse - fine), 0, 1)
     grey = np.where(np.isnan(share), 0, 1 + np.round(share * (_LEVELS - 1)) * (254 / (_LEVELS - 1)))
     path = store.picture_path(key, label, LOCAL)

@@ -1,7 +1,7 @@
 """A round as a script of UCSF ChimeraX: half maps, their average, the masks, and the rounds before it as a series.
 
 The commands are those of ChimeraX's documentation (https://www.rbvi.ucsf.edu/chimerax/docs/user/commands/): close session, open,
-volume, volume add, volume gaussian, rename, color sample, vseries slider, shape cylinder, view.
+volume, volume add, volume gaussian, rename, color sample, vseries slider, shape cylinder, log, view.
 """
 
 import re
@@ -14,6 +14,7 @@ from refine_hooks.errors import InputError
 from refine_hooks.files.mrc import read_header
 from refine_hooks.log.folder import path_of
 from refine_hooks.log.index import LogIndex
+from refine_hooks.log.local import LEAST_SPAN
 from refine_hooks.log.masks import AutomaskParameters, MaskRecord
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.model import MaskRole
@@ -37,7 +38,7 @@ def chimerax_script(record: RoundRecord, folder: Path, series: Sequence[RoundRec
 
     The average is low-passed as it was for the automask, and drawn at the level above which that took a voxel for particle. Masks
     are drawn as meshes where they are 1/2; half maps and masks other than the automask are hidden at first. What is known of the
-    round beyond its one number stands in comments.
+    round beyond its one number is written into ChimeraX's Log.
 
     Args:
         record: the round.
@@ -49,7 +50,7 @@ def chimerax_script(record: RoundRecord, folder: Path, series: Sequence[RoundRec
         InputError: its half maps are not on disk.
     """
     lines = [f"# {_one_line(f'{record.key} {record.label}')}: open this file with UCSF ChimeraX", "close session"]
-    lines += [f"# {_one_line(text)}" for text in beyond_words(record)]
+    lines += [f"log text {_spoken(text)}" for text in beyond_words(record)]
     lines += _maps(record, _halves_of(record, folder))
     masks = [(mask, file) for mask in record.masks if (file := _file_of(mask, folder)) is not None]
     lines += _masks(masks, _MAPS + 1)
@@ -127,7 +128,8 @@ def _local(record: RoundRecord, folder: Path, number: int) -> list[str]:
     file = None if known is None or known.path is None else path_of(folder.absolute(), known.path)
     if known is None or file is None or not file.is_file():
         return []
-    good_A, middle_A, poor_A = known.finest_A, known.median_A, max(known.coarsest_A, known.median_A + 0.01)
+    good_A, middle_A = known.finest_A, known.median_A
+    poor_A = max(known.coarsest_A, LEAST_SPAN * good_A, middle_A + 0.01)  # else chance alone would be coloured
     ends = f"{good_A:.4g},#2166ac:{middle_A:.4g},#f7f7f7:{poor_A:.4g},#b2182b"
     return [
         f"open {_quoted(str(file))} name {_quoted('local resolution, A')}",
@@ -175,6 +177,12 @@ def _series(record: RoundRecord, folder: Path, rounds: Sequence[RoundRecord], nu
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
+
+
+def _spoken(text: str) -> str:
+    """The rest of a command that is written into the Log: a semicolon ends a command, and a backslash begins an escape."""
+    text = _one_line(text).replace("; ", ", ").replace(";", ",").replace("\\", "/")
+    return text[:1].upper() + text[1:]
 
 
 def _quoted(text: str) -> str:

@@ -1,54 +1,106 @@
 """What more particles would give, what noise the angles were fitted to, and what limits the resolution, in words."""
 
+from collections.abc import Callable
+from typing import Literal
+
 from refine_hooks.audit.limiting import limits
 from refine_hooks.log.particles import MoreParticles, Substitution, Target
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.report.by_direction import direction_words
 from refine_hooks.report.local import convergence_words, local_words
 
+Beyond = Literal["directions", "local", "convergence", "particles", "substitution"]
+
 _SD = 3.0
+_VAGUE = 0.3  # of a B factor
 
 
 def beyond_words(record: RoundRecord) -> list[str]:
     """All that is known of a round beyond its one number, a sentence each."""
     return [
         *direction_words(record),
-        *local_words(record.local),
+        *local_words_of(record),
         *convergence_words(record.convergence, record.changes),
         *help_words(record),
     ]
 
 
+def words_of(record: RoundRecord, what: Beyond) -> list[str]:
+    """What is known of one of these things, a sentence each."""
+    words: dict[Beyond, Callable[[RoundRecord], list[str]]] = {
+        "directions": direction_words,
+        "local": local_words_of,
+        "convergence": lambda one: convergence_words(one.convergence, one.changes),
+        "particles": _particles_words,
+        "substitution": _substitution_words,
+    }
+    return words[what](record)
+
+
+def local_words_of(record: RoundRecord) -> list[str]:
+    """The local resolution beside that of the whole."""
+    curve = record.headline_curve()
+    return local_words(record.local, curve.resolution_A if curve is not None and not curve.of_program else None)
+
+
 def help_words(record: RoundRecord) -> list[str]:
     """What would help, and what a substitution of the images found, a sentence each."""
-    known = record.more_particles
-    words = [] if known is None else more_particles_words(known)
-    if known is not None and known.doubled_A < 2 * record.voxel_size_A:
-        words.append(
-            f"the voxels show no more than {2 * record.voxel_size_A:.2f} Å: finer ones need smaller voxels first"
-        )
-    words += [] if record.substitution is None else substitution_words(record.substitution, _sharing(record))
+    words = [*_particles_words(record), *_substitution_words(record)]
     found = limits(record)
     if found and (record.more_particles is not None or found[0].what != "particles"):
         words.append(f"what limits the resolution now: {'; '.join(one.words for one in found)}")
     return words
 
 
-def more_particles_words(known: MoreParticles) -> list[str]:
-    """The B factor, and what finer resolutions need."""
+def _particles_words(record: RoundRecord) -> list[str]:
+    known, nyquist_A = record.more_particles, 2 * record.voxel_size_A
+    if known is None:
+        return []
+    words = more_particles_words(known, nyquist_A)
+    if known.doubled_A < nyquist_A:
+        words.append(f"the voxels show no more than {nyquist_A:.2f} Å: finer ones need smaller voxels first")
+    return words
+
+
+def _substitution_words(record: RoundRecord) -> list[str]:
+    return [] if record.substitution is None else substitution_words(record.substitution, _sharing(record))
+
+
+def more_particles_words(known: MoreParticles, nyquist_A: float = 0.0) -> list[str]:
+    """The B factor, and what finer resolutions need.
+
+    Args:
+        known: what was found.
+        nyquist_A: nothing finer is stated.
+    """
     fewest = min(point.particles for point in known.points)
-    coarse_A, fine_A = known.doubled_interval_A
-    return [
+    coarse_A, fine_A = (max(end, nyquist_A) for end in known.doubled_interval_A)
+    doubled = (
+        f"{known.doubled_A:.2f} Å ({coarse_A:.2f}-{fine_A:.2f})"
+        if known.doubled_A >= nyquist_A
+        else f"{nyquist_A:.2f} Å, all that the voxels hold"
+    )
+    words = [
         f"signal to noise falls with B = {known.b_factor_A2:.0f} ± {known.b_factor_sd_A2:.0f} Å² (fitted from {known.fit_A[0]:.1f} "
         f"to {known.fit_A[1]:.1f} Å to {len(known.points)} reconstructions of {fewest} particles and more, {known.mask}); twice as "
-        f"many particles would give {known.doubled_A:.2f} Å ({coarse_A:.2f}-{fine_A:.2f}), these give {known.resolution_A:.2f} Å",
-        f"{'; '.join(_target_words(one) for one in known.targets)}, with angles as good as these",
+        f"many particles would give {doubled}, these give {known.resolution_A:.2f} Å"
     ]
+    targets = [one for one in known.targets if one.resolution_A >= nyquist_A]
+    if targets:
+        words.append(f"{'; '.join(_target_words(one) for one in targets)}, with angles as good as these")
+    if known.b_factor_sd_A2 > _VAGUE * known.b_factor_A2:
+        words.append("this B is known so poorly that these numbers of particles are no more than a first guess")
+    return words
 
 
 def _target_words(one: Target) -> str:
-    fewest, most = one.interval
-    return f"{one.resolution_A:.1f} Å needs about {one.factor:.2g} x as many particles ({fewest:.2g}-{most:.2g})"
+    fewest, most = (_times(end) for end in one.interval)
+    return f"{one.resolution_A:.1f} Å needs about {_times(one.factor)} x as many particles ({fewest}-{most})"
+
+
+def _times(factor: float) -> str:
+    """Two digits, and no power of ten."""
+    return f"{factor:.2g}" if factor < 10 else f"{float(f'{factor:.2g}'):,.0f}"
 
 
 def _sharing(record: RoundRecord) -> str:
@@ -70,14 +122,14 @@ def substitution_words(known: Substitution, sharing: str = "") -> list[str]:
     """
     head = (
         f"with random phases of the images beyond {known.from_A:.1f} Å and the same angles: from there to {known.to_A:.1f} Å "
-        f"{100 * known.coherent:.1f} ± {100 * known.coherent_sd:.1f} % of a half map's power is coherent with its angles, and the "
-        f"FSC accounts for {100 * known.fsc:.1f} %"
+        f"{100 * known.coherent:.1f} ± {100 * known.coherent_sd:.1f} % of a half map's power is coherent with its angles, of which "
+        f"the FSC shows {100 * known.fsc:.1f} % to be common to both halves"
     )
     noise = f"{100 * known.fitted_noise:.1f} ± {100 * known.fitted_noise_sd:.1f} %"
     if known.fitted_noise > _SD * known.fitted_noise_sd:
         said = f"{noise} is noise that the angles of each half were fitted to: align to a coarser limit"
     else:
-        said = f"no noise that the angles of one half were fitted to is seen ({noise})"
+        said = f"no noise is seen that the angles of one half alone were fitted to ({noise})"
     return [
         f"{head}: {said}",
         "noise that both halves were fitted to alike, as to one shared reference, is common to them and counts as signal here"

@@ -365,12 +365,6 @@ def analysis_words(analysis: Analysis | None) -> list[str]:
         "false discovery rate of 1 %": analysis.fdr_A,
     }
     words = [f"other criteria: {', '.join(f'{name} {_length(end)}' for name, end in ends.items())}"]
-    if analysis.cfar is not None:
-        best, worst = _length(analysis.cfar_best_A), _length(analysis.cfar_worst_A)
-        chance = f" (by chance {analysis.cfar_by_chance:.2f})" if analysis.cfar_by_chance is not None else ""
-        words.append(
-            f"conical FSC area ratio {analysis.cfar:.2f}{chance}: {best} in the best direction, {worst} in the worst"
-        )
     if analysis.b_factor_A2 is not None and analysis.b_factor_range_A is not None:
         coarse, fine = analysis.b_factor_range_A
         words.append(f"B factor {analysis.b_factor_A2:.0f} A^2, fitted from {coarse:.1f} to {fine:.1f} A")

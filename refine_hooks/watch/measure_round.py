@@ -137,7 +137,7 @@ def _written(
         former=previous,
         sharpened_path=sharpened_path,
     )
-    if views is not None:
+    if views is not None and not round_.starting:  # before the first iteration no map was made with these angles
         from refine_hooks.analysis.sampling import sampling
 
         record = record.model_copy(update={"sampling": sampling(views)})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from refine_hooks.errors import RefineHooksError
 from refine_hooks.files.reading import open_plain
-from refine_hooks.model import Facts, ProgramWarning, Reported, WarningCode
+from refine_hooks.model import Changes, Facts, ProgramWarning, Reported, WarningCode
 from refine_hooks.programs._reading import Memory
 from refine_hooks.programs.relion.tables import ClassTable, Model, Optimiser, PostProcess, read_symmetry
 
@@ -63,11 +63,18 @@ def facts_of(
         symmetry=_symmetry(optimiser, samplings, memory),
         particles=both if split else _particles(model, table),
         reported=None if first else _reported(model, table, final, split),
-        changes=optimiser.changes if optimiser and not first and not final else None,
+        changes=None if first or final else _changes(optimiser, model),
         accuracy=table.accuracy if table is not None and not first else None,
         own_numbers=optimiser is not None and optimiser.gradient,  # only every tenth iteration is written, and the last
         notes=tuple(_notes(table, optimiser, first, split, final)),
     )
+
+
+def _changes(optimiser: Optimiser | None, model: Model | None) -> Changes | None:
+    """With one class RELION counts all particles as changed at first, and none afterwards: that is no news."""
+    changes = optimiser.changes if optimiser else None
+    one_class = model is not None and (model.bodies or len(model.classes) == 1)
+    return changes.model_copy(update={"classes": None}) if changes and one_class else changes
 
 
 def _particles(model: Model | None, table: ClassTable | None) -> int | None:

@@ -7,33 +7,9 @@ function showAnalysis(detail) {
   charts.guinier = null;
   card.hidden = !analysis && !noise && !detail?.sampling;
   if (card.hidden) return;
-  const axisWords = (one) => one && `(${one.map((v) => v.toFixed(2)).join(", ")})`;
-  const chance = analysis?.cfar_by_chance;
   fill(
     $("analysis"),
     pairs([
-      [
-        "conical FSC area ratio",
-        analysis?.cfar &&
-          `${analysis.cfar.toFixed(2)}${
-            chance
-              ? `; a map that is as good in all
-      directions stays above ${chance.toFixed(2)} in 95 of 100 cases`
-              : ""
-          }`,
-      ],
-      [
-        "best and worst direction",
-        analysis?.cfar_best_A &&
-          `${angstrom(analysis.cfar_best_A)} and ` +
-            `${angstrom(analysis.cfar_worst_A)}, the worst along ${axisWords(analysis.worst_axis) || "–"} (x, y, z)`,
-      ],
-      [
-        "noise power by direction",
-        noise &&
-          `${noise.lowest.toFixed(2)} along ${axisWords(noise.lowest_axis) || "–"} to ` +
-            `${noise.highest.toFixed(2)} along ${axisWords(noise.highest_axis) || "–"} (x, y, z); 1 is the mean`,
-      ],
       [
         "half-bit, 3-sigma, FDR 1 %",
         analysis?.half_bit_A &&
