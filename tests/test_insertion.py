@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from refine_hooks.particles import (
 )
 from refine_hooks.reconstruct import Desk, half_maps_of
 from refine_hooks.settings import load_settings
-from refine_hooks.sums import insertion, relion
+from refine_hooks.sums import insertion, relion, tiles
 from refine_hooks.sums.plan import Plan, plan_for
 from refine_hooks.sums.symmetry import rotations
 from refine_hooks.sums.weights import Weights, even_weights
@@ -166,16 +167,51 @@ def test_threads_and_blocks_do_not_change_a_bit(tmp_path: Path, package: str, sy
 
 @pytest.mark.parametrize(("package", "symmetry"), [("cistem", "D2"), ("relion", "C1")])
 @pytest.mark.parametrize(
-    ("constant", "value"), [("_TILE_EDGE", 1), ("_TILE_EDGE", 5), ("_ROWS_AT_ONCE", 1), ("_READ_BYTES", 1)]
+    ("module", "constant", "value"),
+    [
+        (tiles, "_TILE_EDGE", 1),
+        (tiles, "_TILE_EDGE", 5),
+        (insertion, "_ROWS_AT_ONCE", 1),
+        (insertion, "_READ_BYTES", 1),
+        (insertion, "_PART_BYTES", 1),
+    ],
 )
 def test_tiles_do_not_change_a_bit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, symmetry: str, constant: str, value: int
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    package: str,
+    symmetry: str,
+    module: ModuleType,
+    constant: str,
+    value: int,
 ) -> None:
     write_stack(tmp_path / "s.mrcs")
     plan = planned(some_particles(tmp_path / "s.mrcs"), package, symmetry)
     one = insertion.sums_of(plan, threads=1)
-    monkeypatch.setattr(insertion, constant, value)
+    monkeypatch.setattr(module, constant, value)
     assert (insertion.sums_of(plan, threads=2) == one).all()
+
+
+def test_the_next_block_is_prepared_while_one_is_added_where_there_is_room_for_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the room for one is all that is taken; the sums are the same."""
+    write_stack(tmp_path / "s.mrcs")
+    plan = planned(some_particles(tmp_path / "s.mrcs"))
+    one, rooms, known = insertion.sums_of(plan, threads=1), [], insertion._aligned
+
+    def counted(shape: tuple[int, ...]) -> Any:
+        rooms.append(int(np.prod(shape)))
+        return known(shape)
+
+    monkeypatch.setattr(insertion, "_aligned", counted)
+    bytes_of_five = 5 * insertion.block_bytes(BOX)
+    for allowed, count in ((2 * bytes_of_five, 2), (2 * bytes_of_five - 1, 1)):
+        monkeypatch.setattr(insertion, "_BLOCK_BYTES", allowed)
+        assert (insertion.sums_of(plan, threads=2, block_particles=5) == one).all()
+        assert rooms[-count:] == [bytes_of_five // 4] * count
+        assert len(rooms) == 1 + count  # after the sums
+        rooms.clear()
 
 
 PLAIN = """

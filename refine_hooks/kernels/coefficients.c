@@ -32,18 +32,30 @@ static void factor_row(
             weight[x] *= envelope * falloff[x];
 }
 
-/* A row of an image times exp(i (shift_x x + shift_y y)) and the factor, with the weight beside it. */
+/* A row of an image times exp(i (shift_x x + shift_y y)) and the factor, with the weight beside it; the parts are computed by
+   themselves, so that each coefficient is written at once. */
 static void weighted_row(
     int64_t end, float *restrict row, const complex64 *restrict image, const float *restrict factor,
-    const float *restrict weight, const complex64 *restrict turn_x, complex64 turn_y
+    const float *restrict weight, const float *restrict cos_x, const float *restrict sin_x, complex64 turn_y
 ) {
+    float re[end], im[end];
     for (int64_t x = 0; x < end; x++) {
-        float a = (turn_x[x].re * turn_y.re - turn_x[x].im * turn_y.im) * factor[x];
-        float b = (turn_x[x].im * turn_y.re + turn_x[x].re * turn_y.im) * factor[x];
-        row[4 * x] = image[x].re * a - image[x].im * b;
-        row[4 * x + 1] = image[x].re * b + image[x].im * a;
-        row[4 * x + 2] = weight[x];
-        row[4 * x + 3] = 0;
+        float a = (cos_x[x] * turn_y.re - sin_x[x] * turn_y.im) * factor[x];
+        float b = (sin_x[x] * turn_y.re + cos_x[x] * turn_y.im) * factor[x];
+        re[x] = image[x].re * a - image[x].im * b;
+        im[x] = image[x].re * b + image[x].im * a;
+    }
+    for (int64_t x = 0; x < end; x++)
+        *(four *)(row + 4 * x) = (four){re[x], im[x], weight[x], 0};
+}
+
+/* Cosines and sines of 0, 1, 2... times an angle. */
+static void turns_of(double angle, int64_t count, float *restrict cosines, float *restrict sines) {
+    double c = cos(angle), s = sin(angle), re = 1, im = 0;
+    for (int64_t x = 0; x < count; x++) {
+        double next = re * c - im * s;
+        cosines[x] = (float)re, sines[x] = (float)im;
+        im = re * s + im * c, re = next;
     }
 }
 
@@ -60,14 +72,13 @@ void weigh(
 ) {
     int64_t n = transforms.shape[1], nh = transforms.shape[2];
     float falloff[nh], ctf[nh], factor[nh], weights[nh];
-    complex64 turn_x[nh], turn_y[nh];
+    float cos_x[nh], sin_x[nh], cos_y[nh], sin_y[nh];
     for (int64_t p = 0; p < transforms.shape[0]; p++) {
         const double *c = ROW1(chi, p), *turn = ROW1(shift, p), *w = ROW1(weight, p);
-        for (int64_t x = 0; x < nh; x++) {
-            turn_x[x] = (complex64){(float)cos(turn[0] * x), (float)sin(turn[0] * x)};
-            turn_y[x] = (complex64){(float)cos(turn[1] * x), (float)sin(turn[1] * x)};
+        turns_of(turn[0], nh, cos_x, sin_x);
+        turns_of(turn[1], nh, cos_y, sin_y);
+        for (int64_t x = 0; x < nh; x++)
             falloff[x] = (float)exp(w[1] * (x * x));
-        }
         for (int64_t j = 0; j < n; j++) {
             int64_t ky = j < first_negative ? j : j - n, at = ky < 0 ? -ky : ky, end = columns_up_to(furthest, ky, nh);
             double square = (double)(ky * ky);
@@ -78,8 +89,8 @@ void weigh(
                 end, factor, weights, ctf, falloff, (float)w[0] * falloff[at], (float)w[2] * falloff[at], ROW1(kind, p),
                 enveloped ? falloff[at] : 0
             );
-            complex64 turned = {turn_y[at].re, ky < 0 ? -turn_y[at].im : turn_y[at].im};
-            weighted_row(end, ROW2(out, p, j), ROW2(transforms, p, j), factor, weights, turn_x, turned);
+            complex64 turned = {cos_y[at], ky < 0 ? -sin_y[at] : sin_y[at]};
+            weighted_row(end, ROW2(out, p, j), ROW2(transforms, p, j), factor, weights, cos_x, sin_x, turned);
         }
     }
 }

@@ -1,4 +1,4 @@
-/* See refine_hooks/sums/insertion.py: coefficients of images spread over the sums, tile by tile.
+/* See refine_hooks/sums/tiles.py: coefficients of images spread over the sums, tile by tile.
 
    Layout of the sums while they grow: [z, y, x, 4] with real, imaginary, weight and a pad, so that one voxel is one vector of 16
    bytes and two neighbours in x are one half of a cache line; z and y run from -half - 1 to half + 1, x from 0 to half + 1, which
@@ -29,11 +29,14 @@ static inline int64_t tiles_across(grid g) { return (2 * g.half + 3 + g.edge - 1
 /* Room around a tile, in steps of the grid, for points that rounding moves across its edge; each is looked at again. */
 static const double spare = 0.02;
 
+/* A coordinate along a row: slope x + offset, and 1 / slope, which a row shares with all others of its image. */
+typedef struct { double slope, offset, inverse; } course;
+
 /* The part of the integers `in` where low <= slope x + offset < high, and hardly more. */
-static inline range between(double slope, double offset, double low, double high, range in) {
-    if (fabs(slope) < 1e-9)
-        return low - spare <= offset && offset < high + spare ? in : (range){in.end, in.end};
-    double u = (low - spare - offset) / slope, v = (high + spare - offset) / slope;
+static inline range between(course of, double low, double high, range in) {
+    if (fabs(of.slope) < 1e-9)
+        return low - spare <= of.offset && of.offset < high + spare ? in : (range){in.end, in.end};
+    double u = (low - spare - of.offset) * of.inverse, v = (high + spare - of.offset) * of.inverse;
     double first = lower(u, v), last = higher(u, v);
     if (last < in.first || first >= in.end)
         return (range){in.end, in.end};
@@ -49,10 +52,10 @@ static inline range side(double slope, double offset, int positive, range in) {
     return (slope > 0) == positive ? (range){most(in.first, cut), in.end} : (range){in.first, least(in.end, cut)};
 }
 
-/* The part of kx that a turn walks; `slope` and `offset` give x along the row as it falls. */
-static inline range part_of_turn(int turn, double slope, double offset, range in) {
-    range part = side(slope, offset, turn == AS_IT_FALLS, in);
-    return turn == EDGE && part.end > part.first ? between(slope, offset, -1, 0, part) : part;
+/* The part of kx that a turn walks; `x` is along the row as it falls. */
+static inline range part_of_turn(int turn, course x, range in) {
+    range part = side(x.slope, x.offset, turn == AS_IT_FALLS, in);
+    return turn == EDGE && part.end > part.first ? between(x, -1, 0, part) : part;
 }
 
 /* Planes and rows that a turn may write. */
@@ -61,8 +64,8 @@ static inline range writable(int turn, grid g) {
 }
 
 /* The tiles that the points `in` may write to. */
-static inline range tiles_between(double slope, double offset, range in, range within, int64_t edge) {
-    double u = slope * (double)in.first + offset, v = slope * (double)(in.end - 1) + offset;
+static inline range tiles_between(course of, range in, range within, int64_t edge) {
+    double u = of.slope * (double)in.first + of.offset, v = of.slope * (double)(in.end - 1) + of.offset;
     double first = lower(u, v) - spare, last = higher(u, v) + 1 + spare;
     if (in.end <= in.first || last < (double)within.first || first >= (double)within.end)
         return (range){0, 0};
@@ -71,19 +74,25 @@ static inline range tiles_between(double slope, double offset, range in, range w
 }
 
 /* Add the pieces of one row, with the number of their tile behind each; returns how many there are then. Beyond the end of `pieces`
-   they are only counted. `row` is a piece of all that is to be inserted of it; `m` is the matrix of its pair. */
-static int64_t cut_row(piece row, const double *m, grid g, int32_array pieces, int64_t count) {
+   they are only counted. `row` is a piece of all that is to be inserted of it; `m` is the matrix of its pair, `inverse` holds one
+   divided by what x, y and z change per kx. */
+static int64_t cut_row(piece row, const double *m, const double *inverse, grid g, int32_array pieces, int64_t count) {
     int64_t across = tiles_across(g);
+    double ky = row.ky, middle = (double)(g.half + 1);
     for (int turn = AS_IT_FALLS; turn < (g.one_sided ? TURNS : EDGE); turn++) {
-        range part = part_of_turn(turn, m[0], m[1] * row.ky, (range){row.first, row.end}), within = writable(turn, g);
-        double sign = turn == MATES ? -1 : 1, middle = (double)(g.half + 1);
-        double y_slope = sign * m[2], y = sign * m[3] * row.ky + middle, z_slope = sign * m[4], z = sign * m[5] * row.ky + middle;
-        range z_tiles = tiles_between(z_slope, z, part, within, g.edge);
+        range part = part_of_turn(turn, (course){m[0], m[1] * ky, inverse[0]}, (range){row.first, row.end});
+        if (part.end <= part.first)
+            continue;
+        range within = writable(turn, g);
+        double sign = turn == MATES ? -1 : 1;
+        course y = {sign * m[2], sign * m[3] * ky + middle, sign * inverse[1]};
+        course z = {sign * m[4], sign * m[5] * ky + middle, sign * inverse[2]};
+        range z_tiles = tiles_between(z, part, within, g.edge);
         for (int64_t i = z_tiles.first; i < z_tiles.end; i++) {
-            range slab = between(z_slope, z, (double)(i * g.edge - 1), (double)((i + 1) * g.edge), part);
-            range y_tiles = tiles_between(y_slope, y, slab, within, g.edge);
+            range slab = between(z, (double)(i * g.edge - 1), (double)((i + 1) * g.edge), part);
+            range y_tiles = tiles_between(y, slab, within, g.edge);
             for (int64_t j = y_tiles.first; j < y_tiles.end; j++) {
-                range inside = between(y_slope, y, (double)(j * g.edge - 1), (double)((j + 1) * g.edge), slab);
+                range inside = between(y, (double)(j * g.edge - 1), (double)((j + 1) * g.edge), slab);
                 if (inside.end <= inside.first)
                     continue;
                 if (count < pieces.shape[0]) {
@@ -127,13 +136,15 @@ void cut_rows(
 ) {
     grid g = {half, even, one_sided, edge};
     int64_t columns = box / 2 + 1, found = 0;
-    for (int64_t p = 0; p < matrices.shape[0]; p++)
+    for (int64_t p = 0; p < matrices.shape[0]; p++) {
+        const double *m = ROW1(matrices, p), inverse[3] = {1 / m[0], 1 / m[2], 1 / m[4]};
         for (int64_t j = 0; j < box; j++) {
             int64_t ky = j < first_negative ? j : j - box, pair = first_pair + p, end = columns_up_to(furthest, ky, columns);
             int64_t at = (pair / mates * box + j) * columns, begin = ky >= 0 ? 0 : 1;
             piece row = {(int32_t)at, (int32_t)pair, (int32_t)ky, AS_IT_FALLS, (int32_t)begin, (int32_t)end};
-            found = cut_row(row, ROW1(matrices, p), g, pieces, found);
+            found = cut_row(row, m, inverse, g, pieces, found);
         }
+    }
     if (found <= pieces.shape[0])
         sort(pieces, found, starts, out);
     count.at[0] = found;

@@ -3,13 +3,14 @@
 Threads share one pair of sums without races and without copies: each task owns tiles of the volume (kernels/insertion.c), so the
 result is the same to the last bit for any number of threads and any block size. Memory is therefore the sums of both halves,
 32 (2H + 3)^2 (H + 2) bytes with H = padding * box / 2 (0.28 GB at box 256 for cisTEM, 2.2 GB for RELION, whose grid is twice as
-fine), plus the coefficients of a block (`block_bytes`), two times 32 MB of images, and some 50 MB that say which parts of them
-fall into which tile. A block is larger than what is read at once, since each one goes through all of the sums: at box 256 they
-take as long to pass as 100 particles take to add.
+fine), plus the coefficients of one block or two (`block_bytes`), two times 32 MB of images, and some 50 MB that say which parts of
+them fall into which tile. A block is larger than what is read at once, since each one goes through all of the sums: at box 256 they
+take as long to pass as 100 particles take to add. Where two blocks have room, the next one's images are read and become
+coefficients while one is added, so that workers do not wait for each other at each step.
 """
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -18,58 +19,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.fourier import in_slabs, workers
-from refine_hooks.kernels import FLOAT, INT, array, kernel
+from refine_hooks.kernels import INT, array, kernel
 from refine_hooks.particles import Particles
-from refine_hooks.particles.stacks import Block, Images, blocks, read_images
+from refine_hooks.particles.stacks import Block, blocks, read_images
 from refine_hooks.sums import FourierSums, coefficients
 from refine_hooks.sums.plan import Floats, Plan
 from refine_hooks.sums.substitution import turn_at_random
 from refine_hooks.sums.symmetry import of_helix, rotations, turn_about
+from refine_hooks.sums.tiles import Futures, Grid, Pieces, Team, finish, tile_edge
 
 Progress = Callable[[int, int], None]
 
 _BLOCK_BYTES = 192 << 20
 _READ_BYTES = 32 << 20
-_PART_BYTES = 2 << 20  # images whose transforms stay near the core while they are weighed
-_TASKS_PER_THREAD = 4
+_PART_BYTES = 1 << 20  # images whose transforms stay near the core while they are weighed
 _ROWS_AT_ONCE = 3 << 14  # of images; their pieces take up to 1 kB each
 _SUMS, _SUMS_WRITTEN = array("float32", 4), array("float32", 4, written=True)
 _complete_mates = kernel("complete_mates", _SUMS_WRITTEN, INT)
 _symmetrise = kernel("symmetrise", _SUMS, array("float64", 2), array("float64", 1), INT, _SUMS_WRITTEN, INT, INT)
-_COUNTS = array("int64", 1, written=True)
-_cut_rows = kernel(
-    "cut_rows",
-    array("float64", 2),
-    INT,
-    INT,
-    INT,
-    INT,
-    FLOAT,
-    INT,
-    INT,
-    INT,
-    INT,
-    array("int32", 2, written=True),
-    _COUNTS,
-    array("int32", 2, written=True),
-    _COUNTS,
-)
-_fill_tiles = kernel(
-    "fill_tiles",
-    array("float32", 1),
-    array("float64", 2),
-    _SUMS_WRITTEN,
-    INT,
-    INT,
-    INT,
-    INT,
-    array("int32", 3),
-    array("int64", 2),
-    INT,
-    INT,
-)
 _unfold = kernel("unfold", _SUMS, INT, array("complex64", 3, written=True), array("float32", 3, written=True), INT, INT)
-_TILE_EDGE = 33  # measured on 1 MB of L2 and 32 MB of L3: from 22 to 44 within 5 %
 
 
 def empty_sums(plan: Plan) -> Floats:
@@ -112,24 +80,124 @@ def insert(plan: Plan, sums: Floats, *, begin: int = 0, threads: int = 0, block_
     threads = threads or workers()
     todo = plan.part(begin, len(plan))
     work = blocks(todo.particles, plan.boxes, block_size(max(plan.boxes), block_particles, threads))
-    values = _aligned((max(b.rows.size * b.box_px * (b.box_px // 2 + 1) for b in work), 4) if work else (0,))
     with ThreadPoolExecutor(threads) as pool, ThreadPoolExecutor(1) as reader:
-        images = read_images(todo.particles, [part for block in work for part in _read_at_once(block)])
-        coming: Future[Images | None] = reader.submit(next, images, None)
-        done = begin
-        for block in work:
-            rules, ready = coefficients.rules(todo, block), 0
+        for done in _Insertion(todo, sums, work, Team(pool, threads), reader).blocks_done():
+            yield begin + done
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Particles of a block that are added to one of the sums together.
+
+    Attributes:
+        values: coefficients of the whole block [particle, ky, kx, 4].
+        some: which of its particles these are.
+        number: of their sum.
+        matrices: of theirs, see `_matrices`.
+        first, last: of the block.
+    """
+
+    rules: coefficients.Rules
+    values: Floats
+    some: slice
+    number: int
+    matrices: NDArray[np.float64]
+    first: bool
+    last: bool
+
+
+class _Insertion:
+    """One batch after the other. While one is added, the next is begun: its images are read and, where there is room for two
+    blocks, become coefficients; its rows are cut; and Python does what comes between, so that no worker waits for that.
+    """
+
+    def __init__(self, plan: Plan, sums: Floats, work: list[Block], team: Team, reader: ThreadPoolExecutor) -> None:
+        self._plan, self._sums, self._work, self._team, self._reader = plan, sums, work, team, reader
+        self._images = read_images(plan.particles, [part for block in work for part in _read_at_once(block)])
+        self._coming = reader.submit(next, self._images, None)
+        self._preparing: Futures = []
+        self._using: Futures = []
+
+    def blocks_done(self) -> Iterator[int]:
+        """How many particles are in the sums, after each block."""
+        done, batches = 0, self._batches()
+        batch = next(batches, None)
+        pieces = self._begin(batch) if batch else None
+        while batch and pieces:
+            finish(self._preparing)
+            filling, following = self._fill(batch, pieces), next(batches, None)
+            if following and following.first and following.values.base is batch.values.base:
+                finish(filling)
+            pieces = self._begin(following) if following else None
+            finish(filling)
+            if batch.last:
+                done += len(batch.rules.rows)
+                yield done
+            batch = following
+
+    def _batches(self) -> Iterator[_Batch]:
+        plan, largest = (
+            self._plan,
+            max((block.rows.size * block_bytes(block.box_px) for block in self._work), default=0),
+        )
+        rooms = [_aligned((largest // 4,)) for _ in range(2 if 2 * largest <= _BLOCK_BYTES else 1)]
+        for count, block in enumerate(self._work):
             shape = block.rows.size, block.box_px, block.box_px // 2 + 1, 4
-            room = values.reshape(-1)[: int(np.prod(shape))].reshape(shape)
-            while ready < block.rows.size:
-                current = coming.result()
-                coming = reader.submit(next, images, None)
-                assert current is not None
-                _prepare(rules, ready, current, room, pool, threads)
-                ready += len(current)
-            _add_block(todo, rules, room, sums, pool, threads)
-            done += block.rows.size
-            yield done
+            values = rooms[count % len(rooms)][: int(np.prod(shape))].reshape(shape)
+            rules = coefficients.rules(plan, block)
+            matrices = _matrices(plan, rules.particles, block.box_px)
+            step = max(1, _ROWS_AT_ONCE // (block.box_px * matrices.shape[1]))
+            ends = np.searchsorted(rules.particles.half, np.arange(1, plan.sets + 2)).tolist()
+            parts = [
+                (number, slice(a, min(a + step, end)))
+                for number, (begin, end) in enumerate(pairwise(ends))
+                for a in range(begin, end, step)
+            ] or [(0, slice(0, 0))]
+            for i, (number, some) in enumerate(parts):
+                yield _Batch(rules, values, some, number, matrices[some], i == 0, i == len(parts) - 1)
+
+    def _begin(self, batch: _Batch) -> Pieces:
+        if batch.first:
+            self._preparing = self._prepare(batch)
+        grid, mates = _grid(self._plan, batch.rules, self._team.threads), batch.matrices.shape[1]
+        return Pieces(grid, batch.matrices.reshape(-1, 3, 2), mates, self._team)
+
+    def _prepare(self, batch: _Batch) -> Futures:
+        """Begin with the coefficients of a block, as its images come."""
+        ready, begun = 0, []
+        while ready < len(batch.values):
+            images = self._coming.result()
+            assert images is not None
+            step = max(1, min(_PART_BYTES // images[0].nbytes, -(-len(images) // self._team.threads)))
+            mine = []
+            for a in range(0, len(images), step):
+                some = images[a : a + step]
+                part = slice(ready + a, ready + a + len(some))
+                mine.append(self._team.pool.submit(coefficients.prepare, batch.rules, part, some, batch.values[part]))
+            finish(self._using)  # the next images go where theirs are
+            self._coming, self._using = self._reader.submit(next, self._images, None), mine
+            ready += len(images)
+            begun += mine
+        return begun
+
+    def _fill(self, batch: _Batch, pieces: Pieces) -> Futures:
+        """Begin to add a batch to its sum, and with random phases to the sums that are of such, where that is asked for."""
+        plan, values = self._plan, batch.values[batch.some]
+        filling = pieces.fill(values, self._sums[batch.number])
+        if plan.substituted_from_A is None:
+            return filling
+        finish(filling)
+        finish(self._turn(batch, values, plan.substituted_from_A))
+        return pieces.fill(values, self._sums[plan.sets + batch.number % 2])
+
+    def _turn(self, batch: _Batch, values: Floats, from_A: float) -> Futures:
+        known, step, begun = batch.rules, -(-len(values) // self._team.threads), []
+        for a in range(0, len(values), max(1, step)):
+            some = values[a : a + step]
+            own = slice(batch.some.start + a, batch.some.start + a + len(some))
+            of_own = known.first_negative, known.rows[own], known.particles.pixel_size_A[own], from_A
+            begun.append(self._team.pool.submit(turn_at_random, some, *of_own))
+        return begun
 
 
 def _read_at_once(block: Block) -> list[Block]:
@@ -137,169 +205,16 @@ def _read_at_once(block: Block) -> list[Block]:
     return [replace(block, rows=block.rows[a : a + step]) for a in range(0, block.rows.size, step)]
 
 
-def _prepare(
-    rules: coefficients.Rules, first: int, images: Images, values: Floats, pool: ThreadPoolExecutor, threads: int
-) -> None:
-    """The coefficients of the particles ``first`` and following of a block."""
-    step = max(1, min(_PART_BYTES // images[0].nbytes, -(-len(images) // threads)))
-
-    def of_some(a: int) -> None:
-        some = images[a : a + step]
-        part = slice(first + a, first + a + len(some))
-        coefficients.prepare(rules, part, some, values[part])
-
-    for _ in pool.map(of_some, range(0, len(images), step)):
-        pass
-
-
-def _add_block(
-    plan: Plan, rules: coefficients.Rules, values: Floats, sums: Floats, pool: ThreadPoolExecutor, threads: int
-) -> None:
-    """Add a block to the sums of its sets, and with random phases to the two sums after them, where that is asked for."""
-    rows = rules.particles
-    grid = _grid(plan, rules, threads)
-    matrices = _matrices(plan, rows, rules.block.box_px)
-    ends = np.searchsorted(rows.half, np.arange(1, plan.sets + 2)).tolist()
-    from_A = plan.substituted_from_A
-    for number, cut in enumerate(pairwise(ends)):
-        mine = slice(*cut)
-        more = None if from_A is None else _Substituted(rules, mine.start, from_A, sums[plan.sets + number % 2])
-        _insert_half(grid, matrices[mine], values[mine], sums[number], more, pool, threads)
-
-
-@dataclass(frozen=True, slots=True)
-class _Substituted:
-    """Sums of the same coefficients with random phases beyond a resolution."""
-
-    rules: coefficients.Rules
-    first: int
-    from_A: float
-    sums: Floats
-
-    def turn(self, values: Floats, begin: int, pool: ThreadPoolExecutor, threads: int) -> None:
-        """Turn coefficients in place; they are those of particles ``begin`` and following of this half."""
-        known, step = self.rules, -(-len(values) // threads)
-
-        def of_some(a: int) -> None:
-            some = values[a : a + step]
-            own = slice(self.first + begin + a, self.first + begin + a + len(some))
-            pixel_A = known.particles.pixel_size_A[own]
-            turn_at_random(some, known.first_negative, known.rows[own], pixel_A, self.from_A)
-
-        for _ in pool.map(of_some, range(0, len(values), step)):
-            pass
-
-
-@dataclass(frozen=True, slots=True)
-class _Grid:
-    """What the compiled loops ask of a plan and of the box of a block's images, in the order they take it."""
-
-    box_px: int
-    first_negative: int
-    furthest: float
-    half: int
-    even: bool
-    one_sided: bool
-    tile_edge: int
-
-    @property
-    def of_sums(self) -> tuple[int, bool, bool, int]:
-        """Those of it that belong to the sums."""
-        return self.half, self.even, self.one_sided, self.tile_edge
-
-    @property
-    def tiles_across(self) -> int:
-        return -(-(2 * self.half + 3) // self.tile_edge)
-
-
-def _grid(plan: Plan, rules: coefficients.Rules, threads: int) -> _Grid:
-    planes = 2 * plan.half + 3
-    enough_tiles = int(planes / np.sqrt(_TASKS_PER_THREAD * threads))
-    return _Grid(
+def _grid(plan: Plan, rules: coefficients.Rules, threads: int) -> Grid:
+    return Grid(
         box_px=rules.block.box_px,
         first_negative=rules.first_negative,
         furthest=rules.furthest,
         half=plan.half,
         even=plan.padding * plan.box_px % 2 == 0,
         one_sided=plan.package == "cistem",
-        tile_edge=max(1, min(_TILE_EDGE, enough_tiles)),
+        tile_edge=tile_edge(plan.half, threads),
     )
-
-
-def _insert_half(
-    grid: _Grid,
-    matrices: NDArray[np.float64],
-    values: Floats,
-    sums: Floats,
-    substituted: _Substituted | None,
-    pool: ThreadPoolExecutor,
-    threads: int,
-) -> None:
-    """Add coefficients [particle, ky, kx, 4] to the sums of one half; matrices are [particle, mate, 3, 2]."""
-    particles, mates = matrices.shape[:2]
-    step = max(1, _ROWS_AT_ONCE // (grid.box_px * mates))
-    for begin in range(0, particles, step):
-        some = slice(begin, begin + step)
-        pairs = matrices[some].reshape(-1, 3, 2)
-        pieces, starts = _cut(grid, pairs, mates, pool, threads)
-        _insert_pieces(grid, pairs, values[some], sums, pieces, starts, pool, threads)
-        if substituted is not None:
-            substituted.turn(values[some], begin, pool, threads)
-            _insert_pieces(grid, pairs, values[some], substituted.sums, pieces, starts, pool, threads)
-
-
-def _cut(
-    grid: _Grid, pairs: NDArray[np.float64], mates: int, pool: ThreadPoolExecutor, threads: int
-) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """The pieces of a share of the pairs for each thread, sorted by tile: see ``cut_rows`` in kernels/insertion.c."""
-    shares = [slice(a, b) for a, b in pairwise(np.linspace(0, len(pairs), threads + 1).astype(int).tolist())]
-    starts = np.empty((threads, grid.tiles_across**2 + 1), np.int64)
-    room = -(-len(pairs) // threads) * grid.box_px * (grid.tiles_across // 2 + 4)  # most often enough
-
-    def of_share(number: int) -> int:
-        share, count = shares[number], np.zeros(1, np.int64)
-        _cut_rows(
-            flat[share],
-            share.start,
-            mates,
-            grid.box_px,
-            grid.first_negative,
-            grid.furthest,
-            *grid.of_sums,
-            np.empty((room, 7), np.int32),
-            starts[number],
-            pieces[number],
-            count,
-        )
-        return int(count[0])
-
-    flat = pairs.reshape(-1, 6)
-    pieces = np.empty((threads, room, 6), np.int32)
-    while (wanted := max(pool.map(of_share, range(threads)))) > room:
-        room = wanted
-        pieces = np.empty((threads, room, 6), np.int32)
-    return pieces, starts
-
-
-def _insert_pieces(
-    grid: _Grid,
-    pairs: NDArray[np.float64],
-    values: Floats,
-    sums: Floats,
-    pieces: NDArray[np.int32],
-    starts: NDArray[np.int64],
-    pool: ThreadPoolExecutor,
-    threads: int,
-) -> None:
-    before = starts.sum(axis=0)
-    tasks = _TASKS_PER_THREAD * threads if threads > 1 else 1
-    cuts = np.searchsorted(before, np.linspace(0, before[-1], tasks + 1)[1:-1]).tolist()
-
-    def of_tiles(tiles: tuple[int, int]) -> None:
-        _fill_tiles(values.reshape(-1), pairs.reshape(-1, 6), sums, *grid.of_sums, pieces, starts, *tiles)
-
-    for _ in pool.map(of_tiles, pairwise([0, *cuts, len(before) - 1])):
-        pass
 
 
 def _matrices(plan: Plan, rows: Particles, box_px: int) -> NDArray[np.float64]:
