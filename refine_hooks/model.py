@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -185,6 +185,24 @@ class Former:
     since_ns: int | None = None
 
 
+@runtime_checkable
+class TellsOrigin(Protocol):
+    """An adapter's inputs of a round that say where its half maps will come from before anything is read."""
+
+    @property
+    def origin(self) -> Origin | None:
+        """None: there are none."""
+
+
+@runtime_checkable
+class TellsStart(Protocol):
+    """An adapter's inputs of a round that say whether it is the state before the first iteration."""
+
+    @property
+    def starting(self) -> bool:
+        """Whether nothing has been refined in it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Round:
     """One round of one class as it is on disk now; made anew at every look.
@@ -193,9 +211,8 @@ class Round:
         missing: what is still awaited, in words; a round is measured only when nothing is.
         fault: why it cannot be measured as it stands; recorded as failed, tried again when ``fingerprint`` changes.
         complete: the inputs prove by their own contents that they are whole, so no time has to pass.
-        inputs: whatever the adapter needs to find the halves again (a dataclass of paths, never open files). Its ``origin``,
-            where it has one, says before anything is read where the half maps will come from (None: there are none); its
-            ``starting``, where it has one, whether this is the state before the first iteration.
+        inputs: whatever the adapter needs to find the halves again (a dataclass of paths, never open files), which may be
+            `TellsOrigin` and `TellsStart`.
         formerly: what the same inputs may have been measured as before the program had named this round.
         serial: of this object's making. A round that an adapter gives from memory, because nothing of it has changed, keeps it.
     """
@@ -215,14 +232,12 @@ class Round:
     @property
     def origin(self) -> Origin | Literal["unknown"] | None:
         """Where the half maps will come from, told before anything is read: None for nowhere, ``unknown`` where no one says."""
-        origin: Origin | Literal["unknown"] | None = getattr(self.inputs, "origin", "unknown")
-        return origin
+        return self.inputs.origin if isinstance(self.inputs, TellsOrigin) else "unknown"
 
     @property
     def starting(self) -> bool:
         """Whether it is the state before the first iteration, as the adapter's inputs say: nothing has been refined in it."""
-        starting: bool = getattr(self.inputs, "starting", False)
-        return starting
+        return isinstance(self.inputs, TellsStart) and self.inputs.starting
 
 
 @dataclass(frozen=True, slots=True)

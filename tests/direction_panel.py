@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from refine_hooks import fsc, masks
-from refine_hooks.analysis import analyse
-from refine_hooks.analysis.cones import HALF_ANGLE_DEG, fibonacci_axes
+from refine_hooks.analysis.axes import HALF_ANGLE_DEG, fibonacci_axes
+from refine_hooks.analysis.further import analyse
 from refine_hooks.analysis.sampling import sampled
 from refine_hooks.log.directions import Along
 

@@ -10,8 +10,10 @@ from scipy import fft
 from scipy.ndimage import gaussian_filter
 
 from refine_hooks import fsc, masks
-from refine_hooks.analysis import Analysed, analyse, criteria
-from refine_hooks.analysis.cones import HALF_ANGLE_DEG, area, fibonacci_axes, in_cones
+from refine_hooks.analysis import criteria
+from refine_hooks.analysis.axes import HALF_ANGLE_DEG, fibonacci_axes
+from refine_hooks.analysis.cones import area, in_cones
+from refine_hooks.analysis.further import Analysed, analyse
 from refine_hooks.analysis.guinier import fsc_weight, guinier, sharpened
 from refine_hooks.files.mrc import Map, write_map
 from refine_hooks.fourier import shell_frequency_per_A, shell_sums, transform, voxels_in_shell

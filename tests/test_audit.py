@@ -26,7 +26,7 @@ from rounds_data import (
 )
 
 from refine_hooks import curves
-from refine_hooks.analysis.cones import fibonacci_axes
+from refine_hooks.analysis.axes import fibonacci_axes
 from refine_hooks.analysis.sampling import sampling
 from refine_hooks.analysis.views import Views
 from refine_hooks.audit import Finding, audit, worst

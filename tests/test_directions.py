@@ -10,9 +10,9 @@ from rounds_data import healthy
 
 import refine_hooks
 from refine_hooks import fsc, masks
-from refine_hooks.analysis import analyse
-from refine_hooks.analysis.cones import fibonacci_axes
+from refine_hooks.analysis.axes import fibonacci_axes
 from refine_hooks.analysis.directions import noise_directions
+from refine_hooks.analysis.further import analyse
 from refine_hooks.analysis.sampling import Sampled, sampled, sampling
 from refine_hooks.analysis.views import Views
 from refine_hooks.analysis.views_agree import agreement

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks import curves
-from refine_hooks.analysis.cones import AXES, HALF_ANGLE_DEG, Cones
+from refine_hooks.analysis.axes import AXES, HALF_ANGLE_DEG
+from refine_hooks.analysis.cones import Cones
 from refine_hooks.fourier import Curve
 from refine_hooks.fsc.crossing import Errors, crossing_interval
 from refine_hooks.log.directions import Along, AxisName

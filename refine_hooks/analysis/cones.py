@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks import curves
+from refine_hooks.analysis.axes import AXES, HALF_ANGLE_DEG, fibonacci_axes
 from refine_hooks.fourier import Curve, HalfTransform, ShellSums, in_slabs, shell_of_square, workers
 from refine_hooks.fsc import correlation
 from refine_hooks.kernels import FLOAT, INT, array, kernel
 
-AXES = 256
-HALF_ANGLE_DEG = 20.0
 _DRAWS, _SEED = 100, 20180927
 _SLAB = array("complex64", 3)
 _cone_sums = kernel(
@@ -45,15 +44,6 @@ class Cones:
     noise: NDArray[np.float64]
     resolution_A: NDArray[np.float64]
     cfar: float
-
-
-def fibonacci_axes(count: int = AXES) -> NDArray[np.float64]:
-    """Unit vectors [axis, 3] (z, y, x), even over the half sphere z > 0 (González 2010, doi:10.1007/s11004-009-9257-x)."""
-    i = np.arange(count)
-    z = (i + 0.5) / count
-    azimuth = i * np.pi * (3 - np.sqrt(5))
-    radius = np.sqrt(1 - z * z)
-    return np.stack([z, radius * np.sin(azimuth), radius * np.cos(azimuth)], axis=1)
 
 
 def in_cones(half1: HalfTransform, half2: HalfTransform, frequency_per_A: Curve, threshold: float) -> Cones:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from refine_hooks.analysis.cones import HALF_ANGLE_DEG, fibonacci_axes
+from refine_hooks.analysis.axes import HALF_ANGLE_DEG, fibonacci_axes
 from refine_hooks.fourier import Curve, HalfTransform, ShellSums, in_slabs, shell_of_square, voxels_in_shell, workers
 from refine_hooks.kernels import INT, array, kernel
 from refine_hooks.log.checks import views_missing, views_preferred
@@ -38,7 +38,7 @@ class NoiseDirections:
         sd: by which a cone's value errs.
         unevenness: mean square over squared mean of the power by direction, at least 1: so many times fewer are the independent
             coefficients of pure noise.
-        cones: of the 256 axes of `refine_hooks.analysis.cones.fibonacci_axes`.
+        cones: of the 256 axes of `refine_hooks.analysis.axes.fibonacci_axes`.
     """
 
     lowest: float

@@ -11,10 +11,10 @@ import numpy as np
 
 from refine_hooks.analysis.blocks import Blocks, Table
 from refine_hooks.kernels.order import quantile
+from refine_hooks.log.checks import QUIET
 
 Masked = Literal["none", "inscribed_sphere", "sphere", "mask"]
 
-QUIET = 0.02  # uneven noise of sound half maps does not fall below a tenth
 _LEAST_SHARE = 0.04  # of the blocks within the inscribed sphere; a few quiet ones are no mask
 _INSCRIBED = 0.455  # radius over the box's edge: a sphere with a soft edge that touches the box has 0.46 at half height
 _WHOLE = 0.97  # of the box

@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from refine_hooks.analysis.cones import HALF_ANGLE_DEG, fibonacci_axes
+from refine_hooks.analysis.axes import HALF_ANGLE_DEG, fibonacci_axes
 from refine_hooks.analysis.views import Counts, Views, bin_directions, with_mates
 from refine_hooks.log.directions import Sampling
 
@@ -27,7 +27,7 @@ Numbers = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """Sampling over its mean, of the axes of `refine_hooks.analysis.cones.fibonacci_axes`."""
+    """Sampling over its mean, of the axes of `refine_hooks.analysis.axes.fibonacci_axes`."""
 
     relative: Numbers
 

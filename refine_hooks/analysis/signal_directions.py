@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from refine_hooks.analysis.cones import fibonacci_axes
+from refine_hooks.analysis.axes import fibonacci_axes
 from refine_hooks.analysis.directions import cell_centres, places_of_tangents, xyz
 from refine_hooks.fourier import Curve, HalfTransform, ShellSums, in_slabs, shell_of_square, voxels_in_shell, workers
 from refine_hooks.kernels import INT, array, kernel

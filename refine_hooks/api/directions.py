@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from refine_hooks.analysis import analyse
+from refine_hooks.analysis.further import analyse
 from refine_hooks.analysis.sampling import sampling
 from refine_hooks.analysis.views import Views
 from refine_hooks.api.arrays import as_pair

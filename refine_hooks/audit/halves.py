@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 
-from refine_hooks.analysis.masked import QUIET
 from refine_hooks.audit.reading import Finding, found, twice
 from refine_hooks.audit.rules import Texts, rule_of_round
-from refine_hooks.log.checks import Checks, differ_by_particle, enlarged, lie_apart, shifted, turned, unlike
+from refine_hooks.log.checks import QUIET, Checks, differ_by_particle, enlarged, lie_apart, shifted, turned, unlike
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.settings import Settings
 

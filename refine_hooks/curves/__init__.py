@@ -4,16 +4,18 @@ A crossing is linear in frequency between the last shell at or above a level and
 All crossings are kept, up and down, since one dip of a plateau moves the first by several shells; the first is the resolution.
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from refine_hooks.fourier import Curve
 from refine_hooks.log.curves import Crossing, CurveKind, state_of
 from refine_hooks.log.curves import Curve as CurveRecord
 from refine_hooks.model import ProgramCurve
 
 if TYPE_CHECKING:
+    from refine_hooks.fourier import Curve
     from refine_hooks.fsc.crossing import Errors
 
 RESOLUTION_RULE = "first crossing of {level:g}, linear in frequency, from the low side"
@@ -112,7 +114,7 @@ def interval_A(correlation: Curve, sd: Curve, frequency_per_A: Curve, level: flo
 def _interval(
     correlation: Curve,
     sd: Curve | None,
-    errors: "Errors | None",
+    errors: Errors | None,
     frequency_per_A: Curve,
     level: float,
     resolution: float | None,
@@ -149,7 +151,7 @@ def curve(
     randomised_mean: Curve | None = None,
     randomised_sd: Curve | None = None,
     sd: Curve | None = None,
-    errors: "Errors | None" = None,
+    errors: Errors | None = None,
     onset_shell: int | None = None,
     valid_shells: int | None = None,
     scored: bool = True,

@@ -16,6 +16,8 @@ SLOPE = 2.0  # standard deviations of the noise over the box
 _COHERENT = 0.5  # of a pattern
 _SHIFT_PX, _SHIFT_SD = 0.2, 4.0
 _TURN_DEG, _TURN_SD = 2.0, 3.0
+# Of the noise inside: what is left outside of a mask. Uneven noise of sound half maps does not fall below a tenth.
+QUIET = 0.02
 _MASKED_AWAY = 1e-3  # of the noise power; a mask leaves less
 
 

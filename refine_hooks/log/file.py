@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -27,8 +26,6 @@ _LOCK_PATIENCE_S, _LOCK_EVERY_S = 60.0, 0.01
 Said = TypeVar("Said", RoundRecord, RoundRecord | Failed)
 
 Place = tuple[int, int]  # offset of a line's first byte, and its length in bytes, newline included
-# Logs that hold more than was reported as written: where they really end, and how long they were left.
-_to_be_cut: dict[Path, tuple[int, int]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +126,7 @@ def find_log(place: Path) -> Path:
 
 
 def append(path: Path, lines: Iterable[LogLine]) -> list[Place]:
-    """Append lines whole and flush them to disk, under the log's own lock; a torn tail left by a kill is cut off first.
-
-    Whoever appends does it here, so that no two write at once. The log's folder is there, or nothing is written.
+    """Append lines to a log, see `Appender`.
 
     Returns:
         Where each line stands: the offset of its first byte, and its length in bytes with the newline.
@@ -139,7 +134,7 @@ def append(path: Path, lines: Iterable[LogLine]) -> list[Place]:
     Raises:
         StorageError: the disk is full, read-only or gone; nothing of these lines stays in the file.
     """
-    return append_texts(path, [spelled(line) for line in lines])
+    return Appender(path).append([spelled(line) for line in lines])
 
 
 def spelled(line: LogLine) -> bytes:
@@ -147,18 +142,60 @@ def spelled(line: LogLine) -> bytes:
     return line.model_dump_json().encode() + b"\n"
 
 
-def append_texts(path: Path, texts: list[bytes]) -> list[Place]:
-    """`append` of lines that are spelled already."""
-    try:
-        with _opened_alone(path) as handle:
-            end = _written(path, handle, b"".join(texts))
-    except OSError as error:
-        why = "it is a link, which is not followed" if path.is_symlink() else error.strerror
-        raise StorageError(
-            f"{path}: cannot be written ({why}); free some space or name another folder with --out"
-        ) from error
-    ends = list(accumulate(map(len, texts), initial=end))
-    return list(zip(ends, map(len, texts), strict=False))
+@dataclass(slots=True)
+class Appender:
+    """Appends lines to a log whole and flushes them to disk, under the log's own lock; a torn tail of a kill is cut off first.
+
+    Whoever appends does it here, so that no two write at once. The log's folder is there, or nothing is written.
+
+    Attributes:
+        path: the log.
+    """
+
+    path: Path
+    # Of a log that holds more than was reported as written: where it really ends, and how long it was left.
+    _to_be_cut: tuple[int, int] | None = None
+
+    def append(self, texts: list[bytes]) -> list[Place]:
+        """Append lines that are spelled already.
+
+        Returns:
+            Where each line stands: the offset of its first byte, and its length in bytes with the newline.
+
+        Raises:
+            StorageError: the disk is full, read-only or gone; nothing of these lines stays in the file.
+        """
+        try:
+            with _opened_alone(self.path) as handle:
+                end = self._written(handle, b"".join(texts))
+        except OSError as error:
+            why = "it is a link, which is not followed" if self.path.is_symlink() else error.strerror
+            raise StorageError(
+                f"{self.path}: cannot be written ({why}); free some space or name another folder with --out"
+            ) from error
+        ends = list(accumulate(map(len, texts), initial=end))
+        return list(zip(ends, map(len, texts), strict=False))
+
+    def _written(self, handle: int, text: bytes) -> int:
+        """Write at the end of the whole lines, and give that end."""
+        size = os.fstat(handle).st_size
+        end = _end_of_whole_lines(handle)
+        if self._to_be_cut is not None and self._to_be_cut[1] == size:
+            end = min(end, self._to_be_cut[0])
+        self._to_be_cut = None
+        os.ftruncate(handle, end)
+        try:
+            written = 0
+            while written < len(text):
+                written += os.pwrite(handle, text[written:], end + written)
+            os.fsync(handle)
+        except OSError:
+            # Where not even this can be done, a line that nobody was told of must not stand before its repetition.
+            self._to_be_cut = end, os.fstat(handle).st_size
+            os.ftruncate(handle, end)
+            self._to_be_cut = None
+            raise
+        return end
 
 
 @contextmanager
@@ -197,26 +234,6 @@ def _locked(handle: int) -> bool:
         if error.errno not in CANNOT_LOCK:
             raise
     return True
-
-
-def _written(path: Path, handle: int, text: bytes) -> int:
-    """Write at the end of the whole lines, and give that end."""
-    size = os.fstat(handle).st_size
-    cut_at, as_long_as = _to_be_cut.pop(path, (sys.maxsize, -1))
-    end = min(_end_of_whole_lines(handle), cut_at if size == as_long_as else sys.maxsize)
-    os.ftruncate(handle, end)
-    try:
-        written = 0
-        while written < len(text):
-            written += os.pwrite(handle, text[written:], end + written)
-        os.fsync(handle)
-    except OSError:
-        # Where not even this can be done, a line that nobody was told of must not stand before its repetition.
-        _to_be_cut[path] = end, os.fstat(handle).st_size
-        os.ftruncate(handle, end)
-        del _to_be_cut[path]
-        raise
-    return end
 
 
 def _end_of_whole_lines(handle: int) -> int:

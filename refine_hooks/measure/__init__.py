@@ -46,7 +46,7 @@ from refine_hooks.settings import Settings
 from refine_hooks.sums.symmetry import order_of
 
 if TYPE_CHECKING:
-    from refine_hooks.analysis import Analysed
+    from refine_hooks.analysis.further import Analysed
 
 __all__ = [
     "MeasuredMask",
@@ -185,7 +185,7 @@ def analysed(
         symmetry: symbol of the imposed point group; one that is not known counts as none.
         threshold: the level of the resolution.
     """
-    from refine_hooks.analysis import analyse
+    from refine_hooks.analysis.further import analyse
 
     correlation = np.array([np.nan if value is None else value for value in curve.correlation])
     return analyse(

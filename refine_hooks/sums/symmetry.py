@@ -8,13 +8,16 @@ I1 (fivefolds nearest to x in the xz plane), and RELION's I is its I2 (fivefolds
 import re
 from collections.abc import Sequence
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import SettingsError
 from refine_hooks.model import Package
-from refine_hooks.particles import Helix
+
+if TYPE_CHECKING:
+    from refine_hooks.particles import Helix
 
 Axis = tuple[int, tuple[float, float, float]]
 
@@ -93,7 +96,7 @@ def _axial(n: int, *, dihedral: bool) -> NDArray[np.float64]:
     return np.array(turns + ([t @ flip for t in turns] if dihedral else []))
 
 
-def of_helix(helix: Helix, padded_A: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def of_helix(helix: "Helix", padded_A: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """What a helix does to a Fourier transform: rotations about z [unit, 3, 3], and the phase in radians per step of z [unit].
 
     The units lie on both sides of the box's middle, as RELION 3 to 5 take them (``BackProjector::applyHelicalSymmetry``).

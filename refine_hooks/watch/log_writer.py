@@ -42,10 +42,14 @@ class LogWriter:
 
     store: Store
     index: LogIndex
+    _appender: journal.Appender = field(init=False)
     _held: deque[tuple[bytes, bytes]] = field(default_factory=deque)  # digest of a line, and the line packed
     _held_bytes: int = 0
     _handle: int | None = None  # the file as it was written: it outlives its name
     _end: int = 0  # of the last line that is known to be in it
+
+    def __post_init__(self) -> None:
+        self._appender = journal.Appender(self.store.log)
 
     def append(self, line: LogLine) -> None:
         """Write a line to the log, then remember it: what is remembered is always on disk.
@@ -66,7 +70,7 @@ class LogWriter:
         self._open()
 
     def _write(self, line: LogLine, text: bytes) -> None:
-        for offset, length in journal.append_texts(self.store.log, [text]):
+        for offset, length in self._appender.append([text]):
             self.index.add(line, offset, length)
             self._end = offset + length
         self._hold(text)
@@ -186,7 +190,7 @@ class LogWriter:
             present = {hashlib.sha256(text).digest() for text in stream}
         missing = [zlib.decompress(packed) for digest, packed in self._held if digest not in present]
         if missing:
-            journal.append_texts(self.store.log, missing)
+            self._appender.append(missing)
             logger.warning(f"{self.store.log}: {len(missing)} lines are written to it again")
 
     def _hold(self, text: bytes) -> None:

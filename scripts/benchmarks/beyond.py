@@ -11,7 +11,7 @@ from benchmarks.measuring import VOXEL_A, best_of, halves_of
 from scipy import fft
 
 from refine_hooks import fsc, masks
-from refine_hooks.analysis import analyse
+from refine_hooks.analysis.further import analyse
 from refine_hooks.analysis.local_record import measured_locally
 from refine_hooks.analysis.sampling import sampling
 from refine_hooks.analysis.two_rounds import agreement, round_maps
