@@ -18,13 +18,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.files.mrc import Volume
-from refine_hooks.kernels import INT, array, fft, kernel
+from refine_hooks.kernels import ADDRESS, FLOAT, INT, array, build, fft, kernel
 
 HalfTransform = NDArray[np.complex64]
 Planes = NDArray[np.complex64]
@@ -34,8 +34,11 @@ T = TypeVar("T")
 
 _SLAB_BYTES = 1 << 20
 _PADDED_AT_ONCE = 32
+_RADICES = (2, 3, 5, 7, 11, 13)
+_LONGEST_LINE = 1024  # so that the scratch of eight fits any stack
 _rooms = threading.local()
 _SLAB, _LABELS, _SUMS = array("complex64", 3), array("int16", 1), array("float64", 2, written=True)
+_transform_lines = kernel("transform_lines", array("complex64", 3, written=True), INT, ADDRESS, INT, FLOAT)
 _extent = kernel("extent", array("float32", 3), INT, INT, array("float64", 1, written=True))
 _shell_sums = kernel("shell_sums", _SLAB, _SLAB, INT, _LABELS, _SUMS)
 _voxels_in_shell = kernel("voxels_in_shell", INT, _LABELS, array("int64", 1, written=True))
@@ -170,11 +173,36 @@ def _padded(transform: HalfTransform, axis: int, box_px: int) -> HalfTransform:
 
 
 def in_place(lines: Planes, axis: int, *, backward: bool = False) -> None:
-    """Transform complex lines along one axis where they are."""
+    """Transform complex lines [.., .., ..] along one axis where they are."""
+    n = lines.shape[axis]
+    if powers := powers_of(n):
+        _transform_lines(lines, axis, powers.address, backward, 1 / n if backward else 1.0)
+        return
     step = fft.ifft if backward else fft.fft
     result = step(lines, axis=axis, overwrite_x=True)
     if result.ctypes.data != lines.ctypes.data:
         lines[...] = result
+
+
+class Powers(NamedTuple):
+    """exp(-2 pi i k / n) for all k below n, and where they stand in memory."""
+
+    values: NDArray[np.complex64]
+    address: int
+
+
+@lru_cache(maxsize=16)
+def powers_of(length: int) -> Powers | None:
+    """What the kernels need that transform lines of this length; None where they don't, or scipy does it faster."""
+    rest = length
+    for radix in _RADICES:
+        while rest % radix == 0:
+            rest //= radix
+    if rest > 1 or length > _LONGEST_LINE or build.variant() == "plain":
+        return None
+    values = np.exp(-2j * np.pi / length * np.arange(length)).astype(np.complex64)
+    values.flags.writeable = False
+    return Powers(values, values.ctypes.data)
 
 
 def extent(mask: Volume) -> Extent:
@@ -192,22 +220,6 @@ def extent(mask: Volume) -> Extent:
         return Extent(None, total, squares)
     z, y, x = (slice(int(filled[:, i].min()), int(filled[:, i + 1].max())) for i in (0, 2, 4))
     return Extent((z, y, x), total, squares)
-
-
-def new_planes(box: Box, box_px: int) -> Planes:
-    """Room for the planes of a bounding box; not set to anything."""
-    return np.empty((box[0].stop - box[0].start, box_px, box_px // 2 + 1), np.complex64)
-
-
-def columns(planes: Planes, z: slice, begin: int, end: int, kept: int, slot: int = 0) -> Planes:
-    """The step along z for ky = begin..end and kx < kept, in the `room` of that slot."""
-    n = planes.shape[1]
-    slab = room((n, end - begin, kept), slot)
-    slab[: z.start] = 0
-    slab[z.stop :] = 0
-    slab[z] = planes[:, begin:end, :kept]
-    in_place(slab, 0)
-    return slab
 
 
 def shell_sums(half1: HalfTransform, half2: HalfTransform) -> ShellSums:

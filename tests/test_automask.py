@@ -98,7 +98,7 @@ def test_the_randomised_fsc_that_the_mask_is_tested_with_is_that_of_many_randomi
     steady = steady_sums(halves, truth.oracle, onset, found.box)
     closed = expected_mean(steady, sums, mask_spectrum(truth.oracle), onset, len(truth.oracle))
     box = found.box
-    low = packed.middle(steady_planes(halves, onset, box), onset)
+    low = packed.middle(steady_planes(halves, onset, box, len(truth.oracle)), onset)
     drawn = np.mean([fsc.correlation(s) for s in randomised_sums(halves, truth.oracle, onset, 40, 1, box, low)], axis=0)
     np.testing.assert_allclose(closed[onset + 2 :], drawn[onset + 2 :], atol=0.012)
     assert closed[onset + 2] > 0.2

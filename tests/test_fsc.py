@@ -2,6 +2,8 @@
 
 from functools import cache
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 import scipy.fft
@@ -157,7 +159,7 @@ def test_no_two_repeats_of_a_randomised_fsc_are_correlated(reach: float) -> None
     assert (2 * (box[0].stop - box[0].start) <= box_px) == (reach < 0.2)
     one, two = a_pair(box_px, 5, noise=0.7)
     halves = transform(one), transform(two)
-    low = packed.middle(steady_planes(halves, onset, box), onset)
+    low = packed.middle(steady_planes(halves, onset, box, box_px), onset)
     beyond = slice(onset + 4, None)
     curves = [
         [fsc.correlation(sums)[beyond] for sums in randomised_sums(halves, mask, onset, repeats, seed, box, low)]
@@ -185,13 +187,17 @@ def test_five_repeats_tell_the_spread_at_every_shell() -> None:
     assert np.mean(ratios) == pytest.approx(1.0, abs=0.05)
 
 
-def test_what_a_mask_carries_may_be_measured_up_to_a_shell_only() -> None:
+@pytest.mark.parametrize(("last", "coarser_px"), [(20, 64), (10, 48)], ids=["in its box", "in a coarser box"])
+def test_what_a_mask_carries_may_be_measured_up_to_a_shell_only(last: int, coarser_px: int) -> None:
     one, two = a_pair(64, 5, noise=0.7)
-    mask, onset, last = a_mask(64, 16), 4, 20
+    mask, onset = a_mask(64, 16), 4
+    with patch.object(packed, "remasked", wraps=packed.remasked) as remasked:
+        randomised((transform(one), transform(two)), mask, onset, 2, 7, last_shell=last)
+    assert {call.args[0].shape[1] for call in remasked.call_args_list} == {coarser_px}
     halves = transform(one), transform(two)
     true = randomised(halves, mask, onset, 100, 1)
     found, short = (randomised(halves, mask, onset, 20, 7, last_shell=up_to) for up_to in (None, last))
-    np.testing.assert_allclose(short.mean[: last + 1], found.mean[: last + 1], atol=1e-6)
+    np.testing.assert_allclose(short.mean[: last + 1], found.mean[: last + 1], atol=2e-5)
     np.testing.assert_array_equal(short.mean[last + 1 :], 0)
     assert np.abs(found.mean[last + 1 :]).max() < 1e-3
     np.testing.assert_allclose(short.sd[: last - 3], found.sd[: last - 3], rtol=0.02)

@@ -15,7 +15,7 @@ import pytest
 from refine_hooks import kernels
 from refine_hooks.errors import RefineHooksError
 from refine_hooks.files.mrc import Map, write_map
-from refine_hooks.fourier import shell_of_square
+from refine_hooks.fourier import in_place, shell_of_square
 from refine_hooks.kernels import INT, array, build, kernel
 
 
@@ -43,6 +43,21 @@ def test_what_is_only_read_is_made_to_fit() -> None:
     there = np.ctypeslib.as_array(ctypes.cast(passed.at, ctypes.POINTER(ctypes.c_float)), (4, 3, 2))
     assert np.array_equal(there, given)
     assert list(passed.step)[:3] == [6, 2, 1]
+
+
+@pytest.mark.parametrize("length", [1, 2, 6, 9, 22, 34, 35, 52, 64, 96, 1100])
+def test_lines_are_transformed_along_any_axis_where_they_are(length: int) -> None:
+    rng = np.random.default_rng(length)
+    for axis in range(3):
+        shape = [2, 11, 9]
+        shape[axis] = length
+        held = rng.standard_normal((*shape, 2)).astype(np.float32).view(np.complex64)[..., 0]
+        for backward, transformed in ((False, np.fft.fft), (True, np.fft.ifft)):
+            wanted = transformed(held, axis=axis)
+            lines = np.zeros([size + 3 for size in shape], np.complex64)[1:-2, 2:-1, :-3]
+            lines[...] = held
+            in_place(lines, axis, backward=backward)
+            np.testing.assert_allclose(lines, wanted, rtol=0, atol=5e-7 * np.abs(wanted).max())
 
 
 def test_every_library_of_this_machine_gives_the_same_sums(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -13,13 +13,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from refine_hooks.files.mrc import Volume
-from refine_hooks.fourier import Box, Curve, Planes, ShellSums, in_place, in_slabs, room, shell_of_square
-from refine_hooks.kernels import INT, array, kernel
+from refine_hooks.fourier import Box, Curve, Planes, ShellSums, in_place, in_slabs, powers_of, room, shell_of_square
+from refine_hooks.kernels import ADDRESS, INT, array, kernel
 
 _SLAB_BYTES = 1 << 20
 _ROWS, _VOLUME = array("complex64", 3, written=True), array("float32", 3)
 _pack = kernel("pack", _VOLUME, _VOLUME, _VOLUME, INT, INT, _ROWS)
 _mask_rows = kernel("mask_rows", _ROWS, _VOLUME, INT, INT)
+_along_z = kernel("columns", array("complex64", 3), INT, INT, INT, INT, ADDRESS, _ROWS)
 _sum_slab = kernel(
     "packed_sums", array("complex64", 4), INT, INT, INT, array("int16", 1), array("float64", 2, written=True)
 )
@@ -149,21 +150,28 @@ def summed(planes: Sequence[Planes], z: slice, reach: float, *works: Work) -> li
     n = planes[0].shape[1]
 
     def work(begin: int, end: int) -> list[Curve]:
-        rows = rows_of(begin, end, n)
         kept = min(n // 2, int(np.sqrt(max(reach**2 - begin**2, 0)))) + 1
-        negative = min(kept - 1, (n - 1) // 2)
-        slabs = room((len(planes), n, len(rows), kept + negative))
+        slabs = room((len(planes), n, len(rows_of(begin, end, n)), kept + min(kept - 1, (n - 1) // 2)))
         for slab, one in zip(slabs, planes, strict=True):
-            slab[: z.start] = 0
-            slab[z.stop :] = 0
-            for row, ky in enumerate(rows):
-                slab[z, row, :kept] = one[:, ky, :kept]
-                slab[z, row, kept:] = one[:, ky, n - negative :]
-            in_place(slab, 0)
+            _columns(one, z, begin, end, kept, slab)
         return [np.asarray(each(slabs, begin, end, kept)) for each in works]
 
     parts = in_slabs(work, n // 2 + 1, _slab(2 * n, n))
     return [np.sum([part[number] for part in parts], axis=0) for number in range(len(works))]
+
+
+def _columns(planes: Planes, z: slice, begin: int, end: int, kept: int, slab: Planes) -> None:
+    """The step along z for ky = begin..end and their negatives, to [kz, row, column]: kx = 0..kept - 1, then the last kx."""
+    n, columns = len(slab), slab.shape[2]
+    if powers := powers_of(n):
+        _along_z(planes, z.start, begin, end, kept, powers.address, slab)
+        return
+    slab[: z.start] = 0
+    slab[z.stop :] = 0
+    for row, ky in enumerate(rows_of(begin, end, n)):
+        slab[z, row, :kept] = planes[:, ky, :kept]
+        slab[z, row, kept:] = planes[:, ky, n - (columns - kept) :]
+    in_place(slab, 0)
 
 
 def shell_work(box_px: int, last: int | None = None) -> tuple[float, Work]:

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import Box, Curve, HalfTransform, Planes, ShellSums, extent, shell_sums, voxels_in_shell
@@ -30,6 +31,8 @@ _POOLED_SHELLS = 3  # on either side
 _TAIL_SHELLS = 24
 _NEXT_TO_NOTHING = 0.005
 _CARRIED_SHELLS = 16  # from farther away a mask brings next to nothing
+_ALIASED_SHELLS = 8  # and less still from the other side of a coarser box, where only its corners are as near
+_COARSER = 0.9  # a box that is hardly coarser costs more than it spares
 # Random phases are multiples of 1/256 of a turn: every power of them below the 256th has mean 0, as for continuous ones.
 _PHASORS = np.exp(2j * np.pi * np.arange(256) / 256).astype(np.complex64)
 _fill = kernel(
@@ -87,20 +90,21 @@ def randomised(
     if box is None:
         raise ValueError("a mask that is zero everywhere has no randomised FSC")
     last = shells - 1 if last_shell is None else min(last_shell, shells - 1)
-    planes = steady_planes(halves, onset_shell, box)
-    low = packed.middle(planes, onset_shell)
-    packed.remasked(planes, mask, box, onset_shell)
     power, spectrum = unmasked or shell_sums(*halves), mask_spectrum(mask)
 
-    def mean_up_to(shell: int) -> Curve:
-        (found,) = packed.summed([planes], box[0], *packed.shell_work(len(mask), shell))
-        return expected_mean(packed.sums_of_pair(found), power, spectrum, onset_shell, len(mask))
+    def up_to(shell: int) -> tuple[Curve, list[packed.Block], Volume, Box]:
+        """The mean, and what the draws need: the middle of the planes of L, and the mask in the box that they are made in."""
+        coarse, there = coarser(mask, box, 2 * fft.next_fast_len(shell + (_CARRIED_SHELLS + _ALIASED_SHELLS) // 2, real=True))
+        planes = steady_planes(halves, onset_shell, there, len(coarse))
+        low = packed.middle(planes, onset_shell)
+        steady = _masked_sums([planes], coarse, there, onset_shell, shell)[0]
+        return expected_mean(steady, power, spectrum, onset_shell, len(mask)), low, coarse, there
 
-    mean = mean_up_to(last)
+    mean, low, coarse, there = up_to(last)
     if last < shells - 1 and np.abs(mean[-_POOLED_SHELLS:]).max() > _NEXT_TO_NOTHING:
         last = shells - 1
-        mean = mean_up_to(last)
-    drawn = randomised_sums(halves, mask, onset_shell, repeats, seed, box, low, last)
+        mean, low, coarse, there = up_to(last)
+    drawn = randomised_sums(halves, coarse, onset_shell, repeats, seed, there, low, last)
     spread = np.nan_to_num([correlation(sums) for sums in drawn]) - mean
     sd = _pooled_sd(order * np.mean(spread**2, axis=0), onset_shell, len(mask))
     return Randomised(np.pad(mean, (0, shells - len(mean))), sd, onset_shell, repeats)
@@ -155,8 +159,7 @@ def randomised_wide(
     box = extent(coarse).box
     if box is None:
         raise ValueError("a mask that is zero everywhere has no randomised FSC")
-    below = halves if box_px == n else tuple(low_part(half, box_px, onset_shell) for half in halves)
-    steady = steady_sums((below[0], below[1]), coarse, onset_shell, box)
+    steady = steady_sums(halves, coarse, onset_shell, box)
     found = expected_mean(steady, unmasked or shell_sums(*halves), mask_spectrum(coarse), onset_shell, n)
     kept = len(found) if box_px == n else len(found) - 1
     mean = np.zeros(n // 2 + 1)
@@ -193,8 +196,8 @@ def _pooled_sd(variance: Curve, onset_shell: int, box_px: int) -> Curve:
 
 
 def steady_sums(halves: tuple[HalfTransform, HalfTransform], mask: Volume, onset_shell: int, box: Box) -> ShellSums:
-    """Shell sums of the masked halves without what lies at and beyond the onset."""
-    return _masked_sums([steady_planes(halves, onset_shell, box)], mask, box, onset_shell)[0]
+    """Shell sums of the masked halves without what lies at and beyond the onset; of a mask in a coarser box its shells."""
+    return _masked_sums([steady_planes(halves, onset_shell, box, len(mask))], mask, box, onset_shell)[0]
 
 
 def _masked_sums(pairs: list[Planes], mask: Volume, box: Box, known: int, last: int | None = None) -> list[ShellSums]:
@@ -205,14 +208,15 @@ def _masked_sums(pairs: list[Planes], mask: Volume, box: Box, known: int, last: 
     return [packed.sums_of_pair(found)] if len(pairs) == 1 else packed.sums_of_two_pairs(found)
 
 
-def steady_planes(halves: tuple[HalfTransform, HalfTransform], onset_shell: int, box: Box) -> Planes:
-    """Planes of L, without a mask."""
-    planes = packed.new_planes(box, len(halves[0]))
+def steady_planes(halves: tuple[HalfTransform, HalfTransform], onset_shell: int, box: Box, box_px: int) -> Planes:
+    """Planes of L, without a mask, in a box of so many voxels."""
+    planes = packed.new_planes(box, box_px)
+    known = box_px if box_px == len(halves[0]) else (box_px + 1) // 2
     rows1, rows2 = (half.transpose(1, 0, 2) for half in halves)
 
     def fill(slab: Planes, begin: int, end: int) -> None:
         slab[...] = 0
-        _fill(rows1, rows2, slab, begin, end, onset_shell, False, 0, _PHASORS, len(slab))
+        _fill(rows1, rows2, slab, begin, end, onset_shell, False, 0, _PHASORS, known)
 
     packed.synthesised(fill, box, [planes], onset_shell)
     return planes
@@ -246,6 +250,31 @@ def randomised_sums(
                 packed.added(planes, low)
             drawn += _masked_sums(pairs, mask, box, known, last)
     return drawn[:repeats]
+
+
+def coarser(mask: Volume, box: Box, box_px: int) -> tuple[Volume, Box]:
+    """A mask and its bounding box in a coarser box that is as long, without the frequencies that this cannot hold.
+
+    What these leave of a soft edge beyond its bounding box is next to nothing. A box that is hardly coarser is not made.
+    """
+    n = len(mask)
+    if box_px > _COARSER * n:
+        return mask, box
+    scale = box_px / n
+    there = tuple(slice(max(0, int(side.start * scale) - 1), min(box_px, int(side.stop * scale) + 2)) for side in box)
+    along = [_resampling(n, box_px, side, to) for side, to in zip(box, there, strict=True)]
+    part = along[1] @ (mask[box] @ along[2].T)
+    out = np.zeros((box_px,) * 3, np.float32)
+    out[there] = np.tensordot(along[0], part, 1)
+    return out, (there[0], there[1], there[2])
+
+
+def _resampling(n: int, box_px: int, side: slice, there: slice) -> NDArray[np.float32]:
+    """[to, from]: the values in a coarser box, along one axis, of those in another; the sum of the frequencies that both hold."""
+    apart = np.arange(there.start, there.stop)[:, None] * (n / box_px) - np.arange(side.start, side.stop)
+    angle, held = np.pi * apart / n, 2 * ((box_px - 1) // 2) + 1
+    near = np.abs(np.sin(angle)) < 1e-9
+    return np.where(near, held, np.sin(held * angle) / np.where(near, 1.0, np.sin(angle))).astype(np.float32) / n
 
 
 def _draws(repeats: int) -> int:

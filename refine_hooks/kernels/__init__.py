@@ -7,6 +7,7 @@ first called. While it runs other threads of Python run, too.
 import ctypes
 import logging
 import os
+import struct
 import threading
 from collections.abc import Callable
 from functools import cache
@@ -21,7 +22,8 @@ from refine_hooks.kernels import build
 logger = logging.getLogger(__name__)
 
 _loading = threading.Lock()  # of threads that call their first kernels at once, one compiles
-INT, FLOAT = ctypes.c_int64, ctypes.c_double
+_packed = struct.Struct("P8q").pack
+INT, FLOAT, ADDRESS = ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
 
 
 class _Array(ctypes.Structure):
@@ -29,27 +31,32 @@ class _Array(ctypes.Structure):
 
     _fields_ = (("at", ctypes.c_void_p), ("shape", ctypes.c_int64 * 4), ("step", ctypes.c_int64 * 4))
     dtype: np.dtype[Any]
+    size: int
     axes: int
     written: bool
 
     @classmethod
     def from_param(cls, given: Any) -> Self:
-        held = np.asarray(given)
-        fits = held.dtype == cls.dtype and (held.strides[-1:] == (cls.dtype.itemsize,) or not held.size)
-        if held.ndim != cls.axes or (cls.written and not (fits and held.flags.writeable)):
-            raise TypeError(f"a kernel takes {cls.dtype} of {cls.axes} axes, not {held.dtype} of {held.ndim}")
+        held = given if type(given) is np.ndarray else np.asarray(given)
+        steps, size, axes = held.strides, cls.size, held.ndim
+        fits = held.dtype == cls.dtype and (steps[-1:] == (size,) or not held.size)
+        if axes != cls.axes or (cls.written and not (fits and held.flags.writeable)):
+            raise TypeError(f"a kernel takes {cls.dtype} of {cls.axes} axes, not {held.dtype} of {axes}")
         if not fits:
             held = np.ascontiguousarray(held, cls.dtype)
-        size = cls.dtype.itemsize
-        passed = cls(held.ctypes.data, held.shape, tuple(step // size for step in held.strides))
-        passed.held = held  # for as long as the kernel runs
+            steps = held.strides
+        rest, address = (0,) * (4 - axes), held.__array_interface__["data"][0]
+        passed = cls.from_buffer_copy(_packed(address, *held.shape, *rest, *(step // size for step in steps), *rest))
+        if held is not given:
+            passed.held = held  # for as long as the kernel runs
         return passed
 
 
 @cache
 def array(dtype: str, axes: int, *, written: bool = False) -> type[_Array]:
     """The type of an argument: an array of so many axes, to be read or to be written to."""
-    return type(f"{dtype}_{axes}", (_Array,), {"dtype": np.dtype(dtype), "axes": axes, "written": written})
+    of_it = {"dtype": np.dtype(dtype), "size": np.dtype(dtype).itemsize, "axes": axes, "written": written}
+    return type(f"{dtype}_{axes}", (_Array,), of_it)
 
 
 def kernel(name: str, *types: Any) -> Callable[..., None]:

@@ -219,28 +219,28 @@ static void put_randomised(
 
 /* Coefficients [kz, row, kx] of v1 + i v2 for ky = begin..end and their negatives, from halves [ky, kz, kx]. With a seed what lies
    at and beyond the onset, its phases random, and 0 below; without one, where `randomise` is 0, what lies below. With a seed what is
-   as far away as `known` or farther in any one direction is not written. */
+   as far away as `known` or farther in any one direction is not written. The slab may be of a coarser box than the halves. */
 void fill(
     complex_array half1, complex_array half2, complex_array slab, int64_t begin, int64_t end, int64_t onset, int64_t randomise,
     int64_t seed, complex_array phasors, int64_t known
 ) {
-    int64_t n = half1.shape[1], columns = least(half1.shape[2], known);
+    int64_t whole = half1.shape[1], n = slab.shape[0], columns = least(least(half1.shape[2], n / 2 + 1), known);
     int64_t beyond = onset * onset - onset; /* |k| >= onset - 1/2 for whole squares above this */
     for (int64_t row = 0; row < slab.shape[1]; row++) {
         int64_t ky = row < end - begin ? begin + row : -(row - (end - begin) + most(begin, 1));
         int own = ky == 0 || 2 * ky == n;
         int64_t mirror = own ? row : ky > 0 ? end - begin + ky - most(begin, 1) : -ky - begin;
-        int64_t iy = (ky + n) % n;
+        int64_t of_y = (ky + whole) % whole;
         for (int64_t iz = 0; iz < n; iz++) {
-            int64_t kz = least(iz, n - iz), low = columns_within(beyond + 1, kz * kz + ky * ky, columns);
+            int64_t kz = least(iz, n - iz), of_z = 2 * iz < n ? iz : iz + whole - n, low = columns_within(beyond + 1, kz * kz + ky * ky, columns);
             if (kz >= known || most(ky, -ky) >= known)
                 continue;
             complex64 *line = ROW2(slab, iz, row), *opposite = ROW2(slab, (n - iz) % n, mirror);
-            const complex64 *row1 = ROW2(half1, iy, iz), *row2 = ROW2(half2, iy, iz), zero = {0, 0};
+            const complex64 *row1 = ROW2(half1, of_y, of_z), *row2 = ROW2(half2, of_y, of_z), zero = {0, 0};
             for (int64_t kx = 0; kx < low; kx++)
                 put(line, opposite, n, kx, randomise ? zero : row1[kx], randomise ? zero : row2[kx]);
             if (randomise) {
-                uint64_t stream = mixed(mixed(((uint64_t)seed + 1) * STEP) + (uint64_t)(iz * n + iy + 1) * STEP);
+                uint64_t stream = mixed(mixed(((uint64_t)seed + 1) * STEP) + (uint64_t)(of_z * whole + of_y + 1) * STEP);
                 put_randomised(line, opposite, n, row1, row2, low, columns, stream, phasors.at, own && (iz == 0 || 2 * iz == n));
             }
         }

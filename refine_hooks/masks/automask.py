@@ -14,7 +14,7 @@ import numpy as np
 from refine_hooks import fsc
 from refine_hooks.fourier import Curve, HalfTransform, ShellSums, extent, transform, voxels_in_shell
 from refine_hooks.fsc import SHELLS_PAST_ONSET
-from refine_hooks.fsc.randomised import expected_mean, low_part, steady_sums
+from refine_hooks.fsc.randomised import expected_mean, steady_sums
 from refine_hooks.fsc.spread import mask_spectrum
 from refine_hooks.log.masks import AutomaskParameters, AutomaskStep
 from refine_hooks.masks.density import Density, even_length, find_density
@@ -235,8 +235,7 @@ def _claimed(
     coarse = density.mask(*sizes_A, box_px)
     box = extent(coarse).box
     assert box is not None
-    below = tuple(low_part(half, box_px, claim.onset_shell) for half in transforms)
-    steady = steady_sums((below[0], below[1]), coarse, claim.onset_shell, box)
+    steady = steady_sums(transforms, coarse, claim.onset_shell, box)
     null = expected_mean(steady, claim.unmasked, mask_spectrum(coarse), claim.onset_shell, n)
     known = min(len(null), len(correlation))
     shell = claim.shell(fsc.corrected(correlation[:known], null[:known], claim.onset_shell))
