@@ -1,7 +1,6 @@
 """FSC, its randomised FSC and its error against the definitions written out in full."""
 
 from functools import cache
-
 from unittest.mock import patch
 
 import numpy as np

@@ -94,7 +94,9 @@ def randomised(
 
     def up_to(shell: int) -> tuple[Curve, list[packed.Block], Volume, Box]:
         """The mean, and what the draws need: the middle of the planes of L, and the mask in the box that they are made in."""
-        coarse, there = coarser(mask, box, 2 * fft.next_fast_len(shell + (_CARRIED_SHELLS + _ALIASED_SHELLS) // 2, real=True))
+        coarse, there = coarser(
+            mask, box, 2 * fft.next_fast_len(shell + (_CARRIED_SHELLS + _ALIASED_SHELLS) // 2, real=True)
+        )
         planes = steady_planes(halves, onset_shell, there, len(coarse))
         low = packed.middle(planes, onset_shell)
         steady = _masked_sums([planes], coarse, there, onset_shell, shell)[0]
