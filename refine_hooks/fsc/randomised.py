@@ -275,8 +275,9 @@ def _resampling(n: int, box_px: int, side: slice, there: slice) -> NDArray[np.fl
     """[to, from]: the values in a coarser box, along one axis, of those in another; the sum of the frequencies that both hold."""
     apart = np.arange(there.start, there.stop)[:, None] * (n / box_px) - np.arange(side.start, side.stop)
     angle, held = np.pi * apart / n, 2 * ((box_px - 1) // 2) + 1
-    near = np.abs(np.sin(angle)) < 1e-9
-    return np.where(near, held, np.sin(held * angle) / np.where(near, 1.0, np.sin(angle))).astype(np.float32) / n
+    same = np.abs(np.sin(angle)) < 1e-9  # where the two have a voxel in one place
+    values = np.where(same, held, np.sin(held * angle) / np.where(same, 1.0, np.sin(angle))) / n
+    return np.asarray(values, np.float32)
 
 
 def _draws(repeats: int) -> int:
