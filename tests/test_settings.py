@@ -110,7 +110,7 @@ def test_no_text_makes_the_reader_crash(tmp_path_factory: pytest.TempPathFactory
 )
 def test_a_number_that_nothing_could_be_done_with_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "c.toml").write_text(text)
-    with pytest.raises(SettingsError, match=r"c\.toml: "):
+    with pytest.raises(SettingsError, match=r"c\.toml, line \d+: "):
         load_settings(tmp_path / "c.toml")
 
 
@@ -194,3 +194,18 @@ def test_a_log_is_read_with_the_settings_of_its_newest_watch_and_the_users_over_
     assert (found.fsc.threshold, found.audit.jump_fraction) == (0.5, 0.9)
     assert (found.sphere.radius_A, found.sphere.edge_A) == (0.0, 7.0)
     assert settings_of(None) == Settings()
+
+
+def test_every_fault_of_a_file_says_its_line_what_was_written_and_what_may_be_meant(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        '# mine\n[watch]\npoll_s = -1\n\n[fsc]\nthreshhold = 0.5\n[audti]\nx = 1\n[notify]\non = ["lunch"]\n'
+    )
+    with pytest.raises(SettingsError) as caught:
+        load_settings(path)
+    assert caught.value.faults == (
+        f"{path}, line 3: watch.poll_s: Input should be greater than 0, not -1",
+        f"{path}, line 6: fsc.threshhold: is no setting (is threshold meant?); 'refine-hooks check-config' lists them all",
+        f"{path}, line 10: notify.on.0: Input should be 'round', 'finding', 'failed', 'stalled' or 'finished'",
+        f"{path}, line 7: audti: is no setting (is audit meant?); 'refine-hooks check-config' lists them all",
+    )

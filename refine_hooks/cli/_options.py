@@ -1,7 +1,7 @@
 """Options that several commands share, and the tables of a settings file that they stand for."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -11,6 +11,21 @@ def _programs(incomplete: str) -> list[str]:
     from refine_hooks.programs import adapter_names
 
     return [name for name in adapter_names() if name.startswith(incomplete)]
+
+
+def _known_program(name: str) -> str:
+    """The name of a program, checked.
+
+    Raises:
+        typer.BadParameter: no program of that name is known here.
+    """
+    if name:
+        from refine_hooks.programs import adapter_names
+
+        known = adapter_names()
+        if name not in known:
+            raise typer.BadParameter(f"{name} is no program that is known here; there are: {', '.join(known)}")
+    return name
 
 
 Project = Annotated[
@@ -42,6 +57,7 @@ Adapter = Annotated[
         help="the refinement program, where the folder does not tell",
         show_default=False,
         autocompletion=_programs,
+        callback=_known_program,
     ),
 ]
 Masks = Annotated[
@@ -60,7 +76,12 @@ Full = Annotated[
 ]
 Local = Annotated[bool, typer.Option("--local", help="local resolution of every round, not of the newest alone")]
 Reconstruct = Annotated[
-    str, typer.Option(help="half maps from the particles: never, missing or always", show_default=False)
+    Literal["", "never", "missing", "always"],
+    typer.Option(
+        metavar="never|missing|always",
+        help="half maps from the particles [default: missing in once, never in watch]",
+        show_default=False,
+    ),
 ]
 
 

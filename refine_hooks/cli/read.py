@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -42,13 +42,12 @@ def audit(
     log: Log = Path(),
     as_json: Annotated[bool, typer.Option("--json", help="print the findings alone, as a JSON list")] = False,
     fail_on: Annotated[
-        str, typer.Option(help="exit with 4 at such a finding: note or warning", show_default=False)
+        Literal["", "note", "warning"],
+        typer.Option(metavar="note|warning", help="exit with 4 at such a finding", show_default=False),
     ] = "",
     config: LogConfig = None,
 ) -> None:
     """Check each round and report problems: which result is better, which curve is suspicious, where, and what to do."""
-    if fail_on not in ("", "note", "warning"):
-        raise typer.BadParameter(f"--fail-on {fail_on}: give note or warning")
     index = open_log(log)
     settings = log_settings(index, config)
     analyses = analyses_of(index, settings.keep.min_free_GB)
@@ -181,7 +180,10 @@ def export(
     log: FirstOfTwo = "",
     key: SecondOfTwo = "",
     *,
-    kind: Annotated[str, typer.Option("--as", help="emdb-xml, star, csv or json", show_default=False)],
+    kind: Annotated[
+        Literal["emdb-xml", "star", "csv", "json"],
+        typer.Option("--as", metavar="FORM", help="emdb-xml, star, csv or json", show_default=False),
+    ],
     out: Annotated[
         Path | None, typer.Option(help="the file to write [default: standard output]", show_default=False)
     ] = None,

@@ -18,6 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from refine_hooks.errors import SettingsError
+from refine_hooks.settings.faults import in_words
 from refine_hooks.settings.model import Section, Settings, with_new_names
 
 logger = logging.getLogger(__name__)
@@ -47,12 +48,13 @@ def config_directory() -> Path:
     return installed if installed.is_dir() else package.parent / "config"
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def _read_toml(path: Path) -> tuple[dict[str, Any], str]:
+    """A file's table, and its text."""
     try:
         text = _read(path).decode("utf-8")
         if any(line.partition("=")[0].count(".") > _DEEPEST for line in text.splitlines() if line[:1] != "#"):
             raise SettingsError(f"{path}: {_TOO_DEEP}")
-        return tomllib.loads(text)
+        return tomllib.loads(text), text
     except OSError as error:
         raise SettingsError(
             f"{path}: cannot be read ({error.strerror}); name a readable TOML file with --config"
@@ -92,20 +94,11 @@ def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _validated(table: dict[str, Any], source: str) -> Settings:
+def _validated(table: dict[str, Any], source: str, text: str = "") -> Settings:
     try:
         return Settings.model_validate(table)
     except ValidationError as error:
-        faults = []
-        for fault in error.errors():
-            where = ".".join(str(part) for part in fault["loc"])
-            what = (
-                "is no setting; see config/default.toml for all of them"
-                if fault["type"] == "extra_forbidden"
-                else fault["msg"].removeprefix("Value error, ")
-            )
-            faults.append(f"{source}: {where}: {what}")
-        raise SettingsError(*faults) from error
+        raise SettingsError(*in_words(error, source, text)) from error
 
 
 def own_table(config: Path | None) -> dict[str, Any]:
@@ -116,8 +109,8 @@ def own_table(config: Path | None) -> dict[str, Any]:
     """
     if config is None:
         return {}
-    own = _read_toml(config)
-    _validated(own, str(config))
+    own, text = _read_toml(config)
+    _validated(own, str(config), text)
     if "masks" in own:
         own["masks"] = {name: str(config.absolute().parent / file) for name, file in own["masks"].items()}
     return own
@@ -245,8 +238,8 @@ def shipped_layer(program: str) -> Layer | None:
     shipped = config_directory() / f"{program}.toml"
     if not program or not shipped.is_file():
         return None
-    table = _read_toml(shipped)
-    _validated(table, str(shipped))
+    table, text = _read_toml(shipped)
+    _validated(table, str(shipped), text)
     return Layer(str(shipped), table)
 
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from refine_hooks.errors import SettingsError
+from refine_hooks.errors import RefineHooksError, SettingsError
+from refine_hooks.files.maps import stated_voxel_size_A
 from refine_hooks.log.folder import OUT_NAME, Store
 from refine_hooks.programs import claim
 from refine_hooks.settings import layers, load_settings, merged
@@ -62,6 +63,12 @@ def open_watch(
 
 
 def _require_files(masks: dict[str, str]) -> None:
-    faults = [f"mask {name}: {file} is not there" for name, file in masks.items() if not Path(file).is_file()]
+    """Check that every mask of the user is a map, before hours of work without it."""
+    faults: list[str] = []
+    for name, file in masks.items():
+        try:
+            stated_voxel_size_A(Path(file))
+        except RefineHooksError as error:
+            faults += [f"mask {name}: {fault}" for fault in error.faults]
     if faults:
         raise SettingsError(*faults)
