@@ -65,7 +65,7 @@ def a_round(folder: Path, options: str = "", version: str = "5.0.1", call: str =
         f"_rlnOutputRootName run\n{options}\n \n"
     )
     inputs = SimpleNamespace(
-        data=None,
+        particles_table=folder / "run_it003_data.star",
         job=SimpleNamespace(folder=folder, project=folder),
         stem="run_it003",
         kind="class",
