@@ -70,10 +70,15 @@ def _claim(whole: Sequence[HalfTransform]) -> masks.Claim:
     return masks.Claim(fsc.onset(fsc.correlation(sums), 0.8) or 1, sums, shell)
 
 
-def halves_of(box_px: int) -> tuple[Map, Map]:
-    """Half maps of a rod with detail in noise; the noise is that of the seed."""
+def halves_of(box_px: int, filling: float | None = None) -> tuple[Map, Map]:
+    """Half maps of a particle with detail in noise; the noise is that of the seed.
+
+    Args:
+        box_px: edge of the maps.
+        filling: the particle's length, in boxes; None for a rod of 0.4 with long ends.
+    """
     rng = np.random.default_rng(0)
-    signal = _signal(box_px, rng)
+    signal = _signal(box_px, rng, filling)
     one, two = (
         Map(signal + np.float32(NOISE) * rng.standard_normal(signal.shape, np.float32), VOXEL_A) for _ in range(2)
     )
@@ -85,9 +90,22 @@ def signal_of(box_px: int) -> NDArray[np.float32]:
     return _signal(box_px, np.random.default_rng(0))
 
 
-def _signal(box_px: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    z, y, x = (np.indices((box_px,) * 3, np.float32) - box_px // 2) / box_px
-    body = np.exp(-(((z / 0.06) ** 2 + (y / 0.07) ** 2 + (x / 0.2) ** 2) ** 2))
+def mask_of(box_px: int, filling: float | None = None) -> NDArray[np.float32]:
+    """A mask such as a refinement program is given: the particle with some room around it, and a soft edge."""
+    return np.asarray(np.minimum(1, 20 * _body(box_px, filling)), np.float32)
+
+
+def _body(box_px: int, filling: float | None) -> NDArray[np.float32]:
+    axes = (0.06, 0.07, 0.2) if filling is None else (0.35 * filling, 0.42 * filling, 0.5 * filling)
+    z, y, x = (
+        np.square((np.indices((box_px,), np.float32)[0] - box_px // 2) / (box_px * axis)).astype(np.float32)
+        for axis in axes
+    )
+    return np.asarray(np.exp(-((z[:, None, None] + y[:, None] + x) ** 2)), np.float32)
+
+
+def _signal(box_px: int, rng: np.random.Generator, filling: float | None = None) -> NDArray[np.float32]:
+    body = _body(box_px, filling)
     texture = ndimage.gaussian_filter(rng.standard_normal(body.shape, np.float32), 1.2)
     return np.asarray(body * (texture + 0.02), np.float32)
 

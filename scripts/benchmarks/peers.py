@@ -7,7 +7,6 @@ which every program that takes a mask is given, is the truth. RELION makes a mas
 import json
 import re
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,28 +31,45 @@ class Peer:
     stated: str
 
 
-def run(folder: Path, box_px: int, say: Callable[[str, Figures], None]) -> None:
-    """A row for each program that is installed; resolutions in Angstrom, ours first."""
+HEADER = ("| box | program | its number | off by | wall s | CPU s | peak GB |", "|---|---|---|---|---|---|---|")
+
+
+def run(folder: Path, box_px: int, own: Figures) -> None:
+    """Print a row of the guide's table for each program, as it is measured.
+
+    Args:
+        folder: with the half maps and, below ``out``, what `measure` kept of them.
+        box_px: edge of the half maps.
+        own: what `measure` costs.
+    """
+
+    def say(program: str, found: Figures, read_A: float | None = None, truth_A: float = 0.0) -> None:
+        number = "" if read_A is None else f"{read_A:.2f} A"
+        off = "" if read_A is None else f"{read_A - truth_A:+.2f} A"
+        figures = " | ".join(f"{found[name]:.2f}" if name in found else "" for name in ("wall s", "CPU s", "peak GB"))
+        print(f"| {box_px} | {program} | {number} | {off} | {figures} |", flush=True)
+
     halves = [str(folder / f"half{number}.mrc") for number in (1, 2)]
     mask, own_A = _automask(folder / "out")
     truth_A = expected_A(signal_of(box_px), read_map(mask).voxels)
-    say(f"truth, automask: {truth_A:.2f} A", {})
-    say(f"measure: {_in_words(own_A, truth_A)}", {})
+    say("expected under the automask", {}, truth_A, truth_A)
+    say("`measure`, `automask_corrected`", own, own_A, truth_A)
     for peer in _of_a_mask(folder, halves, mask):
         if not shutil.which(peer.command[0]):
             say(f"{peer.name}: not installed", {})
             continue
         found = _timed(peer.command, folder / "said.txt")
         read_A = _stated_A(peer.stated, (folder / "said.txt").read_text(errors="replace"))
-        say(f"{peer.name}: {_in_words(read_A, truth_A)}", _figures(found))
+        say(f"{peer.name}" + ("" if read_A else ": states no number"), _figures(found), read_A, truth_A)
     if not shutil.which("relion_postprocess"):
         say("relion_postprocess: not installed", {})
         return
     relion = _relion(folder, box_px)
     truth_A = expected_A(signal_of(box_px), read_map(folder / "relion_mask.mrc").voxels)
-    say("relion_mask_create", _figures(relion["relion_mask_create"]))
+    say("`relion_mask_create`", _figures(relion["relion_mask_create"]))
+    say("expected under RELION's mask", {}, truth_A, truth_A)
     read_A = _stated_A(r"_rlnFinalResolution\s+([\d.]+)", (folder / "post.star").read_text())
-    say(f"relion_postprocess: {_in_words(read_A, truth_A)}", _figures(relion["relion_postprocess"]))
+    say("`relion_postprocess`", _figures(relion["relion_postprocess"]), read_A, truth_A)
 
 
 def expected_A(signal: Volume, mask: Volume) -> float:
@@ -73,18 +89,14 @@ def _of_a_mask(folder: Path, halves: list[str], mask: Path) -> list[Peer]:
     drgn = ["cryodrgn_utils", "fsc", *halves, "--mask", given, "--Apix", str(VOXEL_A), "-o", str(folder / "drgn.txt")]
     servalcat = ["servalcat", "fsc", "--halfmaps", *halves, "--mask", given, "-o", str(folder / "servalcat")]
     return [
-        Peer("servalcat fsc", servalcat, r"from mask corrected FSC = ([\d.]+)"),
-        Peer("cryodrgn_utils fsc", drgn, r"FSC=0.143: ([\d.]+) ang"),
+        Peer("`servalcat fsc`", servalcat, r"from mask corrected FSC = ([\d.]+)"),
+        Peer("`cryodrgn_utils fsc`, uncorrected", drgn, r"FSC=0.143: ([\d.]+) ang"),
     ]
 
 
 def _stated_A(pattern: str, said: str) -> float | None:
     found = re.findall(pattern, said)
     return float(found[-1]) if found else None
-
-
-def _in_words(read_A: float | None, truth_A: float) -> str:
-    return "states no number" if read_A is None else f"{read_A:.2f} A ({read_A - truth_A:+.2f})"
 
 
 def _figures(found: Figures) -> Figures:

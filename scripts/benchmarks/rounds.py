@@ -26,7 +26,7 @@ from scipy import fft
 from refine_hooks.files.mrc import Volume, read_map, write_map
 from refine_hooks.fourier import workers
 from refine_hooks.log.records import HalfMapsRecord
-from refine_hooks.measure import measure_halves, round_record
+from refine_hooks.measure import measure_halves, read_users_mask, round_record
 from refine_hooks.model import Facts, HalfMaps, Key, Round, fingerprint_of
 from refine_hooks.settings import load_settings
 from refine_hooks.sums.cistem import half_maps_from_dumps
@@ -125,7 +125,7 @@ def _floor(folder: Path) -> Callable[[], object]:
     return floor
 
 
-def _measure(folder: Path) -> Callable[[], object]:
+def _measure(folder: Path, mask: Path | None = None) -> Callable[[], object]:
     settings = load_settings()
 
     def measure() -> str:
@@ -133,7 +133,8 @@ def _measure(folder: Path) -> Callable[[], object]:
         halves = HalfMaps(read_map(paths[0]), read_map(paths[1]), "found", paths)
         facts = _facts(halves.half1.box_px)
         round_ = Round(Key(run="m", iteration=1, class_id=1), "files", "m", fingerprint_of(folder, paths), facts)
-        measurement = measure_halves(halves, facts, settings)
+        named = [read_users_mask("own", mask, halves.half1)] if mask else []
+        measurement = measure_halves(halves, facts, settings, named)
         masks = tuple(mask.record for mask in measurement.masks)
         record = round_record(round_, halves, measurement, HalfMapsRecord(origin="found"), masks)
         return record.model_dump_json()
