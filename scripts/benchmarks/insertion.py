@@ -3,9 +3,7 @@
 A particle's cost is the slope between two runs of different size, so that start-up and the finish of the map do not count.
 """
 
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -14,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from benchmarks.rounds import _timed
 
 REPEATS = 3
 _COUNTS = {64: 4000, 128: 1200, 256: 1200}
@@ -21,6 +20,7 @@ _RULES = ("relion", "cistem", "cistem, normalised")
 _GOALS_MS = {("cistem", 64): 0.05, ("cistem", 128): 0.18, ("cistem", 256): 0.85}
 _TWO_THREADS_GOAL = 1.9
 _LOOP_S = 0.2
+CHILD = "import sys; sys.path[:0] = {path!r}; from benchmarks import insertion; insertion.work(*sys.argv[1:])"
 
 
 def run(boxes: Sequence[int] = (64, 128, 256)) -> list[str]:
@@ -41,7 +41,7 @@ def run(boxes: Sequence[int] = (64, 128, 256)) -> list[str]:
         with tempfile.TemporaryDirectory() as folder:
             star = _particles(Path(folder), box_px, count)
             relion = _relion(star, count) if shutil.which("relion_reconstruct") else None
-            cells = [f"{1000 * relion[0]:.3g} ms, {relion[1]:.0f} MB" if relion else ""]
+            cells = [f"{1000 * relion[0]:.2f} ms, {relion[1]:.0f} MB" if relion else ""]
             cells += [_ours(star, rules, count, box_px, relion) for rules in _RULES]
             rows.append(_row([str(box_px), *cells, *_two_threads(star, count)]))
             print(rows[-1], flush=True)
@@ -62,7 +62,7 @@ def _ours(star: Path, rules: str, count: int, box_px: int, relion: tuple[float, 
     (seconds, _, peak), (fewer, _, _) = _child(star, rules, count), _child(star, rules, count // 4)
     slope = (seconds - fewer) / (count - count // 4)
     goal = _GOALS_MS.get((rules, box_px))
-    cell = f"{1000 * slope:.3g} ms" + (f" ({goal:g})" if goal else "")
+    cell = f"{1000 * slope:.3f} ms" + (f" ({goal:g})" if goal else "")
     return cell + (f", {relion[0] / slope:.1f} x" if relion else "") + f", {peak:.0f} MB"
 
 
@@ -133,15 +133,9 @@ def _particles(folder: Path, box_px: int, count: int) -> Path:
 
 def _measured(command: list[str], folder: Path) -> tuple[float, float, str]:
     """CPU seconds, peak memory in MB and the output of a program that runs to its end."""
-    with tempfile.TemporaryFile("w+") as out:
-        process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        out.seek(0)
-        text = out.read()
-    if process.returncode:
-        raise SystemExit(f"{command[0]} failed:\n{text[-2000:]}")
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, text
+    said = folder / "said.txt"
+    found = _timed(command, said, folder)
+    return found["cpu_s"], found["peak_GB"] * 1000, said.read_text(errors="replace")
 
 
 def _relion(star: Path, count: int) -> tuple[float, float]:
@@ -160,19 +154,20 @@ def _relion(star: Path, count: int) -> tuple[float, float]:
 
 def _child(star: Path, rules: str, count: int, threads: int = 1) -> tuple[float, float, float]:
     """Least CPU and wall seconds of inserting some particles in a process of its own, and its peak memory."""
-    command = [sys.executable, __file__, str(star), rules, str(count), str(threads)]
+    command = [sys.executable, "-c", CHILD.format(path=sys.path), str(star), rules, str(count), str(threads)]
     _, peak, text = _measured(command, star.parent)
     cpu_s, wall_s = map(float, text.split()[-2:])
     return cpu_s, wall_s, peak
 
 
-def _insert(star: Path, rules: str, count: int, threads: int) -> None:
+def work(star: str, rules: str, count: str, threads: str) -> None:
+    """Insert the first particles of a table, and print the least CPU and wall seconds of some runs."""
     from refine_hooks.particles import read_particles, stacks
     from refine_hooks.sums import insertion, normalise
     from refine_hooks.sums.plan import plan_for
     from refine_hooks.sums.weights import even_weights
 
-    particles = read_particles(star).rows(slice(0, count))
+    particles = read_particles(Path(star)).rows(slice(0, int(count)))
     boxes = stacks.checked_boxes(particles)
     package = rules.partition(",")[0]
     options = {"whitening": normalise.whitening_filter(particles, boxes, 0.6 * boxes[0])} if package != rules else {}
@@ -181,14 +176,7 @@ def _insert(star: Path, rules: str, count: int, threads: int) -> None:
     times = []
     for _ in range(REPEATS + 1):
         began, began_wall = time.process_time(), time.perf_counter()
-        for _ in insertion.insert(plan, sums, threads=threads):
+        for _ in insertion.insert(plan, sums, threads=int(threads)):
             pass
         times.append((time.process_time() - began, time.perf_counter() - began_wall))
     print(*(min(each) for each in zip(*times, strict=True)))
-
-
-if __name__ == "__main__":
-    if len(sys.argv) == 5:
-        _insert(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
-    else:
-        run()

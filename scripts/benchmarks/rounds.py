@@ -40,6 +40,7 @@ CODE = "import sys; sys.path[:0] = {path!r}; from benchmarks import rounds; roun
 def run(boxes: Sequence[int] = (128, 256, 384), peers_up_to_px: int = 384) -> list[str]:
     """The rows of the table, printed as they are measured."""
     rows = [
+        "",
         "| box | work | wall s | CPU s | peak GB | wall / F | wall / floor | CPU of RELION's pair / ours |",
         "|---|---|---|---|---|---|---|---|",
     ]
@@ -59,10 +60,11 @@ def run(boxes: Sequence[int] = (128, 256, 384), peers_up_to_px: int = 384) -> li
                     for floor in ("two transforms", "floor")
                 )
                 ratio = f"{pair_s / each['cpu_s']:.0f}" if pair_s and name in ("measure", "round from dumps") else ""
-                figures = " | ".join(f"{each[what]:.2f}" for what in ("wall_s", "cpu_s", "peak_GB"))
-                rows.append(f"| {box_px} | {name} | {figures} | {floors} | {ratio} |")
+                figures = " | ".join(f"{each[figure]:.2f}" for figure in ("wall_s", "cpu_s", "peak_GB"))
+                what = f"{name}: {100 * mask_share(folder):.1f} % of the box" if name == "relion_mask_create" else name
+                rows.append(f"| {box_px} | {what} | {figures} | {floors} | {ratio} |")
                 print(rows[-1], flush=True)
-    print(machine())
+    print("", machine(), sep="\n")
     return rows
 
 
@@ -112,6 +114,7 @@ def _two_transforms(folder: Path) -> Callable[[], object]:
 
 def _floor(folder: Path) -> Callable[[], object]:
     dumps = sorted(folder.glob("*.dump"))
+    (folder / "floor").mkdir(exist_ok=True)
 
     def floor() -> None:
         raw = [np.fromfile(path, np.float32, offset=60) for path in dumps]
@@ -170,8 +173,6 @@ def work(name: str, folder: str) -> None:
     with tempfile.TemporaryDirectory() as place:
         _prepare(Path(place), 48)
         WORKS[name](Path(place))()
-    if name == "floor":
-        (Path(folder) / "floor").mkdir(exist_ok=True)
     start_up_s = time.process_time()
     task, times = WORKS[name](Path(folder)), []
     for _ in range(REPEATS):
@@ -232,7 +233,15 @@ def _relion(folder: Path, box_px: int) -> dict[str, dict[str, float]]:
         str(folder / "post"),
         "--auto_bfac",
     ]
-    return {"relion_mask_create": _timed(make), "relion_postprocess": _timed(post)}
+    made = _timed(make)
+    if not mask_share(folder):
+        raise RuntimeError(f"relion_mask_create made an empty mask of box {box_px} at the level {level:g}")
+    return {"relion_mask_create": made, "relion_postprocess": _timed(post)}
+
+
+def mask_share(folder: Path) -> float:
+    """How much of the box lies in the mask that RELION made."""
+    return float(np.mean(read_map(folder / "relion_mask.mrc").voxels > 0.5))
 
 
 def _low_passed(voxels: Volume, finest_A: float) -> Volume:
@@ -244,11 +253,11 @@ def _low_passed(voxels: Volume, finest_A: float) -> Volume:
     return np.asarray(np.fft.irfftn(spectrum, voxels.shape, (0, 1, 2)), np.float32)
 
 
-def _timed(command: list[str], said: Path = Path(os.devnull)) -> dict[str, float]:
-    """What a command costs; what it says goes into a file."""
+def _timed(command: list[str], said: Path = Path(os.devnull), folder: Path | None = None) -> dict[str, float]:
+    """What a command costs, in a folder; what it says goes into a file."""
     began, peak_kB = time.perf_counter(), 0
     with said.open("wb") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, cwd=folder, stdout=file, stderr=subprocess.STDOUT)
     while True:
         # Not ru_maxrss: that of a child begins with its parent's.
         found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())
