@@ -58,7 +58,7 @@ def run(folder: Path, box_px: int, own: Figures) -> None:
         if not shutil.which(peer.command[0]):
             say(f"{peer.name}: not installed", {})
             continue
-        found = _timed(peer.command, folder / "said.txt")
+        found = _timed(peer.command, folder / "said.txt", folder)
         read_A = _stated_A(peer.stated, (folder / "said.txt").read_text(errors="replace"))
         say(f"{peer.name}" + ("" if read_A else ": states no number"), _figures(found), read_A, truth_A)
     if not shutil.which("relion_postprocess"):
