@@ -153,8 +153,9 @@ void block_sums(
                             rows[x] += a[x];
                 }
             float *to = ROW2(sums, block - begin, part);
-            for (int64_t x = 0; x < n; x++)
-                to[x / step] += rows[x];
+            for (int64_t first = 0; first < n; first += step, to++)
+                for (int64_t x = first; x < least(first + step, n); x++)
+                    *to += rows[x];
         }
 }
 

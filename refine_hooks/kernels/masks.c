@@ -44,14 +44,14 @@ void noise_sums(float_array noise, double radius_px, double quiet, int64_t begin
     sums.at[1] = squares;
 }
 
-/* The histogram [bin, 8] of planes begin..end: count, sum and sum of squares of the signal in a sphere, then count and sum of what
-   lies about it. */
+/* The histograms [2, bin, 4] of planes begin..end: count, sum and sum of squares of the signal in a sphere, then of what lies
+   about it. */
 void tally(
     float_array signal, float_array noise, double radius_px, double quiet, double low, double width, int64_t begin, int64_t end,
-    double_array table
+    double_array tables
 ) {
-    int64_t n = noise.shape[0], bins = table.shape[0];
-    double per_width = 1 / width;
+    int64_t n = noise.shape[0], bins = tables.shape[1];
+    double per_width = 1 / width, *inside = tables.at, *about = ROW1(tables, 1);
     for (int64_t z = begin; z < end; z++)
         for (int64_t y = 0; y < n; y++) {
             const float *quiet_row = ROW2(noise, z, y), *row = ROW2(signal, z, y);
@@ -60,12 +60,11 @@ void tally(
                 if (!(fabsf(quiet_row[x]) > quiet))
                     continue;
                 double value = row[x];
-                double *bin = ROW1(table, most(0, least(bins - 1, (int64_t)((value - low) * per_width))));
-                int about = x < in.begin || x >= in.end;
-                bin[3 * about] += 1;
-                bin[3 * about + 1] += value;
-                if (!about)
-                    bin[2] += value * value;
+                double *bin = 4 * most(0, least(bins - 1, (int64_t)((value - low) * per_width)))
+                            + (x < in.begin || x >= in.end ? about : inside);
+                bin[0] += 1;
+                bin[1] += value;
+                bin[2] += value * value;
             }
         }
 }

@@ -174,12 +174,14 @@ def _lowpassed(
 ) -> tuple[Volume, Volume]:
     """Both volumes under a Gaussian of sigma ``filter_A``."""
     axis, last = np.fft.fftfreq(box_px, voxel_size_A), np.fft.rfftfreq(box_px, voxel_size_A)
-    z, x = (np.exp(-2 * (np.pi * filter_A * f) ** 2).astype(np.float32) for f in (axis, last))
-    weight = z[:, None, None] * (z[:, None] * x)
+    z, x = (np.exp(-2 * (np.pi * filter_A * f) ** 2).astype(np.float32) for f in (axis, np.repeat(last, 2)))
+    plane = z[:, None] * x
 
     def volume(number: int, _: int) -> Volume:
-        weighted = transforms[number] * weight
-        return np.asarray(fft.irfftn(weighted, s=(box_px,) * 3, overwrite_x=True), np.float32)
+        # Real factors of real and imaginary parts side by side: a product with complex ones takes several times as long.
+        weighted = np.ascontiguousarray(transforms[number]).view(np.float32) * plane
+        weighted *= z[:, None, None]
+        return np.asarray(fft.irfftn(weighted.view(np.complex64), s=(box_px,) * 3, overwrite_x=True), np.float32)
 
     signal, noise = in_slabs(volume, 2, 1)
     return signal, noise

@@ -25,7 +25,7 @@ _noise_sums = kernel("noise_sums", array("float32", 3), FLOAT, FLOAT, INT, INT, 
 _tally = kernel(
     "tally",
     *(array("float32", 3), array("float32", 3), FLOAT, FLOAT, FLOAT, FLOAT, INT, INT),
-    array("float64", 2, written=True),
+    array("float64", 3, written=True),
 )
 
 
@@ -52,8 +52,8 @@ def levels(signal: Volume, noise: Volume, radius_px: float) -> dict[str, Any]:
         radius_px: of the sphere that noise and significance are measured in.
     """
     n = len(signal)
-    largest = float(np.abs(noise).max(initial=0))
-    if largest <= 1e-6 * max(float(np.abs(signal).max(initial=0)), 1e-30):
+    largest = _largest(noise)
+    if largest <= 1e-6 * max(_largest(signal), 1e-30):
         return {"reason": "no_difference", "why": "the two half maps do not differ, so there is no noise to judge by"}
 
     def work(begin: int, end: int) -> Table:
@@ -90,18 +90,22 @@ def levels(signal: Volume, noise: Volume, radius_px: float) -> dict[str, Any]:
     }
 
 
+def _largest(volume: Volume) -> float:
+    return max(float(volume.max(initial=0)), -float(volume.min(initial=0)))
+
+
 def _histograms(signal: Volume, noise: Volume, radius_px: float, quiet: float) -> tuple[_Histogram, _Histogram]:
     """Of the sphere, and of the whole box; the latter without squares."""
     low, high = float(signal.min()), float(signal.max())
     width = max((high - low) / (_BINS - 1), 1e-30)
 
     def work(begin: int, end: int) -> Table:
-        table = np.zeros((_BINS, 8))  # in cache lines
-        _tally(signal, noise, radius_px, quiet, low, width, begin, end, table)
-        return table
+        tables = np.zeros((2, _BINS, 4))
+        _tally(signal, noise, radius_px, quiet, low, width, begin, end, tables)
+        return tables
 
     n = len(signal)
-    counts, sums, squares, more, more_sums = np.sum(in_slabs(work, n, max(64, -(-n // 4))), axis=0).T[:5]
+    (counts, sums, squares), (more, more_sums, _) = sum(in_slabs(work, n, -(-n // 2))).transpose(0, 2, 1)[:, :3]
     whole = _Histogram(counts + more, sums + more_sums, np.zeros(_BINS), low, width)
     return _Histogram(counts, sums, squares, low, width), whole
 
@@ -128,6 +132,8 @@ def _false_discovery_threshold(histogram: _Histogram, background: float, sd: flo
     above = np.cumsum(histogram.counts[::-1])[::-1]
     allowed = 2 * _DISCOVERY_RATE / histogram.counts.sum() * above
     tried = (scores > 1) & (above > 0)
+    x = np.maximum(scores, 0) / math.sqrt(2)
+    tried &= 2 / math.sqrt(math.pi) * np.exp(-(x**2)) / (x + np.sqrt(x**2 + 2)) <= allowed  # the least that erfc(x) can be
     for score, chance in zip(scores[tried].tolist(), allowed[tried].tolist(), strict=True):
         if math.erfc(score / math.sqrt(2)) <= chance:
             return float(score)
