@@ -14,7 +14,7 @@ import itertools
 import math
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -207,13 +207,19 @@ def powers_of(length: int) -> Powers | None:
 
 def extent(mask: Volume) -> Extent:
     """Bounding box and sums of a mask [z, y, x]."""
+    return joined_extent(in_slabs(lambda begin, end: extent_of_planes(mask, begin, end), mask.shape[0], 16))
 
-    def work(begin: int, end: int) -> Curve:
-        found = np.empty(8)
-        _extent(mask, begin, end, found)
-        return found
 
-    parts = np.array(in_slabs(work, mask.shape[0], 16))
+def extent_of_planes(mask: Volume, begin: int, end: int) -> Curve:
+    """Bounding box and sums of the planes begin..end of a mask, for `joined_extent`."""
+    found = np.empty(8)
+    _extent(mask, begin, end, found)
+    return found
+
+
+def joined_extent(of_planes: Sequence[Curve]) -> Extent:
+    """That of a whole mask from those of its planes."""
+    parts = np.array(of_planes)
     total, squares = float(parts[:, 6].sum()), float(parts[:, 7].sum())
     filled = parts[parts[:, 1] > 0]
     if not len(filled):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import Box, Curve, HalfTransform, ShellSums, extent, shell_sums
 from refine_hooks.fsc import packed
-from refine_hooks.fsc.spread import block_sums, difference_sums
+from refine_hooks.fsc.spread import block_sums, difference_sums, power_by_square
 from refine_hooks.kernels import fft
 
 SHELLS_PAST_ONSET = 2
@@ -77,17 +77,14 @@ def shells_together(mask: Volume) -> Curve:
 
 def _together(weights: Volume, shells: int = 1) -> Curve:
     """The same of noise whose variance under the mask is ``weights`` [z, y, x], in blocks."""
-    few = len(weights)
     half = fft.rfftn(weights)
     power = half.real**2 + half.imag**2
     if not power[0, 0, 0] > 0:
         return np.asarray(np.eye(shells)[0])
-    q = [np.square(np.fft.fftfreq(few) * few).astype(np.float32) for _ in range(2)]
-    distance = np.sqrt(q[0][:, None, None] + q[1][:, None] + np.square(np.arange(few // 2 + 1, dtype=np.float32)))
-    distance[0, 0, 0] = 0.5
-    power /= distance
-    power[..., 1 : (few + 1) // 2] *= 2
-    near = np.bincount(np.rint(distance).astype(np.int64).ravel(), power.ravel().astype(np.float64))
+    found = power_by_square(power)
+    distance = np.sqrt(np.arange(len(found)))
+    distance[0] = 0.5
+    near = np.bincount(np.rint(distance).astype(np.int64), found / distance)
     inside = np.arange(len(near)) - np.arange(shells)[:, None]
     # Half of what lies just as far away as the shell is thick enough to be reached.
     shares = np.where(inside > 0, 1.0, np.where(inside == 0, 0.5, 0.0))

@@ -197,9 +197,12 @@ def _pooled_sd(variance: Curve, onset_shell: int, box_px: int) -> Curve:
     return np.minimum(np.sqrt(pooled), 1.0)
 
 
-def steady_sums(halves: tuple[HalfTransform, HalfTransform], mask: Volume, onset_shell: int, box: Box) -> ShellSums:
-    """Shell sums of the masked halves without what lies at and beyond the onset; of a mask in a coarser box its shells."""
-    return _masked_sums([steady_planes(halves, onset_shell, box, len(mask))], mask, box, onset_shell)[0]
+def steady_sums(
+    halves: tuple[HalfTransform, HalfTransform], mask: Volume, onset_shell: int, box: Box, last: int | None = None
+) -> ShellSums:
+    """Shell sums of the masked halves without what lies at and beyond the onset, up to a shell or all; of a mask in a coarser box
+    its shells."""
+    return _masked_sums([steady_planes(halves, onset_shell, box, len(mask))], mask, box, onset_shell, last)[0]
 
 
 def _masked_sums(pairs: list[Planes], mask: Volume, box: Box, known: int, last: int | None = None) -> list[ShellSums]:

@@ -35,14 +35,27 @@ def mask_spectrum(mask: Volume) -> Curve:
     blocks = block_sums(mask, step)
     half = fft.rfftn(blocks)
     k = np.fft.fftfreq(few) * few
-    smoothed = np.sinc(k * (step / n)) if step > 1 else np.ones(few)
-    kept = few // 2 + 1
-    power = (half.real**2 + half.imag**2) / float(n) ** 6
-    power /= (smoothed[:, None, None] * smoothed[:, None] * smoothed[:kept]) ** 2
-    power[..., 1 : (few + 1) // 2] *= 2
-    distance = np.sqrt(k[:, None, None] ** 2 + k[:, None] ** 2 + np.arange(kept) ** 2)
-    labels = np.minimum(np.floor(distance + 0.5), few // 2).astype(np.int64)
-    return np.asarray(np.bincount(labels.ravel(), power.ravel(), minlength=few // 2 + 1), np.float64)
+    widened = (np.sinc(k * (step / n)) ** -2 if step > 1 else np.ones(few)).astype(np.float32)
+    power = half.real**2 + half.imag**2
+    power *= widened[:, None] * widened[: few // 2 + 1]
+    power *= widened[:, None, None]
+    found = power_by_square(power)
+    shells = np.minimum(np.floor(np.sqrt(np.arange(len(found))) + 0.5), few // 2).astype(np.int64)
+    return np.asarray(np.bincount(shells, found / float(n) ** 6, minlength=few // 2 + 1), np.float64)
+
+
+def power_by_square(power: Volume) -> Curve:
+    """Sums over a whole transform at each squared distance from its origin.
+
+    Args:
+        power: of each coefficient of the half transform [kz, ky, kx]; overwritten.
+    """
+    n = len(power)
+    axis = np.arange(n)
+    square = np.square(np.minimum(axis, n - axis))
+    power[..., 1 : (n + 1) // 2] *= 2
+    squares = (square[:, None, None] + square[:, None]) + square[: n // 2 + 1]
+    return np.asarray(np.bincount(squares.ravel(), power.ravel()), np.float64)
 
 
 def spread_power(power: Curve, voxels_in_shell: NDArray[np.int64], spectrum: Curve) -> Curve:

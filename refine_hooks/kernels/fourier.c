@@ -9,15 +9,16 @@ void extent(float_array mask, int64_t begin, int64_t end, double_array out) {
     for (int64_t z = begin; z < end; z++)
         for (int64_t y = 0; y < ny; y++) {
             const float *row = ROW2(mask, z, y);
-            double sum = 0, sum_of_squares = 0;
             int filled = 0;
+            for (int64_t x = 0; x < nx; x++)
+                filled |= row[x] != 0;
+            if (!filled)
+                continue;
+            double sum = 0, sum_of_squares = 0;
             for (int64_t x = 0; x < nx; x++) {
                 sum += row[x];
                 sum_of_squares += row[x] * row[x];
-                filled |= row[x] != 0;
             }
-            if (!filled)
-                continue;
             total += sum;
             squares += sum_of_squares;
             z0 = least(z0, z), z1 = z + 1, y0 = least(y0, y), y1 = most(y1, y + 1);

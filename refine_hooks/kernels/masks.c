@@ -77,30 +77,33 @@ static inline place about(double at, int64_t m) {
     return (place){low, least(low + 1, m - 1), (float)fmin(fmax(at - low, 0), 1)};
 }
 
-/* Planes begin..end of a soft mask: trilinear in the distance, then its edge from a table of 1025; beyond it stays 0. */
+/* Planes begin..end of a soft mask: trilinear in the distance, then its edge from a table of 1025; beyond it is 0. */
 void soft_edge(
     float_array distance, double_array places, double inner, double edge, float_array table, float_array mask, int64_t begin,
     int64_t end
 ) {
     int64_t n = mask.shape[0], m = distance.shape[0];
     float row[m];
+    place along[n];
+    for (int64_t x = 0; x < n; x++)
+        along[x] = about(places.at[x], m);
     for (int64_t z = begin; z < end; z++) {
-        place pz = about(places.at[z], m);
+        place pz = along[z];
         for (int64_t y = 0; y < n; y++) {
-            place py = about(places.at[y], m);
+            place py = along[y];
             const float *a = ROW2(distance, pz.low, py.low), *b = ROW2(distance, pz.low, py.high);
             const float *c = ROW2(distance, pz.high, py.low), *d = ROW2(distance, pz.high, py.high);
-            float nearest = 1e30f;
+            float nearest = 1e30f, *to = ROW2(mask, z, y);
             for (int64_t x = 0; x < m; x++) {
                 float low = a[x] + py.share * (b[x] - a[x]), high = c[x] + py.share * (d[x] - c[x]);
                 row[x] = low + pz.share * (high - low) - (float)inner;
                 nearest = row[x] < nearest ? row[x] : nearest;
             }
+            memset(to, 0, (size_t)n * sizeof *to);
             if (nearest >= edge)
                 continue;
-            float *to = ROW2(mask, z, y);
             for (int64_t x = 0; x < n; x++) {
-                place px = about(places.at[x], m);
+                place px = along[x];
                 float value = row[px.low] + px.share * (row[px.high] - row[px.low]);
                 if (value <= 0)
                     to[x] = 1;

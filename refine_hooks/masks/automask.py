@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from refine_hooks import fsc
-from refine_hooks.fourier import Curve, HalfTransform, ShellSums, extent, transform, voxels_in_shell
+from refine_hooks.fourier import Curve, Extent, HalfTransform, ShellSums, transform, voxels_in_shell
 from refine_hooks.fsc import SHELLS_PAST_ONSET
 from refine_hooks.fsc.randomised import expected_mean, steady_sums
 from refine_hooks.fsc.spread import mask_spectrum
@@ -26,6 +26,9 @@ EDGE_A = 8.0
 # How the mask is loosened, step by step: reach beyond the particle's surface, width of the edge about it.
 LOOSER_A = ((REACH_A, 11.0), (REACH_A, 14.0), (13.0, 17.0), (14.0, 19.0), (15.0, 21.0))
 SMOOTH_SHARE = 0.1  # of the density; from here on the resolution without it is measured as well
+_PAST_CLAIM = (
+    8  # shells; where the mask by itself correlates next to nothing, or less, the corrected curve is hardly higher
+)
 _LOOKED_AT = 1.25  # of the shell that is claimed: hardly a mask without the smooth part claims a finer one
 _WIDE_VOXEL_A = 6.0  # with wider voxels, edges are as many voxels as with these
 _CHECKED_VOXEL_A = 2.0  # an edge of 8 A is as smooth on such a grid as on a finer one
@@ -52,11 +55,13 @@ class Automask:
     """The mask, how it was made, and why there is none where ``values`` is None.
 
     Attributes:
+        extent: where it is not zero, and its sums.
         correlation: FSC under the mask over the shells 0..N//2, where it had to be measured to make it.
         together: see `fsc.shells_together`; where it had to be known.
     """
 
     values: Volume | None
+    extent: Extent | None = None
     parameters: AutomaskParameters = field(default_factory=AutomaskParameters)
     note: str | None = None
     correlation: Curve | None = None
@@ -124,27 +129,29 @@ def automask(
     density = find_density(both, len(half1), voxel_size_A, limit_radius_A, finest_A)
     if not isinstance(density, Density):
         return Automask(
-            None, AutomaskParameters(**density), f"no mask can be made: {density['why']}; the sphere is all there is"
+            None,
+            None,
+            AutomaskParameters(**density),
+            f"no mask can be made: {density['why']}; the sphere is all there is",
         )
     wide = max(1.0, voxel_size_A / _WIDE_VOXEL_A)
     sizes_A = [(reach_A + (wide - 1) * edge_A / 4, wide * edge_A) for reach_A, edge_A in ((REACH_A, EDGE_A), *LOOSER_A)]
     parameters = {**density.found, "reach_A": sizes_A[0][0], "edge_A": sizes_A[0][1]}
     if claim is None:
-        return Automask(density.mask(*sizes_A[0]), AutomaskParameters(**parameters))
+        return Automask(*density.mask(*sizes_A[0]), AutomaskParameters(**parameters))
     tried: list[_Tested] = []
-    mask = half1
     for size_A in sizes_A:
-        mask = density.mask(*size_A)
-        tried.append(_tested(density, size_A, mask, (half1, half2), both, claim))
+        made = density.mask(*size_A)
+        tried.append(_tested(density, size_A, made, (half1, half2), both, claim))
         if tried[-1].passed:
             break
     best = _best(tried)
     if best is not tried[-1]:
-        mask = density.mask(best.reach_A, best.edge_A)
+        made = density.mask(best.reach_A, best.edge_A)
     parameters |= {"reach_A": best.reach_A, "edge_A": best.edge_A, "steps": tuple(one.step() for one in tried)}
     parameters |= _smooth_part(density, best, (half1, half2), both, claim)
     note = None if best.passed else _doubt(best)
-    return Automask(mask, AutomaskParameters(**parameters), note, best.correlation, best.together)
+    return Automask(*made, AutomaskParameters(**parameters), note, best.correlation, best.together)
 
 
 def _smooth_part(
@@ -188,13 +195,13 @@ def _doubt(best: _Tested) -> str:
 def _tested(
     density: Density,
     sizes_A: tuple[float, float],
-    mask: Volume,
+    made: tuple[Volume, Extent],
     halves: tuple[Volume, Volume],
     transforms: tuple[HalfTransform, HalfTransform],
     claim: Claim,
 ) -> _Tested:
     """A mask of that reach and edge put to the test."""
-    found, n = _claimed(density, sizes_A, mask, halves, transforms, claim), density.box_px
+    found, n = _claimed(density, sizes_A, made, halves, transforms, claim), density.box_px
     if found.shell is None or found.coarse is None:
         return _Tested(*sizes_A, found.correlation, None, 0.0, 0.0)
     shells = np.arange(len(found.null))
@@ -207,7 +214,7 @@ def _tested(
 def _claimed(
     density: Density,
     sizes_A: tuple[float, float],
-    mask: Volume,
+    made: tuple[Volume, Extent],
     halves: tuple[Volume, Volume],
     transforms: tuple[HalfTransform, HalfTransform],
     claim: Claim,
@@ -218,25 +225,25 @@ def _claimed(
     Args:
         density: what the mask is of.
         sizes_A: reach and edge of the mask.
-        mask: the same in the halves' box.
+        made: the mask itself in the halves' box, and where it is.
         halves: unmasked.
         transforms: of the halves.
         claim: how a resolution is claimed.
         last: where only the shell is wanted, the shells beyond are left out unless it may lie there.
     """
-    found, n = extent(mask), density.box_px
+    (mask, found), n = made, density.box_px
     correlation = fsc.masked_fsc(*halves, mask, found.box, last)
     reached = claim.shell(correlation)
     if last is not None and reached is not None and last - 1 <= reached < n // 2 - 1:
-        return _claimed(density, sizes_A, mask, halves, transforms, claim)
+        return _claimed(density, sizes_A, made, halves, transforms, claim)
     if reached is None:
         return _Claimed(correlation)
     box_px = min(n, even_length(max(2 * (reached + 4), n * density.voxel_size_A / _CHECKED_VOXEL_A)))
-    coarse = density.mask(*sizes_A, box_px)
-    box = extent(coarse).box
-    assert box is not None
-    steady = steady_sums(transforms, coarse, claim.onset_shell, box)
+    coarse, within = density.mask(*sizes_A, box_px)
+    assert within.box is not None
+    known = min(box_px // 2, int(reached) + _PAST_CLAIM)
+    steady = steady_sums(transforms, coarse, claim.onset_shell, within.box, known)
     null = expected_mean(steady, claim.unmasked, mask_spectrum(coarse), claim.onset_shell, n)
-    known = min(len(null), len(correlation))
-    shell = claim.shell(fsc.corrected(correlation[:known], null[:known], claim.onset_shell))
+    shells = slice(min(len(null), len(correlation)))
+    shell = claim.shell(fsc.corrected(correlation[shells], null[shells], claim.onset_shell))
     return _Claimed(correlation, coarse, null, shell)

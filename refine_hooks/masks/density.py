@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from refine_hooks.fourier import in_slabs
+from refine_hooks.fourier import Curve, Extent, extent_of_planes, in_slabs, joined_extent
 from refine_hooks.kernels import FLOAT, INT, array, fft, kernel
 from refine_hooks.masks.morphology import ball, bounding_box, components, distances
 from refine_hooks.masks.shapes import Volume, cosine_edge
@@ -72,8 +72,8 @@ class Density:
         rest = _distance_A(self.inside() & ~voxels, binned_A, self.found["contour_A"])
         return replace(self, distance_A=rest)
 
-    def mask(self, reach_A: float, edge_A: float, box_px: int | None = None) -> Volume:
-        """A soft mask [z, y, x]: 1/2 at ``reach_A`` beyond the surface, with a cosine edge of ``edge_A`` about that.
+    def mask(self, reach_A: float, edge_A: float, box_px: int | None = None) -> tuple[Volume, Extent]:
+        """A soft mask [z, y, x], and where it is: 1/2 at ``reach_A`` beyond the surface, a cosine edge of ``edge_A`` about that.
 
         Args:
             reach_A: beyond the particle's surface.
@@ -175,12 +175,11 @@ def _lowpassed(
     """Both volumes under a Gaussian of sigma ``filter_A``."""
     axis, last = np.fft.fftfreq(box_px, voxel_size_A), np.fft.rfftfreq(box_px, voxel_size_A)
     z, x = (np.exp(-2 * (np.pi * filter_A * f) ** 2).astype(np.float32) for f in (axis, np.repeat(last, 2)))
-    plane = z[:, None] * x
+    weight = z[:, None, None] * (z[:, None] * x)
 
     def volume(number: int, _: int) -> Volume:
         # Real factors of real and imaginary parts side by side: a product with complex ones takes several times as long.
-        weighted = np.ascontiguousarray(transforms[number]).view(np.float32) * plane
-        weighted *= z[:, None, None]
+        weighted = np.ascontiguousarray(transforms[number]).view(np.float32) * weight
         return np.asarray(fft.irfftn(weighted.view(np.complex64), s=(box_px,) * 3, overwrite_x=True), np.float32)
 
     signal, noise = in_slabs(volume, 2, 1)
@@ -199,11 +198,15 @@ def _distance_A(inside: NDArray[np.bool_], voxel_size_A: float, contour_A: float
     return distance
 
 
-def _resampled(distance_A: Volume, box_px: int, inner_A: np.float32, edge_A: float) -> Volume:
+def _resampled(distance_A: Volume, box_px: int, inner_A: np.float32, edge_A: float) -> tuple[Volume, Extent]:
     """The soft mask on a grid of ``box_px`` from the distance on the binned one; the grids meet at the centre of the box."""
     step = distance_A.shape[0] / box_px
     places = (np.arange(box_px) - box_px // 2) * step + distance_A.shape[0] // 2
-    mask = np.zeros((box_px,) * 3, np.float32)
+    mask = np.empty((box_px,) * 3, np.float32)
     table = cosine_edge(np.linspace(0, 1, 1025, dtype=np.float32), 1.0)
-    in_slabs(lambda begin, end: _soft_edge(distance_A, places, inner_A, edge_A, table, mask, begin, end), box_px, 16)
-    return mask
+
+    def work(begin: int, end: int) -> Curve:
+        _soft_edge(distance_A, places, inner_A, edge_A, table, mask, begin, end)
+        return extent_of_planes(mask, begin, end)
+
+    return mask, joined_extent(in_slabs(work, box_px, 4))

@@ -105,7 +105,9 @@ def _histograms(signal: Volume, noise: Volume, radius_px: float, quiet: float) -
         return tables
 
     n = len(signal)
-    (counts, sums, squares), (more, more_sums, _) = sum(in_slabs(work, n, -(-n // 2))).transpose(0, 2, 1)[:, :3]
+    (counts, sums, squares), (more, more_sums, _) = np.sum(in_slabs(work, n, -(-n // 2)), axis=0).transpose(0, 2, 1)[
+        :, :3
+    ]
     whole = _Histogram(counts + more, sums + more_sums, np.zeros(_BINS), low, width)
     return _Histogram(counts, sums, squares, low, width), whole
 
@@ -133,7 +135,9 @@ def _false_discovery_threshold(histogram: _Histogram, background: float, sd: flo
     allowed = 2 * _DISCOVERY_RATE / histogram.counts.sum() * above
     tried = (scores > 1) & (above > 0)
     x = np.maximum(scores, 0) / math.sqrt(2)
-    tried &= 2 / math.sqrt(math.pi) * np.exp(-(x**2)) / (x + np.sqrt(x**2 + 2)) <= allowed  # the least that erfc(x) can be
+    tried &= (
+        2 / math.sqrt(math.pi) * np.exp(-(x**2)) / (x + np.sqrt(x**2 + 2)) <= allowed
+    )  # the least that erfc(x) can be
     for score, chance in zip(scores[tried].tolist(), allowed[tried].tolist(), strict=True):
         if math.erfc(score / math.sqrt(2)) <= chance:
             return float(score)

@@ -67,8 +67,9 @@ def _described(
     note: str | None,
     path: Path | None = None,
     together: Curve | None = None,
+    found: Extent | None = None,
 ) -> MeasuredMask:
-    found = extent(values)
+    found = found or extent(values)
     record = MaskRecord(
         name=name,
         role=role,
@@ -171,7 +172,14 @@ def automask(pair: Pair, settings: Settings, limit_radius_A: float | None = None
     if made.values is None:
         return [_absent("automask", "automask", parameters, made.note)]
     described = _described(
-        "automask", "automask", made.values, pair.voxel_size_A, parameters, made.note, together=made.together
+        "automask",
+        "automask",
+        made.values,
+        pair.voxel_size_A,
+        parameters,
+        made.note,
+        together=made.together,
+        found=made.extent,
     )
     return [replace(described, correlation=made.correlation)]
 
