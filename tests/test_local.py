@@ -87,6 +87,11 @@ def test_the_words_of_a_local_resolution_hold_for_each_map() -> None:
         in said
     )
     assert "nine of ten places are right within 12 %" in said
+    most = local_words(known.model_copy(update={"beyond_nyquist": 0.9}))[0]
+    assert (
+        "90 % of all places are good up to the limit of the voxels, the poorest twentieth is at 7.00 Å or coarser"
+        in most
+    )
     assert "nearly all places are better than the 7.50 Å of the whole" in said
     assert "the particle is one part: 6.00 Å (6.20-5.80)" in said
     other = part.model_copy(update={"number": 2, "resolution_A": 7.0, "interval_A": (7.2, 6.8), "volume_share": 0.3})

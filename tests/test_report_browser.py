@@ -17,6 +17,7 @@ from refine_hooks.log import file as journal
 from refine_hooks.log.convergence import Agreement, Convergence
 from refine_hooks.log.file import read_journal
 from refine_hooks.log.folder import Store
+from refine_hooks.log.masks import MaskRecord
 from refine_hooks.log.particles import MoreParticles, SubsetPoint, Substitution
 from refine_hooks.log.records import Analysis, RoundRecord
 from refine_hooks.report.file import report_html
@@ -176,7 +177,12 @@ def test_dark_mode_follows_the_system_and_the_key_with_curves_in_colours_of_thei
 
 def test_nothing_overflows_a_narrow_window(page: chromium.Page, log: Path) -> None:
     page.ask("Emulation.setDeviceMetricsOverride", width=390, height=800, deviceScaleFactor=2, mobile=False)
+    gone = MaskRecord(
+        name="body", role="program", volume_A3=0, volume_fraction=0, note=f"{'/a_folder_of_a_project' * 5} is gone"
+    )
+    live_logs.another_round(log, 9, masks=(*live_logs.rounds_of(log)[-1].masks, gone))
     page.open(written(log))
+    assert "a_folder_of_a_project" in page.run("document.querySelector('#findings').textContent")
     assert page.run("document.documentElement.scrollWidth") <= 390
     page.ask("Emulation.clearDeviceMetricsOverride")
 

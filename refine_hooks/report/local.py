@@ -4,7 +4,7 @@ from refine_hooks.log.convergence import Agreement, Convergence
 from refine_hooks.log.local import LocalChange, LocalPart, LocalResolution
 from refine_hooks.model import Changes
 
-_NEXT_TO_NOTHING, _NEARLY_ALL = 0.01, 0.95
+_NEXT_TO_NOTHING, _MOST, _NEARLY_ALL = 0.01, 0.75, 0.95
 _MUCH_SOLVENT = 0.3
 _QUARTERS = (0.25, 0.5, 0.75)
 _SETTLED, _STEADY_CLASSES = 0.5, 0.05  # noise that is the same; particles that change their class
@@ -31,7 +31,7 @@ def local_words(local: LocalResolution | None, whole_A: float | None = None) -> 
     if local.change is not None:
         words.append(_change_words(local.change))
     words.append(f"{100 * local.not_stated:.0f} % of the mask is solvent or its edge and has no local resolution")
-    if _NEXT_TO_NOTHING < local.beyond_nyquist < _NEARLY_ALL:
+    if _NEXT_TO_NOTHING < local.beyond_nyquist < _MOST:
         words.append(
             f"{100 * local.beyond_nyquist:.0f} % of the places are good up to the limit of the voxels; smaller voxels may show more"
         )
@@ -42,9 +42,14 @@ def local_words(local: LocalResolution | None, whole_A: float | None = None) -> 
 
 def _all_places(local: LocalResolution) -> str:
     how = f"({local.mask}, {local.places} places, FSC = {local.threshold:g} in windows of about 4 wavelengths)"
-    if local.beyond_nyquist >= _NEARLY_ALL:  # a number would only say how large the voxels are
+    if local.beyond_nyquist >= _MOST:  # a number would only say how large the voxels are
         good = f"{100 * local.beyond_nyquist:.0f} % of all places are good up to the limit of the voxels"
-        return f"local resolution: {good}; smaller voxels may show more {how}"
+        rest = (
+            ""
+            if local.beyond_nyquist >= _NEARLY_ALL
+            else f", the poorest twentieth is at {local.coarsest_A:.2f} Å or coarser"
+        )
+        return f"local resolution: {good}{rest}; smaller voxels may show more {how}"
     first, middle, third = (
         _unless_beyond(local, length_A, share) for length_A, share in zip(local.quartiles_A, _QUARTERS, strict=True)
     )

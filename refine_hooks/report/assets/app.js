@@ -131,7 +131,7 @@ function showBelow() {
 
 function showList() {
   const named = trackParts(allRounds());
-  showAlarm(newestFailure(), state.key, pick);
+  showAlarm(newestFailure(), named, state.key, pick);
   state.best = bestOf(comparedForBest(), state.log.curves);
   showRounds(state.rows, { key: state.key, best: state.best }, state.track ? {} : named, select);
   showLogFindings(allRounds(), state.log.rules || {}, named, pick);

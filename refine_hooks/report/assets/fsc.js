@@ -175,9 +175,12 @@ function fscMarks(u, detail, table) {
     line(u, left, y, left + width, y, mark, [4, 4]);
     label(u, shownLevel(level), left + 4, y - 4, mark); // where every curve is far above
   }
+  const ownSums = detail.half_maps?.origin === "reconstructed"; // which go on to Nyquist
   const limits = [
     [detail.alignment_limit_A, "alignment limit of both halves", "alignment limit"],
-    [detail.reconstruction_limit_A, "resolution limit of the reconstruction", "reconstructed"],
+    ownSums
+      ? [detail.reconstruction_limit_A, "resolution limit of the program's own map", "program's map"]
+      : [detail.reconstruction_limit_A, "resolution limit of the reconstruction", "reconstructed"],
   ];
   limits.forEach(([limit, long, short], i) => {
     if (!limit) return;

@@ -81,9 +81,13 @@ function roundRow(rows, index, position, shown, named, onPick) {
     el("span", { class: "number" }, row.failed ? "failed" : headlineNumber(row, state.log.curves)),
     el(
       "small",
-      {},
+      { title: row.particles ? `${count(row.particles)} particles` : "" },
       warnings ? warningsOf(row, warnings) : "",
-      [trackWords(row, named), localTime(row.at, false), row.particles && `${count(row.particles)} particles`]
+      [
+        trackWords(row, named),
+        localTime(row.at, false),
+        !warnings && row.particles && `${count(row.particles)} particles`,
+      ]
         .filter(Boolean)
         .join(" · "),
     ),

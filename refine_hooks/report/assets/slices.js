@@ -92,13 +92,18 @@ function sliceWords(volume, plane, index) {
   return `${plane} slice ${planeNumber(volume, AXES[plane], index)} of ${volume.box}`;
 }
 
+// The densest plane of the particle; where none stands out of the solvent the middle of the box.
+function firstPlane(volume, axis) {
+  return volume.mask ? densestPlane(volume, axis) : Math.floor(volume.edge / 2);
+}
+
 // The three planes; `places` keeps where the reader is, in voxels of this volume.
 function showSlices(volume, places, onChange) {
   fill(
     $("slices"),
     Object.keys(AXES).map((plane) => {
       const axis = AXES[plane];
-      places[plane] = Math.min(volume.edge - 1, places[plane] ?? densestPlane(volume, axis));
+      places[plane] = Math.min(volume.edge - 1, places[plane] ?? firstPlane(volume, axis));
       const canvas = el("canvas", { width: 2 * 220, height: 2 * 220, role: "img" }),
         words = el("span", {});
       const draw = () => {

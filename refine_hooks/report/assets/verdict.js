@@ -24,7 +24,7 @@ function showVerdict(detail, row, named, best, onCurve, onPick) {
   const failure = newestFailure(),
     failed = failure && row && failure.key !== row.key ? failure : null,
     against = detail?.shown.verdict.against,
-    place = row ? el("h2", {}, failed && failedFirst(failed), placeWords(row, named, against)) : null;
+    place = row ? el("h2", {}, failed && failedFirst(failed, named), placeWords(row, named, against)) : null;
   $("verdict").dataset.failed = String(Boolean(failed));
   if (row && row.failed) return fill($("verdict"), failedVerdict(row, place));
   if (!detail) return fill($("verdict"), rowVerdict(row, place));
@@ -53,8 +53,16 @@ function showVerdict(detail, row, named, best, onCurve, onPick) {
   );
 }
 
-function failedFirst(failure) {
-  return [el("b", { class: "failed" }, `${failure.label} failed`), "; the round shown is not the newest: "];
+function failedFirst(failure, named) {
+  return [
+    el("b", { class: "failed" }, `${failedWords(failure, named)} failed`),
+    "; the round shown is not the newest: ",
+  ];
+}
+
+// Of several runs or classes, the one that it belongs to.
+function failedWords(failure, named) {
+  return [trackWords(failure, named), failure.label].filter(Boolean).join(" · ");
 }
 
 function answer(tone, words) {
@@ -134,13 +142,13 @@ function rowVerdict(row, place) {
 }
 
 // The newest round failed: that is what one must see first, whatever round is shown.
-function showAlarm(failure, selected, onPick) {
+function showAlarm(failure, named, selected, onPick) {
   const node = $("alarm");
   node.hidden = !failure || failure.key === selected;
   if (node.hidden) return;
   fill(
     node,
-    el("b", {}, `The newest round failed: ${failure.label} (${localTime(failure.at)}). `),
+    el("b", {}, `The newest round failed: ${failedWords(failure, named)} (${localTime(failure.at)}). `),
     failure.reason,
     " ",
     el("button", { type: "button", onclick: () => onPick(failure.key) }, "Show it"),
