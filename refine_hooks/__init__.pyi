@@ -6,6 +6,10 @@ from refine_hooks.api.arrays import masked_fsc as masked_fsc
 from refine_hooks.api.arrays import phase_randomised as phase_randomised
 from refine_hooks.api.arrays import resolution as resolution
 from refine_hooks.api.arrays import unmasked_fsc as unmasked_fsc
+from refine_hooks.api.beyond import RoundsCompared as RoundsCompared
+from refine_hooks.api.beyond import compare_rounds as compare_rounds
+from refine_hooks.api.beyond import plot_beyond as plot_beyond
+from refine_hooks.api.beyond import words_beyond as words_beyond
 from refine_hooks.api.directions import resolution_by_direction as resolution_by_direction
 from refine_hooks.api.directions import sampling_of_views as sampling_of_views
 from refine_hooks.api.figures import plot_fsc as plot_fsc

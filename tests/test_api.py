@@ -11,13 +11,15 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from particles_data import BOX, COUNT, PIXEL_A, columns, write_relion_star, write_stack
+from played_refinement import Play, Scene
 from rounds_data import healthy
 
 import refine_hooks
 from refine_hooks.audit import audit
 from refine_hooks.files.mrc import Map, write_map
+from refine_hooks.log.directions import Along
 from refine_hooks.log.file import append
-from refine_hooks.log.records import RoundRecord
+from refine_hooks.log.records import Analysis, RoundRecord
 
 VOXEL_A = 3.0
 ROOT = Path(__file__).resolve().parent.parent
@@ -274,3 +276,20 @@ def test_the_example_of_the_guide_runs(tmp_path: Path, monkeypatch: pytest.Monke
         }
         assert names <= set(refine_hooks.__all__)
         exec(compile(block, "python.md", "exec"), {})
+
+
+def test_two_rounds_given_as_arrays_are_compared_and_what_a_log_knows_is_said_and_drawn(tmp_path: Path) -> None:
+    scene, play = Scene(24, 2.0, 15.0), Play(shared=0.5)
+    halves = [tuple(scene.half_maps(play, number)) for number in (0, 1)]
+    found = refine_hooks.compare_rounds(halves[1], halves[0], 2.0, mask=scene.mask)
+    assert found.signal == pytest.approx(1, abs=4 * found.signal_sd + 0.01)
+    assert found.signal_sd < 0.1
+    assert found.correlation.shape == (13,)
+    with pytest.raises(refine_hooks.RefineHooksError, match="next to no signal"):
+        noise = np.random.default_rng(1).standard_normal((2, 24, 24, 24))
+        refine_hooks.compare_rounds(halves[1], (noise[0], noise[1]), 2.0, mask=scene.mask)
+    along = Along(name="x", axis=(1, 0, 0), resolution_A=5.0, interval_A=(5.2, 4.8))
+    record = healthy(analysis=Analysis(along=(along,)))
+    assert "resolution by direction: along x 5.00 Å (5.20-4.80)" in refine_hooks.words_beyond(record)
+    assert refine_hooks.words_beyond(record, "substitution") == []
+    assert refine_hooks.plot_beyond(record, "directions", tmp_path / "d.svg").stat().st_size > 1000

@@ -137,20 +137,12 @@ def _movie(index: LogIndex, track: str, target: Path, plane: Plane) -> None:
 
 def _beyond(index: LogIndex, key: str, out: Path | None, width_cm: float, what: Beyond) -> None:
     """The figure, and below its name what it means."""
-    from refine_hooks.report import beyond_plot
-    from refine_hooks.report.local_plot import plot_local
+    from refine_hooks.report.beyond_plot import plot_beyond
     from refine_hooks.report.what_helps import words_of
 
     target = out or Path("local_resolution.png" if what == "local" else f"{what}.png")
     record = analyses_of(index).completed(round_of(index, key))
-    draw = {
-        "local": plot_local,
-        "directions": beyond_plot.plot_directions,
-        "particles": beyond_plot.plot_particles,
-        "convergence": beyond_plot.plot_convergence,
-        "substitution": beyond_plot.plot_substitution,
-    }
-    draw[what](record, target, width_cm)
+    plot_beyond(record, what, target, width_cm)
     print("\n".join([str(target), *words_of(record, what)]))
 
 

@@ -1,19 +1,47 @@
 """Figures for a paper: resolution by direction, what more particles would give, fitted noise, and rounds beside each other."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from refine_hooks.analysis.sampling import Sampled
+from refine_hooks.audit.directions import divides_by_sampling
 from refine_hooks.audit.reading import values
+from refine_hooks.curves import NORMAL_90
 from refine_hooks.errors import InputError
 from refine_hooks.log.particles import MoreParticles, Substitution
 from refine_hooks.log.records import RoundRecord
+from refine_hooks.report.local_plot import plot_local
 from refine_hooks.report.plot import draw_curve, draw_thresholds, frequency_axes, written_figure
+from refine_hooks.report.what_helps import Beyond
 from refine_hooks.report.words import title_of
 
 _BLUE, _RED, _GREY = "#0072B2", "#D55E00", "#777777"
+
+
+def plot_beyond(record: RoundRecord, what: Beyond, path: Path, width_cm: float = 12.0) -> None:
+    """Draw one of the things that are known of a round beyond its one number.
+
+    Args:
+        record: the round.
+        what: is to be drawn.
+        path: file to write; its ending says which kind.
+        width_cm: width of the figure.
+
+    Raises:
+        InputError: matplotlib is not installed, the ending is none of those known, or it was not measured of this round.
+        StorageError: the file cannot be written.
+    """
+    draw: dict[Beyond, Callable[[RoundRecord, Path, float], None]] = {
+        "local": plot_local,
+        "directions": plot_directions,
+        "particles": plot_particles,
+        "convergence": plot_convergence,
+        "substitution": plot_substitution,
+    }
+    draw[what](record, path, width_cm)
 
 
 def plot_directions(record: RoundRecord, path: Path, width_cm: float = 12.0) -> None:
@@ -41,7 +69,7 @@ def plot_directions(record: RoundRecord, path: Path, width_cm: float = 12.0) -> 
             _along(axes.pop(0), record)
         if both and noise is not None and record.sampling is not None:
             expected = Sampled(np.array(record.sampling.relative)).noise_in_cones()
-            _agreement(axes[0], expected, np.array(noise.cones))
+            _agreement(axes[0], expected, np.array(noise.cones), divides_by_sampling(record))
 
 
 def _along(axes: Any, record: RoundRecord) -> None:
@@ -55,11 +83,13 @@ def _along(axes: Any, record: RoundRecord) -> None:
     axes.invert_yaxis()
 
 
-def _agreement(axes: Any, expected: np.ndarray, measured: np.ndarray) -> None:
+def _agreement(axes: Any, expected: np.ndarray, measured: np.ndarray, divides: bool) -> None:
+    """Each direction a point; on the line where the program divides by the sampling, and the angles are those of the map."""
     axes.plot(expected, measured, ".", color=_BLUE, markersize=3)
-    top = float(max(expected.max(), measured.max()) * 1.05)
-    axes.plot([0, top], [0, top], color="#000000", linewidth=0.8)
-    axes.set_xlabel("noise by the angles")
+    ends = np.array([min(expected.min(), measured.min()), max(expected.max(), measured.max())]) * (0.95, 1.05)
+    if divides:
+        axes.plot(ends, ends, color="#000000", linewidth=0.8)
+    axes.set_xlabel("1 / sampling by the angles")
     axes.set_ylabel("noise of the half maps")
 
 
@@ -125,18 +155,39 @@ def draw_particles(axes: Any, known: MoreParticles) -> None:
     most = max(one.particles for one in known.points)
     for value_A2, style in (
         (known.b_factor_A2, "-"),
-        (known.b_factor_A2 - 1.645 * known.b_factor_sd_A2, ":"),
-        (known.b_factor_A2 + 1.645 * known.b_factor_sd_A2, ":"),
+        (max(known.b_factor_A2 - NORMAL_90 * known.b_factor_sd_A2, 1.0), ":"),
+        (known.b_factor_A2 + NORMAL_90 * known.b_factor_sd_A2, ":"),
     ):
         squared = np.linspace(0.3, 1.6, 100) / known.resolution_A**2
         s = np.sqrt(squared)
         ln = value_A2 / 2 * (squared - known.resolution_A**-2) + np.log(s * known.resolution_A)
         axes.plot(most * np.exp(ln), squared, style, color=_RED, linewidth=1)
     axes.plot([n for n, _ in read], [1 / d**2 for _, d in read], "o", color=_BLUE, markersize=4)
+    coarse_A, fine_A = known.doubled_interval_A
+    axes.plot([2 * most] * 2, [coarse_A**-2, fine_A**-2], color=_BLUE, linewidth=2)
+    axes.plot(2 * most, known.doubled_A**-2, "o", markerfacecolor="white", color=_BLUE, markersize=4)
     axes.set_xscale("log")
+    shown = sorted({min(one.particles for one in known.points), most, 2 * most})
+    axes.set_xticks(shown, [f"{one:,}" for one in shown])
+    axes.minorticks_off()
     axes.set_xlim(min(one.particles for one in known.points) * 0.7, most * 4)
+    low = min(*(1 / d**2 for _, d in read), known.resolution_A**-2) if read else known.resolution_A**-2
+    high = max(fine_A, 0.8 * known.doubled_A) ** -2
+    axes.set_ylim(max(0.0, low - 0.15 * (high - low)), high + 0.15 * (high - low))
     axes.set_xlabel("particles")
     axes.set_ylabel("1/d² (Å⁻²)")
+    in_A = axes.secondary_yaxis("right", functions=(_length_A, _squared))
+    lengths_A = _length_A(np.linspace(*axes.get_ylim(), 7)[1:-1])
+    in_A.set_yticks(lengths_A, [f"{one:.1f}" for one in lengths_A])
+    in_A.set_ylabel("d (Å)")
+
+
+def _length_A(squared: Any) -> Any:
+    return np.maximum(squared, 1e-9) ** -0.5
+
+
+def _squared(length_A: Any) -> Any:
+    return np.maximum(length_A, 1e-9) ** -2.0
 
 
 def plot_substitution(record: RoundRecord, path: Path, width_cm: float = 12.0) -> None:
