@@ -177,7 +177,8 @@ def draw_particles(axes: Any, known: MoreParticles) -> None:
     axes.set_xlabel("particles")
     axes.set_ylabel("1/d² (Å⁻²)")
     in_A = axes.secondary_yaxis("right", functions=(_length_A, _squared))
-    lengths_A = _length_A(np.linspace(*axes.get_ylim(), 7)[1:-1])
+    bottom, top = axes.get_ylim()
+    lengths_A = _length_A(np.linspace(bottom, top, 7)[1:-1])
     in_A.set_yticks(lengths_A, [f"{one:.1f}" for one in lengths_A])
     in_A.set_ylabel("d (Å)")
 
