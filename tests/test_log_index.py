@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rounds_data import a_failure, healthy, warned
+from rounds_data import a_failure, a_round, falling, healthy, warned
 from small_program import a_watch, lines_of, write_round
 
 from refine_hooks.audit import audit
@@ -87,9 +87,9 @@ def test_what_a_round_costs_does_not_grow_with_the_log(tmp_path: Path, monkeypat
     read: list[int] = []
     real = file_of_log._record_at
 
-    def counted(stream: Any, offset: int, length: int) -> RoundRecord | None:
+    def counted(stream: Any, offset: int, length: int, bare: bool) -> RoundRecord | None:
         read.append(length)
-        return real(stream, offset, length)
+        return real(stream, offset, length, bare)
 
     monkeypatch.setattr(file_of_log, "_record_at", counted)
     monkeypatch.setattr(summary, "HISTORY", 4)
@@ -255,3 +255,19 @@ def test_of_many_rounds_the_last_ones_are_listed() -> None:
     assert listed(keys[:2]) == "run/0/1, run/1/1"
     assert listed(keys).startswith("5000 rounds, the last ones run/4990/1, ")
     assert len(listed(keys)) < 300
+
+
+def test_rounds_that_others_are_compared_with_are_read_without_the_errors_of_their_curves(tmp_path: Path) -> None:
+    path, held = tmp_path / "rounds.jsonl", {}
+    note = {"note": 'a text may hold "sd":[1] as well'}
+    lines = [a_round({"unmasked": falling(20)}, number) for number in range(1, 4)]
+    lines = [line.model_copy(update={"curves": (line.curves[0].model_copy(update=note),)}) for line in lines]
+    journal.append(path, lines)
+    index = LogIndex(path)
+    index.read()
+    near = index.beside([lines[2].key], held)
+    assert near.rounds == {lines[2].key: lines[2]}
+    none = {"sd": None, "randomised_mean": None, "randomised_sd": None}
+    assert [line.curves[0] for line in near.lines[:2]] == [line.curves[0].model_copy(update=none) for line in lines[:2]]
+    assert list(held.values()) == [lines[2]], "what is held is whole"
+    assert index.beside([lines[1].key, lines[2].key], held).lines[1:] == lines[1:]

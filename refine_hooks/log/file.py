@@ -3,7 +3,7 @@
 import fcntl
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import FileIO
@@ -17,7 +17,7 @@ from refine_hooks.errors import InputError, StorageError
 from refine_hooks.files.lock import CANNOT_LOCK
 from refine_hooks.files.reading import open_plain, read_bytes
 from refine_hooks.log.folder import LOG_NAME, OUT_NAME
-from refine_hooks.log.lines import parsed_line, why_not
+from refine_hooks.log.lines import parsed_line, why_not, without_errors
 from refine_hooks.log.records import Failed, LogLine, RoundRecord, Start
 from refine_hooks.model import Key
 
@@ -89,17 +89,24 @@ def read_journal(path: Path) -> Journal:
     return Journal(tuple(lines), tuple(faults))
 
 
-def records_at(path: Path, places: Iterable[Place]) -> list[RoundRecord]:
-    """Records that stand at places of a log, read anew; what is no longer there is left out."""
+def records_at(path: Path, places: Iterable[Place], bare: Container[Place] = ()) -> list[RoundRecord]:
+    """Records that stand at places of a log, read anew; what is no longer there is left out.
+
+    Args:
+        path: the log.
+        places: of the records.
+        bare: those of them that are read `without_errors`.
+    """
     found: list[RoundRecord] = []
     with suppress(OSError), open_plain(path) as stream:
-        found += (record for place in places if (record := _record_at(stream, *place)) is not None)
+        found += (record for one in places if (record := _record_at(stream, *one, one in bare)) is not None)
     return found
 
 
-def _record_at(stream: FileIO, offset: int, length: int) -> RoundRecord | None:
+def _record_at(stream: FileIO, offset: int, length: int, bare: bool) -> RoundRecord | None:
+    text = os.pread(stream.fileno(), length, offset)
     try:
-        line = parsed_line(os.pread(stream.fileno(), length, offset))
+        line = parsed_line(without_errors(text) if bare else text)
     except ValidationError:
         return None
     return line if isinstance(line, RoundRecord) else None

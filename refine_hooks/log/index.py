@@ -5,7 +5,7 @@ import io
 import os
 import threading
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -18,6 +18,7 @@ from refine_hooks.log import stored
 from refine_hooks.log.contents import Contents
 from refine_hooks.log.file import Place, records_at
 from refine_hooks.log.lines import parsed_line, why_not
+from refine_hooks.log.news import after, move_to_end
 from refine_hooks.log.records import Failed, LogLine, RoundRecord, Start, Stop
 from refine_hooks.log.skim import skimmed
 from refine_hooks.log.summary import CurveIdentity, Neighbourhood, Rounds, RoundSummary, summary_of
@@ -123,7 +124,7 @@ class LogIndex:
 
     def _touched(self, passed_over: Contents, seq: int) -> bool:
         """Whether a line that came after ``seq`` is about a round that was passed over, or takes one away."""
-        fresh = _after(self._logged, seq)
+        fresh = after(self._logged, seq)
         return self.replaced_at > seq or any(passed_over.holds(key) for key in fresh if key != self.about)
 
     def _replaced(self, handle: int, status: os.stat_result) -> bool:
@@ -231,7 +232,7 @@ class LogIndex:
             self.ended = True
         elif isinstance(line, Failed):
             self._failed[line.key] = line
-            _move_to_end(self._logged, line.key, self.seq)
+            move_to_end(self._logged, line.key, self.seq)
         else:
             self._add_round(summary_of(line), place)
 
@@ -249,8 +250,8 @@ class LogIndex:
         if before is None and failed is None:  # as nearly every line
             self._logged[summary.key] = self._news[summary.key] = self.seq
         else:
-            _move_to_end(self._logged, summary.key, self.seq)
-            _move_to_end(self._news, summary.key, self.seq)
+            move_to_end(self._logged, summary.key, self.seq)
+            move_to_end(self._news, summary.key, self.seq)
 
     def _supersede(self, key: Key) -> None:
         """The round of a key is known by another one now: readers that knew it begin anew."""
@@ -274,7 +275,7 @@ class LogIndex:
             for key in keys:
                 if key in self._rounds.by_key:
                     self._revisions[key] = self._revisions.get(key, 0) + 1
-                    _move_to_end(self._news, key, self.seq)
+                    move_to_end(self._news, key, self.seq)
 
     def revision(self, key: Key) -> int:
         """How often `tell_news` was told of a round: what readers derived of it before may be old."""
@@ -288,14 +289,14 @@ class LogIndex:
         """
         with self._lock:
             replaced = seq < self.replaced_at
-            keys = _after(self._logged, -1 if replaced else seq)
+            keys = after(self._logged, -1 if replaced else seq)
             return self.seq, replaced, [key for key in keys if key in self._rounds.by_key]
 
     def news_after(self, seq: int) -> tuple[int, bool, list[Key]]:
         """Like `logged_after`, of all that readers know of a round, in the order of the log."""
         with self._lock:
             replaced = seq < self.replaced_at
-            fresh = set(_after(self._news, -1 if replaced else seq))
+            fresh = set(after(self._news, -1 if replaced else seq))
             order = self._rounds.by_key if len(fresh) > 1 else fresh
             return self.seq, replaced, [key for key in order if key in fresh]
 
@@ -308,7 +309,7 @@ class LogIndex:
         """
         with self._lock:
             wanted = self._rounds.beside(keys) if any(key in self._rounds.by_key for key in keys) else []
-        records = self.records(wanted, held)
+        records = self.records(wanted, held, set(keys))
         with self._lock:
             run, since = keys[0].run, min((record.key.iteration for record in records), default=0)
             failed = [line for key, line in self._failed.items() if key.run == run and key.iteration >= since]
@@ -317,20 +318,28 @@ class LogIndex:
         asked = set(keys)
         return Neighbourhood({record.key: record for record in records if record.key in asked}, lines, failed)
 
-    def records(self, keys: Iterable[Key], held: dict[Place, RoundRecord] | None = None) -> list[RoundRecord]:
+    def records(
+        self,
+        keys: Iterable[Key],
+        held: dict[Place, RoundRecord] | None = None,
+        whole: Container[Key] | None = None,
+    ) -> list[RoundRecord]:
         """Measured rounds, read from the file; those that are no longer there are left out.
 
         Args:
             keys: of the rounds.
-            held: records that need not be read again; afterwards those that are given back.
+            held: records that need not be read again; afterwards those that are given back whole.
+            whole: the rounds of which all is needed; others may come `without_errors`. None: of all of them.
         """
         with self._lock:
             places = {key: known.place for key in keys if (known := self._rounds.by_key.get(key)) is not None}
         held = {} if held is None else held
-        read = {record.key: record for record in records_at(self.path, (p for p in places.values() if p not in held))}
+        bare = set() if whole is None else {p for key, p in places.items() if key not in whole and p not in held}
+        fresh = (p for p in places.values() if p not in held)
+        read = {record.key: record for record in records_at(self.path, fresh, bare)}
         found = {p: record for key, p in places.items() if (record := held.get(p) or read.get(key)) is not None}
         held.clear()
-        held.update(found)
+        held.update((p, record) for p, record in found.items() if p not in bare)
         return list(found.values())
 
     def record(self, key: Key) -> RoundRecord:
@@ -384,18 +393,3 @@ class LogIndex:
         """The rounds that failed and have not been measured since."""
         with self._lock:
             return list(self._failed.values())
-
-
-def _move_to_end(seqs: dict[Key, int], key: Key, seq: int) -> None:
-    seqs.pop(key, None)
-    seqs[key] = seq
-
-
-def _after(seqs: dict[Key, int], seq: int) -> list[Key]:
-    """The keys that came after one, the oldest first; costs as much as there are."""
-    found = []
-    for key in reversed(seqs):
-        if seqs[key] <= seq:
-            break
-        found.append(key)
-    return found[::-1]

@@ -250,7 +250,7 @@ class Neighbourhood:
 
     Attributes:
         rounds: the records that were asked for, as far as they can still be read.
-        lines: these, and before them the rounds that they are compared with.
+        lines: these, and before them the rounds that they are compared with, without the errors of their curves.
         failed: rounds of the same run that failed and have not been measured since.
     """
 
