@@ -15,7 +15,7 @@ import math
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, NamedTuple, TypeVar
@@ -103,7 +103,23 @@ def _helpers() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max(1, workers() - 1), thread_name_prefix="slabs")
 
 
-os.register_at_fork(after_in_child=_helpers.cache_clear)
+def beside(work: Callable[..., T], *given: Any) -> Future[T]:
+    """``work`` on these arguments in a thread that stays; it must not wait for another work of this kind."""
+    return _beside().submit(work, *given)
+
+
+@cache
+def _beside() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="beside")
+
+
+def _without_threads() -> None:
+    """A forked process has none of them."""
+    _helpers.cache_clear()
+    _beside.cache_clear()
+
+
+os.register_at_fork(after_in_child=_without_threads)
 
 
 def slab_of(box_px: int) -> int:
@@ -129,7 +145,9 @@ def transform(volume: Volume) -> HalfTransform:
     out = np.empty((n, n, n // 2 + 1), np.complex64)
 
     def planes(begin: int, end: int) -> None:
-        out[:, begin:end] = fft.rfftn(volume[begin:end], axes=(1, 2)).transpose(1, 0, 2)
+        rows = fft.rfftn(volume[begin:end], axes=(2,))
+        in_place(rows, 1)
+        out[:, begin:end] = rows.transpose(1, 0, 2)
 
     in_slabs(planes, n, slab_of(n))
     in_slabs(lambda begin, end: in_place(out[begin:end], 1), n, slab_of(n))

@@ -6,13 +6,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.analysis.blocks import Blocks
-from refine_hooks.fourier import Curve, HalfTransform, in_slabs
+from refine_hooks.fourier import Curve, HalfTransform, in_slabs, shell_of_square
+from refine_hooks.kernels import INT, array, kernel
 from refine_hooks.kernels.order import quantile
 
 PAST_SHELLS = 3
 _FEWEST = 3
 _SOMETHING, _NO_NOISE = 1e-3, 1e-5  # of the noise elsewhere, and of the power itself
 _EVERY = 4  # of the planes of ky is looked at for how uneven the noise is by direction
+_PARTS = 16
+
+_ROWS = array("complex64", 3)
+_products_of_powers = kernel(
+    "products_of_powers",
+    *(_ROWS, _ROWS, INT, INT, INT, INT, INT, array("int16", 1), array("float64", 2, written=True)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,21 +98,15 @@ def uneven_by_direction(half1: HalfTransform, half2: HalfTransform, shells: tupl
 
     The sum of |F1|^2 |F2|^2 over a shell, over the product of the two sums, is 1/n for even noise.
     """
-    n = len(half1)
-    axis = np.fft.fftfreq(n) * n
-    planes = np.arange(0, n, _EVERY)
-    first, last = shells
+    n, (first, last) = len(half1), shells
+    rows1, rows2 = (half.transpose(1, 0, 2) for half in (half1, half2))
 
-    def work(begin: int, _: int) -> Curve:
-        ky = planes[begin]
-        square = axis[:, None] ** 2 + axis[ky] ** 2 + np.arange(n // 2 + 1) ** 2
-        inside = (square >= first**2) & (square <= last**2)
-        label = np.floor(np.sqrt(square[inside]) + 0.5).astype(int)
-        one, two = (half[:, ky][inside] for half in (half1, half2))
-        a, b = one.real**2 + one.imag**2, two.real**2 + two.imag**2
-        return np.array([np.bincount(label, v, minlength=n) for v in (np.ones_like(a), a, b, a * b)])
+    def work(begin: int, end: int) -> Curve:
+        sums = np.zeros((n // 2 + 1, 4))
+        _products_of_powers(rows1, rows2, begin, end, _EVERY, first, last, shell_of_square(n), sums)
+        return sums
 
-    counts, power1, power2, both = np.sum(in_slabs(work, len(planes), 1), axis=0)
+    counts, power1, power2, both = np.sum(in_slabs(work, n, _EVERY * max(1, n // (_PARTS * _EVERY))), axis=0).T
     held = power1 * power2 > 0
     if not held.any():
         return 1.0

@@ -150,14 +150,20 @@ def _cubes(free: NDArray[np.bool_], edges_px: NDArray[np.int64]) -> tuple[NDArra
 
 def _apart(free: NDArray[np.bool_], side: int) -> NDArray[np.int64]:
     """First blocks [cube, 3] of free cubes of blocks that do not overlap."""
-    whole = free
+    left = free
     for axis in range(3):
-        whole = np.asarray(np.lib.stride_tricks.sliding_window_view(whole, side, axis=axis).all(axis=-1), bool)
-    places = np.argwhere(whole)
-    chosen: list[NDArray[np.int64]] = []
-    while len(places):
-        chosen.append(places[0])
-        places = places[(np.abs(places - places[0]) >= side).any(axis=1)]
+        count = left.shape[axis] - side + 1
+        if count < 1:
+            return np.zeros((0, 3), np.int64)
+        lines = np.moveaxis(left, axis, 0)
+        left = np.moveaxis(np.logical_and.reduce([lines[first : first + count] for first in range(side)]), 0, axis)
+    left = np.ascontiguousarray(left)
+    chosen: list[tuple[int, ...]] = []
+    place = int(left.argmax()) if left.size else 0
+    while left.size and left.flat[place]:
+        chosen.append(tuple(int(i) for i in np.unravel_index(place, left.shape)))
+        left[tuple(slice(max(0, i - side + 1), i + side) for i in chosen[-1])] = False
+        place += int(left.reshape(-1)[place:].argmax())
     return np.array(chosen, np.int64).reshape(-1, 3)
 
 

@@ -134,8 +134,9 @@ def listed(values: Curve | None, last: int | None = None) -> tuple[float | None,
     """A curve as a record holds it: None where it is not finite, or beyond the shell ``last``."""
     if values is None:
         return None
-    stop = len(values) if last is None else last + 1
-    return tuple(float(v) if np.isfinite(v) and k < stop else None for k, v in enumerate(values))
+    known = np.isfinite(values)
+    known[len(values) if last is None else last + 1 :] = False
+    return tuple(value if held else None for value, held in zip(values.tolist(), known.tolist(), strict=True))
 
 
 def curve(

@@ -65,6 +65,30 @@ void shell_sums(complex_array slab1, complex_array slab2, int64_t first, int16_a
         }
 }
 
+/* Sums [shell, 4] of 1, |F1|^2, |F2|^2 and |F1|^2 |F2|^2 over every so manieth plane begin..end of half transforms [ky, kz, kx], of what
+   is as far away as `first` and no farther than `last`. */
+void products_of_powers(
+    complex_array half1, complex_array half2, int64_t begin, int64_t end, int64_t every, int64_t first, int64_t last,
+    int16_array labels, double_array sums
+) {
+    int64_t n = half1.shape[1];
+    for (int64_t iy = begin; iy < end; iy += every)
+        for (int64_t iz = 0; iz < n; iz++) {
+            int64_t ky = least(iy, n - iy), kz = least(iz, n - iz), square = ky * ky + kz * kz;
+            int64_t start = columns_within(first * first, square, half1.shape[2]);
+            int64_t stop = columns_within(last * last + 1, square, half1.shape[2]);
+            const complex64 *a = ROW2(half1, iy, iz), *b = ROW2(half2, iy, iz);
+            for (int64_t kx = start; kx < stop; kx++) {
+                double one = a[kx].re * a[kx].re + a[kx].im * a[kx].im, two = b[kx].re * b[kx].re + b[kx].im * b[kx].im;
+                double *shell = sums.at + 4 * labels.at[square + kx * kx];
+                shell[0] += 1;
+                shell[1] += one;
+                shell[2] += two;
+                shell[3] += one * two;
+            }
+        }
+}
+
 /* Coefficients of the full transform of a box of n in each shell. */
 void voxels_in_shell(int64_t n, int16_array labels, int64_array counts) {
     int64_t last = n / 2;

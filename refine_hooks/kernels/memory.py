@@ -15,6 +15,7 @@ def keep() -> None:
     """Keep what is freed for the next arrays, for this whole process; without effect where the C library is not glibc."""
     library = ctypes.CDLL(None)
     if hasattr(library, "mallopt"):
+        library.mallopt(_ARENA_MAX, 1)  # what one thread has freed serves the others, too
         library.mallopt(_MMAP_MAX, 0)
         library.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
         library.mallopt(_TOP_PAD, _TOP_BYTES)

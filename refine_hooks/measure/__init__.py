@@ -5,7 +5,6 @@ and said, not scored.
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +12,7 @@ import numpy as np
 from refine_hooks import fsc
 from refine_hooks.analysis.superposition import superposition
 from refine_hooks.files.mrc import Map, Volume
-from refine_hooks.fourier import in_slabs, voxels_in_shell
+from refine_hooks.fourier import beside, in_slabs, voxels_in_shell
 from refine_hooks.fsc.crossing import Errors
 from refine_hooks.fsc.randomised import Randomised
 from refine_hooks.log.curves import Curve as CurveRecord
@@ -83,19 +82,18 @@ def measure_halves(
     """
     pair = prepared(halves, facts, settings)
     sphere, sphere_notes = sphere_mask(pair, facts, settings)
-    with ThreadPoolExecutor(1) as beside:
-        # Finding the particle is work for one core, mostly, and so is to lay the halves on each other.
-        sphere_curves = beside.submit(with_its_curves, pair, sphere, facts, settings)
-        checked_for = pair.fault is None and halves.origin != "regularised"
-        lying = beside.submit(superposition, pair.transforms, pair.box_px) if checked_for else None
-        named = settings.sphere.radius_A or facts.sphere_radius_A
-        limit_A = sphere_sizes(sphere).radius_A if named else None
-        own = [*automask(pair, settings, limit_A)]
-        own = [sphere_curves.result(), *own]
-        laid = lying.result() if lying else None
+    # Finding the particle is work for one core, mostly, and so is to lay the halves on each other.
+    sphere_curves = beside(with_its_curves, pair, sphere, facts, settings)
+    noise_beside = beside(noise_of, pair, facts)
+    checked_for = pair.fault is None and halves.origin != "regularised"
+    lying = beside(superposition, pair.transforms, pair.box_px) if checked_for else None
+    named = settings.sphere.radius_A or facts.sphere_radius_A
+    limit_A = sphere_sizes(sphere).radius_A if named else None
+    own = [*automask(pair, settings, limit_A)]
+    own = [sphere_curves.result(), *own]
+    noise, laid = noise_beside.result(), lying.result() if lying else None
     checked = [(mask, checked_mask(pair, mask)) for mask in named_masks]
     measured = [*own, *(seen if mask.of_a_part else with_signal_outside(pair, seen, own[-1]) for mask, seen in checked)]
-    noise = noise_of(pair, facts)
     order = noise.order
     measured = [with_uneven_noise(pair, mask, noise, settings.fsc.threshold) for mask in measured]
     found = randomised_of(pair, measured, settings, order)
@@ -122,7 +120,7 @@ def measure_halves(
         noise=noise,
         checks=checks_of(pair, kept, measured, best, noise, masked, laid) if halves.origin != "regularised" else None,
         masked_before=masked,
-        average=_average(pair.half1.voxels, pair.half2.voxels),
+        halves=(pair.half1.voxels, pair.half2.voxels),
     )
 
 
@@ -141,17 +139,6 @@ def _curves_of(
 
     *under, unmasked = in_slabs(of_one, len(measured) + 1, 1)
     return [*unmasked, *(record for records in under for record in records)]
-
-
-def _average(half1: Volume, half2: Volume) -> Volume:
-    average = np.empty_like(half1)
-
-    def work(begin: int, end: int) -> None:
-        np.add(half1[begin:end], half2[begin:end], out=average[begin:end])
-        average[begin:end] *= np.float32(0.5)
-
-    in_slabs(work, len(average), 4)
-    return average
 
 
 def _analysed(

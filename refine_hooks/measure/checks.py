@@ -17,7 +17,7 @@ from refine_hooks.analysis.solvent import solvent
 from refine_hooks.analysis.superposition import Superposition
 from refine_hooks.analysis.voxels import clipped, holes, outliers, repeated
 from refine_hooks.curves import beyond_neighbours
-from refine_hooks.fourier import voxels_in_shell
+from refine_hooks.fourier import beside, voxels_in_shell
 from refine_hooks.log.checks import (
     SAME_UNMASKED,
     Checks,
@@ -73,7 +73,9 @@ def checks_of(
     if pair.fault is not None:
         return None
     before = pair.masked_before
+    solvent_beside = beside(_solvent, pair, masks, best, noise.order) if masked != "mask" else None
     common = _common(pair, best, noise.order) if masked != "mask" else None
+    voxels = _voxels(pair)
     return Checks(
         shift_px=laid.shift_px if laid else None,
         shift_sd_px=laid.shift_sd_px if laid else None,
@@ -87,8 +89,8 @@ def checks_of(
         common_noise_share=Share(value=common.value, sd=common.sd) if common and common.flat else None,
         background_level=pair.levels,
         background_gradient=gradients(pair.blocks, before),
-        solvent=_solvent(pair, masks, best, noise.order) if masked != "mask" else None,
-        voxels=_voxels(pair),
+        solvent=solvent_beside.result() if solvent_beside else None,
+        voxels=voxels,
         noise_by_direction=_by_direction(noise),
         signal_by_direction=_signal_by_direction(noise) if masked != "mask" else None,
         unmasked_against_program=_against_program(curves),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from refine_hooks.files.mrc import Volume
-from refine_hooks.fourier import Curve, shell_frequency_per_A, voxels_in_shell
+from refine_hooks.fourier import Curve, in_slabs, shell_frequency_per_A, voxels_in_shell
 from refine_hooks.log.checks import Checks, differ_by_particle
 from refine_hooks.log.curves import Curve as CurveRecord
 from refine_hooks.log.headline import with_headline
@@ -37,10 +37,23 @@ class Measurement:
     analysis: Analysis | None
     sharpened: Volume | None
     notes: tuple[str, ...]
-    average: Volume
+    halves: tuple[Volume, Volume]
     noise: Noise | None = None
     checks: Checks | None = None
     masked_before: Masked | None = None
+
+    @property
+    def average(self) -> Volume:
+        """Of the two half maps [z, y, x], made anew at every call."""
+        half1, half2 = self.halves
+        average = np.empty_like(half1)
+
+        def work(begin: int, end: int) -> None:
+            np.add(half1[begin:end], half2[begin:end], out=average[begin:end])
+            average[begin:end] *= np.float32(0.5)
+
+        in_slabs(work, len(average), 4)
+        return average
 
 
 def round_record(
