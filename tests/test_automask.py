@@ -62,6 +62,15 @@ def test_the_mask_is_as_tight_as_the_oracle_s_and_as_generous(case: Case) -> Non
         assert one.parameters.reason == "no_solvent"
 
 
+def test_a_particle_darker_than_the_solvent_is_said_to_be() -> None:
+    case = next(case for case in QUICK if case.quality not in ("hopeless", "full"))
+    truth = make(case)
+    dark = masks.automask(-truth.half1, -truth.half2, case.voxel_size_A)
+    assert dark.values is None
+    assert dark.note is not None
+    assert "multiply both half maps by -1" in dark.note
+
+
 @pytest.mark.long
 @pytest.mark.shared
 def test_so_it_is_on_the_coordinates_of_real_proteins(shared) -> None:

@@ -87,6 +87,10 @@ def test_the_words_of_a_local_resolution_hold_for_each_map() -> None:
         in said
     )
     assert "nine of ten places are right within 12 %" in said
+    without = " ".join(
+        local_words(known.model_copy(update={"note": "the particle is not told apart from the solvent"}), 7.5)
+    )
+    assert not any(words in without for words in ("right within", "one part", "is solvent"))
     most = local_words(known.model_copy(update={"beyond_nyquist": 0.9}))[0]
     assert (
         "90 % of all places are good up to the limit of the voxels, the poorest twentieth is at 7.00 Å or coarser"

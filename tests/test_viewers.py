@@ -13,9 +13,10 @@ from scipy.ndimage import gaussian_filter
 from refine_hooks.api import napari
 from refine_hooks.errors import InputError
 from refine_hooks.files.mrc import read_map
-from refine_hooks.log.folder import path_of
+from refine_hooks.log.folder import Store, path_of
 from refine_hooks.log.masks import AutomaskParameters
 from refine_hooks.log.particles import MoreParticles, SubsetPoint, Substitution
+from refine_hooks.reanalyse import Analyses
 from refine_hooks.report.viewer import chimerax_script, half_map_files
 
 
@@ -102,6 +103,12 @@ def test_what_was_measured_of_particles_is_written_into_chimerax_s_log(log: Path
     )
     assert any("10.0 ± 1.0 % is noise that the angles of each half were fitted to" in one for one in said)
     assert any("Noise power by direction" in one for one in said)
+    record = Analyses(Store(log.parent)).completed(rounds_of(log)[-1])
+    assert record.local is not None
+    for finest_A, middle_A, coarsest_A in ((8.1, 8.1, 8.2), (8.1, 8.9, 8.9), (8.0, 8.0, 8.0)):
+        numbers = {"finest_A": finest_A, "quartiles_A": (middle_A,) * 3, "coarsest_A": coarsest_A}
+        alike = record.model_copy(update={"local": record.local.model_copy(update=numbers)})
+        assert chimerax_grammar.run(chimerax_script(alike, log.parent)).coloured  # by values that rise
 
 
 def test_a_project_that_was_moved_keeps_its_local_resolution(log: Path, tmp_path: Path) -> None:

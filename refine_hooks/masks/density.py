@@ -35,6 +35,7 @@ _SOLVENT_A = 12.0  # beyond the surface; nothing that a filter or a binned voxel
 # and below; 0.12 and below, neighbours included, against 0.4 and up.
 _LEAST_SOLVENT = 0.05
 _LARGEST_SOLVENT_DENSITY = 0.25
+_DARK = 1.5  # lowest over highest density
 _FAR_A = 30.0  # no mask reaches farther beyond the surface
 _CLOSE_A = 4.0  # every mask is 1 up to here
 _soft_edge = kernel(
@@ -131,7 +132,7 @@ def find_density(
     distance_A = _distance_A(inside, binned_A, found["contour_A"])
     found |= _solvent(excess, distance_A, found["noise_sd"])
     if found["solvent_fraction"] < _LEAST_SOLVENT or found["solvent_density"] > _LARGEST_SOLVENT_DENSITY:
-        return {**found, "reason": "no_solvent", "why": _no_solvent(found)}
+        return {**found, "reason": "no_solvent", "why": _no_solvent(found) + _if_dark(excess)}
     return Density(distance_A, excess, (one, two), box_px, voxel_size_A, found)
 
 
@@ -143,6 +144,13 @@ def _solvent(excess: Volume, distance_A: Volume, noise_sd: float) -> dict[str, f
     typical = float(np.mean(np.maximum(inside, 0), dtype=np.float64)) if inside.size else 0.0
     share = np.sqrt(max(beyond - noise_sd**2, 0.0)) / typical if typical > 0 else 0.0
     return {"solvent_fraction": float(solvent.mean()), "solvent_density": float(share)}
+
+
+def _if_dark(excess: Volume) -> str:
+    """What to do where the strongest density is darker than the solvent."""
+    if -float(excess.min()) < _DARK * float(excess.max()):
+        return ""
+    return "; the strongest density is darker than the solvent: multiply both half maps by -1 and measure them again"
 
 
 def _no_solvent(found: dict[str, Any]) -> str:

@@ -22,15 +22,21 @@ def local_words(local: LocalResolution | None, whole_A: float | None = None) -> 
     words = [_all_places(local)]
     if local.note:
         words.append(local.note)
-    if whole_A is not None and local.coarsest_A < whole_A and local.not_stated > _MUCH_SOLVENT:
+    if (
+        whole_A is not None
+        and local.coarsest_A < whole_A
+        and local.not_stated > _MUCH_SOLVENT
+        and local.beyond_nyquist < _MOST
+    ):
         words.append(
             f"nearly all places are better than the {whole_A:.2f} Å of the whole, whose FSC holds the noise of the solvent in the "
             "mask as well"
         )
-    words += _parts_words(local.parts)
+    words += [] if local.note else _parts_words(local.parts)
     if local.change is not None:
         words.append(_change_words(local.change))
-    words.append(f"{100 * local.not_stated:.0f} % of the mask is solvent or its edge and has no local resolution")
+    what = "has" if local.note else "is solvent or its edge and has"
+    words.append(f"{100 * local.not_stated:.0f} % of the mask {what} no local resolution")
     if _NEXT_TO_NOTHING < local.beyond_nyquist < _MOST:
         words.append(
             f"{100 * local.beyond_nyquist:.0f} % of the places are good up to the limit of the voxels; smaller voxels may show more"
@@ -53,9 +59,8 @@ def _all_places(local: LocalResolution) -> str:
     first, middle, third = (
         _unless_beyond(local, length_A, share) for length_A, share in zip(local.quartiles_A, _QUARTERS, strict=True)
     )
-    error = (
-        "" if local.place_error is None else f"; nine of ten places are right within {100 * local.place_error:.0f} %"
-    )
+    known = local.place_error is not None and not local.note
+    error = f"; nine of ten places are right within {100 * (local.place_error or 0):.0f} %" if known else ""
     return (
         f"local resolution: {middle} in the middle of all places, half of them {first} to {third}, nine of ten "
         f"{_unless_beyond(local, local.finest_A, 0.05)} to {local.coarsest_A:.2f} Å {how}{error}"

@@ -128,8 +128,11 @@ def _local(record: RoundRecord, folder: Path, number: int) -> list[str]:
     file = None if known is None or known.path is None else path_of(folder.absolute(), known.path)
     if known is None or file is None or not file.is_file():
         return []
-    good_A, middle_A = known.finest_A, known.median_A
-    poor_A = max(known.coarsest_A, LEAST_SPAN * good_A, middle_A + 0.01)  # else chance alone would be coloured
+    good_A = known.finest_A
+    poor_A = max(known.coarsest_A, LEAST_SPAN * good_A)  # else chance alone would be coloured
+    middle_A = min(
+        max(known.median_A, 0.99 * good_A + 0.01 * poor_A), 0.01 * good_A + 0.99 * poor_A
+    )  # the values must rise
     ends = f"{good_A:.4g},#2166ac:{middle_A:.4g},#f7f7f7:{poor_A:.4g},#b2182b"
     return [
         f"open {_quoted(str(file))} name {_quoted('local resolution, A')}",
