@@ -179,7 +179,8 @@ def test_showing_a_round_needs_none_of_what_measuring_does(tmp_path: Path) -> No
     log = tmp_path / "rounds.jsonl"
     append(log, rounds(1, 3))
     command = (
-        "import sys; from refine_hooks.cli._commands import application; "
+        "import importlib.metadata, sys; importlib.metadata.entry_points = lambda **_: sys.exit('searched for plugins'); "
+        "from refine_hooks.cli._commands import application; "
         "application('show')(sys.argv[1:], standalone_mode=False); "
         f"print(sorted({NOT_SHOWN!r} & set(sys.modules)), file=sys.stderr)"
     )

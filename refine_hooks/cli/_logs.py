@@ -114,6 +114,9 @@ def open_log(place: Path, about: str = "") -> LogIndex:
     Raises:
         InputError: there is none, or none of its lines can be read, or ``about`` is no key.
     """
+    from refine_hooks.cli import _models
+
+    _models.build()
     from refine_hooks.errors import InputError
     from refine_hooks.log.file import find_log
     from refine_hooks.log.index import LogIndex

@@ -1,13 +1,14 @@
-"""Settings and the record, built before a measurement begins."""
+"""Settings and the record, built before a command measures or reads."""
 
 import os
 from importlib import import_module
 
 _SWITCH = "PYDANTIC_DISABLE_PLUGINS"
+_MODELS, _FINDINGS = ("refine_hooks.settings", "refine_hooks.log.records"), "refine_hooks.audit.reading"
 
 
-def build() -> None:
-    """Import the models of the settings and of the record without pydantic's search for plugins.
+def build(findings: bool = True) -> None:
+    """Import the models of the settings, of the record and of what is found in one without pydantic's search for plugins.
 
     It reads what is known of every installed package, for a watcher of validation that nobody waits for here. The switch is a
     variable of the environment; it is as it was when this returns, so that no hook and no program that is started sees it.
@@ -15,7 +16,7 @@ def build() -> None:
     before = os.environ.get(_SWITCH)
     os.environ[_SWITCH] = "__all__"
     try:
-        for name in ("refine_hooks.settings", "refine_hooks.log.records"):
+        for name in (*_MODELS, *((_FINDINGS,) if findings else ())):
             import_module(name)
     finally:
         if before is None:

@@ -37,6 +37,9 @@ def status(
     are those whose logs lie there, on whichever machine they run. stalled: the watch is not heard of, or nothing new has come
     for [watch] stalled_after_s; failed: the newest round could not be measured, or the watch was killed.
     """
+    from refine_hooks.cli import _models
+
+    _models.build()
     from refine_hooks.cli._status import statuses, tell
 
     found = statuses(place)

@@ -196,7 +196,7 @@ def measure(
     """Measure two half maps under a sphere, an automask and your own masks."""
     from refine_hooks.cli import _models
 
-    _models.build()
+    _models.build(findings=not as_json)
     from refine_hooks.cli._measure import measure_files
 
     sizes = voxel_size, mask_voxel_size

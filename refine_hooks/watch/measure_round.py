@@ -16,7 +16,6 @@ from refine_hooks.log.folder import Store
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.measure import NamedMask
 from refine_hooks.model import FscCurve, HalfMaps, Round
-from refine_hooks.reanalyse import write_local
 from refine_hooks.settings import Settings
 from refine_hooks.sums.symmetry import order_of
 from refine_hooks.watch import products
@@ -160,6 +159,7 @@ def _with_local(
     if mask is None or mask.values is None:
         return record
     from refine_hooks.analysis.local_record import measured_locally
+    from refine_hooks.reanalyse import write_local
 
     found = measured_locally(
         halves.half1,
