@@ -1,5 +1,5 @@
 /* See refine_hooks/masks/cistem.py, refine_hooks/sums/cistem.py and refine_hooks/curves/cistem.py. */
-#include "arrays.h"
+#include "packed.h"
 
 /* How far from the centre the voxels of a row lie whose squared distance is at most `square`, -1 for none. */
 static inline int64_t reach_of(int64_t square) { return square < 0 ? -1 : (int64_t)sqrt((double)square); }
@@ -100,13 +100,44 @@ void quotient(
         }
 }
 
-static inline complex64 less(complex64 a, complex64 b) { return (complex64){a.re - b.re, a.im - b.im}; }
-static inline float power_of(complex64 f, complex64 g) { return f.re * f.re + f.im * f.im + g.re * g.re + g.im * g.im; }
+static inline coefficients less(coefficients a, four re, four im) { return (coefficients){a.re - re, a.im - im}; }
 
-/* Whether f g has an imaginary part; both products are rounded, so that those that cancel do so exactly. */
-static inline int crosses(complex64 f, complex64 g) {
-    float one = f.re * g.im, two = f.im * g.re;
-    return one != -two;
+/* |F|^2 + |F'|^2, Re F F' and Im F F', 0 where F F' has no imaginary part; both of its products are rounded, so that those that
+   cancel do so exactly. */
+typedef struct { four power, real, imaginary; } products;
+static inline products products_of(coefficients f, coefficients g) {
+    four one = f.re * g.im, two = f.im * g.re;
+    four_numbers crosses = one != -two;
+    four power = f.re * f.re + f.im * f.im + g.re * g.re + g.im * g.im, real = f.re * g.re - f.im * g.im, both = one + two;
+    return (products){(four)((four_numbers)power & crosses), (four)((four_numbers)real & crosses),
+                      (four)((four_numbers)both & crosses)};
+}
+
+typedef struct { const float *octant; four mean_re, mean_im; } taken_away;
+
+/* The products [kx, 4] of kx = start..stop, put there or, of kx = 0 always, added to what is there: of both signs of kx or, of an
+   own line or kx = 0, of one. Where `odd`, the mask's transform has the other sign. */
+static inline void split_line(
+    const complex64 *line, const complex64 *opposite, int64_t columns, int64_t start, int64_t stop, int both, int odd,
+    taken_away mean, int add, float *to
+) {
+    for (int64_t kx = start; kx < stop; kx += kx ? 4 : 1) {
+        int64_t minus = kx ? columns - kx : 0, count = kx ? stop - kx : 1;
+        float sign = (odd + kx) % 2 ? -1.0f : 1.0f;
+        four scale = {0}, signs = {sign, -sign, sign, -sign};
+        if (mean.octant && count >= 4)
+            scale = *(const four *)(mean.octant + kx) * signs;
+        for (int64_t i = 0; mean.octant && count < 4 && i < count; i++)
+            scale[i] = mean.octant[kx + i] * signs[i];
+        four re = mean.mean_re * scale, im = mean.mean_im * scale;
+        products p = products_of(less(taken(line + kx, 1, count), re, im), less(taken(opposite + minus, -1, count), re, im));
+        if (both && kx) {
+            products other = products_of(less(taken(line + minus, -1, count), re, im),
+                                         less(taken(opposite + kx, 1, count), re, im));
+            p = (products){p.power + other.power, p.real + other.real, p.imaginary + other.imaginary};
+        }
+        put_by_column(p.power, p.real, p.imaginary, (four){0}, add || !kx, to + 4 * kx, 4);
+    }
 }
 
 /* Sums [shell, 4] of |F|^2 + |F'|^2, Re F F' and Im F F' over ky = begin..end and their negatives, F' = F(-k), each split between
@@ -117,42 +148,31 @@ void split_sums(
     double_array radius, double_array sums
 ) {
     int64_t n = slab.shape[0], columns = slab.shape[2];
-    int centred = octant.shape[0] > 1;
-    float products[3][kept];
+    float re = (float)mean_re, im = (float)mean_im, found[4 * (kept + 4)];
+    taken_away mean = {0, {re, re, re, re}, {im, im, im, im}};
     for (int64_t ky = begin; ky < end; ky++) {
         int own = ky == 0 || 2 * ky == n;
-        int64_t mirror = own ? ky - begin : end - begin + ky - most(begin, 1);
-        for (int64_t iz = 0; iz < n; iz++) {
-            int64_t kz = 2 * iz < n ? iz : iz - n, square = kz * kz + ky * ky;
-            int64_t stop = columns_within(radius.shape[0], square, kept);
+        int64_t row = ky - begin, mirror = own ? row : end - begin + ky - most(begin, 1);
+        for (int64_t kz = 0; 2 * kz <= n; kz++) {
+            int64_t square = kz * kz + ky * ky, stop = columns_within(radius.shape[0], square, kept);
             if (!stop)
-                continue;
-            const complex64 *line = ROW2(slab, iz, ky - begin), *opposite = ROW2(slab, (n - iz) % n, mirror);
-            const float *own_octant = centred ? ROW2(octant, kz < 0 ? -kz : kz, ky) : 0;
-            /* Of kx = 0 cisTEM takes one of each two mates, but none where kz, or ky on kz = 0, is -N/2. */
-            int64_t start = kz > 0 || (2 * ky < n && ky > 0 && 2 * kz > -n) ? 0 : 1;
-            for (int64_t kx = start; kx < stop; kx++) {
-                int64_t minus = kx ? columns - kx : 0;
-                float scale = centred ? own_octant[kx] * (float)(1 - 2 * ((iz + ky + kx) & 1)) : 0;
-                complex64 m = {(float)mean_re * scale, (float)mean_im * scale};
-                complex64 f = less(line[kx], m), g = less(opposite[minus], m), h = less(line[minus], m), i = less(opposite[kx], m);
-                /* cisTEM leaves out what has no cross term; of an own line or kx = 0 there is one side only. */
-                float first = crosses(f, g), second = !(own || kx == 0) && crosses(h, i);
-                products[0][kx] = first * power_of(f, g) + second * power_of(h, i);
-                products[1][kx] = first * (f.re * g.re - f.im * g.im) + second * (h.re * i.re - h.im * i.im);
-                products[2][kx] = first * (f.re * g.im + f.im * g.re) + second * (h.re * i.im + h.im * i.re);
+                break;
+            mean.octant = octant.shape[0] > 1 ? ROW2(octant, kz, ky) : 0;
+            memset(found, 0, 16 * sizeof *found);
+            for (int side = 0; side < (kz == 0 || 2 * kz == n ? 1 : 2); side++) {
+                int64_t iz = side ? n - kz : kz, own_kz = 2 * iz < n ? kz : -kz;
+                /* Of kx = 0 cisTEM takes one of each two mates, but none where kz, or ky on kz = 0, is -N/2. */
+                int mates = own_kz > 0 || (2 * ky < n && ky > 0 && 2 * own_kz > -n);
+                split_line(ROW2(slab, iz, row), ROW2(slab, (n - iz) % n, mirror), columns, mates ? 0 : 1, stop, !own,
+                           (int)((iz + ky) & 1), mean, side, found);
             }
-            if (start == 0 && ky > 0)
-                for (int what = 0; what < 3; what++)
-                    products[what][0] *= 0.25f;
-            for (int64_t kx = start; kx < stop; kx++) {
+            for (int i = 0; i < 4; i++)
+                found[i] *= ky > 0 ? 0.25f : 1;
+            for (int64_t kx = 0; kx < stop; kx++) {
                 double r = radius.at[square + kx * kx];
                 int64_t shell = (int64_t)r;
-                double high = r - shell, *to = sums.at + 4 * shell;
-                for (int what = 0; what < 3; what++) {
-                    to[what] += (1 - high) * products[what][kx];
-                    to[4 + what] += high * products[what][kx];
-                }
+                add_times(sums.at + 4 * shell, 1 - (r - shell), found + 4 * kx);
+                add_times(sums.at + 4 * shell + 4, r - shell, found + 4 * kx);
             }
         }
     }

@@ -1,5 +1,5 @@
 /* See refine_hooks/fsc: packed.py, spread.py and randomised.py. */
-#include "arrays.h"
+#include "packed.h"
 
 /* Rows [z, y, x] of half1 + i half2 under a mask, which is 0 outside of start..stop. */
 void pack(float_array half1, float_array half2, float_array mask, int64_t start, int64_t stop, complex_array rows) {
@@ -31,59 +31,56 @@ void mask_rows(complex_array rows, float_array mask, int64_t start, int64_t stop
         }
 }
 
-/* |F|^2 + |F'|^2, Re F F' and Im F F' for both signs of kx = 0..stop; `opposite` is the line of -kz and -ky. */
+/* |F|^2 + |F'|^2, Re F F' and Im F F' for both signs of kx = 0..stop, [kx, 4]; `opposite` is the line of -kz and -ky. */
 static inline void multiply(
-    const complex64 *line, const complex64 *opposite, int64_t columns, int64_t stop, int64_t room, float products[][room]
+    const complex64 *line, const complex64 *opposite, int64_t columns, int64_t stop, int add, float *products
 ) {
-    for (int64_t kx = 0; kx < stop; kx++) {
-        int64_t minus = kx ? columns - kx : 0;
-        complex64 f = line[kx], g = opposite[minus], h = line[minus], i = opposite[kx];
-        products[0][kx] = f.re * f.re + f.im * f.im + g.re * g.re + g.im * g.im
-                        + h.re * h.re + h.im * h.im + i.re * i.re + i.im * i.im;
-        products[1][kx] = f.re * g.re - f.im * g.im + h.re * i.re - h.im * i.im;
-        products[2][kx] = f.re * g.im + f.im * g.re + h.re * i.im + h.im * i.re;
+    for (int64_t kx = 0; kx < stop; kx += kx ? 4 : 1) {
+        int64_t minus = kx ? columns - kx : 0, count = kx ? stop - kx : 1;
+        coefficients f = taken(line + kx, 1, count), g = taken(opposite + minus, -1, count);
+        coefficients h = taken(line + minus, -1, count), i = taken(opposite + kx, 1, count);
+        four power = f.re * f.re + f.im * f.im + g.re * g.re + g.im * g.im
+                   + h.re * h.re + h.im * h.im + i.re * i.re + i.im * i.im;
+        four real = f.re * g.re - f.im * g.im + h.re * i.re - h.im * i.im;
+        four imaginary = f.re * g.im + f.im * g.re + h.re * i.im + h.im * i.re;
+        put_by_column(power, real, imaginary, (four){0}, add, products + 4 * kx, 4);
     }
 }
 
-typedef struct { float re1, im1, re2, im2; } parts;
+typedef struct { four re1, im1, re2, im2; } parts;
 
 /* 2 F1 = F + F'*, then 2 F2 = -i (F - F'*). */
-static inline parts parts_of(complex64 f, complex64 g) {
+static inline parts parts_of(coefficients f, coefficients g) {
     return (parts){f.re + g.re, f.im - g.im, f.im + g.im, g.re - f.re};
 }
 
-/* 4 |a1|^2, |b1|^2, |a2|^2, |b2|^2, then 4 Re of a1 a2*, b1 b2*, a1 b2*, b1 a2* for both signs of kx = 0..stop. */
+static inline four power_of(four re, four im, four re2, four im2) { return re * re + im * im + re2 * re2 + im2 * im2; }
+
+/* 4 |a1|^2, |b1|^2, |a2|^2, |b2|^2, then 4 Re of a1 a2*, b1 b2*, a1 b2*, b1 a2* for both signs of kx = 0..stop, [kx, 8]. */
 static inline void multiply_two(
     const complex64 *line1, const complex64 *opposite1, const complex64 *line2, const complex64 *opposite2,
-    int64_t columns, int64_t stop, int64_t room, float products[][room]
+    int64_t columns, int64_t stop, int add, float *products
 ) {
-    for (int64_t kx = 0; kx < stop; kx++) {
-        int64_t minus = kx ? columns - kx : 0;
-        parts a = parts_of(line1[kx], opposite1[minus]), c = parts_of(line1[minus], opposite1[kx]);
-        parts b = parts_of(line2[kx], opposite2[minus]), d = parts_of(line2[minus], opposite2[kx]);
-        products[0][kx] = a.re1 * a.re1 + a.im1 * a.im1 + c.re1 * c.re1 + c.im1 * c.im1;
-        products[1][kx] = b.re1 * b.re1 + b.im1 * b.im1 + d.re1 * d.re1 + d.im1 * d.im1;
-        products[2][kx] = a.re2 * a.re2 + a.im2 * a.im2 + c.re2 * c.re2 + c.im2 * c.im2;
-        products[3][kx] = b.re2 * b.re2 + b.im2 * b.im2 + d.re2 * d.re2 + d.im2 * d.im2;
-        products[4][kx] = a.re1 * a.re2 + a.im1 * a.im2 + c.re1 * c.re2 + c.im1 * c.im2;
-        products[5][kx] = b.re1 * b.re2 + b.im1 * b.im2 + d.re1 * d.re2 + d.im1 * d.im2;
-        products[6][kx] = a.re1 * b.re2 + a.im1 * b.im2 + c.re1 * d.re2 + c.im1 * d.im2;
-        products[7][kx] = b.re1 * a.re2 + b.im1 * a.im2 + d.re1 * c.re2 + d.im1 * c.im2;
+    for (int64_t kx = 0; kx < stop; kx += kx ? 4 : 1) {
+        int64_t minus = kx ? columns - kx : 0, n = kx ? stop - kx : 1;
+        parts a = parts_of(taken(line1 + kx, 1, n), taken(opposite1 + minus, -1, n));
+        parts c = parts_of(taken(line1 + minus, -1, n), taken(opposite1 + kx, 1, n));
+        parts b = parts_of(taken(line2 + kx, 1, n), taken(opposite2 + minus, -1, n));
+        parts d = parts_of(taken(line2 + minus, -1, n), taken(opposite2 + kx, 1, n));
+        put_by_column(power_of(a.re1, a.im1, c.re1, c.im1), power_of(b.re1, b.im1, d.re1, d.im1),
+                      power_of(a.re2, a.im2, c.re2, c.im2), power_of(b.re2, b.im2, d.re2, d.im2), add, products + 8 * kx, 8);
+        put_by_column(a.re1 * a.re2 + a.im1 * a.im2 + c.re1 * c.re2 + c.im1 * c.im2,
+                      b.re1 * b.re2 + b.im1 * b.im2 + d.re1 * d.re2 + d.im1 * d.im2,
+                      a.re1 * b.re2 + a.im1 * b.im2 + c.re1 * d.re2 + c.im1 * d.im2,
+                      b.re1 * a.re2 + b.im1 * a.im2 + d.re1 * c.re2 + d.im1 * c.im2, add, products + 8 * kx + 4, 8);
     }
 }
 
-/* Add the products of kx = 0..stop to the sums of their shells, [shell, room for count of them]. */
-static inline void sort_in(
-    int count, int together, int64_t n, int64_t stop, int own, const int16_t *labels, int64_t room, float products[][room],
-    double *sums
-) {
-    for (int64_t kx = 0; kx < stop; kx++) {
-        /* the two signs of kx, and of ky in its own plane, are one coefficient */
-        double weight = (own ? 0.5 : 1.0) * (kx == 0 || 2 * kx == n ? 0.5 : 1.0);
-        double *shell = sums + together * labels[kx * kx];
-        for (int i = 0; i < count; i++)
-            shell[i] += weight * products[i][kx];
-    }
+/* Add the products [kx, kinds] of kx = 0..stop to the sums of their shells. */
+static inline void sort_in(int kinds, int64_t stop, double weight, const int16_t *labels, const float *products, double *sums) {
+    for (int64_t kx = 0; kx < stop; kx++)
+        for (int i = 0; i < kinds; i += 4)
+            add_times(sums + kinds * labels[kx * kx] + i, weight, products + kinds * kx + i);
 }
 
 /* Sums [shell, 4 or 8] over ky = begin..end and their negatives of the products of one pair or of two. */
@@ -91,23 +88,33 @@ void packed_sums(
     complex_array slabs, int64_t begin, int64_t end, int64_t kept, int16_array labels, double_array sums
 ) {
     int64_t pairs = slabs.shape[0], n = slabs.shape[1], columns = slabs.shape[3];
-    float products[8][kept];
+    int kinds = pairs == 1 ? 4 : 8;
+    float products[(kept + 4) * kinds];
     for (int64_t ky = begin; ky < end; ky++) {
         int own = ky == 0 || 2 * ky == n;
         int64_t row = ky - begin, mirror = own ? row : end - begin + ky - most(begin, 1);
-        for (int64_t iz = 0; iz < n; iz++) {
-            int64_t kz = least(iz, n - iz), square = kz * kz + ky * ky, opposite = (n - iz) % n;
-            int64_t stop = columns_within(labels.shape[0], square, kept);
+        for (int64_t kz = 0; 2 * kz <= n; kz++) {
+            int64_t square = kz * kz + ky * ky, stop = columns_within(labels.shape[0], square, kept);
             if (!stop)
-                continue;
-            if (pairs == 1) {
-                multiply(ROW3(slabs, 0, iz, row), ROW3(slabs, 0, opposite, mirror), columns, stop, kept, products);
-                sort_in(3, 4, n, stop, own, labels.at + square, kept, products, sums.at);
-            } else {
-                multiply_two(ROW3(slabs, 0, iz, row), ROW3(slabs, 0, opposite, mirror), ROW3(slabs, 1, iz, row),
-                             ROW3(slabs, 1, opposite, mirror), columns, stop, kept, products);
-                sort_in(8, 8, n, stop, own, labels.at + square, kept, products, sums.at);
+                break;
+            for (int side = 0; side < (kz == 0 || 2 * kz == n ? 1 : 2); side++) {
+                int64_t iz = side ? n - kz : kz, opposite = (n - iz) % n;
+                if (pairs == 1)
+                    multiply(ROW3(slabs, 0, iz, row), ROW3(slabs, 0, opposite, mirror), columns, stop, side, products);
+                else
+                    multiply_two(ROW3(slabs, 0, iz, row), ROW3(slabs, 0, opposite, mirror), ROW3(slabs, 1, iz, row),
+                                 ROW3(slabs, 1, opposite, mirror), columns, stop, side, products);
             }
+            /* the two signs of kx, and of ky in its own plane, are one coefficient */
+            for (int i = 0; i < kinds; i++) {
+                products[i] *= 0.5f;
+                if (2 * stop > n)
+                    products[kinds * (n / 2) + i] *= n % 2 ? 1 : 0.5f;
+            }
+            if (pairs == 1)
+                sort_in(4, stop, own ? 0.5 : 1.0, labels.at + square, products, sums.at);
+            else
+                sort_in(8, stop, own ? 0.5 : 1.0, labels.at + square, products, sums.at);
         }
     }
 }
