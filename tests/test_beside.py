@@ -61,6 +61,9 @@ def test_b_factors_are_those_of_the_particles_within_their_errors(tmp_path: Path
     words = " ".join(more_particles_words(known))
     assert "twice as many particles would give" in words
     assert "x as many particles" in words
+    for sd_A2, uncertain in ((8.0, False), (30.0, True)):
+        told = more_particles_words(known.model_copy(update={"b_factor_A2": 120.0, "b_factor_sd_A2": sd_A2}))
+        assert any("B is uncertain by 25 %" in words for words in told) is uncertain
 
 
 def test_more_particles_give_what_their_signal_and_noise_say() -> None:

@@ -12,7 +12,7 @@ from refine_hooks.report.local import convergence_words, local_words
 Beyond = Literal["directions", "local", "convergence", "particles", "substitution"]
 
 _SD = 3.0
-_VAGUE = 0.3  # of a B factor
+_UNCERTAIN, _VAGUE = 0.1, 0.3  # error of a B factor over it
 
 
 def beyond_words(record: RoundRecord) -> list[str]:
@@ -88,8 +88,11 @@ def more_particles_words(known: MoreParticles, nyquist_A: float = 0.0) -> list[s
     targets = [one for one in known.targets if one.resolution_A >= nyquist_A]
     if targets:
         words.append(f"{'; '.join(_target_words(one) for one in targets)}, with angles as good as these")
-    if known.b_factor_sd_A2 > _VAGUE * known.b_factor_A2:
+    share = known.b_factor_sd_A2 / known.b_factor_A2
+    if share > _VAGUE:
         words.append("this B is known so poorly that these numbers of particles are no more than a first guess")
+    elif share > _UNCERTAIN:
+        words.append(f"B is uncertain by {100 * share:.0f} %: few shells lie between signal and noise")
     return words
 
 

@@ -1,10 +1,15 @@
 """What is measured beyond a round's one number, in CPU time over that of F: two float32 `scipy.fft.rfftn` of the same box."""
 
+import statistics
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import numpy as np
 from benchmarks.measuring import VOXEL_A, best_of, halves_of
@@ -16,15 +21,18 @@ from refine_hooks.analysis.local_record import measured_locally
 from refine_hooks.analysis.sampling import sampling
 from refine_hooks.analysis.two_rounds import agreement, round_maps
 from refine_hooks.analysis.views import Views
-from refine_hooks.files.mrc import Map, Volume
+from refine_hooks.files.mrc import Map, Volume, read_map, write_map
 from refine_hooks.log.masks import MaskRecord
+from refine_hooks.model import Facts, Round
 from refine_hooks.reconstruct.beside import widened
 from refine_hooks.settings import Settings
 from refine_hooks.sums import insertion
 from refine_hooks.sums.plan import Plan, plan_for
 from refine_hooks.sums.weights import even_weights
+from refine_hooks.watch import loop
 
 REPEATS, PARTICLES = 3, 1000
+_LATER_S = 1.0  # so long after the line of the first round the second comes
 FILLS = {"rod": None, "ball": 0.42}  # radius of a particle that fills much of the box, over its edge
 
 
@@ -37,7 +45,81 @@ def run(boxes: Sequence[int] = (128, 256)) -> None:
         for name, work in rows.items():
             _, cpu = best_of(work, REPEATS)
             print(f"{box_px:<6}{name:<50}{cpu:>8.3f} s CPU{cpu / floor:>8.2f} F", flush=True)
+        _whole_rounds(box_px)
         _reconstructions(box_px)
+
+
+def _whole_rounds(box_px: int) -> None:
+    """A round of a watch with and without what is beyond its one number; and how long one waits that comes meanwhile."""
+    with tempfile.TemporaryDirectory() as folder:
+        halves = _ball(box_px, 0.42)
+        for number, half in enumerate(halves, 1):
+            write_map(Path(folder) / f"half{number}.mrc", half, "benchmark")
+        cpu: dict[bool, list[float]] = {True: [], False: []}
+        for _ in range(REPEATS + 2):
+            for beyond in cpu:
+                cpu[beyond].append(_plain_round(Path(folder), beyond))
+        plain, without = (statistics.median(cpu[beyond]) for beyond in (True, False))
+        print(f"{box_px:<6}{'a plain round, from its files to its line':<50}{plain:>8.3f} s CPU")
+        print(f"{box_px:<6}{'the same without sampling and local resolution':<50}{without:>8.3f} s CPU", flush=True)
+        waits: dict[str, list[float]] = {"newest": [], "never": []}
+        for _ in range(REPEATS):
+            for local in waits:
+                waits[local].append(_wait_of_the_next(Path(folder), local))
+        for local, found in waits.items():
+            name = f"a second round a second later, local = {local}"
+            print(f"{box_px:<6}{name:<50}{statistics.median(found):>8.3f} s CPU", flush=True)
+
+
+def _watched(folder: Path, local: str) -> Any:
+    """A watch of a project that has one round, of these half maps."""
+    import small_program
+
+    project = Path(tempfile.mkdtemp(dir=folder))
+    _linked(folder, project, 1)
+    views = np.random.default_rng(0).poisson(20, (18, 72)).astype(np.float64)
+    settings = {"keep": {"min_free_GB": 0.0}, "analysis": {"local": local}}
+    radius_A = 0.45 * VOXEL_A * read_map(folder / "half1.mrc").box_px
+    facts = Facts(voxel_size_A=VOXEL_A, sphere_radius_A=radius_A, molecular_mass_kDa=100.0)
+
+    def rounds(*given: Any) -> list[Round]:
+        return [replace(round_, facts=facts) for round_ in small_program.program().rounds(*given)]
+
+    return small_program.a_watch(project, None, settings, rounds=rounds, viewing_directions=lambda *_: views)
+
+
+def _linked(folder: Path, project: Path, iteration: int) -> None:
+    for half in (2, 1):  # the first is looked for
+        (project / f"it{iteration}_half{half}.mrc").hardlink_to(folder / f"half{half}.mrc")
+
+
+def _plain_round(folder: Path, beyond: bool) -> float:
+    """CPU seconds until the first round of a project is in the log."""
+    w = _watched(folder, "newest" if beyond else "never")
+    off = nullcontext() if beyond else mock.patch("refine_hooks.analysis.sampling.sampling", lambda views: None)
+    with off:
+        lines, begin = loop.logged_lines(w, iter([0.0])), time.process_time()
+        next(lines)
+        cpu_s = time.process_time() - begin
+        lines.close()
+    return cpu_s
+
+
+def _wait_of_the_next(folder: Path, local: str) -> float:
+    """CPU seconds from the files of a second round, which come while the first is looked at locally, to its line."""
+    w, came = _watched(folder, local), []
+    lines = loop.watched_lines(w)
+    next(lines)
+
+    def comes() -> None:
+        _linked(folder, w.project, 2)
+        came.append(time.process_time())
+
+    threading.Timer(_LATER_S, comes).start()
+    next(lines)
+    wait_s = time.process_time() - came[0]
+    lines.close()
+    return wait_s
 
 
 def _works(box_px: int, fill: float | None) -> dict[str, Callable[[], object]]:
