@@ -57,15 +57,15 @@ def _whole_rounds(box_px: int) -> None:
             write_map(Path(folder) / f"half{number}.mrc", half, "benchmark")
         cpu: dict[bool, list[float]] = {True: [], False: []}
         for _ in range(REPEATS + 2):
-            for beyond in cpu:
-                cpu[beyond].append(_plain_round(Path(folder), beyond))
+            for beyond, found in cpu.items():
+                found.append(_plain_round(Path(folder), beyond))
         plain, without = (statistics.median(cpu[beyond]) for beyond in (True, False))
         print(f"{box_px:<6}{'a plain round, from its files to its line':<50}{plain:>8.3f} s CPU")
         print(f"{box_px:<6}{'the same without sampling and local resolution':<50}{without:>8.3f} s CPU", flush=True)
         waits: dict[str, list[float]] = {"newest": [], "never": []}
         for _ in range(REPEATS):
-            for local in waits:
-                waits[local].append(_wait_of_the_next(Path(folder), local))
+            for local, found in waits.items():
+                found.append(_wait_of_the_next(Path(folder), local))
         for local, found in waits.items():
             name = f"a second round a second later, local = {local}"
             print(f"{box_px:<6}{name:<50}{statistics.median(found):>8.3f} s CPU", flush=True)
@@ -96,7 +96,7 @@ def _linked(folder: Path, project: Path, iteration: int) -> None:
 def _plain_round(folder: Path, beyond: bool) -> float:
     """CPU seconds until the first round of a project is in the log."""
     w = _watched(folder, "newest" if beyond else "never")
-    off = nullcontext() if beyond else mock.patch("refine_hooks.analysis.sampling.sampling", lambda views: None)
+    off = nullcontext() if beyond else mock.patch("refine_hooks.analysis.sampling.sampling", return_value=None)
     with off:
         lines, begin = loop.logged_lines(w, iter([0.0])), time.process_time()
         next(lines)
