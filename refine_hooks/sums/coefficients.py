@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import ParticlesError
+from refine_hooks.fourier import in_place
 from refine_hooks.kernels import FLOAT, INT, array, fft, kernel
 from refine_hooks.particles import Particles
 from refine_hooks.particles.stacks import Block, Images
@@ -94,7 +95,8 @@ def prepare(rules: Rules, part: slice, images: Images, out: NDArray[np.float32])
     Raises:
         ParticlesError: an image holds a NaN or an infinite value.
     """
-    transforms = np.asarray(fft.rfftn(images, axes=(1, 2)), np.complex64)
+    transforms = np.asarray(fft.rfftn(images, axes=(2,)), np.complex64)
+    in_place(transforms, 1)
     _refuse_unreadable(transforms, rules, part)
     weight = rules.weight[part]
     if rules.whitening is not None:

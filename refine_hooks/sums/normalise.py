@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refine_hooks.errors import ParticlesError
+from refine_hooks.fourier import in_place
 from refine_hooks.kernels import FLOAT, array, fft, kernel
 from refine_hooks.particles import Particles
 from refine_hooks.particles.stacks import Images, blocks, read_images
@@ -119,7 +120,9 @@ def normalised(
     """
     n = transforms.shape[1]
     _whiten(transforms, whitening)
-    images = fft.irfftn(transforms, s=(n, n), axes=(1, 2))
+    columns = transforms.copy()
+    in_place(columns, 1, backward=True)
+    images = fft.irfftn(columns, s=(n,), axes=(2,))
     found = np.empty((len(images), 3))
     _background(images, n // 2 - edge_px, found)
     mean, square = (found[:, :2] / np.maximum(found[:, 2:], 1)).T

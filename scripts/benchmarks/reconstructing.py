@@ -18,8 +18,8 @@ _COLUMNS = (
 
 
 def run(boxes: Sequence[int] = (256,)) -> None:
-    """One line a piece of work, printed as it is measured."""
-    print(f"{'reconstruct, beside insertion':<44}{'CPU s':>8}{'wall s':>8}   goal")
+    """The guide's table, a row a piece of work, printed as it is measured."""
+    print("", "| reconstruct, beside insertion | CPU s | wall s | goal |", "|---|---|---|---|", sep="\n", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         _table(Path(folder))
         _stacks(Path(folder))
@@ -31,7 +31,7 @@ def run(boxes: Sequence[int] = (256,)) -> None:
 
 
 def _say(what: str, cpu_s: float, wall_s: float, goal: str) -> None:
-    print(f"{what:<44}{cpu_s:>8.2f}{wall_s:>8.2f}   {goal}", flush=True)
+    print(f"| {what} | {cpu_s:.2f} | {wall_s:.2f} | {goal} |", flush=True)
 
 
 def _timed(work: Callable[[], object]) -> tuple[float, float]:

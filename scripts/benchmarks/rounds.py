@@ -157,7 +157,9 @@ def _round(folder: Path) -> Callable[[], object]:
         half1, half2, images = half_maps_from_dumps(odd, even)
         return HalfMaps(half1, half2, "merged", images=images)
 
-    w = a_watch(folder, [], half_maps=half_maps, store=Store(folder / "out"))
+    store = Store(folder / "out")
+    store.make()
+    w = a_watch(folder, [], half_maps=half_maps, store=store)
     box_px = read_map(folder / "half1.mrc").box_px
     round_ = Round(
         Key(run="run", iteration=1, class_id=1), "test", "it1", fingerprint_of(folder, [*odd, *even]), _facts(box_px)
