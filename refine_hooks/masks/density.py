@@ -121,7 +121,7 @@ def find_density(
         if best is not None and best[0]["energy_shown"] >= _ENERGY_SHOWN:
             break
     if best is None:
-        return found
+        return {**found, "why": found["why"] + _if_dark(signal - np.median(signal))}
     found, signal = best
     excess = signal - np.float32(found["level"])
     sphere = ball(binned_px, radius_px)
