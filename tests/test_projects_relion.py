@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import cli
+from heard import hear
 from numpy.typing import NDArray
 from opened import Opened
 from particles_data import columns, write_relion_star, write_stack
@@ -34,6 +35,7 @@ from refine_hooks.programs.relion.external import half_map_from_external
 from refine_hooks.settings import load_settings
 from refine_hooks.testing import check_adapter
 from refine_hooks.watch.state import Watch
+from refine_hooks.watch.steps import say_what_is_reconstructed
 
 relion = Opened("relion")
 
@@ -246,6 +248,16 @@ def test_particles_are_promised_only_of_rounds_whose_table_is_there(project: Pat
     assert "filtered these half maps: no resolution" in said[1].why
     (project / JOB / "run_it009_data.star").write_bytes((project / JOB / "run_data.star").read_bytes())
     assert "try the particles" in explain(a_watch_of(project)).rounds[1].why
+
+
+def test_rounds_without_a_table_of_particles_are_named_once_and_never_tried(project: Path) -> None:
+    said = hear()
+    (project / JOB / "run_data.star").unlink()
+    w = Watch.of(project, "relion", adapter_called("relion"), SETTINGS, Store(project.parent / "out"), "always")
+    rounds = [round_ for round_ in w.opened.rounds() if not round_.starting]
+    say_what_is_reconstructed(w, rounds)
+    assert len(said) == 1
+    assert f"{rounds[0].key} and {len(rounds) - 1} more: not reconstructed" in said[0]
 
 
 def test_a_job_folder_is_a_project_although_relion_copies_its_pipeline_into_it(project: Path, tmp_path: Path) -> None:

@@ -91,7 +91,8 @@ def half_maps(
     if halves is None:
         halves = next(filter(None, (_written_before(config, record) for record in before)), None)
     poor = halves is None or halves.origin == "regularised"
-    if (config.reconstruct == "always" or (config.reconstruct == "missing" and poor)) and not round_.starting:
+    asked = config.reconstruct == "always" or (config.reconstruct == "missing" and poor)
+    if asked and not round_.starting and config.opened.names_particles(round_):
         from refine_hooks.reconstruct import Desk, reconstructed
 
         path = config.store.checkpoint_path(round_.key)

@@ -112,6 +112,8 @@ def _end(w: Watch) -> None:
     except (StorageError, OSError) as error:
         logger.error(str(error))
     w.observers.of_the_end(end, judge_all=not w.stopping.asked.is_set())
+    if w.waits.waiting and not w.counts.done:
+        logger.warning(f"nothing could be measured: {w.waits.waiting}")
     logger.info(_summary(w))
 
 
@@ -121,7 +123,8 @@ def _summary(w: Watch) -> str:
     bare = f" ({counts.without_half_maps} without half maps)" if counts.without_half_maps else ""
     new = f"{counts.measured} measured{bare}" if counts.done else "nothing new"
     failed = f", {counts.failed} failed" if counts.failed else ""
-    return f"{w.stopping.why}: {new}{failed}; the log holds {known} round{'' if known == 1 else 's'}: {w.store.report}"
+    where = w.store.report if w.store.report.exists() else w.store.log
+    return f"{w.stopping.why}: {new}{failed}; the log holds {known} round{'' if known == 1 else 's'}: {where}"
 
 
 def _start(w: Watch, host: str, pid: int) -> Start:

@@ -77,8 +77,15 @@ def say_what_is_reconstructed(w: Watch, rounds: list[Round]) -> None:
     if w.config.reconstruct == "never" or not w.opened.keeps_particles:
         return
     always = w.config.reconstruct == "always"
-    refined = (round_ for round_ in rounds if not round_.starting and w.opened.names_particles(round_))
-    poor = [round_ for round_ in refined if always or round_.fault or _lacks_half_maps(round_)]
+    refined = (round_ for round_ in rounds if not round_.starting)
+    asked = [round_ for round_ in refined if always or round_.fault or _lacks_half_maps(round_)]
+    poor = [round_ for round_ in asked if w.opened.names_particles(round_)]
+    if len(poor) < len(asked):
+        first = next(round_ for round_ in asked if round_ not in poor)
+        which = f"{first.key}{f' and {len(asked) - len(poor) - 1} more' if len(asked) - len(poor) > 1 else ''}"
+        logger.warning(
+            f"{which}: not reconstructed: the tables that name the particles of these rounds are not there (any more)"
+        )
     if not poor:
         return
     w.counts.particles = sum(round_.facts.particles or 0 for round_ in poor)
