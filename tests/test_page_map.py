@@ -260,14 +260,15 @@ class TestInTheBrowser:
         tab.until("document.querySelector('#over-rounds canvas')")
         assert text(tab, "#over-of") == "5 rounds"
         titles = tab.run("[...document.querySelectorAll('#trends figcaption')].map((c) => c.textContent)")
-        assert [title.rstrip(" Å°0123456789,.") for title in titles] == [
-            "resolution, best so far",
+        assert [re.sub(r" [\d.,]+( [Å°])?( dashed.*)?$", "", title) for title in titles] == [
+            "resolution",
             "particles",
             "mask volume (automask) 142 nm³",
             "conical FSC area ratio",
             "change of angles",
             "change of offsets",
         ]
+        assert titles[0].endswith("Å dashed: best so far")
         assert titles[4] == "change of angles 1.8 °"
         tab.run("document.querySelector('#heat').click()")
         tab.until("document.querySelector('#over-rounds canvas.heat')")

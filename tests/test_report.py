@@ -335,6 +335,13 @@ def test_an_even_spread_of_views_is_even_all_over_the_sphere() -> None:
     assert directions.relative_density(views) == pytest.approx(1.0)
     _, caption = directions.views_picture(Views(views))
     assert "none in 0 %" in caption
+    assert "by chance" not in caption
+    _, caption = directions.views_picture(
+        Views(np.random.default_rng(1).poisson(views * 600 / views.sum()).astype(float))
+    )
+    assert re.search(r"none in 3\d % of the sphere, where so few particles leave 3\d % empty by chance", caption), (
+        caption
+    )
 
 
 @pytest.mark.parametrize(("symmetry", "mates"), [("C1", 1), ("C4", 4), ("D7", 14), ("O", 24), ("", 1), ("XX", 1)])

@@ -15,6 +15,7 @@ from rounds_data import a_failure
 from refine_hooks.audit import audit
 from refine_hooks.log import file as journal
 from refine_hooks.log.convergence import Agreement, Convergence
+from refine_hooks.log.directions import Along
 from refine_hooks.log.file import read_journal
 from refine_hooks.log.folder import Store
 from refine_hooks.log.masks import MaskRecord
@@ -201,7 +202,7 @@ def test_what_was_found_beyond_one_number_is_drawn(page: chromium.Page, log: Pat
     flat = tuple(0.5 for _ in last.frequency_per_A)
     beside = Agreement(against=last.key, correlation=flat, signal=1.0, signal_sd=0.004)
     told = Convergence(verdict="undecided", rounds=2, mask="automask", with_last=beside)
-    found = {
+    found: dict[str, object] = {
         "more_particles": MoreParticles(
             mask="automask", threshold=0.143, resolution_A=8.0, b_factor_A2=200.0, b_factor_sd_A2=20.0, fit_A=(10.0, 8.0),
             points=(SubsetPoint(particles=100, resolution_A=12.0), SubsetPoint(particles=400, resolution_A=8.0)),
@@ -212,8 +213,11 @@ def test_what_was_found_beyond_one_number_is_drawn(page: chromium.Page, log: Pat
             correlation=flat, substituted_correlation=flat, coherent_share=flat,
         ),
     }  # fmt: skip
+    along = tuple(Along(name=name, axis=(1, 0, 0), resolution_A=5.0, interval_A=(5.2, 4.8)) for name in ("x", "y"))
+    found["analysis"] = Analysis(along=along)
     live_logs.another_round(log, 9, convergence=told, headline="automask_corrected", **found)
     page.open(written(log))
+    assert page.run("document.querySelectorAll('#analysis svg line.part').length") == 2
     assert page.run("getComputedStyle(document.querySelector('#help-chart svg text')).fontSize") == "12px"
     assert page.run("document.querySelectorAll('#help-chart svg .dot').length") == 3  # two points and the key
     assert page.run("[...document.querySelectorAll('#help-chart polyline')].every((one) => one.points.length > 5)")

@@ -12,6 +12,8 @@ _INK, _GROUND = (40, 45, 50), 255
 # Anchors of a map from few to many views: dark blue, teal, green, yellow; equally spaced and rising in lightness.
 _COLOURS = ((13, 8, 61), (44, 51, 126), (33, 102, 134), (31, 149, 130), (102, 190, 90), (253, 231, 37))
 
+_SEEN_BY_CHANCE = 0.01
+
 Pixels = NDArray[np.uint8]
 
 
@@ -28,10 +30,14 @@ def views_picture(views: Views) -> tuple[Pixels, str]:
     sphere = _coloured(np.round(level * _STEPS) / _STEPS)
     sphere[~inside] = _GROUND
     empty = float(area[counts == 0].sum())
+    by_chance = float((area * np.exp(-views.counts.sum() * mates * area)).sum())
+    few = (
+        f", where so few particles leave {100 * by_chance:.0f} % empty by chance" if by_chance > _SEEN_BY_CHANCE else ""
+    )
     caption = (
         "Viewing directions (orientation distribution), theta and phi in degrees, equal areas; colour = density relative to "
         f"uniform, from none (dark) to {top:.3g} (yellow). {views.counts.sum():.0f} particles{_mates_words(views, mates)}; "
-        f"none in {100 * empty:.0f} % of the sphere."
+        f"none in {100 * empty:.0f} % of the sphere{few}."
     )
     return _with_axes(sphere, top), caption
 

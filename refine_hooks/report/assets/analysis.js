@@ -27,10 +27,34 @@ function showAnalysis(detail) {
       ],
     ]),
   );
-  $("analysis").append(...sentences(detail.shown.directions));
+  $("analysis").append(...[axisBars(analysis?.along || [])].filter(Boolean), ...sentences(detail.shown.directions));
   const known = Boolean(analysis?.guinier_squared_per_A2);
   $("guinier").hidden = $("guinier-words").hidden = !known;
   if (known) charts.guinier = guinierChart($("guinier"), analysis);
+}
+
+// The resolution along each axis with its 90 % interval, finer to the left; null where none has one.
+function axisBars(along) {
+  const known = along.filter((one) => one.resolution_A && one.interval_A),
+    names = { best: "least noise", worst: "most noise" };
+  if (known.length < 2) return null;
+  const low = Math.min(...known.map((one) => one.interval_A[1])),
+    high = Math.max(...known.map((one) => one.interval_A[0])),
+    height = 18 * known.length;
+  const x = (A) => BARS_LEFT + 20 + ((A - low) / (high - low || 1)) * (BARS_WIDTH - BARS_LEFT - 40);
+  const text = (at, y, anchor, words) => svgNode("text", { x: at, y, "text-anchor": anchor, class: "axis" }, words);
+  const rows = known.map((one, i) => {
+    const words = `${names[one.name] || one.name}: ${angstrom(one.resolution_A)}`;
+    return intervalBar(words, one, x, 10 + 18 * i, text);
+  });
+  const ends = [low, high].map((A, i) => text(x(A), height + 12, i ? "end" : "start", angstrom(A)));
+  const attributes = {
+    viewBox: `0 0 ${BARS_WIDTH} ${height + 18}`,
+    role: "img",
+    class: "local-bars",
+    "aria-label": "Resolution along each axis, with its 90 % interval",
+  };
+  return svgNode("svg", attributes, ...rows.flat(), ...ends);
 }
 
 // ln of the mean amplitude over 1/d², and the line whose slope is the B factor.

@@ -8,13 +8,16 @@ function showLocal(detail) {
   fill($("local-bars"), local ? localBars(local) : null);
 }
 
+const BARS_LEFT = 112,
+  BARS_WIDTH = 440;
+
 // How many places at each resolution, and below it every part with its 90 % interval; null where all are alike.
 function localBars(local) {
   const shares = unpacked(local.histogram_share),
     ends = unpacked(local.histogram_from_A),
     parts = local.parts.filter((part) => part.interval_A);
   if (shares.filter((share) => share > 0).length < 2 || local.beyond_nyquist >= 0.95) return null; // the words say it
-  const [left, width, height] = [104, 640, 120],
+  const [left, width, height] = [BARS_LEFT, BARS_WIDTH, 120],
     low = Math.min(ends[0], ...parts.map((part) => part.interval_A[1])),
     high = Math.max(ends.at(-1), ...parts.map((part) => part.interval_A[0]));
   const x = (A) => left + ((A - low) / (high - low)) * (width - left),
@@ -47,9 +50,14 @@ function localBars(local) {
 }
 
 function partBar(part, x, y, text) {
+  return intervalBar(`part ${part.number}: ${angstrom(part.resolution_A)}`, part, x, y, text);
+}
+
+// A resolution with its 90 % interval in one row.
+function intervalBar(words, part, x, y, text) {
   const [coarse, fine] = part.interval_A;
   return [
-    text(0, y + 4, "start", `part ${part.number}: ${angstrom(part.resolution_A)}`),
+    text(0, y + 4, "start", words),
     svgNode("line", { x1: x(fine), x2: x(coarse), y1: y, y2: y, class: "part" }),
     svgNode("circle", { cx: x(part.resolution_A), cy: y, r: 4, class: "part" }),
   ];

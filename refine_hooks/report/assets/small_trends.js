@@ -62,7 +62,7 @@ function smallTrends(rows, rounds) {
   const lines = (...series) => series.map(([title, values, dash_]) => ({ title, values, dash: dash_ }));
   return [
     {
-      title: "resolution, best so far",
+      title: "resolution",
       unit: "Å",
       down: true,
       series: lines(["resolution", number], ["best so far", bestSoFar(number), [4, 3]]),
@@ -152,7 +152,8 @@ function smallChart(node, rows, trend) {
   const [caption, box] = node.children,
     xs = rows.map((_, i) => i);
   const last = trend.series[0].values.findLast((v) => !isNothing(v));
-  const told = () => fill(caption, trend.title, " ", el("b", {}, shortNumber(last, trend.unit)));
+  const dashed = trend.series[1] && el("small", { class: "quiet" }, ` dashed: ${trend.series[1].title}`);
+  const told = () => fill(caption, trend.title, " ", el("b", {}, shortNumber(last, trend.unit)), dashed);
   told();
   box.setAttribute("role", "img");
   box.setAttribute("aria-label", `${trend.title} over the rounds; newest ${shortNumber(last, trend.unit)}`);
