@@ -11,6 +11,7 @@ step along z takes the columns of ky and -ky together, since F' is there.
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import Box, Curve, Planes, ShellSums, in_place, in_slabs, powers_of, room, shell_of_square
@@ -18,8 +19,9 @@ from refine_hooks.kernels import ADDRESS, INT, array, kernel
 
 _SLAB_BYTES = 1 << 20
 _ROWS, _VOLUME = array("complex64", 3, written=True), array("float32", 3)
-_pack = kernel("pack", _VOLUME, _VOLUME, _VOLUME, INT, INT, _ROWS)
-_mask_rows = kernel("mask_rows", _ROWS, _VOLUME, INT, INT)
+_FILLED = array("int64", 1, written=True)
+_pack = kernel("pack", _VOLUME, _VOLUME, _VOLUME, INT, INT, _ROWS, _FILLED)
+_mask_rows = kernel("mask_rows", _ROWS, _VOLUME, INT, INT, _FILLED)
 _along_z = kernel("columns", array("complex64", 3), INT, INT, INT, INT, ADDRESS, _ROWS)
 _sum_slab = kernel(
     "packed_sums", array("complex64", 4), INT, INT, INT, array("int16", 1), array("float64", 2, written=True)
@@ -44,8 +46,9 @@ def masked(half1: Volume, half2: Volume, mask: Volume, box: Box, out: Planes | N
     def work(begin: int, end: int) -> None:
         part = planes[begin:end]
         here = slice(z.start + begin, z.start + end)
-        _pack(half1[here, y], half2[here, y], mask[here, y], x.start, x.stop, part[:, y])
-        _forward(part, y)
+        filled = np.array([n, 0])
+        _pack(half1[here, y], half2[here, y], mask[here, y], x.start, x.stop, part[:, y], filled)
+        _forward(part, y, filled)
 
     in_slabs(work, len(planes), _slab(n, n))
     return planes
@@ -68,16 +71,19 @@ def remasked(planes: Planes, mask: Volume, box: Box, known: int) -> None:
         for kx in _below(known, n):
             in_place(part[:, :, kx], 1, backward=True)
         in_place(part[:, y], 2, backward=True)
-        _mask_rows(part[:, y], mask[z.start + begin : z.start + end, y], x.start, x.stop)
-        _forward(part, y)
+        filled = np.array([n, 0])
+        _mask_rows(part[:, y], mask[z.start + begin : z.start + end, y], x.start, x.stop, filled)
+        _forward(part, y, filled)
 
     in_slabs(work, len(planes), _slab(n, n))
 
 
-def _forward(part: Planes, y: slice) -> None:
+def _forward(part: Planes, y: slice, filled: NDArray[np.int64]) -> None:
+    """Of rows that are set in ``y``, and not 0 in ``filled``, counted from there."""
     part[:, : y.start] = 0
     part[:, y.stop :] = 0
-    in_place(part[:, y], 2)
+    first, end = filled.tolist()
+    in_place(part[:, y.start + first : y.start + max(first, end)], 2)
     in_place(part, 1)
 
 

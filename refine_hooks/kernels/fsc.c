@@ -1,33 +1,66 @@
 /* See refine_hooks/fsc: packed.py, spread.py and randomised.py. */
 #include "packed.h"
 
-/* Rows [z, y, x] of half1 + i half2 under a mask, which is 0 outside of start..stop. */
-void pack(float_array half1, float_array half2, float_array mask, int64_t start, int64_t stop, complex_array rows) {
+/* The row of a mask in x = start..stop: whether it is anywhere not 0, and then `filled` from row y to row y. */
+static inline int is_filled(const float *mask, int64_t start, int64_t stop, int64_t y, int64_array filled) {
+    for (int64_t begin = start; begin < stop; begin += 32) {
+        int any = 0;
+        for (int64_t x = begin; x < least(begin + 32, stop); x++)
+            any |= mask[x] != 0;
+        if (any) {
+            filled.at[0] = least(filled.at[0], y);
+            filled.at[1] = most(filled.at[1], y + 1);
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static inline void clear(complex64 *row, int64_t start, int64_t stop) {
+    memset(row + start, 0, (size_t)(stop - start) * sizeof *row);
+}
+
+/* Rows [z, y, x] of half1 + i half2 under a mask, which is 0 outside of start..stop; `filled` is widened to the y of those that are
+   not 0. */
+void pack(
+    float_array half1, float_array half2, float_array mask, int64_t start, int64_t stop, complex_array rows, int64_array filled
+) {
     for (int64_t z = 0; z < rows.shape[0]; z++)
         for (int64_t y = 0; y < rows.shape[1]; y++) {
             const float *a = ROW2(half1, z, y), *b = ROW2(half2, z, y), *m = ROW2(mask, z, y);
             complex64 *row = ROW2(rows, z, y);
-            for (int64_t x = 0; x < start; x++)
-                row[x] = (complex64){0, 0};
-            for (int64_t x = start; x < stop; x++)
+            if (!is_filled(m, start, stop, y, filled)) {
+                clear(row, 0, rows.shape[2]);
+                continue;
+            }
+            clear(row, 0, start);
+            int64_t x = start;
+            for (; x + 4 <= stop; x += 4) {
+                four weight = *(const four *)(m + x), one = weight * *(const four *)(a + x), two = weight * *(const four *)(b + x);
+                four *to = (four *)(row + x);
+                to[0] = OF_FOURS(one, two, 0, 4, 1, 5);
+                to[1] = OF_FOURS(one, two, 2, 6, 3, 7);
+            }
+            for (; x < stop; x++)
                 row[x] = (complex64){a[x] * m[x], b[x] * m[x]};
-            for (int64_t x = stop; x < rows.shape[2]; x++)
-                row[x] = (complex64){0, 0};
+            clear(row, stop, rows.shape[2]);
         }
 }
 
-/* Rows under a mask, in place. */
-void mask_rows(complex_array rows, float_array mask, int64_t start, int64_t stop) {
+/* Rows under a mask, in place; `filled` as in `pack`. */
+void mask_rows(complex_array rows, float_array mask, int64_t start, int64_t stop, int64_array filled) {
     for (int64_t z = 0; z < rows.shape[0]; z++)
         for (int64_t y = 0; y < rows.shape[1]; y++) {
             const float *m = ROW2(mask, z, y);
             complex64 *row = ROW2(rows, z, y);
-            for (int64_t x = 0; x < start; x++)
-                row[x] = (complex64){0, 0};
+            if (!is_filled(m, start, stop, y, filled)) {
+                clear(row, 0, rows.shape[2]);
+                continue;
+            }
+            clear(row, 0, start);
             for (int64_t x = start; x < stop; x++)
                 row[x] = (complex64){row[x].re * m[x], row[x].im * m[x]};
-            for (int64_t x = stop; x < rows.shape[2]; x++)
-                row[x] = (complex64){0, 0};
+            clear(row, stop, rows.shape[2]);
         }
 }
 
