@@ -109,6 +109,16 @@ def test_substituted_images_do_not_depend_on_blocks_or_threads(tmp_path: Path) -
     assert not np.allclose(one[0], one[2], atol=1e-3 * float(np.abs(one).max()))
 
 
+def test_what_was_asked_for_and_cannot_be_measured_is_said(tmp_path: Path) -> None:
+    what = replace(SMALL, particles=160, resolution_A=14.0)
+    found = made(tmp_path / "a.mrcs", what, subsets=True, substitute_from_A=4.2)
+    assert found.measured == ()
+    assert [note.split(":")[0] for note in found.notes[-2:]] == [
+        "no B factor",
+        "random phases beyond 4.2 A say nothing",
+    ]
+
+
 def test_too_few_particles_for_subsets_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ParticlesError, match="too few for subsets"):
         made(tmp_path / "a.mrcs", replace(SMALL, particles=40), subsets=True)

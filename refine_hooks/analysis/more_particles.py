@@ -17,8 +17,8 @@ from refine_hooks.fourier import Curve
 from refine_hooks.log.particles import MoreParticles, SubsetPoint, Target
 
 _LEAST, _MOST = 0.08, 0.8  # of the fitted FSC: below it is noise, above it all is alike
-_COARSEST_A = 10.0  # before it a particle's own shape makes the fall
-_FEWEST_SHELLS = 4
+COARSEST_A = 10.0  # before it a particle's own shape makes the fall
+FEWEST_SHELLS = 4
 _OVERLAP = 7.0  # curves that share one signal, whose own bumps are no noise: seven values of a shell are worth one
 _STEPS = 30
 _FINER = (0.95, 0.9, 0.8)
@@ -75,7 +75,7 @@ def fall(subsets: Sequence[Subset], frequency_per_A: Curve, independent: Curve) 
     s2 = frequency_per_A**2
     n = np.array([one.particles for one in subsets], np.float64)
     f = np.nan_to_num(np.array([one.correlation for one in subsets]))
-    allowed = (frequency_per_A >= 1 / _COARSEST_A) & (np.arange(len(s2)) > 2)
+    allowed = (frequency_per_A >= 1 / COARSEST_A) & (np.arange(len(s2)) > 2)
     whole = f[int(n.argmax())]
     ends = np.flatnonzero(allowed & (whole < _LEAST))
     last = int(ends[0]) if ends.size else len(s2)
@@ -89,7 +89,7 @@ def fall(subsets: Sequence[Subset], frequency_per_A: Curve, independent: Curve) 
         x = n[:, None] * np.exp(np.clip(a - b * s2 / 2 - ln_s, -60, 60))
         expected = x / (1 + x)
         used = allowed & (expected > _LEAST) & (expected < _MOST)
-        if (used.any(axis=0)).sum() < _FEWEST_SHELLS:
+        if (used.any(axis=0)).sum() < FEWEST_SHELLS:
             return None
         weight = np.where(used, np.maximum(independent, 1) / np.maximum(1 - expected**2, 1e-3) ** 2, 0.0)
         by_a = expected * (1 - expected)

@@ -93,7 +93,7 @@ def half_maps_of(job: ParticlesJob, name: str, settings: Settings, desk: Desk) -
         return _finished(plan, of_two, 1, job.gridding), _finished(plan, of_two, 2, job.gridding)
 
     half1, half2 = finish(beside.all_particles(wide, sums))
-    measured = beside.measured_beside(wide, sums, (half1, half2), finish, settings.fsc.threshold)
+    measured, lacking = beside.measured_beside(wide, sums, (half1, half2), finish, settings.fsc.threshold)
     one, two = (int(np.count_nonzero(plan.particles.half == half)) for half in (1, 2))
     return HalfMaps(
         half1,
@@ -101,7 +101,7 @@ def half_maps_of(job: ParticlesJob, name: str, settings: Settings, desk: Desk) -
         "reconstructed",
         independence=job.independence,
         images=(one, two),
-        notes=(*job.particles.notes, *job.notes),
+        notes=(*job.particles.notes, *job.notes, *lacking),
         measured=measured,
     )
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from refine_hooks import fsc, masks
-from refine_hooks.analysis.more_particles import Subset, more_particles
+from refine_hooks.analysis.more_particles import COARSEST_A, FEWEST_SHELLS, Subset, more_particles
 from refine_hooks.analysis.substitution import substitution
 from refine_hooks.errors import ParticlesError
 from refine_hooks.files.mrc import Map
@@ -75,8 +75,8 @@ def _together(sums: Floats, parts: Iterable[int]) -> Floats:
 
 def measured_beside(
     plan: Plan, sums: Floats, halves: tuple[Map, Map], finish: Finish, threshold: float
-) -> tuple[Record, ...]:
-    """What the subsets and the substituted images say, as far as they were asked for.
+) -> tuple[tuple[Record, ...], tuple[str, ...]]:
+    """What the subsets and the substituted images say, as far as they were asked for, and why they say nothing.
 
     Args:
         plan: see `widened`.
@@ -85,12 +85,18 @@ def measured_beside(
         finish: half maps of two sums.
         threshold: level of the FSC.
     """
-    found: list[Record | None] = []
+    found: list[tuple[Record | None, str]] = []
     if plan.sets > 2:
-        found.append(_of_subsets(plan, sums, halves, finish, threshold))
+        why = (
+            f"no B factor: fewer than {FEWEST_SHELLS} shells finer than {COARSEST_A:g} A lie between signal and noise, "
+            "so that nothing is said of more particles"
+        )
+        found.append((_of_subsets(plan, sums, halves, finish, threshold), why))
     if plan.substituted_from_A is not None:
-        found.append(substitution(halves, finish(sums[plan.sets :]), plan.substituted_from_A))
-    return tuple(one for one in found if one is not None)
+        limit_A = plan.substituted_from_A
+        why = f"random phases beyond {limit_A:g} A say nothing: hardly a shell lies beyond that; give a coarser limit"
+        found.append((substitution(halves, finish(sums[plan.sets :]), limit_A), why))
+    return tuple(one for one, _ in found if one is not None), tuple(why for one, why in found if one is None)
 
 
 def _of_subsets(plan: Plan, sums: Floats, halves: tuple[Map, Map], finish: Finish, threshold: float) -> Record | None:
