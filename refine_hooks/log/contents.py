@@ -64,15 +64,10 @@ class Contents:
         """
         runs, rounds, again = told
         known = [one for one in rounds if one is not None]
-        whole = [
-            *again,
-            *(
-                number
-                for run, iteration, class_id, measure, _ in known
-                for number in (run, iteration, class_id, measure)
-            ),
-        ]
-        if not all(type(number) is int for number in whole) or not all(0 <= one[0] < len(runs) for one in known):
+        kinds = {type(number) for a, b, c, d, _ in known for number in (a, b, c, d)} | {
+            type(number) for number in again
+        }
+        if kinds - {int} or not all(0 <= run < len(runs) for run, *_ in known):
             raise ValueError("it does not say which rounds a log holds")
         return cls(runs, rounds, again)
 
@@ -89,23 +84,26 @@ class Contents:
         Of each class of its run they are the first one, which tells what class came first, and of those up to its iteration the
         last ones and those that nothing is better than; and all lines that are always read.
         """
-        wanted = {*self.again, *(number for number, told in enumerate(self.rounds) if told is None)}
-        tracks: dict[int, list[tuple[int, int, int, float]]] = {}
+        run = self.runs.index(key.run) if key.run in self.runs else None
+        wanted = set(self.again)
+        tracks: dict[int, list[tuple[int, int, int, float | None]]] = {}
         for number, told in enumerate(self.rounds):
-            if told is None or self.runs[told[0]] != key.run:
-                continue
-            _, iteration, class_id, measure, resolution_A = told
-            if class_id not in tracks:
+            if told is None:
                 wanted.add(number)
-            track = tracks.setdefault(class_id, [])
-            if iteration <= key.iteration:
-                track.append((iteration, number, measure, inf if resolution_A is None else resolution_A))
+            elif told[0] == run:
+                tracks.setdefault(told[2], []).append((told[1], number, told[3], told[4]))
         for track in tracks.values():
-            track.sort()
-            wanted.update(number for _, number, _, _ in track[-HISTORY - 1 :])
-            best: dict[int, tuple[float, int]] = {}
-            for iteration, number, measure, resolution_A in track:
-                if iteration < key.iteration and (measure not in best or resolution_A < best[measure][0]):
-                    best[measure] = resolution_A, number
-            wanted.update(number for _, number in best.values())
+            until = sorted(one for one in track if one[0] <= key.iteration)
+            wanted.update(number for _, number, _, _ in (track[0], *until[-HISTORY - 1 :]))
+            wanted.update(_best(one for one in until if one[0] < key.iteration))
         return wanted
+
+
+def _best(track: Iterable[tuple[int, int, int, float | None]]) -> Iterable[int]:
+    """Of what is compared with each other the numbers of the lines that nothing is better than; of equal ones the first."""
+    best: dict[int, tuple[float, int]] = {}
+    for _, number, measure, quoted in track:
+        resolution_A = inf if quoted is None else quoted
+        if measure not in best or resolution_A < best[measure][0]:
+            best[measure] = resolution_A, number
+    return (number for _, number in best.values())

@@ -99,7 +99,7 @@ def load(log: Path, handle: int, about: Key | None = None) -> Kept | None:
                 return None
             untouched = status.st_ctime_ns == head["ctime_ns"]
             same = untouched or checksum(handle, 0, sum(mark.place)) == mark.whole_crc
-            if not same or _checksum(stream) != head["body"]:
+            if not same or checksum(stream.fileno(), len(first), size) != head["body"]:
                 return None
             if about is None or _much_since(mark, status.st_size):
                 return Kept(mark, _entries(index_path(log)))
