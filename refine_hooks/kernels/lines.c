@@ -112,13 +112,27 @@ PASS(pass_of_four, 4, four_of(a, b))
 PASS(pass_of_five, 5, five(a, b))
 PASS(pass_of_any, radix, any(radix, powers, n / radix, a, b))
 
-/* Transform the lines in `from`, with room for as many in `other`; where the result is. */
-static eight *passed(int64_t n, const complex64 *powers, eight *from, eight *other) {
-    int64_t rest = n;
-    while (rest > 1) {
-        int radix = rest % 4 == 0 ? 4 : 2;
-        while (rest % radix)
-            radix++;
+static inline int radix_of(int64_t length) {
+    int radix = length % 4 == 0 ? 4 : 2;
+    while (length % radix)
+        radix++;
+    return radix;
+}
+
+/* The radix that is left for the last pass. */
+static inline int radix_of_last(int64_t length) {
+    int radix = radix_of(length);
+    while (length > radix) {
+        length /= radix;
+        radix = radix_of(length);
+    }
+    return radix;
+}
+
+/* The passes of lines whose parts are n / rest long already, until parts of that length are left; where the result is. */
+static eight *passed(int64_t n, int64_t rest, int64_t until, const complex64 *powers, eight *from, eight *other) {
+    while (rest > until) {
+        int radix = radix_of(rest);
         int64_t stride = n / rest;
         (radix == 2 ? pass_of_two : radix == 3 ? pass_of_three : radix == 4 ? pass_of_four : radix == 5 ? pass_of_five
                                                                                             : pass_of_any)(
@@ -186,18 +200,70 @@ static void put_back(const eight *done, int64_t count, int backward, float facto
     }
 }
 
+/* The first pass, of lines beside each other. */
+static void first_pass(
+    few_lines from, int64_t given, int64_t first, int64_t n, const complex64 *powers, int backward, eight *to
+) {
+    int64_t parts = n / 4;
+    for (int64_t p = 0; p < parts; p++) {
+        eight a[4], b[4];
+        for (int j = 0; j < 4; j++) {
+            int64_t k = p + parts * j - first;
+            k += k < 0 ? n : 0;
+            const complex64 *at = from.at + k * from.step;
+            a[j] = k < given ? joined(*(loose *)at, *(loose *)(at + 4), backward) : (eight){{0}, {0}};
+        }
+        four_of(a, b);
+        to[4 * p] = b[0];
+        for (int k = 1; k < 4; k++)
+            to[4 * p + k] = times(b[k], powers[p * k]);
+    }
+}
+
+/* The last one, of lines beside each other, which are one part of that radix each. */
+#define LAST(RADIX, transformed)                                                                                             \
+    for (int64_t q = 0; q < n / (RADIX); q++) {                                                                              \
+        eight a[16], b[16];                                                                                                  \
+        for (int j = 0; j < (RADIX); j++)                                                                                    \
+            a[j] = from[q + n / (RADIX) * j];                                                                                \
+        transformed;                                                                                                         \
+        for (int k = 0; k < (RADIX); k++) {                                                                                  \
+            complex64 *at = to.at + (q + n / (RADIX) * k) * to.step;                                                         \
+            parted(b[k], factor, backward, (loose *)at, (loose *)(at + 4));                                                  \
+        }                                                                                                                    \
+    }                                                                                                                        \
+    break
+
+static void last_pass(
+    const eight *from, int64_t n, int radix, const complex64 *powers, int backward, float factor, few_lines to
+) {
+    switch (radix) {
+    case 2: LAST(2, two(a, b));
+    case 3: LAST(3, three(a, b));
+    case 4: LAST(4, four_of(a, b));
+    case 5: LAST(5, five(a, b));
+    default: LAST(radix, any(radix, powers, n / radix, a, b));
+    }
+}
+
 /* Lines of n coefficients: those that are given stand from `first` on, and go on at 0 where they come to the end. */
 static void transform(
     few_lines from, int64_t given, int64_t first, const complex64 *powers, int64_t n, int backward, float factor, few_lines to
 ) {
     eight room[2 * n];
+    if (from.width == LANES && from.apart == 1 && to.apart == 1 && n % 4 == 0 && n > 4) {
+        int64_t rest = n / 4, last = radix_of_last(rest);
+        first_pass(from, given, first, n, powers, backward, room);
+        last_pass(passed(n, rest, last, powers, room, room + n), n, (int)last, powers, backward, factor, to);
+        return;
+    }
     int64_t to_end = least(given, n - first);
     if (given < n)
         memset(room, 0, (size_t)n * sizeof *room);
     take(from, to_end, backward, room + first);
     from.at += to_end * from.step;
     take(from, given - to_end, backward, room);
-    put_back(passed(n, powers, room, room + n), n, backward, factor, to);
+    put_back(passed(n, n, 1, powers, room, room + n), n, backward, factor, to);
 }
 
 /* Transform lines [z, y, x] along one axis in place, times a factor. `powers`: where those of exp(-2 pi i / n) stand, n of them; no
