@@ -206,7 +206,11 @@ def test_what_two_programs_claim_needs_the_user_s_word(
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
-    [(["gone"], "is not a folder"), ([".", "--config", "gone.toml"], "gone.toml"), ([".", "--project", "x"], "'x'")],
+    [
+        (["gone"], "is not a folder"),
+        ([".", "--config", "gone.toml"], "gone.toml"),
+        ([".", "--project", "x"], "x is no"),
+    ],
 )
 def test_wrong_input_is_said(
     arguments: list[str],
@@ -216,7 +220,7 @@ def test_wrong_input_is_said(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert command(monkeypatch, *arguments) == 1
+    assert command(monkeypatch, *arguments) == (2 if "--project" in arguments else 1)
     assert told in capsys.readouterr().err
 
 

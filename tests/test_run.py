@@ -225,6 +225,7 @@ def test_two_things_that_are_waited_for_in_turn_are_each_said_once(project: Path
     run(w, [0.0, 1.0, 2.0, 3.0])
     assert sum("No space left" in text for text in said) == 1
     assert sum("min_free_GB" in text and "Waiting" in text for text in said) == 1
+    assert sum(text.startswith("nothing could be measured: ") and "min_free_GB" in text for text in said) == 1
 
 
 def test_a_round_whose_sums_were_missed_is_made_good_from_its_particles(

@@ -17,7 +17,7 @@ _VANISHED_SCANS = 3  # what is gone may only have been moved since the scan, and
 def wait_for_disk(w: Watch, error: StorageError | OSError) -> None:
     """Say once that the disk is full, read-only or gone; a scan after it is well again finds the round anew."""
     w.activity.now()
-    w.waits.say(f"{error}. Waiting; nothing is lost")
+    w.waits.say(str(error), ". Waiting; nothing is lost")
 
 
 def measured_or_failed(w: Watch, round_: Round) -> RoundRecord | Failed | None:

@@ -74,12 +74,12 @@ class SaidOnce:
             self._ever.add(message)
             logger.info(message)
 
-    def say(self, message: str) -> None:
-        """Wait for something, and say it unless it was said before."""
+    def say(self, message: str, comfort: str = "") -> None:
+        """Wait for something, and say it unless it was said before, with what comes of it."""
         self.waiting = message
         if message not in self._said:
             self._said.add(message)
-            logger.warning(message)
+            logger.warning(f"{message}{comfort}")
 
     def over(self) -> None:
         """What was waited for has come; should it be lacking once more, that is said again."""
