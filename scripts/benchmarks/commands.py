@@ -59,7 +59,7 @@ def run(boxes: Sequence[int], shapes: bool = True) -> None:
     """
     for command, goal_s in (("--help", 0.1), ("", 0.15)):
         found = _cold([command]) if command else _median_of([sys.executable, "-c", "import refine_hooks"])
-        name = f"refine-hooks {command}" if command else "import refine_hooks"
+        name = command or "import refine_hooks"
         print(f"`{name}`: {found['wall s']:.2f} s ({goal_s:g}), {found['CPU s']:.2f} s CPU", flush=True)
     header = ["box", "particle", "mask given", *COLUMNS]
     print(f"\nMedians of {RUNS}, goals in brackets.\n", _row(header), _row(["---"] * len(header)), sep="\n", flush=True)
