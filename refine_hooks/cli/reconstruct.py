@@ -245,7 +245,7 @@ def _told(halves: HalfMaps, store: Store, path: Path) -> None:
     kept = {}
     for one in halves.measured:
         if isinstance(one, MoreParticles):
-            words, name = more_particles_words(one), "more_particles"
+            words, name = more_particles_words(one, 2 * halves.half1.voxel_size_A), "more_particles"
         elif isinstance(one, Substitution):
             words, name = substitution_words(one), "substitution"
         else:
