@@ -88,7 +88,7 @@ def measured_beside(
     found: list[tuple[Record | None, str]] = []
     if plan.sets > 2:
         why = (
-            f"no B factor: fewer than {FEWEST_SHELLS} shells finer than {COARSEST_A:g} A lie between signal and noise, "
+            f"no B factor: fewer than {FEWEST_SHELLS} shells beyond {COARSEST_A:g} A lie between signal and noise, "
             "so that nothing is said of more particles"
         )
         found.append((_of_subsets(plan, sums, halves, finish, threshold), why))
