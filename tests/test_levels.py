@@ -12,7 +12,7 @@ from rounds_data import FREQUENCY, SHELLS, Values, a_round, falling, healthy, ki
 from refine_hooks import curves
 from refine_hooks.audit import audit
 from refine_hooks.log.headline import with_headline
-from refine_hooks.log.records import RoundRecord
+from refine_hooks.log.records import HalfMapsRecord, RoundRecord
 from refine_hooks.log.summary import summary_of
 from refine_hooks.model import Reported
 from refine_hooks.report import data
@@ -20,6 +20,7 @@ from refine_hooks.report.deposit import method_of
 from refine_hooks.report.text import row_of, show_round, show_rows
 from refine_hooks.report.thread import thread_words
 from refine_hooks.report.words import standing
+from refine_hooks.watch.products import one_line
 
 ASSETS = Path(data.__file__).parent / "assets"
 HALF = {"sphere": falling(27), "sphere_scaled": falling(33), "automask": falling(30), "automask_corrected": falling(30)}
@@ -101,6 +102,26 @@ def test_the_audit_reads_a_curve_at_its_own_level_whatever_the_settings_say() ->
 def test_a_program_s_number_at_another_level_is_shown_with_it() -> None:
     record = healthy(reported=Reported(resolution_A=20.2, level=0.5, rule="FSC = 0.5"))
     assert "20.20 at 0.5" in printed(lambda rows, out: show_rows(rows, (), out), [row_of(record, [])])
+
+
+def test_a_program_s_number_is_shown_with_its_level_where_no_number_of_ours_stands_beside_it() -> None:
+    reported = Reported(resolution_A=20.2, level=0.5, rule="FSC = 0.5")
+    filtered = healthy(reported=reported, half_maps=HalfMapsRecord(origin="regularised", paths=("a", "b")))
+    assert row_of(filtered, []).stated == "20.20 at 0.5"
+    same = healthy(reported=Reported(resolution_A=20.2, level=0.143, rule="FSC = 0.143"))
+    assert row_of(same, []).stated == "20.20"
+
+
+def test_the_table_and_a_line_tell_half_maps_of_another_kind_as_the_page_does() -> None:
+    independent = HalfMapsRecord(origin="merged", independence="independent", paths=("a", "b"))
+    shared = HalfMapsRecord(origin="found", independence="shared_reference", paths=("a", "b"))
+    of_one, of_another = healthy(1, 28, half_maps=independent), healthy(2, 30, half_maps=shared)
+    told = printed(lambda rows, out: show_rows(rows, (), out), [row_of(one, []) for one in (of_one, of_another)])
+    assert "-0." not in told
+    alike = healthy(2, 30, half_maps=independent)
+    assert "-0." in printed(lambda rows, out: show_rows(rows, (), out), [row_of(one, []) for one in (of_one, alike)])
+    assert one_line(of_one).startswith("run/1/1 Round 1 [merged]: FSC = 0.143: ")
+    assert "[found; both halves aligned to one reference]" in one_line(of_another)
 
 
 def test_rounds_at_two_levels_are_not_compared(half: RoundRecord) -> None:

@@ -9,14 +9,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from heard import hear
+from rounds_data import SHELLS, a_round, healthy
 from small_program import a_watch, lines_of, write_round
 
 from refine_hooks.cli import _status
 from refine_hooks.errors import InputError
 from refine_hooks.facility import status as standing_of
 from refine_hooks.facility.status import status_of, watched_here
+from refine_hooks.log.file import append
 from refine_hooks.log.orders import give_orders, read_orders, read_standing
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.notify import messages
@@ -135,6 +138,19 @@ def test_the_watches_of_this_machine_are_found_with_what_they_do(
     said = capsys.readouterr().out
     assert "stopped" in said
     assert said.splitlines()[1].startswith(f"{tmp_path} "), "no name is broken, however long it is"
+    assert "run/1/1 it1 (" in said
+
+
+def test_the_number_of_the_newest_round_that_has_one_stands_with_how_it_was_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    append(tmp_path / "rounds.jsonl", [healthy(1, 28), a_round({"unmasked": np.ones(SHELLS)}, 2)])
+    one = status_of(tmp_path / "rounds.jsonl")
+    assert (one.key, one.of, one.curve, one.level) == ("run/2/1", "run/1/1", "automask_corrected", 0.143)
+    _status.tell([one], False)
+    said = capsys.readouterr().out
+    assert f"{one.resolution_A:.2f} Å" in said
+    assert "automask_corrected at 0.143 of run/1/1" in said
 
 
 @pytest.mark.parametrize(
