@@ -29,7 +29,7 @@ from pairs_data import (
 from particles_data import PIXEL_A, columns, write_relion_star, write_stack
 from small_program import BOX, half_maps_of
 
-from refine_hooks.audit.rounds import not_honest
+from refine_hooks.audit.rounds import halves_unfit
 from refine_hooks.cli import main
 from refine_hooks.errors import ProjectError
 from refine_hooks.files.mrc import Map, read_map
@@ -125,7 +125,7 @@ def test_halves_of_one_set_of_poses_are_recorded_and_reported_as_such(name: str,
     (record,) = read_journal(out / "rounds.jsonl").rounds
     assert record.half_maps is not None
     assert record.half_maps.independence == "one_set_of_poses"
-    assert any("one set of poses" in finding.message for finding in not_honest(record, Settings()))
+    assert [finding.rule for finding in halves_unfit(record, Settings())] == ["one_set_of_poses"]
 
 
 def test_the_merged_map_that_is_the_halves_sum_tells_their_iteration_whatever_the_times_say(tmp_path: Path) -> None:

@@ -193,7 +193,7 @@ def curves_shown(record: RoundRecord, findings: list[Finding]) -> list[dict[str,
 
 def test_the_scaled_curve_is_named_first_and_its_number_is_set_against_ours(last: RoundRecord) -> None:
     findings = [
-        a_finding("not_honest", None),
+        a_finding("halves_altered", None),
         a_finding("alignment_limit", "automask_corrected"),
         a_finding("scaled_curve", "sphere_scaled"),
     ]
@@ -210,7 +210,7 @@ def test_the_scaled_curve_is_named_first_and_its_number_is_set_against_ours(last
     assert not {c["name"]: c["visible"] for c in curves_shown(last, [])}["sphere_scaled"]
     own = verdict(last, None, findings[:2])
     assert (own.suspicious, own.doubt) == ("automask_corrected", all_texts()["alignment_limit"].title)
-    assert verdict(last, None, findings[:1]).doubt == all_texts()["not_honest"].title
+    assert verdict(last, None, findings[:1]).doubt == all_texts()["halves_altered"].title
     assert "2 notes" in verdict(last, None, [a_finding("spike", "sphere", "note")] * 2).why
 
 

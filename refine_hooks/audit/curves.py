@@ -11,7 +11,6 @@ from refine_hooks.audit.reading import (
     at,
     falls_after,
     found,
-    honest_curves,
     is_quoted,
     listed,
     measured,
@@ -22,6 +21,7 @@ from refine_hooks.audit.reading import (
     spread,
     stretches,
     twice,
+    unscaled_curves,
     values,
     whole_map,
 )
@@ -55,7 +55,7 @@ def recrossing(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
 
 
 def _recrossings(record: RoundRecord) -> Iterator[Finding]:
-    for curve in honest_curves(record):
+    for curve in unscaled_curves(record):
         correlation = measured(curve)
         level = curve.threshold
         fall = falls_after(correlation, curve.threshold)
@@ -130,7 +130,7 @@ def spike(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
 
 
 def _spikes(record: RoundRecord) -> Iterator[Finding]:
-    for curve in honest_curves(record):
+    for curve in unscaled_curves(record):
         correlation = measured(curve)
         fall = falls_after(correlation, curve.threshold)
         high = [] if fall is None else stretches(correlation >= SPIKE, fall + 1)
@@ -169,7 +169,7 @@ def rising_tail(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
 
 
 def _tails(record: RoundRecord) -> Iterator[Finding]:
-    for curve in honest_curves(record):
+    for curve in unscaled_curves(record):
         correlation = measured(curve)
         fall = falls_after(correlation, curve.threshold)
         width = max(4, round(TAIL_SHARE * len(correlation)))
@@ -207,7 +207,7 @@ def _tails(record: RoundRecord) -> Iterator[Finding]:
 )
 def never_below(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """Curves that are above the level in every shell up to Nyquist; said once, of the one that matters most."""
-    above = [curve for curve in honest_curves(record) if _stays_above(record, curve)]
+    above = [curve for curve in unscaled_curves(record) if _stays_above(record, curve)]
     if not above or _identical(record):
         return
     curve = next((c for c in above if c is quoted(record)), above[0])
@@ -310,7 +310,9 @@ def identical_halves(record: RoundRecord, settings: Settings) -> Iterator[Findin
 )
 def truncation(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """Curves that end, or drop to exactly zero, before they have fallen: a cut-off, not a resolution; said once a round."""
-    cut = [(curve, shell) for curve in honest_curves(record) if (shell := _cut_at(record, curve, settings)) is not None]
+    cut = [
+        (curve, shell) for curve in unscaled_curves(record) if (shell := _cut_at(record, curve, settings)) is not None
+    ]
     if not cut:
         return
     curve, shell = next(((c, s) for c, s in cut if c is quoted(record)), cut[0])

@@ -172,7 +172,7 @@ def resolution(record: RoundRecord, curve: Curve, level: float | None = None) ->
     return at(record, shell + float((correlation[shell] - level) / (correlation[shell] - correlation[shell + 1])))
 
 
-def honest_curves(record: RoundRecord) -> list[Curve]:
+def unscaled_curves(record: RoundRecord) -> list[Curve]:
     """All curves but the scaled and the randomised ones."""
     return [curve for curve in record.curves if not curve.is_scaled and curve.kind != "randomised"]
 

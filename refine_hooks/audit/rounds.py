@@ -32,14 +32,27 @@ SAME_CURVE = 0.05
 
 @rule_of_round(
     Texts(
-        "not_honest",
-        "The half maps are not independent, or not as reconstructed",
+        "halves_altered",
+        "The half maps are not as they were reconstructed",
         "They were filtered, masked or joined, and the FSC shows that.",
         "Measure unfiltered, unmasked half maps.",
-        doubt="may be overestimated: the half maps are not independent",
+        doubt="may be overestimated: the half maps were filtered, masked or joined",
+    ),
+    Texts(
+        "one_set_of_poses",
+        "Both halves were made with one set of poses",
+        "Poses that all particles share fit the noise of both halves alike: the FSC is no gold standard.",
+        "Quote the FSC of halves that were refined independently.",
+        doubt="may be overestimated: both halves were made with one set of poses",
+    ),
+    Texts(
+        "halves_unequal",
+        "One half has fewer images than the other",
+        "The FSC is that of the smaller half.",
+        "Look how the particles were divided.",
     ),
 )
-def not_honest(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
+def halves_unfit(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
     """Half maps that are not what came out of the reconstruction, or not independent of each other."""
     halves = record.half_maps
     if halves is None:
@@ -50,19 +63,19 @@ def not_honest(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
             f"the half maps are filtered by the program{masked}: their FSC shows its filter. No resolution is stated; take "
             f"unfiltered halves{_HOW_UNFILTERED.get(record.program, '')}"
         )
-        yield found(record, "not_honest", "warning", text, valid_shells=halves.valid_shells)
+        yield found(record, "halves_altered", "warning", text, valid_shells=halves.valid_shells)
     elif halves.masked not in ("none", "inscribed_sphere") and record.checks is None:  # else `masked_halves` says it
         text = (
             f"the half maps were multiplied by a mask ({halves.masked_by or halves.masked}): every curve is at least that tight, "
             "and EMDB wants them unmasked. Merge or reconstruct them instead, where the sums or the particles are there"
         )
-        yield found(record, "not_honest", "note", text)
+        yield found(record, "halves_altered", "note", text)
     if halves.independence == "one_set_of_poses":
         text = (
             "both halves were made with one set of poses: their FSC shows how consistent the images are, and is no gold standard. "
             "Quote the FSC of halves that were refined independently"
         )
-        yield found(record, "not_honest", "warning", text, independence=halves.independence)
+        yield found(record, "one_set_of_poses", "warning", text, independence=halves.independence)
     curve = quoted(record)
     number = None if curve is None else resolution(record, curve)
     joined = halves.joined_below_A
@@ -71,11 +84,13 @@ def not_honest(record: RoundRecord, settings: Settings) -> Iterator[Finding]:
             f"{curve.name} ends at {number:.2f} A, but the halves are one map up to {joined:.1f} A: the "
             "number is that of the joining. Take half maps that were not joined"
         )
-        yield found(record, "not_honest", "warning", text, curve=curve.name, joined_below_A=joined, resolution_A=number)
+        yield found(
+            record, "halves_altered", "warning", text, curve=curve.name, joined_below_A=joined, resolution_A=number
+        )
     one, two = halves.images
     if one and two and abs(one - two) > UNEQUAL * max(one, two):
         text = f"the halves are unequal, {one} and {two} images: the FSC is that of the smaller one; look how they were divided"
-        yield found(record, "not_honest", "note", text, images=[one, two])
+        yield found(record, "halves_unequal", "note", text, images=[one, two])
 
 
 @rule_of_round(

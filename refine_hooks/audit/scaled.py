@@ -12,11 +12,11 @@ from refine_hooks.audit.reading import (
     at,
     falls_after,
     found,
-    honest_curves,
     measured,
     quoted,
     resolution,
     spread,
+    unscaled_curves,
     values,
     whole_map,
 )
@@ -125,7 +125,7 @@ def _behind(record: RoundRecord, curve: Curve, level: float) -> tuple[Values, Va
     known = next((c for c in (base, whole_map(record)) if c is not None and c.sd is not None), None)
     if known is not None:
         return np.nan_to_num(values(base.correlation)), np.nan_to_num(values(known.sd))
-    finest = max((falls_after(measured(c), level) or 0 for c in honest_curves(record)), default=0)
+    finest = max((falls_after(measured(c), level) or 0 for c in unscaled_curves(record)), default=0)
     noise = spread(measured(base)[finest + _BEYOND_SHELLS :])
     return measured(base), np.full(len(measured(base)), noise) if np.isfinite(noise) else values(None)
 

@@ -49,7 +49,7 @@ class KnownRounds:
         return active
 
     def finished(self, round_: Round) -> bool:
-        """Whether the log holds this round as it is on disk now; one without honest half maps is not finished once there are some.
+        """Whether the log holds this round as it is on disk now; without unfiltered halves not once there are some.
 
         A state may be known from tables alone, so half maps may come to one that is in the log already.
         """
@@ -125,7 +125,7 @@ class KnownRounds:
         return isinstance(last, Failed) and (last.fingerprint, last.reason) == (line.fingerprint, line.reason)
 
     def without_half_maps(self, round_: Round) -> RoundSummary | None:
-        """What the log holds of this very state, where it has no honest half maps; else None."""
+        """What the log holds of this very state, where it has no unfiltered half maps; else None."""
         last = self.index.last(round_.key)
         same = isinstance(last, RoundSummary) and _lacking(last) and last.fingerprint == round_.fingerprint
         return last if isinstance(last, RoundSummary) and same else None

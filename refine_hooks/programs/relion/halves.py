@@ -45,7 +45,7 @@ INSCRIBED: _Mask = (
 
 
 def half_maps(round_: Round) -> HalfMaps | None:
-    """The two half maps of a round, the most honest that there are.
+    """The two half maps of a round, the most trustworthy that there are.
 
     Raises:
         NotReadyError: they are being written again at this moment.

@@ -137,7 +137,7 @@ def _in_order(halves: tuple[Path, Path], tables: list[Path]) -> bool:
 def _sources(
     view: View, iteration: Iteration, kind: str, number: int, model: Model
 ) -> tuple[Origin | None, tuple[Path, Path] | None]:
-    """The most honest pair of this iteration: unfiltered maps, else sums, else the filtered maps.
+    """The most trustworthy pair of this iteration: unfiltered maps, else sums, else the filtered maps.
 
     Maps are written before the tables: where there are tables and no maps, they have been removed.
 
