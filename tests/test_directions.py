@@ -10,7 +10,9 @@ from rounds_data import healthy
 
 import refine_hooks
 from refine_hooks import fsc, masks
+from refine_hooks.analysis.along import Shells, along_axes
 from refine_hooks.analysis.axes import fibonacci_axes
+from refine_hooks.analysis.cones import Cones
 from refine_hooks.analysis.directions import noise_directions
 from refine_hooks.analysis.further import analyse
 from refine_hooks.analysis.sampling import Sampled, sampled, sampling
@@ -66,6 +68,17 @@ def test_the_resolution_along_an_axis_is_that_of_signal_and_noise_in_its_cone() 
     assert len(ratios) == 5
     assert np.mean(ratios) == pytest.approx(1, abs=0.08)
     assert sum(held) >= 4
+
+
+def test_a_coarse_shell_of_which_a_cone_holds_hardly_anything_is_no_resolution() -> None:
+    axes, shell = np.concatenate([fibonacci_axes(), np.eye(3)]), np.arange(33)
+    whole = 1 / (1 + np.exp((shell - 20) / 2))
+    by_axis = np.tile(whole, (len(axes), 1))
+    by_axis[:, 5] = 0.1
+    cones = Cones(axes, by_axis, by_axis, np.ones(len(axes)), np.ones(len(axes)), 1.0)
+    independent = 4 * np.pi * shell**2 / 8.0
+    shells = Shells(shell / 128, independent, np.eye(33)[0], 0.143, whole)
+    assert [one.resolution_A for one in along_axes(cones, shells)] == pytest.approx([128 / 23.6] * 5, abs=0.1)
 
 
 def seen_by(views: str) -> Sampled:

@@ -19,6 +19,9 @@ from refine_hooks.log.directions import Along, AxisName
 from refine_hooks.log.local import PartState
 
 _BOX: tuple[tuple[AxisName, int], ...] = (("x", 2), ("y", 1), ("z", 0))
+_FEWEST = (
+    20  # independent coefficients: in fewer of them one signal is weak by chance, in shells that are far above a level
+)
 _SHARE = 1 - np.cos(np.deg2rad(HALF_ANGLE_DEG))
 
 
@@ -31,16 +34,20 @@ class Shells:
         independent: coefficients of each that count.
         together: correlation of the errors of shells 0, 1, 2 .. apart.
         threshold: level of the FSC.
+        whole: FSC of the whole shells.
     """
 
     frequency_per_A: Curve
     independent: Curve
     together: Curve
     threshold: float
+    whole: Curve
 
 
 def along_axes(cones: Cones, shells: Shells) -> tuple[Along, ...]:
     """The resolution along x, y and z, and about the axes with the weakest and the strongest noise.
+
+    Shells of which a cone holds fewer than twenty independent coefficients count as whole ones.
 
     Args:
         cones: with the axes z, y and x after the 256.
@@ -56,6 +63,7 @@ def along_axes(cones: Cones, shells: Shells) -> tuple[Along, ...]:
 
 def _along(name: AxisName, axis: NDArray[np.float64], curve: Curve, shells: Shells) -> Along:
     z, y, x = axis.tolist()
+    curve = np.where(shells.independent * _SHARE >= _FEWEST, curve, shells.whole)
     resolution = curves.resolution_A(curve, shells.frequency_per_A, shells.threshold)
     if resolution is None:
         state: PartState = "never_above" if curve[1] < shells.threshold else "never_below"

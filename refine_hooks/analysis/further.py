@@ -64,7 +64,7 @@ def analyse(
     cone_sd = _sd_of_cones(even, independent, counts)
     together = max(1, round(np.sqrt(correlated)))
     apart = fsc.shells_together(mask)
-    shells = Shells(frequency, independent, apart / apart[0], threshold)
+    shells = Shells(frequency, independent, apart / apart[0], threshold, plain)
     finest_A = curves.resolution_A(correlation, frequency, threshold)
     line = guinier(sums, counts.astype(np.float64), correlation, frequency, finest_A) if finest_A else None
     del masked
