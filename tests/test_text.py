@@ -15,7 +15,7 @@ from refine_hooks.log.headline import with_headline
 from refine_hooks.log.masks import MaskRecord
 from refine_hooks.log.records import HalfMapsRecord, RoundRecord, Start, now
 from refine_hooks.model import Key
-from refine_hooks.report.text import row_of, show_findings, show_round, show_rows
+from refine_hooks.report.text import row_of, screen, show_findings, show_round, show_rows
 from refine_hooks.report.words import origin_words
 from refine_hooks.watch.products import one_line
 
@@ -255,3 +255,10 @@ def test_no_number_stands_where_the_halves_were_filtered_by_the_program() -> Non
     out = io.StringIO()
     show_round(record, (), Console(file=out, width=100))
     assert "No resolution is stated." in out.getvalue()
+
+
+@pytest.mark.parametrize("coloured", [False, True])
+def test_numbers_are_looked_for_where_colours_are_seen_alone(coloured: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TTY_COMPATIBLE", str(int(coloured)))
+    monkeypatch.setenv("FORCE_COLOR", "1" if coloured else "")
+    assert bool(screen().render_str("8.38 A").spans) is coloured

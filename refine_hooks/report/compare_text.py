@@ -6,7 +6,7 @@ from rich.console import Console
 
 from refine_hooks.model import Key
 from refine_hooks.report.compare import Comparison, CurvePair, Reading, RoundPair
-from refine_hooks.report.text import Column, print_whole_table
+from refine_hooks.report.text import Column, print_whole_table, screen
 
 _SHELLS = 24
 _FAR_SD = 3.0
@@ -14,7 +14,7 @@ _FAR_SD = 3.0
 
 def show_comparison(found: Comparison, console: Console | None = None) -> None:
     """The rounds side by side, then the curves of the chosen two: their numbers, and the quoted one shell by shell."""
-    out = console or Console()
+    out = console or screen()
     out.print(f"A: {found.log_a}", markup=False, soft_wrap=True)
     out.print(f"B: {found.log_b}", markup=False, soft_wrap=True)
     out.print()

@@ -36,6 +36,12 @@ _ROWS_AT_ONCE = 200
 _FEW = 4  # keys that fit into one line of a terminal
 
 
+def screen() -> Console:
+    """Where tables go. Numbers and paths are looked for in what is printed, to be coloured, only where colours are seen."""
+    out = Console()
+    return out if out.is_terminal else Console(highlight=False)
+
+
 class Column:
     """One column of a table: its title over as many lines as it takes, its cells, and when it may be left out."""
 
@@ -138,7 +144,7 @@ def _stated(record: RoundRecord) -> str:
 
 def show_rows(rows: Sequence[Row], failures: Iterable[Failed], console: Console | None = None) -> None:
     """One line a round: key, resolution under each mask, interval, change, the program's own number, particles, findings."""
-    out = console or Console()
+    out = console or screen()
     rows = _with_changes(rows)
     failures = list(failures)
     if rows:
@@ -231,7 +237,7 @@ def _with_changes(rows: Sequence[Row]) -> list[Row]:
 
 def show_round(record: RoundRecord, findings: Sequence["Finding"] = (), console: Console | None = None) -> None:
     """All of one round: where its halves come from, each curve with its numbers, each mask with its file and hash."""
-    out = console or Console()
+    out = console or screen()
     head = f"{record.key}  {record.label}  ({record.program}, box {record.box_px}, {record.voxel_size_A:g} A per voxel)"
     out.print(head, style="bold", markup=False)
     out.print(origin_words(record.half_maps, record.program), markup=False)
@@ -306,7 +312,7 @@ def show_findings(findings: Sequence["Finding"], console: Console | None = None)
 
 def show_causes(causes: "Causes", console: Console | None = None) -> None:
     """`show_findings` of findings that are no longer held."""
-    out = console or Console()
+    out = console or screen()
     for newest, rounds in causes.told():
         out.print()
         out.print(_listed(rounds), style="bold", markup=False)
