@@ -21,7 +21,7 @@ band = kernel(
 )
 pooled = kernel("local_pooled", array("complex64", 4), _PARTS, INT, INT, array("float32", 4, written=True))
 part_sums = kernel("local_part_sums", _SUMS, _PARTS, array("float64", 2, written=True))
-smoothed = kernel("smoothed", _VOLUME, _NUMBERS, INT, INT, INT, array("float32", 2, written=True), _OUT, _WRITTEN)
+smoothed = kernel("smoothed", _VOLUME, _NUMBERS, INT, INT, INT, _WRITTEN, _OUT, _WRITTEN)
 correlations = kernel("local_correlations", _SUMS, _PLACES, _OUT)
 medians = kernel(
     "local_medians", _NUMBERS, array("int64", 2), array("int64", 3), _NUMBERS, FLOAT, FLOAT, INT, INT, _OUT

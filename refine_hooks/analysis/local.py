@@ -247,7 +247,7 @@ def _in_band(
 
 def _smoothed(values: Reals, weights: Reals, out: Reals) -> None:
     row = np.empty(values.shape[2] + 2 * len(weights), np.float32)
-    kernels.smoothed(values, weights, False, 0, len(values), np.empty_like(values[0]), row, out)
+    kernels.smoothed(values, weights, False, 0, len(values), np.empty_like(values), row, out)
 
 
 def _window(sigma: float) -> Reals:

@@ -52,16 +52,17 @@ void tally(
 ) {
     int64_t n = noise.shape[0], bins = tables.shape[1];
     double per_width = 1 / width, *inside = tables.at, *about = ROW1(tables, 1);
+    int32_t places[n];
     for (int64_t z = begin; z < end; z++)
         for (int64_t y = 0; y < n; y++) {
             const float *quiet_row = ROW2(noise, z, y), *row = ROW2(signal, z, y);
             range in = in_sphere(n, z, y, radius_px);
+            for (int64_t x = 0; x < n; x++)
+                places[x] = (int32_t)higher(0, lower((double)(bins - 1), ((double)row[x] - low) * per_width));
             for (int64_t x = 0; x < n; x++) {
                 if (!(fabsf(quiet_row[x]) > quiet))
                     continue;
-                double value = row[x];
-                double *bin = 4 * most(0, least(bins - 1, (int64_t)((value - low) * per_width)))
-                            + (x < in.begin || x >= in.end ? about : inside);
+                double value = row[x], *bin = (x < in.begin || x >= in.end ? about : inside) + 4 * places[x];
                 bin[0] += 1;
                 bin[1] += value;
                 bin[2] += value * value;

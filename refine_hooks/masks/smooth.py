@@ -28,9 +28,9 @@ _DETAILED = 0.85  # quantile of the density's voxels that counts as detailed
 _SEEN_SD = 4.0  # detail must stand so far out of its noise for its absence to mean something
 _THIN_A = 4.0  # radius; thinner layers are a particle's rim, a leaflet of a bilayer is 10 A thick
 _SPECK = 0.02  # of the density's volume
-_VOLUME, _PLANE, _OUT = array("float32", 3), array("float32", 2, written=True), array("float32", 3, written=True)
+_VOLUME, _OUT = array("float32", 3), array("float32", 3, written=True)
 _smoothed = kernel(
-    "smoothed", _VOLUME, array("float32", 1), INT, INT, INT, _PLANE, array("float32", 1, written=True), _OUT
+    "smoothed", _VOLUME, array("float32", 1), INT, INT, INT, _OUT, array("float32", 1, written=True), _OUT
 )
 
 
@@ -83,9 +83,9 @@ def smooth_voxels(
     sigma_px = _AROUND_A / voxel_A
     places = _Places(np.flatnonzero(inside), np.flatnonzero(excess < quantile(excess, 0.5)))
     strength = _blurred(np.square(excess * inside), sigma_px).ravel()[places.inside]
-    found = None
+    found, square = None, _squared_frequency(len(excess), voxel_A)
     for sort in (_ANY, _WEAK):
-        one, two = _bands(transforms, len(excess), voxel_A, (sort.from_A, finest_A))
+        one, two = _bands(transforms, (square >= sort.from_A**-2) & (square <= finest_A**-2))
         one *= two
         plain = _plain(_blurred(one, sigma_px), strength, places, sort.least)
         if plain is None:
@@ -144,22 +144,22 @@ def _blurred(volume: Volume, sigma_px: float) -> Volume:
 
     def planes(begin: int, end: int) -> None:
         row = np.empty(volume.shape[2] + 2 * len(half), np.float32)
-        _smoothed(volume, half, True, begin, end, np.empty_like(volume[0]), row, out)
+        _smoothed(volume, half, True, begin, end, np.empty_like(volume[begin:end]), row, out)
 
     in_slabs(planes, len(volume), 8)
     return out
 
 
-def _bands(
-    transforms: tuple[Transform, Transform], box_px: int, voxel_A: float, limits_A: tuple[float, float]
-) -> list[Volume]:
-    """Both half maps between two limits, the coarse one first."""
-    coarse_A, finest_A = limits_A
-    axis, last = np.fft.fftfreq(box_px, voxel_A), np.fft.rfftfreq(box_px, voxel_A)
-    square = np.square(axis)[:, None, None] + np.square(axis)[:, None] + np.square(last)
-    kept = (square >= coarse_A**-2) & (square <= finest_A**-2)
+def _squared_frequency(box_px: int, voxel_A: float) -> NDArray[np.float64]:
+    """Of each coefficient of a half transform."""
+    axis, last = np.square(np.fft.fftfreq(box_px, voxel_A)), np.square(np.fft.rfftfreq(box_px, voxel_A))
+    return np.asarray(axis[:, None, None] + axis[:, None] + last)
+
+
+def _bands(transforms: tuple[Transform, Transform], kept: NDArray[np.bool_]) -> list[Volume]:
+    """Both half maps with only those coefficients that are kept."""
 
     def band(number: int, _: int) -> Volume:
-        return np.asarray(fft.irfftn(transforms[number] * kept, s=(box_px,) * 3), np.float32)
+        return np.asarray(fft.irfftn(transforms[number] * kept, s=(len(kept),) * 3), np.float32)
 
     return in_slabs(band, 2, 1)
