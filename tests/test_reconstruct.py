@@ -25,7 +25,7 @@ from refine_hooks.sums import insertion
 from refine_hooks.sums.cistem import merge_half
 from refine_hooks.sums.plan import Plan, plan_for
 from refine_hooks.sums.weights import Weights, cistem_weights
-from refine_hooks.watch.loop import Watch, run
+from refine_hooks.watch.loop import Watch, run, two_scans
 
 cistem = Opened("cistem")
 relion = Opened("relion")
@@ -139,8 +139,8 @@ def test_what_cannot_be_reconstructed_is_said_once_and_recorded_once(shared: Pat
         store = Store(tmp_path / "out")
         settings = load_settings(program="relion", overrides=QUICK)
         w = Watch.of(project, "relion", Opened("relion"), settings, store, "missing")
-        run(w, [0.0, 10.0, 20.0])
-        assert sum("it010: cannot be reconstructed" in text for text in said) == 1
+        run(w, two_scans(w))
+        assert sum("/10/1 and 1 more: not reconstructed" in text for text in said) == 1
     assert len([line for line in read_journal(w.store.log).lines if isinstance(line, RoundRecord)]) == 2
 
 
