@@ -32,7 +32,7 @@ def _cones_words(analysis: Analysis) -> list[str]:
         return [ratio]
     about = "" if analysis.worst_axis is None else f" about x, y, z = {axis_words(analysis.worst_axis)}"
     said = (
-        "no direction is poorer than chance makes it"
+        "by this ratio no direction is poorer than chance makes it"
         if analysis.cfar >= chance
         else f"the map is poorer in some directions, most of all{about}"
     )
