@@ -223,4 +223,4 @@ def draw_substitution(axes: Any, known: Substitution, frequency_per_A: np.ndarra
     frequency_axes(axes, float(frequency_per_A[-1]))
     axes.set_ylim(-0.1, 1.05)
     axes.set_ylabel("correlation, share of the power")
-    axes.legend()
+    axes.legend(loc="upper right")
