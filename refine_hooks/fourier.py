@@ -154,6 +154,13 @@ def transform(volume: Volume) -> HalfTransform:
     return out.transpose(1, 0, 2)
 
 
+def inverse(half: HalfTransform) -> Volume:
+    """The real volume of a half transform [kz, ky, kx] of an even or an odd cube, which is overwritten."""
+    in_place(half, 0, backward=True)
+    in_place(half, 1, backward=True)
+    return np.asarray(fft.irfft(half, n=len(half), axis=2), np.float32)
+
+
 def padded_inverse(transform: HalfTransform, box_px: int) -> Volume:
     """The real volume of a half transform padded with zeros to ``box_px``, as cisTEM resizes in Fourier space.
 

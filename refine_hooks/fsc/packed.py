@@ -18,6 +18,7 @@ from refine_hooks.fourier import Box, Curve, Planes, ShellSums, in_place, in_sla
 from refine_hooks.kernels import ADDRESS, INT, array, kernel
 
 _SLAB_BYTES = 1 << 20
+_APART = 8  # coefficients: a line of the cache
 _ROWS, _VOLUME = array("complex64", 3, written=True), array("float32", 3)
 _FILLED = array("int64", 1, written=True)
 _pack = kernel("pack", _VOLUME, _VOLUME, _VOLUME, INT, INT, _ROWS, _FILLED)
@@ -33,8 +34,13 @@ Block = tuple[slice, slice, Planes]
 
 
 def new_planes(box: Box, box_px: int) -> Planes:
-    """Room for the planes of a bounding box; not set to anything."""
-    return np.empty((box[0].stop - box[0].start, box_px, box_px), np.complex64)
+    """Room for the planes of a bounding box; not set to anything.
+
+    Rows and planes are farther apart than they need be: at powers of two all of a line shares a few places of the cache.
+    """
+    count, row = box[0].stop - box[0].start, box_px + _APART
+    held = np.empty((count, box_px * row + _APART), np.complex64)
+    return held[:, : box_px * row].reshape(count, box_px, row)[:, :, :box_px]
 
 
 def masked(half1: Volume, half2: Volume, mask: Volume, box: Box, out: Planes | None = None) -> Planes:
@@ -157,7 +163,8 @@ def summed(planes: Sequence[Planes], z: slice, reach: float, *works: Work) -> li
 
     def work(begin: int, end: int) -> list[Curve]:
         kept = min(n // 2, int(np.sqrt(max(reach**2 - begin**2, 0)))) + 1
-        slabs = room((len(planes), n, len(rows_of(begin, end, n)), kept + min(kept - 1, (n - 1) // 2)))
+        rows, columns = len(rows_of(begin, end, n)), kept + min(kept - 1, (n - 1) // 2)
+        slabs = room((len(planes), n, rows, columns + _APART))[..., :columns]
         for slab, one in zip(slabs, planes, strict=True):
             _columns(one, z, begin, end, kept, slab)
         return [np.asarray(each(slabs, begin, end, kept)) for each in works]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from refine_hooks.fourier import Curve, Extent, extent_of_planes, in_slabs, joined_extent
+from refine_hooks.fourier import Curve, Extent, extent_of_planes, in_slabs, inverse, joined_extent
 from refine_hooks.kernels import FLOAT, INT, array, fft, kernel
 from refine_hooks.masks.morphology import ball, bounding_box, components, distances
 from refine_hooks.masks.shapes import Volume, cosine_edge
@@ -188,7 +188,7 @@ def _lowpassed(
     def volume(number: int, _: int) -> Volume:
         # Real factors of real and imaginary parts side by side: a product with complex ones takes several times as long.
         weighted = np.ascontiguousarray(transforms[number]).view(np.float32) * weight
-        return np.asarray(fft.irfftn(weighted.view(np.complex64), s=(box_px,) * 3, overwrite_x=True), np.float32)
+        return inverse(weighted.view(np.complex64))
 
     signal, noise = in_slabs(volume, 2, 1)
     return signal, noise

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from refine_hooks.fourier import in_slabs
-from refine_hooks.kernels import INT, array, fft, kernel
+from refine_hooks.fourier import in_slabs, inverse
+from refine_hooks.kernels import INT, array, kernel
 from refine_hooks.kernels.order import quantile
 from refine_hooks.masks.morphology import bounding_box, connected, opened
 from refine_hooks.masks.shapes import Volume
@@ -160,6 +160,6 @@ def _bands(transforms: tuple[Transform, Transform], kept: NDArray[np.bool_]) -> 
     """Both half maps with only those coefficients that are kept."""
 
     def band(number: int, _: int) -> Volume:
-        return np.asarray(fft.irfftn(transforms[number] * kept, s=(len(kept),) * 3), np.float32)
+        return inverse(transforms[number] * kept)
 
     return in_slabs(band, 2, 1)
