@@ -305,3 +305,11 @@ def test_a_folder_around_a_project_is_answered_with_the_project(
     project = PROGRAMS["warp"].finished(tmp_path / "around" / "m")
     assert command(monkeypatch, tmp_path / "around") == 1
     assert f"give its project {project} (warp)" in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_current_folder_is_meant_where_none_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert command(monkeypatch) == 1
+    assert f"{tmp_path}: is empty" in capsys.readouterr().err

@@ -31,14 +31,18 @@ def _known_program(name: str) -> str:
 Project = Annotated[
     Path,
     typer.Argument(
-        help="the refinement project's folder (for RELION also a single job's)", show_default=False, readable=False
+        metavar="PROJECT",
+        help="the refinement project's folder (for RELION also a single job's) [default: the current folder]",
+        show_default=False,
+        readable=False,
     ),
 ]
 Projects = Annotated[
-    list[Path],
+    list[Path] | None,
     typer.Argument(
         metavar="PROJECT...",
-        help="the folders of refinement projects (for RELION also single jobs'), or patterns with --all",
+        help="the folders of refinement projects (for RELION also single jobs'), or patterns with --all [default: the current "
+        "folder]",
         show_default=False,
         readable=False,
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 @app.command(short_help="Say what a folder is and what is missing.")
 def explain(
-    project: Project,
+    project: Project = Path(),
     out: Out = None,
     config: Config = None,
     program: Adapter = "",

@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 @app.command(short_help="Watch running refinements.")
 def watch(
-    project: Projects,
+    project: Projects = None,
     out: Out = None,
     config: Config = None,
     until_idle: Annotated[
@@ -71,14 +71,15 @@ def watch(
     """
     overrides = overrides_of(mask, radius, mass, reconstruct, full, local)
     overrides.setdefault("watch", {}).update({"force_poll": True} if poll else {})
-    if patterns or len(project) > 1:
+    places = project or [Path()]
+    if patterns or len(places) > 1:
         from refine_hooks.cli._many import watch_many
 
         asked = {"depth": depth, "ignore": ignore, "workers": workers}
         overrides["watch"] |= {name: value for name, value in asked.items() if value is not None}
-        why = watch_many(project, patterns, out, config, until_idle, program, overrides)
+        why = watch_many(places, patterns, out, config, until_idle, program, overrides)
     else:
-        why = _watch_one(project[0], out, config, until_idle, program, overrides)
+        why = _watch_one(places[0], out, config, until_idle, program, overrides)
     if why == "interrupted":
         raise typer.Exit(130)
 
@@ -129,7 +130,7 @@ def _say_unused(w: Watch) -> bool:
 
 @app.command(short_help="Measure every round that is there now.")
 def once(
-    project: Project,
+    project: Project = Path(),
     out: Out = None,
     config: Config = None,
     program: Adapter = "",
