@@ -159,6 +159,20 @@ def test_rounds_that_are_added_while_it_is_followed_are_kept_by_the_next_reader(
     assert isinstance(index.failures()[0], Failed)
 
 
+def test_a_log_that_was_touched_is_gone_through_once(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = told(read(log))
+    log.chmod(0o600)
+    gone_through = []
+    with monkeypatch.context() as patched:
+        whole = stored.checksum
+        patched.setattr(stored, "checksum", lambda handle, start, *rest: gone_through.append(start) or whole(handle, start, *rest))
+        assert told(read(log)) == known
+        assert 0 in gone_through
+        gone_through.clear()
+        assert told(read(log)) == known
+    assert 0 not in gone_through
+
+
 def test_a_short_log_has_no_such_file(tmp_path: Path) -> None:
     log = tmp_path / "rounds.jsonl"
     append(log, rounds(1, 3))

@@ -101,12 +101,20 @@ def load(log: Path, handle: int, about: Key | None = None) -> Kept | None:
             same = untouched or checksum(handle, 0, sum(mark.place)) == mark.whole_crc
             if not same or checksum(stream.fileno(), len(first), size) != head["body"]:
                 return None
+            if not untouched:
+                _keep_anew(log, head | {"ctime_ns": status.st_ctime_ns}, stream, len(first))
             if about is None or _much_since(mark, status.st_size):
                 return Kept(mark, _entries(index_path(log)))
             contents = _contents(stream, len(first))
             return Kept(mark, _entries(index_path(log), contents.beside(about)), contents)
     except (OSError, ValueError, TypeError, KeyError, IndexError):
         return None
+
+
+def _keep_anew(log: Path, head: dict[str, Any], stream: BinaryIO, at: int) -> None:
+    """Keep the same under another head: a log that was found whole need not be read for that again until it is touched."""
+    stream.seek(at)
+    _write(log, head, iter(lambda: stream.read(_CHUNK_BYTES), b""))
 
 
 def _much_since(mark: Mark, size: int) -> bool:
@@ -168,21 +176,25 @@ def save(
     lines = [_line([*place, *(known.packed(curves) if known else ())]) for place, known in entries]
     contents = Contents.of((known for _, known in entries), told_before)
     lines[:0] = _line(list(curves)), _line(contents.packed())
+    head = {
+        "format": FORMAT,
+        "inode": mark.inode,
+        "last": mark.place,
+        "crc": mark.crc,
+        "whole": mark.whole_crc,
+        "ctime_ns": mark.ctime_ns,
+        "body": _checksum(lines),
+    }
+    _write(log, head, lines)
+
+
+def _write(log: Path, head: dict[str, Any], body: Iterable[bytes]) -> None:
     try:
-        if os.stat(log).st_ino != mark.inode:
+        if os.stat(log).st_ino != head["inode"]:
             return
-        head = {
-            "format": FORMAT,
-            "inode": mark.inode,
-            "last": mark.place,
-            "crc": mark.crc,
-            "whole": mark.whole_crc,
-            "ctime_ns": mark.ctime_ns,
-            "body": _checksum(lines),
-        }
         with beside(index_path(log)) as temporary, temporary.open("wb") as stream:
             stream.write(_line(head))
-            stream.writelines(lines)
+            stream.writelines(body)
     except (OSError, StorageError):
         return
 
