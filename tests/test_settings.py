@@ -200,6 +200,7 @@ def test_every_fault_of_a_file_says_its_line_what_was_written_and_what_may_be_me
     path = tmp_path / "mine.toml"
     path.write_text(
         '# mine\n[watch]\npoll_s = -1\n\n[fsc]\nthreshhold = 0.5\n[audti]\nx = 1\n[notify]\non = ["lunch"]\n'
+        '[[hooks]]\ncommand = ["a"]\n[[hooks]]\ncommand = ["b"]\ntimeout_s = 1e308\n'
     )
     with pytest.raises(SettingsError) as caught:
         load_settings(path)
@@ -207,5 +208,6 @@ def test_every_fault_of_a_file_says_its_line_what_was_written_and_what_may_be_me
         f"{path}, line 3: watch.poll_s: Input should be greater than 0, not -1",
         f"{path}, line 6: fsc.threshhold: is no setting (is threshold meant?); 'refine-hooks check-config' lists them all",
         f"{path}, line 10: notify.on.0: Input should be 'round', 'finding', 'failed', 'stalled' or 'finished'",
+        f"{path}, line 15: hooks.1.timeout_s: Input should be less than or equal to 86400",
         f"{path}, line 7: audti: is no setting (is audit meant?); 'refine-hooks check-config' lists them all",
     )

@@ -1,5 +1,6 @@
 """What is wrong with a table of settings, in words: where it stands, what was written, and what may stand there."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -46,15 +47,20 @@ def _unknown(place: Sequence[str]) -> str:
 
 
 def _line_of(text: str, place: Sequence[str]) -> int:
-    """The line of a TOML text that a setting or section stands in; 0 where it is written in another way than one a line."""
-    section = ""
+    """The line of a TOML text that a setting stands in, or its section; 0 where it is written in another way than one a line."""
+    section, tables, around = "", Counter[str](), 0
     for number, line in enumerate(text.splitlines(), 1):
         name = line.partition("#")[0].strip()
         if name.startswith("["):
-            section = name.strip("[] ")
-            full = section
+            full = section = name.strip("[] ")
+            if name.startswith("[["):
+                section = full = f"{section}.{tables[section]}"
+                tables[name.strip("[] ")] += 1
         else:
             full = f"{section}.{name.partition('=')[0].strip()}".strip(".")
-        if full.replace('"', "").replace(" ", "") in (".".join(place), ".".join(place[:2])):
+        full = full.replace('"', "").replace(" ", "")
+        if full == ".".join(place):
             return number
-    return 0
+        if full == ".".join(place[:2]):
+            around = around or number
+    return around
