@@ -165,7 +165,9 @@ def test_a_log_that_was_touched_is_gone_through_once(log: Path, monkeypatch: pyt
     gone_through = []
     with monkeypatch.context() as patched:
         whole = stored.checksum
-        patched.setattr(stored, "checksum", lambda handle, start, *rest: gone_through.append(start) or whole(handle, start, *rest))
+        patched.setattr(
+            stored, "checksum", lambda handle, start, *rest: gone_through.append(start) or whole(handle, start, *rest)
+        )
         assert told(read(log)) == known
         assert 0 in gone_through
         gone_through.clear()
