@@ -10,6 +10,8 @@ from pydantic import BaseModel
 
 import refine_hooks
 from refine_hooks.audit import all_texts
+from refine_hooks.audit.limiting import Limit
+from refine_hooks.audit.reading import Finding
 from refine_hooks.cli._help import command_names, help_of
 from refine_hooks.guide import KINDS, pages
 from refine_hooks.log.records import json_schema
@@ -79,7 +81,22 @@ def log_page() -> str:
         about = (model.get("description") or "").split("\n\n")[0].replace("\n", " ")
         if rows:
             parts.append(f"## {name}\n\n{about}{kind}\n\n| field | what it holds | |\n|---|---|---|\n{rows}")
+    parts.append(_read_off_records())
     return "\n\n".join(parts) + "\n"
+
+
+def _read_off_records() -> str:
+    """What is no field of the log: it follows from a record, and is found anew whenever one is read."""
+    parts = [
+        "## What is read off a record\n\nNo line holds what follows from a record: it is found when the record is read, so that an old "
+        "log is judged by the rules of today. `audit --json` and `audit_log` give each [finding](rules.md) as a `Finding`; `show --json` "
+        "gives, beside the fields of each record, `limits`: what limits the resolution now, a `Limit` each, as `what_limits` does "
+        "(`explanation/what-would-help`). `export --as json` writes the record alone."
+    ]
+    for model in (Finding, Limit):
+        rows = "\n".join(_rows(model.model_json_schema(mode="serialization")))
+        parts.append(f"### {model.__name__}\n\n{inspect.getdoc(model)}\n\n| field | what it holds | |\n|---|---|---|\n{rows}")
+    return "\n\n".join(parts)
 
 
 def _rows(model: dict[str, Any]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from grown_particles import Fitted, Grown, grown
 from rounds_data import healthy
 
 from refine_hooks.analysis.more_particles import Subset, more_particles
-from refine_hooks.audit.limiting import b_factor_of_angles_A2, limits
+from refine_hooks.audit.limiting import b_factor_of_angles_A2, what_limits
 from refine_hooks.errors import ParticlesError
 from refine_hooks.fourier import shell_frequency_per_A, voxels_in_shell
 from refine_hooks.log.directions import Sampling
@@ -132,7 +132,7 @@ def test_what_limits_is_told_with_its_numbers() -> None:
     views = Sampling(
         factor=0.5, factor_sd=0.01, unseen=0, lowest=0.2, lowest_axis=(0, 0, 1), highest=2, highest_axis=(1, 0, 0)
     )
-    assert [one.what for one in limits(record.model_copy(update={"sampling": views}))][-1] == "views"
+    assert [one.kind for one in what_limits(record.model_copy(update={"sampling": views}))][-1] == "views"
     known = MoreParticles(
         mask="automask",
         threshold=0.143,
@@ -145,11 +145,11 @@ def test_what_limits_is_told_with_its_numbers() -> None:
         doubled_A=4.7,
         doubled_interval_A=(4.75, 4.65),
     )
-    found = limits(record.model_copy(update={"more_particles": known}))
-    assert {"angles", "particles"} <= {one.what for one in found}
+    found = what_limits(record.model_copy(update={"more_particles": known}))
+    assert {"angles", "particles"} <= {one.kind for one in found}
     assert "as much as all of the B factor of 50 ± 10 Å²" in " ".join(
-        one.words
-        for one in limits(record.model_copy(update={"more_particles": known.model_copy(update={"b_factor_A2": 50.0})}))
+        one.sentence
+        for one in what_limits(record.model_copy(update={"more_particles": known.model_copy(update={"b_factor_A2": 50.0})}))
     )
     target = Target(resolution_A=4.5, factor=14.2, interval=(1.3, 253.0))
     vague = known.model_copy(
@@ -163,11 +163,11 @@ def test_what_limits_is_told_with_its_numbers() -> None:
     points = (SubsetPoint(particles=100, resolution_A=9.0),)
     few = known.model_copy(update={"doubled_A": 1.9 * record.voxel_size_A, "points": points})
     at_nyquist = healthy(more_particles=few)
-    assert "particles" not in {one.what for one in limits(at_nyquist)}
+    assert "particles" not in {one.kind for one in what_limits(at_nyquist)}
     assert "need smaller voxels first" in " ".join(help_words(at_nyquist))
     generous = MaskRecord(name="sphere", role="sphere", volume_A3=5 * mask.volume_A3, volume_fraction=0.5)
     under_it = healthy(masks=(mask, generous)).model_copy(update={"headline": "sphere"})
-    assert [one.what for one in limits(under_it)] == ["mask"]
+    assert [one.kind for one in what_limits(under_it)] == ["mask"]
     assert not help_words(healthy()) or "limits" in help_words(healthy())[0]
 
 

@@ -157,6 +157,29 @@ def test_whether_directions_differ_by_more_than_their_errors_is_said() -> None:
     assert "the map is poorer in some directions" in apart
 
 
+@pytest.mark.parametrize(
+    ("curve", "state", "said"),
+    [
+        (np.full(33, 0.5), "never_below", "good to the limit of the voxels"),
+        (np.r_[np.full(20, 0.8), np.full(13, 0.15)], "undecided", "not told, the FSC is too noisy from 6."),
+        (np.r_[np.full(20, 0.8), np.full(13, np.nan)], "truncated", "good as far as the half maps go"),
+        (np.full(33, 0.1), "never_above", "no resolution"),
+    ],
+)
+def test_why_an_axis_has_no_resolution_is_told_apart(curve: np.ndarray, state: str, said: str) -> None:
+    curves, frequency = np.tile(curve, (259, 1)), np.arange(33) / 128.0
+    cones = Cones(np.ones((259, 3)), curves, curves, np.ones(259), np.full(259, np.nan), 1.0)
+    together = np.r_[1.0, np.zeros(8)]
+    for one in along_axes(cones, Shells(frequency, 4.0 * np.pi * np.arange(33) ** 2, together, 0.143, curve)):
+        assert (one.resolution_A, one.state) == (None, state)
+        assert said in along_words(one)
+        assert one.interval_A is None or one.interval_A[1] == 4.0
+    known = Along(name="y", axis=(0, 1, 0), resolution_A=5.0, interval_A=(5.2, 4.8))
+    along = (known, known.model_copy(update={"name": "z"}), one)
+    words = " ".join(direction_words(healthy(analysis=Analysis(along=along))))
+    assert ("of the axes with a number: within these" in words) == (state != "never_above")
+
+
 def test_without_the_map_s_signal_to_noise_it_is_not_decided_which_is_at_fault() -> None:
     found = list(views_disagree(record_of("side", "top", False, with_signal=False), Settings()))
     assert [(one.severity, one.evidence["at_fault"]) for one in found] == [("note", "undecided")]
@@ -216,5 +239,13 @@ def test_the_rods_of_the_best_and_worst_axis_are_drawn_and_the_figures(tmp_path:
     chimerax_grammar.run(script)
     plot_directions(record, tmp_path / "directions.png", 8.0)
     assert (tmp_path / "directions.png").stat().st_size > 1000
+    assert record.checks is not None
+    noise = record.checks.noise_by_direction
+    assert noise is not None
+    for sd, bars in ((0.01, 256), (None, 0)):
+        checks = record.checks.model_copy(update={"noise_by_direction": noise.model_copy(update={"sd": sd})})
+        plot_directions(record.model_copy(update={"checks": checks}), tmp_path / "d.svg", 8.0)
+        drawn = (tmp_path / "d.svg").read_text().partition('id="LineCollection')[2].partition("</g>")[0]
+        assert drawn.count("<path") == bars
     with pytest.raises(InputError, match="no resolution by direction"):
         plot_directions(healthy(), tmp_path / "none.png")

@@ -14,6 +14,7 @@ from refine_hooks.analysis import local, local_fit
 from refine_hooks.analysis.domains import domains
 from refine_hooks.analysis.local import BAND, _in_band, local_resolution
 from refine_hooks.analysis.local_body import body_of
+from refine_hooks.analysis.local_parts import read_parts
 from refine_hooks.analysis.local_record import changed, measured_locally
 from refine_hooks.files.mrc import Map, read_map, write_map
 from refine_hooks.log.index import LogIndex
@@ -23,6 +24,7 @@ from refine_hooks.log.records import RoundRecord
 from refine_hooks.masks import cosine_edge
 from refine_hooks.model import Key
 from refine_hooks.reanalyse import Analyses
+from refine_hooks.report import local as local_report
 from refine_hooks.report.local import local_words
 from refine_hooks.watch import loop, steps
 
@@ -86,7 +88,7 @@ def test_the_words_of_a_local_resolution_hold_for_each_map() -> None:
         "local resolution: 5.50 Å or better in the middle of all places, half of them 5.50 Å or better to 6.20 Å"
         in said
     )
-    assert "nine of ten places are right within 12 %" in said
+    assert "; in phantoms of known resolution nine of ten places are right within 12 %" in said
     without = " ".join(
         local_words(known.model_copy(update={"note": "the particle is not told apart from the solvent"}), 7.5)
     )
@@ -172,6 +174,48 @@ def test_noise_alone_has_no_resolution_and_identical_halves_have_none_but_the_vo
         local_resolution(*(np.zeros((16,) * 3, np.float32),) * 2, 2.0, np.zeros((16,) * 3, np.int16), overall_A=8)
         is None
     )
+
+
+@pytest.mark.parametrize(
+    ("end", "volume_A3", "state"),
+    [(0.17, 3e5, "undecided"), (0.17, 3e8, "never_below"), (0.6, 3e5, "never_below"), (0.0, 3e5, "crosses"), (None, 3e5, "never_above")],
+)  # fmt: skip
+def test_a_part_near_the_level_up_to_the_last_band_is_not_said_to_be_good(
+    end: float | None, volume_A3: float, state: str
+) -> None:
+    logs = np.log(1 / 30) + local.STEP * np.arange(9)
+    curve = np.full(9, -0.1) if end is None else np.maximum([0.97, 0.94, 0.9, 0.8, 0.6, 0.35, 0.22, end, end], end)
+    sums = np.stack([1 + curve, 1 - curve], axis=1)[:, :, None]
+    (found,) = read_parts(logs, sums, np.array([volume_A3]), BAND, 0.143, 10.9)
+    assert found.state == state
+    part = LocalPart(
+        number=1, volume_share=1, at_A=(0, 0, 0), resolution_A=found.resolution_A, interval_A=found.interval_A, state=found.state
+    )  # fmt: skip
+    said = local_report.part_words(part).partition(": ")[2]
+    if state == "undecided":
+        assert found.interval_A is not None
+        assert found.interval_A[0] > 12
+        assert found.interval_A[1] == 10.9
+        assert said.startswith("not told, the FSC is too noisy from 1")
+    assert (said == "good to the limit of the voxels") == (state == "never_below")
+
+
+def test_parts_without_a_number_are_not_said_to_be_like_the_others() -> None:
+    known = [
+        LocalPart(number=n, volume_share=0.3, at_A=(0, 0, 0), resolution_A=5.0, interval_A=(5.2, 4.8)) for n in (1, 2)
+    ]
+    poor = LocalPart(number=3, volume_share=0.4, at_A=(0, 0, 0), state="never_above")
+    (said,) = local_report._parts_words((*known, poor))
+    assert said.endswith("no resolution: of those with a number, the parts are alike within these intervals")
+
+
+def test_no_place_is_finer_than_its_voxels_show() -> None:
+    half = np.random.default_rng(1).standard_normal((32,) * 3).astype(np.float32)
+    found = local_resolution(half, half, 3.0, shaped((0, 0, 0, 10))[8:40, 8:40, 8:40].astype(np.int16), overall_A=6.0)
+    assert found is not None
+    assert found.resolution_A[found.resolution_A > 0] == pytest.approx(6.0, abs=1e-5)
+    assert found.finer.sum() == (found.resolution_A > 0).sum()
+    assert [one.state for one in found.parts] == ["never_below"]
 
 
 def shaped(*balls: tuple[float, float, float, float]) -> np.ndarray:

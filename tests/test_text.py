@@ -9,7 +9,9 @@ from command_line import cli
 from rich.console import Console
 from rounds_data import a_failure, a_round, falling, healthy, reported
 
+import refine_hooks
 from refine_hooks.audit import Finding, audit
+from refine_hooks.log.directions import Sampling
 from refine_hooks.log.file import Journal, append
 from refine_hooks.log.headline import with_headline
 from refine_hooks.log.masks import MaskRecord
@@ -203,10 +205,19 @@ def test_what_concerns_thirty_rounds_is_said_once_with_the_rounds_and_fits_on_a_
 
 
 def test_show_prints_one_record_or_all_as_json(tmp_path: Path) -> None:
-    append(tmp_path / "rounds.jsonl", [START, healthy(1), healthy(2)])
+    views = Sampling(
+        factor=0.5, factor_sd=0.01, unseen=0, lowest=0.2, lowest_axis=(0, 0, 1), highest=2, highest_axis=(1, 0, 0)
+    )
+    append(tmp_path / "rounds.jsonl", [START, healthy(1), healthy(2, sampling=views)])
     one = json.loads(cli("show", "run/2/1", "--log", tmp_path, "--json").stdout)
-    assert RoundRecord.model_validate(one).key == Key(run="run", iteration=2, class_id=1)
-    assert len(json.loads(cli("show", "--log", tmp_path, "--json").stdout)) == 2
+    (limit,) = [limit for limit in one.pop("limits") if limit["kind"] == "views"]
+    assert (limit["value"], limit["unit"]) == (2.0, "times")
+    assert limit["interval"] == pytest.approx([1 / 0.516, 1 / 0.484], abs=0.002)
+    assert limit["sentence"] in cli("show", "run/2/1", "--log", tmp_path).stdout.replace("\n", " ")
+    record = RoundRecord.model_validate(one)
+    assert record.key == Key(run="run", iteration=2, class_id=1)
+    assert limit in [one.model_dump(mode="json") for one in refine_hooks.what_limits(record)]
+    assert ["limits" in one for one in json.loads(cli("show", "--log", tmp_path, "--json").stdout)] == [True, True]
     assert "run/2/1" in cli("show", "--log", tmp_path).stdout
     assert "first crossing of 0.143" in cli("show", "run/2/1", "--log", tmp_path).stdout
     wrong = cli("show", "2", "--log", tmp_path)

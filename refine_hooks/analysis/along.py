@@ -14,6 +14,7 @@ from refine_hooks import curves
 from refine_hooks.analysis.axes import AXES, HALF_ANGLE_DEG
 from refine_hooks.analysis.cones import Cones
 from refine_hooks.fourier import Curve
+from refine_hooks.fsc import sampling_sd
 from refine_hooks.fsc.crossing import Errors, crossing_interval
 from refine_hooks.log.directions import Along, AxisName
 from refine_hooks.log.local import PartState
@@ -66,9 +67,25 @@ def _along(name: AxisName, axis: NDArray[np.float64], curve: Curve, shells: Shel
     curve = np.where(shells.independent * _SHARE >= _FEWEST, curve, shells.whole)
     resolution = curves.resolution_A(curve, shells.frequency_per_A, shells.threshold)
     if resolution is None:
-        state: PartState = "never_above" if curve[1] < shells.threshold else "never_below"
-        return Along(name=name, axis=(x, y, z), state=state)
+        state, interval_A = _without_crossing(curve, shells)
+        return Along(name=name, axis=(x, y, z), state=state, interval_A=interval_A)
     step = float(shells.frequency_per_A[1])
     errors = Errors(np.maximum(shells.independent * _SHARE, 1.0), shells.together)
     low, high = crossing_interval(curve, errors, 1 / (resolution * step), shells.threshold)
     return Along(name=name, axis=(x, y, z), resolution_A=resolution, interval_A=(1 / (low * step), 1 / (high * step)))
+
+
+def _without_crossing(curve: Curve, shells: Shells) -> tuple[PartState, tuple[float, float] | None]:
+    """Why a curve crosses nowhere; and where it may do so within its error, down to Nyquist, if that is why."""
+    level, frequency = shells.threshold, shells.frequency_per_A
+    if curve[1] < level:
+        return "never_above", None
+    if not np.isfinite(curve[1:]).all():
+        return "truncated", None
+    held = shells.independent * _SHARE
+    sd = sampling_sd(curve, np.where(held >= _FEWEST, held, shells.independent), 1.0)
+    lower = curve - curves.NORMAL_90 * sd
+    if (lower[1:] >= level).all():
+        return "never_below", None
+    coarse_A = curves.resolution_A(lower, frequency, level) or float(1 / frequency[1])
+    return "undecided", (coarse_A, float(1 / frequency[-1]))

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from refine_hooks.analysis import _local_kernels as kernels
 from refine_hooks.analysis.local_fit import crossings
-from refine_hooks.analysis.local_parts import PartReading, read_parts
+from refine_hooks.analysis.local_parts import PartReading, part_curves, read_parts
 from refine_hooks.files.mrc import Volume
 from refine_hooks.fourier import in_slabs, workers
 
@@ -130,9 +130,11 @@ def local_resolution(
     grid = places // step_px
     logs = _medians(-np.log(frequency), grid, voxel_size_A * step_px, -(-len(half1) // step_px))
     volumes_A3 = crop.volumes_px * voxel_size_A**3 / symmetry_order
-    readings = read_parts(np.log(centres), sums, volumes_A3, BAND, threshold)
+    finest = np.log(2 * voxel_size_A)
+    readings = read_parts(np.log(centres), sums, volumes_A3, BAND, threshold, 2 * voxel_size_A)
     # A single place may miss its crossing; that of its neighbours together lies beyond the last band only where it does.
-    finer = logs <= _AT_THE_END - np.log(centres[-1]) - STEP / 2
+    finer = logs <= max(_AT_THE_END - np.log(centres[-1]) - STEP / 2, finest)
+    logs = np.maximum(logs, finest).astype(np.float32)
     return _on_grid(logs, grid, (nothing, finer), step_px, voxel_size_A, len(half1), readings)
 
 
@@ -193,22 +195,22 @@ def _curves(
     threshold: float,
     between: Callable[[], object],
 ) -> tuple[NDArray[np.float64], Reals, NDArray[np.float64]]:
-    """Centres of the bands in 1/Angstrom, the local FSC [band, point], until it stays below the level everywhere, and the sums
-    of each part [band, 2, part]."""
+    """Centres of the bands in 1/Angstrom, the local FSC [band, point], until it stays below the level at all places and in all
+    parts, and the sums of each part [band, 2, part]."""
     across_A = voxel_size_A * float(6 / np.pi * crop.volumes_px.sum()) ** (1 / 3)
     first = 1 / min(coarsest_A, across_A / _WAVELENGTHS_ACROSS)
     centres = np.exp(np.arange(np.log(first), np.log(_LAST / 2 / voxel_size_A) + STEP, STEP))
     curves: list[Reals] = []
     sums: list[NDArray[np.float64]] = []
     scratch = np.empty(4 * np.prod(_half_shape(crop, centres[-1])), np.complex64)
-    excess = np.zeros(len(at_A))
-    highest, since = np.zeros(len(at_A)), np.zeros(len(at_A), np.int64)
+    excess = np.zeros(len(at_A) + crop.count)
+    highest, since = np.zeros(len(excess)), np.zeros(len(excess), np.int64)
     for centre in centres:
         between()
         local, of_parts = _in_band(crop, at_A, centre, scratch)
         curves.append(local)
         sums.append(of_parts)
-        excess += curves[-1] - threshold
+        excess += np.concatenate([local, part_curves(of_parts)]) - threshold
         since = np.where(excess >= highest, 0, since + 1)
         highest = np.maximum(highest, excess)
         if since.min() >= _SETTLED:

@@ -37,13 +37,25 @@ def crossings(
     sums = np.vstack([np.zeros(points), np.cumsum(curves - threshold, axis=0)])
     above = np.argmax(sums, axis=0)
     out = np.empty(points)
-    step = logs[1] - logs[0] if bands > 1 else 0.1
-    tried = _tried(step, width, threshold)
+    tried = _tried(_step(logs), width, threshold)
     for begin in range(0, points, _AT_ONCE):
         some = slice(begin, begin + _AT_ONCE)
         middle = np.clip(above[some] - 1, 0, bands - 1)
         out[some] = logs[middle] + _best(curves[:, some], middle, tried, sd)
-    return np.exp(np.minimum(out, logs[-1] + step / 2)), above == 0, above == bands
+    return np.minimum(np.exp(out), farthest(logs)), above == 0, above == bands
+
+
+def farthest(logs: Numbers) -> float:
+    """The highest frequency that a crossing is read at: half a step beyond the centre of the last band.
+
+    Args:
+        logs: ln of the bands' centres, in equal steps.
+    """
+    return float(np.exp(logs[-1] + _step(logs) / 2))
+
+
+def _step(logs: Numbers) -> float:
+    return float(logs[1] - logs[0]) if len(logs) > 1 else 0.1
 
 
 def _best(curves: Reals, middle: NDArray[np.int64], tried: Reals, sd: float) -> Numbers:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from refine_hooks.analysis.local_fit import crossings
+from refine_hooks.analysis.local_fit import crossings, farthest
 from refine_hooks.log.local import PartState
 
 Numbers = NDArray[np.float64]
@@ -27,8 +27,8 @@ class PartReading:
 
     Attributes:
         resolution_A: None where no band, or every band, lies above the level.
-        interval_A: of 90 %, its coarse end first.
-        state: whether the curve crosses the level, begins below it or ends above it.
+        interval_A: of 90 %, its coarse end first; it ends at Nyquist where the curve stays above the level by no more than its error.
+        state: whether the curve crosses the level, begins below it, or ends above it: for certain or within its error.
     """
 
     resolution_A: float | None
@@ -37,7 +37,7 @@ class PartReading:
 
 
 def read_parts(
-    logs: Numbers, sums: Numbers, volumes_A3: Numbers, width: float, threshold: float
+    logs: Numbers, sums: Numbers, volumes_A3: Numbers, width: float, threshold: float, nyquist_A: float
 ) -> tuple[PartReading, ...]:
     """The resolution of each part where S / (S + N) passes the level.
 
@@ -51,28 +51,46 @@ def read_parts(
         volumes_A3: of independent density, one a part.
         width: of a band, as a share of its centre: full width at half height of its amplitudes.
         threshold: the level.
+        nyquist_A: nothing finer is read.
     """
-    mean, half = sums[:, 0], sums[:, 1]
-    curves = (mean - half) / np.maximum(mean + half, 1e-30)
+    curves = part_curves(sums)
     sd_share = width / _FWHM / np.sqrt(2)
     independent = volumes_A3 * (4 * np.pi * 2 * np.sqrt(np.pi) * sd_share) * np.exp(3 * logs)[:, None]
     errors = (1 - curves**2) / np.sqrt(np.maximum(independent, 1.0))
     frequency, below, above = crossings(logs, curves.astype(np.float32), width, threshold, _SCATTER)
     drawn = curves[:, None] + errors[:, None] * _together(logs, sd_share)[:, :, None]
-    tried, *_ = crossings(logs, drawn.reshape(len(logs), -1).astype(np.float32), width, threshold, _SCATTER)
+    tried, _, beyond = crossings(logs, drawn.reshape(len(logs), -1).astype(np.float32), width, threshold, _SCATTER)
+    last = min(1 / nyquist_A, farthest(logs))
+    above, beyond = above | (frequency >= last), (beyond | (tried >= last)).reshape(_DRAWS, -1).mean(axis=0)
+    frequency, tried = np.minimum(frequency, last), np.minimum(tried, last)
     ends = np.quantile(np.log(tried.reshape(_DRAWS, -1)), _INTERVAL, axis=0) - np.log(frequency)
     reach = np.hypot(np.clip([-ends[0], ends[1]], 0, None), _REACH)
     return tuple(
-        _reading(1 / frequency[i], reach[:, i], "never_above" if below[i] else "never_below" if above[i] else "crosses")
+        _reading(1 / frequency[i], reach[:, i], _state(below[i], above[i], beyond[i]), nyquist_A)
         for i in range(curves.shape[1])
     )
 
 
-def _reading(resolution_A: float, reach: Numbers, state: PartState) -> PartReading:
+def _state(below: np.bool_, above: np.bool_, beyond: float) -> PartState:
+    """What a curve does; above the level up to the last band only where nearly all curves are that it may be."""
+    if below or not above:
+        return "never_above" if below else "crosses"
+    return "never_below" if beyond >= _INTERVAL[1] else "undecided"
+
+
+def part_curves(sums: Numbers) -> Numbers:
+    """FSC of each part [band, part], of the sums of the mean of the halves squared and half their difference squared."""
+    mean, half = sums[..., 0, :], sums[..., 1, :]
+    return np.asarray((mean - half) / np.maximum(mean + half, 1e-30))
+
+
+def _reading(resolution_A: float, reach: Numbers, state: PartState, nyquist_A: float) -> PartReading:
+    coarse, fine = float(resolution_A * np.exp(reach[0])), float(resolution_A * np.exp(-reach[1]))
+    if state == "undecided":
+        return PartReading(None, (coarse, nyquist_A), state)
     if state != "crosses":
         return PartReading(None, None, state)
-    coarse, fine = float(resolution_A * np.exp(reach[0])), float(resolution_A * np.exp(-reach[1]))
-    return PartReading(float(resolution_A), (coarse, fine), state)
+    return PartReading(float(resolution_A), (coarse, max(fine, nyquist_A)), state)
 
 
 def _together(logs: Numbers, sd_share: float) -> Numbers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from refine_hooks.audit import Finding
     from refine_hooks.audit.judge import Judge
     from refine_hooks.log.index import LogIndex
+    from refine_hooks.log.records import RoundRecord
     from refine_hooks.model import Key
     from refine_hooks.report.text import Row
     from refine_hooks.settings import Settings
@@ -107,7 +108,7 @@ def _print_list(members: Iterable[str]) -> None:
 def show(
     log: FirstOfTwo = "",
     key: SecondOfTwo = "",
-    as_json: Annotated[bool, typer.Option("--json", help="print the record, or all records, as JSON")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the record and what limits it, or all of them, as JSON")] = False,
     config: LogConfig = None,
     old_log: OldLog = None,
 ) -> None:
@@ -118,7 +119,7 @@ def show(
     index = open_log(place, key)
     if as_json:
         if key:
-            print(json.dumps(round_of(index, key).model_dump(mode="json"), indent=2))
+            print(json.dumps(_with_limits(round_of(index, key)), indent=2))
         else:
             _print_records(index)
         return
@@ -136,7 +137,14 @@ def _print_records(index: LogIndex) -> None:
     import json
 
     records = (record for known in index.summaries() for record in index.records([known.key]))
-    _print_list(json.dumps(one.model_dump(mode="json"), indent=2).replace("\n", "\n  ") for one in records)
+    _print_list(json.dumps(_with_limits(one), indent=2).replace("\n", "\n  ") for one in records)
+
+
+def _with_limits(record: RoundRecord) -> dict[str, Any]:
+    """JSON of a record, and beside its fields what limits its resolution."""
+    from refine_hooks.audit.limiting import what_limits
+
+    return {**record.model_dump(mode="json"), "limits": [one.model_dump(mode="json") for one in what_limits(record)]}
 
 
 def _show_table(index: LogIndex, settings: Settings) -> None:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from refine_hooks.log.local import PartState
+from refine_hooks.log.local import STATES, PartState
 from refine_hooks.model import Record
 
 AxisName = Literal["x", "y", "z", "best", "worst"]
@@ -18,7 +18,7 @@ class Along(Record):
     axis: Axis = Field(description="x, y, z of a unit vector")
     resolution_A: float | None = Field(default=None, description="null: state says why")
     interval_A: tuple[float, float] | None = Field(default=None, description="90 % interval: coarse end, fine end")
-    state: PartState = "crosses"
+    state: PartState = Field(default="crosses", description=STATES)
 
 
 class Sampling(Record):

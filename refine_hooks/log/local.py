@@ -8,7 +8,11 @@ from refine_hooks.model import Key, Name, Prose, Record
 
 LEAST_SPAN = 1.1  # coarse over fine end of the colours of a map: what chance makes is not to be seen as good and poor
 
-PartState = Literal["crosses", "never_above", "never_below"]
+PartState = Literal["crosses", "never_above", "never_below", "truncated", "undecided"]
+STATES = (
+    "never_below: the curve stays above the threshold up to Nyquist; truncated: up to where the half maps end; undecided: it lies so "
+    "near the threshold that its noise may have kept it above, and the interval ends at Nyquist"
+)
 
 
 class LocalPart(Record):
@@ -21,7 +25,7 @@ class LocalPart(Record):
         default=None, description="where S / (S + N) of this part falls to the threshold"
     )
     interval_A: tuple[float, float] | None = Field(default=None, description="90 % interval: coarse end, fine end")
-    state: PartState = "crosses"
+    state: PartState = Field(default="crosses", description=STATES)
 
 
 class LocalChange(Record):

@@ -45,7 +45,7 @@ def plot_beyond(record: RoundRecord, what: Beyond, path: Path, width_cm: float =
 
 
 def plot_directions(record: RoundRecord, path: Path, width_cm: float = 12.0) -> None:
-    """Resolution along the axes with 90 % intervals; beside it the noise of each direction over what the angles make of it.
+    """Resolution along the axes, beside it the noise of each direction over what the angles make of it, with 90 % intervals.
 
     Args:
         record: a round with directions.
@@ -69,7 +69,7 @@ def plot_directions(record: RoundRecord, path: Path, width_cm: float = 12.0) -> 
             _along(axes.pop(0), record)
         if both and noise is not None and record.sampling is not None:
             expected = Sampled(np.array(record.sampling.relative)).noise_in_cones()
-            _agreement(axes[0], expected, np.array(noise.cones), divides_by_sampling(record))
+            _agreement(axes[0], expected, np.array(noise.cones), noise.sd or 0.0, divides_by_sampling(record))
 
 
 def _along(axes: Any, record: RoundRecord) -> None:
@@ -83,8 +83,12 @@ def _along(axes: Any, record: RoundRecord) -> None:
     axes.invert_yaxis()
 
 
-def _agreement(axes: Any, expected: np.ndarray, measured: np.ndarray, divides: bool) -> None:
-    """Each direction a point; on the line where the program divides by the sampling, and the angles are those of the map."""
+def _agreement(axes: Any, expected: np.ndarray, measured: np.ndarray, sd: float, divides: bool) -> None:
+    """Each direction a point with its 90 % interval; on the line where the program divides by the sampling, and the angles are
+    those of the map. A power errs by a share of itself, which is the standard deviation of the mean one."""
+    reach = NORMAL_90 * sd * measured
+    if sd > 0:
+        axes.vlines(expected, measured - reach, measured + reach, color=_BLUE, alpha=0.4, linewidth=0.5)
     axes.plot(expected, measured, ".", color=_BLUE, markersize=3)
     ends = np.array([min(expected.min(), measured.min()), max(expected.max(), measured.max())]) * (0.95, 1.05)
     if divides:

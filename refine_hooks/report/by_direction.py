@@ -4,6 +4,7 @@ from refine_hooks.audit.directions import agreement_of, divides_by_sampling
 from refine_hooks.log.checks import NoiseByDirection, views_missing, views_preferred
 from refine_hooks.log.directions import Along, Axis, Sampling
 from refine_hooks.log.records import Analysis, RoundRecord
+from refine_hooks.report.local import resolution_words
 
 _EVEN = 0.95
 _SDS = 5.0  # the least and the most of 256 cones
@@ -42,9 +43,7 @@ def _cones_words(analysis: Analysis) -> list[str]:
 def along_words(one: Along) -> str:
     """One axis with its resolution, e.g. `along z 4.10 Å (4.25-3.98)`."""
     head = _head(one)
-    if one.resolution_A is None or one.interval_A is None:
-        return f"{head} {'no resolution' if one.state == 'never_above' else 'good to the limit of the voxels'}"
-    return f"{head} {one.resolution_A:.2f} Å ({one.interval_A[0]:.2f}-{one.interval_A[1]:.2f})"
+    return f"{head} {resolution_words(one)}"
 
 
 def _head(one: Along) -> str:
@@ -60,11 +59,13 @@ def _compared(along: tuple[Along, ...]) -> str:
     if any(one.state == "never_above" for one in along):
         return "along an axis without a resolution the map holds noise"
     if len(read) < 2:
-        return "the voxels end before these axes can be compared"
+        ends = all(one.state in ("crosses", "never_below") for one in along)
+        return f"{'the voxels end' if ends else 'the FSC ends, or is too noisy,'} before these axes can be compared"
+    rest = "" if len(read) == len(along) else "of the axes with a number: "
     worst, best = max(read, key=lambda one: one[0]), min(read, key=lambda one: one[0])
     if worst[1][1] > best[1][0]:
-        return f"the map is poorer {_head(worst[2])} than {_head(best[2])}, by more than the 90 % intervals"
-    return "within these 90 % intervals the map is as good along one axis as along another"
+        return f"{rest}the map is poorer {_head(worst[2])} than {_head(best[2])}, by more than the 90 % intervals"
+    return f"{rest}within these 90 % intervals the map is as good along one axis as along another"
 
 
 def axis_words(axis: Axis) -> str:

@@ -1,6 +1,7 @@
 """Where the map is good, and whether it still changes, in words."""
 
 from refine_hooks.log.convergence import Agreement, Convergence
+from refine_hooks.log.directions import Along
 from refine_hooks.log.local import LocalChange, LocalPart, LocalResolution
 from refine_hooks.model import Changes
 
@@ -60,7 +61,8 @@ def _all_places(local: LocalResolution) -> str:
         _unless_beyond(local, length_A, share) for length_A, share in zip(local.quartiles_A, _QUARTERS, strict=True)
     )
     known = local.place_error is not None and not local.note
-    error = f"; nine of ten places are right within {100 * (local.place_error or 0):.0f} %" if known else ""
+    right = f"{100 * (local.place_error or 0):.0f} %"
+    error = f"; in phantoms of known resolution nine of ten places are right within {right}" if known else ""
     return (
         f"local resolution: {middle} in the middle of all places, half of them {first} to {third}, nine of ten "
         f"{_unless_beyond(local, local.finest_A, 0.05)} to {local.coarsest_A:.2f} Å {how}{error}"
@@ -75,7 +77,7 @@ def _unless_beyond(local: LocalResolution, length_A: float, share: float) -> str
 def _parts_words(parts: tuple[LocalPart, ...]) -> list[str]:
     """The parts with their intervals, and whether they differ by more than these."""
     if len(parts) == 1:
-        return [f"the particle is one part: {_part_resolution(parts[0])}"] if parts[0].interval_A else []
+        return [f"the particle is one part: {resolution_words(parts[0])}"] if parts[0].interval_A else []
     if not parts:
         return []
     told = f"parts of the particle, with 90 % intervals: {'; '.join(part_words(part) for part in parts)}"
@@ -84,22 +86,29 @@ def _parts_words(parts: tuple[LocalPart, ...]) -> list[str]:
     ]
     if len(read) < 2:
         return [told]
+    rest = "" if len(read) == len(parts) else "of those with a number, "
     worst, best = max(read, key=lambda one: one[0]), min(read, key=lambda one: one[0])
     apart = worst[1][1] > best[1][0]
     said = f"part {worst[2]} is poorer than part {best[2]}" if apart else "the parts are alike within these intervals"
-    return [f"{told}: {said}"]
+    return [f"{told}: {rest}{said}"]
 
 
 def part_words(part: LocalPart) -> str:
     """One part with its resolution, e.g. `1 (61 %): 4.10 Å (4.15-4.05)`."""
     where = ", ".join(f"{x:.0f}" for x in part.at_A).replace("-0,", "0,")
-    return f"{part.number} ({100 * part.volume_share:.0f} % of it, at {where} Å): {_part_resolution(part)}"
+    return f"{part.number} ({100 * part.volume_share:.0f} % of it, at {where} Å): {resolution_words(part)}"
 
 
-def _part_resolution(part: LocalPart) -> str:
-    if part.resolution_A is None or part.interval_A is None:
-        return "no resolution" if part.state == "never_above" else "good to the limit of the voxels"
-    return f"{part.resolution_A:.2f} Å ({part.interval_A[0]:.2f}-{part.interval_A[1]:.2f})"
+def resolution_words(one: LocalPart | Along) -> str:
+    """The resolution of a part or along an axis with its interval, or why there is none."""
+    if one.resolution_A is not None and one.interval_A is not None:
+        return f"{one.resolution_A:.2f} Å ({one.interval_A[0]:.2f}-{one.interval_A[1]:.2f})"
+    from_A = "" if one.interval_A is None else f" from {one.interval_A[0]:.2f} Å to the limit of the voxels"
+    return {
+        "never_above": "no resolution",
+        "truncated": "good as far as the half maps go",
+        "undecided": f"not told, the FSC is too noisy{from_A}",
+    }.get(one.state, "good to the limit of the voxels")
 
 
 def _change_words(change: LocalChange) -> str:

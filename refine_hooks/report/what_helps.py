@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Literal
 
-from refine_hooks.audit.limiting import limits
+from refine_hooks.audit.limiting import what_limits
 from refine_hooks.log.particles import MoreParticles, Substitution, Target
 from refine_hooks.log.records import RoundRecord
 from refine_hooks.report.by_direction import direction_words
@@ -46,9 +46,9 @@ def local_words_of(record: RoundRecord) -> list[str]:
 def help_words(record: RoundRecord) -> list[str]:
     """What would help, and what a substitution of the images found, a sentence each."""
     words = [*_particles_words(record), *_substitution_words(record)]
-    found = limits(record)
-    if found and (record.more_particles is not None or found[0].what != "particles"):
-        words.append(f"what limits the resolution now: {'; '.join(one.words for one in found)}")
+    found = what_limits(record)
+    if found:
+        words.append(f"what limits the resolution now: {'; '.join(one.sentence for one in found)}")
     return words
 
 

@@ -15,7 +15,7 @@ const BARS_LEFT = 112,
 function localBars(local) {
   const shares = unpacked(local.histogram_share),
     ends = unpacked(local.histogram_from_A),
-    parts = local.parts.filter((part) => part.interval_A);
+    parts = local.parts.filter((part) => part.resolution_A && part.interval_A);
   if (shares.filter((share) => share > 0).length < 2 || local.beyond_nyquist >= 0.95) return null; // the words say it
   const [left, width, height] = [BARS_LEFT, BARS_WIDTH, 120],
     low = Math.min(ends[0], ...parts.map((part) => part.interval_A[1])),
