@@ -88,14 +88,16 @@ def log_page() -> str:
 def _read_off_records() -> str:
     """What is no field of the log: it follows from a record, and is found anew whenever one is read."""
     parts = [
-        "## What is read off a record\n\nNo line holds what follows from a record: it is found when the record is read, so that an old "
-        "log is judged by the rules of today. `audit --json` and `audit_log` give each [finding](rules.md) as a `Finding`; `show --json` "
-        "gives, beside the fields of each record, `limits`: what limits the resolution now, a `Limit` each, as `what_limits` does "
-        "(`explanation/what-would-help`). `export --as json` writes the record alone."
+        "## What is read off a record\n\nNo line holds what follows from a record: it is found when the record is read, so that "
+        "an old log is judged by the rules of today. `audit --json` and `audit_log` give each [finding](rules.md) as a `Finding`; "
+        "`show --json` gives, beside the fields of each record, `limits`: what limits the resolution now, a `Limit` each, as "
+        "`what_limits` does (`explanation/what-would-help`). `export --as json` writes the record alone."
     ]
     for model in (Finding, Limit):
         rows = "\n".join(_rows(model.model_json_schema(mode="serialization")))
-        parts.append(f"### {model.__name__}\n\n{inspect.getdoc(model)}\n\n| field | what it holds | |\n|---|---|---|\n{rows}")
+        parts.append(
+            f"### {model.__name__}\n\n{inspect.getdoc(model)}\n\n| field | what it holds | |\n|---|---|---|\n{rows}"
+        )
     return "\n\n".join(parts)
 
 

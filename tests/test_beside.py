@@ -149,7 +149,9 @@ def test_what_limits_is_told_with_its_numbers() -> None:
     assert {"angles", "particles"} <= {one.kind for one in found}
     assert "as much as all of the B factor of 50 ± 10 Å²" in " ".join(
         one.sentence
-        for one in what_limits(record.model_copy(update={"more_particles": known.model_copy(update={"b_factor_A2": 50.0})}))
+        for one in what_limits(
+            record.model_copy(update={"more_particles": known.model_copy(update={"b_factor_A2": 50.0})})
+        )
     )
     target = Target(resolution_A=4.5, factor=14.2, interval=(1.3, 253.0))
     vague = known.model_copy(

@@ -178,8 +178,14 @@ def test_noise_alone_has_no_resolution_and_identical_halves_have_none_but_the_vo
 
 @pytest.mark.parametrize(
     ("end", "volume_A3", "state"),
-    [(0.17, 3e5, "undecided"), (0.17, 3e8, "never_below"), (0.6, 3e5, "never_below"), (0.0, 3e5, "crosses"), (None, 3e5, "never_above")],
-)  # fmt: skip
+    [
+        (0.17, 3e5, "undecided"),
+        (0.17, 3e8, "never_below"),
+        (0.6, 3e5, "never_below"),
+        (0.0, 3e5, "crosses"),
+        (None, 3e5, "never_above"),
+    ],
+)
 def test_a_part_near_the_level_up_to_the_last_band_is_not_said_to_be_good(
     end: float | None, volume_A3: float, state: str
 ) -> None:

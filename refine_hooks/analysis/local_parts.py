@@ -27,7 +27,8 @@ class PartReading:
 
     Attributes:
         resolution_A: None where no band, or every band, lies above the level.
-        interval_A: of 90 %, its coarse end first; it ends at Nyquist where the curve stays above the level by no more than its error.
+        interval_A: of 90 %, its coarse end first; it ends at Nyquist where the curve stays above the level within its
+            error alone.
         state: whether the curve crosses the level, begins below it, or ends above it: for certain or within its error.
     """
 

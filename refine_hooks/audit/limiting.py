@@ -33,7 +33,8 @@ class Limit(Record):
     )
     unit: LimitUnit
     interval: tuple[float, float] | None = Field(
-        default=None, description="90 % interval of the value, of a resolution its coarse end first; null where no error is known"
+        default=None,
+        description="90 % interval of the value, of a resolution its coarse end first; null where no error is known",
     )
     sentence: Prose = Field(description="in words, with the numbers")
 
@@ -113,7 +114,9 @@ def _angles_words(record: RoundRecord, own_A2: float, stated: str) -> str | None
     if own_A2 < _MUCH * known.b_factor_A2:
         return None
     whole = f"the B factor of {known.b_factor_A2:.0f} ± {known.b_factor_sd_A2:.0f} Å²"
-    share = f"{own_A2:.0f} Å² of {whole}" if own_A2 < known.b_factor_A2 else f"{own_A2:.0f} Å², as much as all of {whole}"
+    share = (
+        f"{own_A2:.0f} Å² of {whole}" if own_A2 < known.b_factor_A2 else f"{own_A2:.0f} Å², as much as all of {whole}"
+    )
     return f"the angles: errors as the program states them ({stated}) make {share}"
 
 
@@ -153,6 +156,4 @@ def _particles(record: RoundRecord) -> Limit | None:
         return None
     coarse_A, fine_A = known.doubled_interval_A
     words = f"the number of particles: twice as many would give {known.doubled_A:.2f} Å ({coarse_A:.2f}-{fine_A:.2f})"
-    return Limit(
-        kind="particles", value=known.doubled_A, unit="Å", interval=known.doubled_interval_A, sentence=words
-    )
+    return Limit(kind="particles", value=known.doubled_A, unit="Å", interval=known.doubled_interval_A, sentence=words)

@@ -108,7 +108,9 @@ def _print_list(members: Iterable[str]) -> None:
 def show(
     log: FirstOfTwo = "",
     key: SecondOfTwo = "",
-    as_json: Annotated[bool, typer.Option("--json", help="print the record and what limits it, or all of them, as JSON")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="print the record and what limits it, or all of them, as JSON")
+    ] = False,
     config: LogConfig = None,
     old_log: OldLog = None,
 ) -> None:

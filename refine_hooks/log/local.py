@@ -10,8 +10,8 @@ LEAST_SPAN = 1.1  # coarse over fine end of the colours of a map: what chance ma
 
 PartState = Literal["crosses", "never_above", "never_below", "truncated", "undecided"]
 STATES = (
-    "never_below: the curve stays above the threshold up to Nyquist; truncated: up to where the half maps end; undecided: it lies so "
-    "near the threshold that its noise may have kept it above, and the interval ends at Nyquist"
+    "never_below: the curve stays above the threshold up to Nyquist; truncated: up to where the half maps end; undecided: it "
+    "lies so near the threshold that its noise may have kept it above, and the interval ends at Nyquist"
 )
 
 
