@@ -330,7 +330,8 @@ def test_a_local_resolution_is_put_off_where_a_round_comes_or_the_watch_ends(tmp
         return _in_band(*given)
 
     monkeypatch.setattr(local, "_in_band", in_band)
-    monkeypatch.setattr(steps, "_GLANCE_EVERY_S", 0.0)
+    for name, value in (("_GLANCE_EVERY_S", 0.0), ("_GLANCES_SHARE", np.inf)):  # before every band, however long a look takes
+        monkeypatch.setattr(steps, name, value)
     loop.run(w, iter([0.0, 1.0, 2.0, 3.0]))
     assert bands == [1, 1, 2, 2]  # the second round is in the log before a band more is looked at
     assert [w.analyses.completed(one).local for one in lines_of(project, RoundRecord)] == [None, None]
