@@ -285,6 +285,7 @@ FEW = {"keep": {"min_free_GB": 0.01}, "fsc": {"repeats": 2}, "analysis": {"local
 
 
 @pytest.mark.early
+@pytest.mark.usefixtures("quick_rounds")
 def test_a_watch_measures_the_newest_round_locally_beside_the_log_and_all_of_them_where_asked(tmp_path: Path):
     for which, having in (("newest", [False, True]), ("all", [True, True])):
         project = tmp_path / which
@@ -316,6 +317,7 @@ def test_a_watch_measures_the_newest_round_locally_beside_the_log_and_all_of_the
     assert Analyses(w.store).measure_newest_locally(index, never) == []
 
 
+@pytest.mark.usefixtures("quick_rounds")
 def test_a_local_resolution_is_put_off_where_a_round_comes_or_the_watch_ends(tmp_path: Path, monkeypatch) -> None:
     project, bands = tmp_path / "p", []
     write_rounds(project, 1)
@@ -330,13 +332,15 @@ def test_a_local_resolution_is_put_off_where_a_round_comes_or_the_watch_ends(tmp
         return _in_band(*given)
 
     monkeypatch.setattr(local, "_in_band", in_band)
-    for name, value in (("_GLANCE_EVERY_S", 0.0), ("_GLANCES_SHARE", np.inf)):  # before every band, however long a look takes
+    # A look before every band, however long one takes.
+    for name, value in (("_GLANCE_EVERY_S", 0.0), ("_GLANCES_SHARE", np.inf)):
         monkeypatch.setattr(steps, name, value)
     loop.run(w, iter([0.0, 1.0, 2.0, 3.0]))
     assert bands == [1, 1, 2, 2]  # the second round is in the log before a band more is looked at
     assert [w.analyses.completed(one).local for one in lines_of(project, RoundRecord)] == [None, None]
 
 
+@pytest.mark.usefixtures("quick_rounds")
 def test_a_local_resolution_beside_the_log_counts_only_for_the_maps_it_was_made_from(tmp_path: Path):
     project = tmp_path / "p"
     write_rounds(project, 1)

@@ -94,6 +94,7 @@ def record_of(named: list[NamedMask]) -> RoundRecord:
     return round_record(round_, pair, measurement, written, [mask.record for mask in measurement.masks])
 
 
+@pytest.mark.usefixtures("quick_rounds")
 def test_a_refinement_mask_that_cuts_the_particle_is_measured_and_advised_against() -> None:
     cut = Map(soft((Y**2 + Z**2 < 30**2) & (X < 30)), VOXEL_A)
     named = [
@@ -110,6 +111,7 @@ def test_a_refinement_mask_that_cuts_the_particle_is_measured_and_advised_agains
     assert told[0].evidence["at_A"][0] > 30
 
 
+@pytest.mark.usefixtures("quick_rounds")
 @pytest.mark.parametrize(("across_A", "said"), [(30, False), (75, True)])
 def test_a_refinement_mask_of_many_times_the_particle_is_what_limits(across_A: float, said: bool) -> None:
     wide = Map(soft((across_A**2 > Y**2 + Z**2) & (np.abs(X) < 85)), VOXEL_A)
