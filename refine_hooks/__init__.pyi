@@ -23,9 +23,9 @@ from refine_hooks.api.logs import read_log as read_log
 from refine_hooks.api.particles import ReconstructedPair as ReconstructedPair
 from refine_hooks.api.particles import reconstruct_half_maps as reconstruct_half_maps
 from refine_hooks.api.watching import watch_project as watch_project
-from refine_hooks.audit.limiting import Limit as Limit
 from refine_hooks.audit.limiting import what_limits as what_limits
 from refine_hooks.audit.reading import Finding as Finding
+from refine_hooks.audit.reading import Limit as Limit
 from refine_hooks.errors import RefineHooksError as RefineHooksError
 from refine_hooks.log.records import Failed as Failed
 from refine_hooks.log.records import RoundRecord as RoundRecord

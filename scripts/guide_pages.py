@@ -10,8 +10,7 @@ from pydantic import BaseModel
 
 import refine_hooks
 from refine_hooks.audit import all_texts
-from refine_hooks.audit.limiting import Limit
-from refine_hooks.audit.reading import Finding
+from refine_hooks.audit.reading import Finding, Limit
 from refine_hooks.cli._help import command_names, help_of
 from refine_hooks.guide import KINDS, pages
 from refine_hooks.log.records import json_schema

@@ -3,40 +3,18 @@
 It rests on what a record holds and is found anew whenever the record is read, as findings are: no log holds it.
 """
 
-from typing import Literal
-
 import numpy as np
-from pydantic import Field
 
 from refine_hooks.audit.masks import cuts_signal
+from refine_hooks.audit.reading import Limit
 from refine_hooks.curves import NORMAL_90
 from refine_hooks.log.masks import MaskRecord
 from refine_hooks.log.records import RoundRecord
-from refine_hooks.model import Prose, Record
-
-Limiting = Literal["voxels", "angles", "views", "mask", "particles"]
-LimitUnit = Literal["Å", "Å²", "%", "times"]
 
 _AT_NYQUIST = 1.08
 _COSTLY_VIEWS = 0.8  # sampling compensation factor
 _MUCH = 0.3  # of the B factor
 _GENEROUS = 4.0  # times the automask's volume
-
-
-class Limit(Record):
-    """One thing that limits the resolution of a round now; found when a record is read, and not stored."""
-
-    kind: Limiting
-    value: float = Field(
-        description="voxels: Nyquist; angles: the B factor that their stated errors make; views: particles that even ones would be "
-        "worth; mask: the signal that it leaves out, or its volume over the automask's; particles: what twice as many would give"
-    )
-    unit: LimitUnit
-    interval: tuple[float, float] | None = Field(
-        default=None,
-        description="90 % interval of the value, of a resolution its coarse end first; null where no error is known",
-    )
-    sentence: Prose = Field(description="in words, with the numbers")
 
 
 def what_limits(record: RoundRecord) -> list[Limit]:

@@ -1,4 +1,4 @@
-"""What the rules share: a finding, curves as arrays, and places on a curve in Angstrom."""
+"""What the rules share: what is found in a record, curves as arrays, and places on a curve in Angstrom."""
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -12,10 +12,12 @@ from refine_hooks.kernels.order import quantile
 from refine_hooks.log.curves import Curve
 from refine_hooks.log.masks import MaskRecord
 from refine_hooks.log.records import RoundRecord
-from refine_hooks.model import Record
+from refine_hooks.model import Prose, Record
 
 Values = NDArray[np.float64]
 Severity = Literal["note", "warning"]
+Limiting = Literal["voxels", "angles", "views", "mask", "particles"]
+LimitUnit = Literal["Å", "Å²", "%", "times"]
 
 FEW_TWICE = (
     5e-3  # of the particles: so many may lie near another by chance, and their share of the noise moves no number
@@ -36,6 +38,22 @@ class Finding(Record):
     quote: str | None = Field(
         default=None, exclude=True, description="which number to quote, if nothing speaks against it"
     )
+
+
+class Limit(Record):
+    """One thing that limits the resolution of a round now; found when a record is read, and not stored."""
+
+    kind: Limiting
+    value: float = Field(
+        description="voxels: Nyquist; angles: the B factor that their stated errors make; views: particles that even ones would be "
+        "worth; mask: the signal that it leaves out, or its volume over the automask's; particles: what twice as many would give"
+    )
+    unit: LimitUnit
+    interval: tuple[float, float] | None = Field(
+        default=None,
+        description="90 % interval of the value, of a resolution its coarse end first; null where no error is known",
+    )
+    sentence: Prose = Field(description="in words, with the numbers")
 
 
 class Counts(NamedTuple):
