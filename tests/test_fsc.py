@@ -203,6 +203,16 @@ def test_what_a_mask_carries_may_be_measured_up_to_a_shell_only(last: int, coars
     np.testing.assert_allclose(short.sd[last + 1 :], true.sd[last + 1 :], rtol=0.25)
 
 
+@pytest.mark.parametrize("axis", [0, 2])
+def test_a_mask_of_one_plane_is_not_taken_in_a_coarser_box(axis: int) -> None:
+    one, two = a_pair(64, 5, noise=0.7)
+    mask = np.zeros((64, 64, 64), np.float32)
+    np.moveaxis(mask, axis, 0)[-1] = 1
+    halves = transform(one), transform(two)
+    found, short = (randomised(halves, mask, 4, 2, 7, last_shell=up_to) for up_to in (None, 12))
+    np.testing.assert_allclose(short.mean[:13], found.mean[:13], atol=1e-5)
+
+
 def test_what_a_hard_mask_carries_is_measured_to_the_end() -> None:
     z, y, x = np.indices((64,) * 3) - 32
     strong = 300 * np.exp(-(z**2 + y**2 + x**2) / 100).astype(np.float32)

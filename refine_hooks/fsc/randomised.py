@@ -33,6 +33,9 @@ _NEXT_TO_NOTHING = 0.005
 _CARRIED_SHELLS = 16  # from farther away a mask brings next to nothing
 _ALIASED_SHELLS = 8  # and less still from the other side of a coarser box, where only its corners are as near
 _COARSER = 0.9  # a box that is hardly coarser costs more than it spares
+_LEFT_OUT = (
+    0.01  # of a mask's power, by a coarser box: a soft edge loses a tenth of that, a single plane ten times as much
+)
 # Random phases are multiples of 1/256 of a turn: every power of them below the 256th has mean 0, as for continuous ones.
 _PHASORS = np.exp(2j * np.pi * np.arange(256) / 256).astype(np.complex64)
 _fill = kernel(
@@ -260,7 +263,8 @@ def randomised_sums(
 def coarser(mask: Volume, box: Box, box_px: int) -> tuple[Volume, Box]:
     """A mask and its bounding box in a coarser box that is as long, without the frequencies that this cannot hold.
 
-    What these leave of a soft edge beyond its bounding box is next to nothing. A box that is hardly coarser is not made.
+    What these leave of a soft edge beyond its bounding box is next to nothing. A box that is hardly coarser is not made, nor one
+    that loses much of a mask with hard edges.
     """
     n = len(mask)
     if box_px > _COARSER * n:
@@ -268,10 +272,16 @@ def coarser(mask: Volume, box: Box, box_px: int) -> tuple[Volume, Box]:
     scale = box_px / n
     there = tuple(slice(max(0, int(side.start * scale) - 1), min(box_px, int(side.stop * scale) + 2)) for side in box)
     along = [_resampling(n, box_px, side, to) for side, to in zip(box, there, strict=True)]
-    part = along[1] @ (mask[box] @ along[2].T)
+    part = np.tensordot(along[0], along[1] @ (mask[box] @ along[2].T), 1)
+    if _power(part) * (n / box_px) ** 3 < (1 - _LEFT_OUT) * _power(mask[box]):
+        return mask, box
     out = np.zeros((box_px,) * 3, np.float32)
-    out[there] = np.tensordot(along[0], part, 1)
+    out[there] = part
     return out, (there[0], there[1], there[2])
+
+
+def _power(volume: Volume) -> float:
+    return float(np.einsum("zyx,zyx->", volume, volume, dtype=np.float64))
 
 
 def _resampling(n: int, box_px: int, side: slice, there: slice) -> NDArray[np.float32]:
