@@ -53,7 +53,7 @@ class MeasuredMask:
     extent: Extent | None = None
     correlated: float = 1.0  # see `fsc.correlated_voxels`; more where the noise is uneven
     together: Curve = field(default_factory=lambda: np.ones(1))  # how the errors of shells 0, 1, 2 .. apart correlate
-    correlation: Curve | None = None  # the FSC under it, where making the mask took it
+    correlation: Curve | None = None  # the FSC under it, where it is measured already
     scaled: "ScaledCurve | None" = None  # what cisTEM prints under it, likewise
     softened: bool = False
 
@@ -194,7 +194,7 @@ def _claimed_shell(correlation: Curve, pair: Pair, settings: Settings) -> float 
 
 
 def checked_mask(pair: Pair, mask: NamedMask) -> MeasuredMask:
-    """A mask that was given, checked and softened as it asks for.
+    """A mask that was given, checked and softened as it asks for, with the FSC under it.
 
     Raises:
         MapError: it cannot be used.
@@ -212,7 +212,9 @@ def checked_mask(pair: Pair, mask: NamedMask) -> MeasuredMask:
         values = apply_mask_soft(values, pair.voxel_size_A)
     note = "; ".join(text for text in (mask.note, changed) if text) or None
     described = _described(mask.name, mask.role, values, pair.voxel_size_A, mask.parameters, note, mask.path)
-    return replace(described, softened=mask.cistem_edge)
+    box = described.extent.box if described.extent else None
+    correlation = fsc.masked_fsc(pair.half1.voxels, pair.half2.voxels, values, box)
+    return replace(described, correlation=correlation, softened=mask.cistem_edge)
 
 
 def with_doubt(mask: MeasuredMask, signal_outside: float | None) -> MeasuredMask:
