@@ -191,6 +191,10 @@ before = dict(os.environ)
 from refine_hooks.cli import _models
 _models.build()
 assert "refine_hooks.log.records" in sys.modules and dict(os.environ) == before
+import numpy
+many = numpy.ones((700, 700))
+for _ in range(20): many @ many
+assert len(os.listdir("/proc/self/task")) == 1  # numpy's products have no threads of their own
 """
     environment = {name: value for name, value in os.environ.items() if name != "PYDANTIC_DISABLE_PLUGINS"}
     environment |= {"PYDANTIC_DISABLE_PLUGINS": switch} if switch else {}

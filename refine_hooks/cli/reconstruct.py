@@ -143,6 +143,9 @@ def reconstruct(
         raise typer.BadParameter("give either PROJECT ROUND, or --particles FILE with --out DIR")
     if package not in ("", "cistem", "relion"):
         raise typer.BadParameter(f"--package {package}: is neither cistem nor relion")
+    from refine_hooks.cli import _models
+
+    _models.build()
     from refine_hooks.reconstruct.jobs import job_of_file, with_helix
     from refine_hooks.settings import layers, load_settings, merged
 

@@ -69,6 +69,9 @@ def watch(
     With several projects, or --all 'PATTERN' ..., each has its own settings and its own output folder; --out DIR is then a folder
     with one for each, or says by {name}, {parent} and {path} which. All are measured through one queue, live rounds first.
     """
+    from refine_hooks.cli import _models
+
+    _models.build()
     overrides = overrides_of(mask, radius, mass, reconstruct, full, local)
     overrides.setdefault("watch", {}).update({"force_poll": True} if poll else {})
     places = project or [Path()]
@@ -145,6 +148,9 @@ def once(
 
     Rounds that the log already holds with the same input are not measured again.
     """
+    from refine_hooks.cli import _models
+
+    _models.build()
     from refine_hooks.cli._progress import progress_shown
     from refine_hooks.kernels import memory
 
