@@ -226,6 +226,7 @@ def test_no_file_stays_of_a_round_that_stands_under_another_key(tmp_path: Path) 
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [other]
 
 
+@pytest.mark.usefixtures("quick_rounds")
 def test_maps_of_rounds_that_are_warned_of_are_kept_over_a_restart(tmp_path: Path) -> None:
     keep = {"keep": {"half_maps": "flagged"}}
     for number in range(1, 4):

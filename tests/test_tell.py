@@ -1,5 +1,6 @@
 """Those who asked are told, and nothing of it harms the watch."""
 
+import io
 import json
 import os
 import re
@@ -27,13 +28,15 @@ from refine_hooks.log.file import Journal
 from refine_hooks.log.records import LogLine, RoundRecord, Start, Stop, now
 from refine_hooks.log.summary import summary_of
 from refine_hooks.model import Key
-from refine_hooks.notify import messages
+from refine_hooks.notify import _send, messages
 from refine_hooks.notify.digest import Digest
+from refine_hooks.notify.processes import Ended, Queue
 from refine_hooks.notify.prometheus import LogState, prometheus_text
 from refine_hooks.report.page import grouped
 from refine_hooks.settings import NotifySettings, Settings
 from refine_hooks.watch.loop import run
 
+pytestmark = pytest.mark.usefixtures("quick_rounds")
 LYING = healthy(2, 30, alignment_limit_A=4.0)
 START = Start(
     started_at=now(), project="/data/apoferritin", program="test", versions={}, settings={}, host="node1", pid=42
@@ -62,7 +65,7 @@ class Mailbox:
                 pass
 
         self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True)
         self.thread.start()
 
     @property
@@ -80,6 +83,18 @@ def mailbox() -> Iterator[Mailbox]:
     yield box
     box.server.shutdown()
     box.server.server_close()
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages are sent without a process of their own."""
+
+    def run(_queue: Queue, command: list[str], given: bytes, _timeout_s: float) -> Ended:
+        assert command[1:] == ["-m", _send.__name__]
+        monkeypatch.setattr("sys.stdin", io.StringIO(given.decode()))
+        return Ended(_send.main(), "")
+
+    monkeypatch.setattr(Queue, "run", run)
 
 
 def told(event: str, line: LogLine, settings: Settings, lines: tuple[LogLine, ...] = ()) -> list[str]:
@@ -110,6 +125,7 @@ EVENTS: list[tuple[str, LogLine, str, str]] = [
 ]
 
 
+@pytest.mark.usefixtures("in_this_process")
 @pytest.mark.parametrize(
     ("event", "line", "title", "body"), EVENTS, ids=[f"{n}-{event[0]}" for n, event in enumerate(EVENTS)]
 )
@@ -122,6 +138,7 @@ def test_a_message_of_each_event_arrives_at_a_web_server(
     assert body in message["message"]
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_only_events_that_were_asked_for_are_told(mailbox: Mailbox) -> None:
     settings = notified(mailbox, "failed")
     for event, line, _, _ in EVENTS:
@@ -129,6 +146,7 @@ def test_only_events_that_were_asked_for_are_told(mailbox: Mailbox) -> None:
     assert mailbox.titles == ["run/3/1 Round 3 could not be measured"]
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_finding_is_not_told_again_where_every_round_is_told(mailbox: Mailbox) -> None:
     settings = notified(mailbox, "round", "finding")
     for event in ("round", "finding"):
@@ -136,6 +154,7 @@ def test_a_finding_is_not_told_again_where_every_round_is_told(mailbox: Mailbox)
     assert len(mailbox.got) == 1
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_message_of_a_finding_holds_warnings_alone_and_the_resolution_with_its_interval(mailbox: Mailbox) -> None:
     jumped = healthy(2, 31, alignment_limit_A=4.0, particles=900)
     told("finding", jumped, notified(mailbox, "finding"), (healthy(1, particles=100), jumped))
