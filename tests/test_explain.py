@@ -131,6 +131,7 @@ def small_watch(project: Path, **changes: Any) -> Watch:
     return Watch.of(project, "test", program(**changes), settings, Store(project / "refine_hooks"))
 
 
+@pytest.mark.usefixtures("quick_rounds")
 def test_what_the_log_holds_is_left_and_what_changed_since_is_measured_again(tmp_path: Path) -> None:
     for iteration in (1, 2, 3):
         write_round(tmp_path, iteration)

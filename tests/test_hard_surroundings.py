@@ -23,6 +23,7 @@ from refine_hooks.report.file import Report
 from refine_hooks.settings import load_settings
 from refine_hooks.watch.loop import Watch, run
 
+pytestmark = pytest.mark.usefixtures("quick_rounds")
 GRAIN_NS = 2 * 10**9
 _TIMES = ("st_atime", "st_mtime", "st_ctime")
 
