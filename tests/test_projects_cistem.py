@@ -823,6 +823,7 @@ def require_nothing_poorer(folder: Path, store: Store, rounds: int, monkeypatch:
 
 @pytest.mark.shared
 @pytest.mark.early
+@pytest.mark.usefixtures("quick_rounds")
 def test_a_replayed_project_keeps_its_rounds_when_the_spool_is_deleted(
     replay: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -114,6 +114,7 @@ def test_a_round_of_cistem_is_reconstructed_as_its_own_programs_do(
 
 
 @pytest.mark.early
+@pytest.mark.usefixtures("quick_rounds")
 def test_a_finished_project_ends_with_half_maps_for_every_round(shared: Path, tmp_path: Path) -> None:
     project = shared / "golden" / "cistem" / "project"
     store = Store(tmp_path / "out")
