@@ -20,6 +20,7 @@ from refine_hooks.watch.loop import Watch, run, two_scans
 pytestmark = [
     pytest.mark.early,
     pytest.mark.relion,
+    pytest.mark.usefixtures("quick_rounds"),
     pytest.mark.skipif(bool(tiny_relion.missing_programs()), reason="relion is not installed"),
 ]
 
