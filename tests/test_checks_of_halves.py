@@ -408,3 +408,20 @@ def test_a_curve_of_the_program_is_held_against_the_sums_where_they_are_at_hand(
     assert difference is not None
     assert difference.worst == pytest.approx(1e-4)
     assert (difference.sd, difference.is_of_another) == (0.0, False)
+
+
+@pytest.mark.parametrize("seed", [1, 3])
+def test_what_rounding_leaves_beyond_the_last_shell_moves_no_half(seed: int) -> None:
+    n, last = 52, 18
+    rng, k = np.random.default_rng(seed), np.fft.fftfreq(n) * n
+    away = np.sqrt(k[:, None, None] ** 2 + k[:, None] ** 2 + k[: n // 2 + 1] ** 2)
+    body = np.fft.fftshift(np.abs(np.hypot(np.hypot(k[:, None, None], k[:, None]), k)) < 0.28 * n)
+    spectrum = np.fft.rfftn((rng.standard_normal(body.shape) + 1.5) * body) * np.exp(-((away / (0.3 * n)) ** 4))
+    signal = np.fft.irfftn(spectrum, body.shape, (0, 1, 2))
+    halves = []
+    for _ in range(2):
+        whole = np.fft.rfftn(signal + 1.8 * signal.std() * rng.standard_normal(body.shape))
+        halves.append(np.fft.irfftn(np.where(away > last, 0, whole), body.shape, (0, 1, 2)).astype(np.float32))
+    found = superposition((transform(halves[0]), transform(halves[1])), n)
+    assert found is not None
+    assert np.linalg.norm(found.shift_px) < 4 * found.shift_sd_px

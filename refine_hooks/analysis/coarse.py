@@ -15,6 +15,7 @@ Vector = NDArray[np.float64]
 Complex = NDArray[np.complex64]
 
 _KEPT_PX = 64
+_EMPTY_SHELL = 1e-11  # of the strongest one's power: rounding leaves less, and that of two maps may correlate
 _NOISE_SD = 2.5  # a shell whose FSC is lower shows nothing
 
 
@@ -125,7 +126,8 @@ def likeness_of(cross: Curve, power1: Curve, power2: Curve, counts: Curve, box_p
         box_px: N.
     """
     power = np.sqrt(power1 * power2)
-    inside = (np.arange(len(cross)) >= 1) & (np.arange(len(cross)) < box_px // 2) & (power > 0)
+    inside = (np.arange(len(cross)) >= 1) & (np.arange(len(cross)) < box_px // 2)
+    inside &= (power > 0) & (power > _EMPTY_SHELL * power[inside].max(initial=0))
     alike = np.clip(cross / np.maximum(power, 1e-30), 0.0, 0.995)
     alike = np.where(inside & (alike > _NOISE_SD / np.sqrt(counts)), alike, 0.0)
     scale1, scale2 = (np.where(inside, 1 / np.sqrt(np.maximum(p / counts, 1e-30)), 0.0) for p in (power1, power2))
