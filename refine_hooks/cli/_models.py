@@ -14,8 +14,8 @@ _MODELS, _FINDINGS = ("numpy", "refine_hooks.settings", "refine_hooks.log.record
 def build(findings: bool = True) -> None:
     """Import numpy without threads of its own, and the models of settings, record and findings without a search for plugins.
 
-    Both are told so by variables of the environment; these are as they were when this returns, so that no hook and no program that
-    is started sees them.
+    The switches are variables of the environment; they are as they were when this returns, so that no hook and no program that
+    starts later sees them.
     """
     with _switched():
         for name in (*_MODELS, *((_FINDINGS,) if findings else ())):
