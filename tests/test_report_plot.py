@@ -99,6 +99,7 @@ def test_the_command_draws_what_it_is_asked_for(tmp_path: Path, log: Path) -> No
     for wrong, words in (
         (["--compare", "run/1/1"], "LOG ROUND"),
         (["--round", "run/9/1"], "run/3/1"),
+        (["--round", "run/3/1", "--local", "--directions"], "one at a time"),
         (["--track", "run/2"], "run/1"),
     ):
         failed = run.invoke(application(), ["plot", str(log), *wrong])

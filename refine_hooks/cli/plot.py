@@ -98,6 +98,8 @@ def plot(
         raise typer.BadParameter(
             f"--compare, --log-scale, --findings, --{', --'.join(asked)} belong to one round; name it: LOG ROUND"
         )
+    if len(beyond) > 1:
+        raise typer.BadParameter(f"--{', --'.join(beyond)}: each is a figure of its own; ask for one at a time")
     if movie and key:
         raise typer.BadParameter(
             "--movie shows all rounds of a run and class; leave out ROUND, name another one with --track"
